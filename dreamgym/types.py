@@ -1,0 +1,202 @@
+"""Words that every room shares: axes, the world-model specification, the policy protocol.
+
+Axis glossary (order B T C H W):
+    B  environment batch    T  time    C H W  image channels, height, width    A  action    Z  features
+
+Observations are plain dicts keyed by sensor name. Two layouts exist and never mix: *torch* (inside models, B T C H W,
+images uint8) and *numpy/Gymnasium* (in datasets and at the faces of an env, H W C, images uint8).
+
+Alignment, everywhere: ``action[:, t]`` is applied at ``obs[:, t]`` and leads to ``obs[:, t + 1]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+State: TypeAlias = dict[str, Tensor]
+"""A world model's state: tensors with leading dimension B, held by the caller, never by the model."""
+
+Observation: TypeAlias = dict[str, Tensor]
+"""Real observations by sensor name, each [B, ...] or [B, T, ...]; images uint8 C H W, vectors float32."""
+
+ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
+
+CONDITIONS = ("action", "language")
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """One sensor: ``kind`` "image" (shape C H W, uint8) or "vector" (shape (d,), float32)."""
+
+    kind: str
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("image", "vector"):
+            raise ValueError(f"an observation is an 'image' or a 'vector', got kind={self.kind!r}")
+        if len(self.shape) != (3 if self.kind == "image" else 1):
+            raise ValueError(f"an {self.kind} observation of shape {self.shape}: expected C H W for images, (d,) for vectors")
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """A bounded action vector: a Box of shape (A,), some of whose entries may be two-valued.
+
+    Attributes:
+        low, high: bounds per entry, length A.
+        binary: indices that execute as exactly ``low`` or ``high`` (a gripper): below the middle is ``low``, else
+            ``high`` (DiWA S.3.1: at or above 0 opens, below 0 closes).
+        hold: the action that keeps the robot where it is; pads short histories.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    binary: tuple[int, ...] = ()
+    hold: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.hold:
+            object.__setattr__(self, "hold", tuple((lo + hi) / 2 for lo, hi in zip(self.low, self.high, strict=True)))
+        if not len(self.low) == len(self.high) == len(self.hold):
+            raise ValueError(f"low, high and hold need one length, got {len(self.low)}, {len(self.high)}, {len(self.hold)}")
+        if any(lo >= hi for lo, hi in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"every low must lie below its high, got low={self.low}, high={self.high}")
+        if any(not 0 <= i < len(self.low) for i in self.binary):
+            raise ValueError(f"binary indices {self.binary} outside an action of {len(self.low)} entries")
+
+    @property
+    def dim(self) -> int:
+        """Number of entries A."""
+        return len(self.low)
+
+    def prepare(self, action: ArrayT) -> ArrayT:
+        """Clips to the bounds and snaps binary entries; the one place dream and simulator both go through.
+
+        Args:
+            action: [..., A], float, torch tensor or numpy array. Never modified in place.
+
+        Returns:
+            The executable action, same type and shape, float32.
+        """
+        if isinstance(action, torch.Tensor):
+            low, high = _bounds(self, action.device)
+            out = torch.minimum(torch.maximum(action.to(torch.float32), low), high)
+            for i in self.binary:
+                middle = (self.low[i] + self.high[i]) / 2
+                out[..., i] = torch.where(out[..., i] >= middle, high[i], low[i])
+            return out
+        clipped = np.clip(np.asarray(action, np.float32), np.float32(self.low), np.float32(self.high))
+        for i in self.binary:
+            middle = (self.low[i] + self.high[i]) / 2
+            clipped[..., i] = np.where(clipped[..., i] >= middle, self.high[i], self.low[i])
+        return clipped
+
+
+_BOUNDS: dict[tuple[ActionSpec, torch.device], tuple[Tensor, Tensor]] = {}
+
+
+def _bounds(spec: ActionSpec, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Bounds as tensors, made once a device: building them each step would cost more than the clip."""
+    key = (spec, device)
+    if key not in _BOUNDS:
+        _BOUNDS[key] = (torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device))
+    return _BOUNDS[key]
+
+
+@dataclass(frozen=True)
+class WorldModelSpec:
+    """What a caller must know of a world model to drive it; saved in the checkpoint.
+
+    Attributes:
+        family: registry name of the family ("rssm", ...).
+        observations: sensors that ``start`` and ``observe`` read.
+        action: the (single-step) action.
+        feature_shape: shape of ``features(state)`` without B.
+        decodable: keys that ``decode`` can produce.
+        history: H, real observations that ``start`` needs (with H - 1 actions between them).
+        frame_rate: control steps per second of real time, Hz.
+        actions_per_frame: control actions that one predicted frame spans.
+        max_frames: most frames that one ``imagine`` call may predict.
+        condition: "action", or "language" for a planner whose env action is an instruction.
+        instructions: the instructions a language-conditioned model knows, else empty.
+        uncertainty_unit: what ``uncertainty`` measures, in words.
+        uncertainty_limit: its 99th percentile on held-out data, or None when not calibrated.
+    """
+
+    family: str
+    observations: dict[str, ObservationSpec]
+    action: ActionSpec
+    feature_shape: tuple[int, ...]
+    decodable: tuple[str, ...] = ()
+    history: int = 1
+    frame_rate: float = 30.0
+    actions_per_frame: int = 1
+    max_frames: int = 1
+    condition: str = "action"
+    instructions: tuple[str, ...] = ()
+    uncertainty_unit: str = ""
+    uncertainty_limit: float | None = None
+    embodiments: dict[str, ActionSpec] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.condition not in CONDITIONS:
+            raise ValueError(f"condition must be one of {CONDITIONS}, got {self.condition!r}")
+        for name in ("history", "actions_per_frame", "max_frames"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the image sensors that the model can decode, in order; what ``render`` shows."""
+        return tuple(k for k in self.decodable if k in self.observations and self.observations[k].kind == "image")
+
+    def prepare(self, action: ArrayT) -> ArrayT:
+        """See `ActionSpec.prepare`."""
+        return self.action.prepare(action)
+
+    def with_uncertainty_limit(self, limit: float | None) -> WorldModelSpec:
+        """A copy whose uncertainty limit is calibrated."""
+        return replace(self, uncertainty_limit=limit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> WorldModelSpec:
+        """Reads what `to_dict` (through JSON) wrote."""
+
+        def action(raw: dict[str, Any]) -> ActionSpec:
+            return ActionSpec(**{k: tuple(v) for k, v in raw.items()})
+
+        fields = dict(data)
+        fields["observations"] = {
+            k: ObservationSpec(kind=v["kind"], shape=tuple(v["shape"])) for k, v in data["observations"].items()
+        }
+        fields["action"] = action(data["action"])
+        fields["embodiments"] = {k: action(v) for k, v in data.get("embodiments", {}).items()}
+        for name in ("feature_shape", "decodable", "instructions"):
+            fields[name] = tuple(data.get(name, ()))
+        return cls(**fields)
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Anything that acts: the same object in a dream and in its real twin.
+
+    ``obs`` is what the env's face returns (a [B, ...] tensor for features), ``fresh`` [B] bool marks envs that were
+    just reset, ``carry`` is whatever the policy remembers (an action chunk under way, a recurrent state).
+    """
+
+    def start(self, num_envs: int, generator: torch.Generator | None) -> Any:
+        """Returns the carry for ``num_envs`` fresh envs."""
+        ...
+
+    def act(self, obs: Any, carry: Any, fresh: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Any]:
+        """Returns actions [B, A] and the new carry."""
+        ...
