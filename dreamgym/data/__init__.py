@@ -1,0 +1,23 @@
+"""Episodes on disk: how they are stored, sampled, collected and imported.
+
+The room, in the order in which data pass through it::
+
+    collect.py          runs a generator of episodes in several processes, resumable: `collect`
+    play.py             long, reset-free, task-agnostic play with scripted skills
+    demonstrations.py   expert demonstrations of single tasks, with marked success
+    readers/            foreign datasets (CALVIN's folders, Minari, LeRobot v3): `read_calvin`, `import_dataset`, ...
+    store.py            append-only .npy shards with an atomic publish: `EpisodeStore`
+    sampler.py          windows of T steps as torch batches, a function of (seed, step): `SequenceSampler`
+
+An episode is a dict of arrays with T rows per key: `action` float32 [T, A], images uint8 [T, H, W, 3] (`rgb_static`,
+`rgb_gripper`), vectors float32 (`robot_obs` [T, 15], `scene_obs` [T, 24]), optionally `success` bool [T].
+Alignment: action[t] is applied at obs[t] and leads to obs[t + 1]; the action of the last row has no successor.
+Beside it stands its meta, a small JSON dict (`task`, `seed`, `split` "train" or "val", `skills`, `episode_index`, ...).
+"""
+
+from __future__ import annotations
+
+from dreamgym.data.sampler import SequenceSampler
+from dreamgym.data.store import Episode, EpisodeStore, EpisodeView, Meta
+
+__all__ = ["Episode", "EpisodeStore", "EpisodeView", "Meta", "SequenceSampler"]

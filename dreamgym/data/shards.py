@@ -1,0 +1,213 @@
+"""What an episode store is on disk: folders of .npy files, written under a temporary name and published by one rename.
+
+    <store>/info.json                  format, version, keys, the creator's own info
+    <store>/shards/00000000/<key>.npy  rows of all the shard's episodes, end to end
+    <store>/shards/00000000/index.json rows and meta of each of them
+    <store>/shards/.tmp-*              a shard being written, or what a killed writer left
+
+A finished shard is flushed to the disk and renamed to the next free number. A rename onto a non-empty folder fails,
+so any number of processes may write at once, each shard appears whole or not at all, and numbers have no gaps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: appends are as safe, only the leftovers of killed writers stay
+    fcntl = None  # type: ignore[assignment]
+
+Meta = dict[str, Any]
+Keys = dict[str, tuple[tuple[int, ...], np.dtype]]
+
+FORMAT = "dreamgym-episodes"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one episode lies: its shard's folder name, its rows [start, start + length) there, and its meta."""
+
+    shard: str
+    start: int
+    length: int
+    meta: Meta
+
+
+class ShardCache:
+    """Memory maps of the shards' files, the least recently used closed first; threads may share it."""
+
+    def __init__(self, path: Path, keys: Keys, size: int = 4096) -> None:
+        self._path = path
+        self._keys = keys
+        self._size = size
+        self._maps: OrderedDict[tuple[str, str], np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShardCache, (self._path, self._keys, self._size)
+
+    def array(self, shard: str, name: str) -> np.ndarray:
+        """All rows of one key of one shard, read-only. ValueError where the file is damaged."""
+        with self._lock:
+            if (shard, name) in self._maps:
+                self._maps.move_to_end((shard, name))
+                return self._maps[shard, name]
+        array = self._map(shard, name)
+        with self._lock:
+            self._maps[shard, name] = array
+            while len(self._maps) > self._size:
+                self._maps.popitem(last=False)
+        return array
+
+    def _map(self, shard: str, name: str) -> np.ndarray:
+        file = self._path / "shards" / shard / f"{name}.npy"
+        shape, dtype = self._keys[name]
+        mend = f"delete the folder {file.parent} and collect its episodes again"
+        try:
+            # A plain ndarray over the map: np.memmap's subclass costs microseconds on each slice.
+            array = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f"{file} is damaged ({error}): {mend}") from error
+        if array.shape[1:] != shape or array.dtype != dtype:
+            raise ValueError(f"{file} holds {array.dtype} {array.shape}, the store says {dtype} [T, {shape}]: {mend}")
+        return array
+
+
+def normalise_keys(keys: Mapping[str, tuple[Sequence[int], Any]]) -> Keys:
+    """Name -> (shape of one row, dtype), checked: names fit file names, dtypes hold numbers. ValueError otherwise."""
+    out: Keys = {}
+    for name, (shape, dtype) in keys.items():
+        if not name.replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+            raise ValueError(f"a key is made of letters, digits, '_' and '.', got {name!r}")
+        out[name] = (tuple(int(n) for n in shape), np.dtype(dtype))
+        if out[name][1].kind not in "biuf":
+            raise ValueError(f"{name!r} has dtype {dtype}; a store holds numbers and booleans")
+    if not out:
+        raise ValueError("a store needs one key at least")
+    return out
+
+
+def read_head(folder: Path) -> dict[str, Any]:
+    """info.json of a store. ValueError where the folder is no store, a damaged or a newer one."""
+    expected = f"expected a folder made by EpisodeStore.create, with info.json of format {FORMAT!r}"
+    try:
+        head = json.loads((folder / "info.json").read_text())
+    except FileNotFoundError as error:
+        raise ValueError(f"{folder} is no episode store: {expected}; collect or import one first") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder}/info.json cannot be read ({error}): {expected}") from error
+    if not isinstance(head, dict) or head.get("format") != FORMAT or not {"version", "keys", "info"} <= set(head):
+        raise ValueError(f"{folder}/info.json is of another kind: {expected}")
+    if head["version"] > VERSION:
+        raise ValueError(f"{folder} has version {head['version']}, known are 1 to {VERSION}: upgrade dreamgym")
+    return head
+
+
+def write_head(folder: Path, keys: Keys, info: Mapping[str, Any]) -> None:
+    """Write info.json, whole or not at all."""
+    described = {name: [list(shape), dtype.str] for name, (shape, dtype) in keys.items()}
+    write_json(folder / ".info.json.tmp", {"format": FORMAT, "version": VERSION, "keys": described, "info": dict(info)})
+    os.replace(folder / ".info.json.tmp", folder / "info.json")
+    _flush_folder(folder)
+
+
+def write_shard(folder: Path, keys: Keys, episodes: Sequence[tuple[Mapping[str, np.ndarray], Meta]]) -> None:
+    """Write the files of one shard into an existing folder and flush them to the disk."""
+    lengths = [len(next(iter(arrays.values()))) for arrays, _ in episodes]
+    for name, (shape, dtype) in keys.items():
+        head = {"descr": dtype.str, "fortran_order": False, "shape": (sum(lengths), *shape)}
+        with open(folder / f"{name}.npy", "wb") as file:
+            np.lib.format.write_array_header_1_0(file, head)
+            for arrays, _ in episodes:
+                # Not ndarray.tofile: on a full disk that raises an OSError without an errno.
+                file.write(memoryview(arrays[name]).cast("B"))
+            _flush(file)
+    index, start = [], 0
+    for length, (_, meta) in zip(lengths, episodes, strict=True):
+        index.append({"start": start, "length": length, "meta": meta})
+        start += length
+    write_json(folder / "index.json", {"episodes": index})
+    _flush_folder(folder)
+
+
+def publish(temporary: Path) -> None:
+    """Rename a finished shard to the next free number beside it."""
+    shards = temporary.parent
+    number = 1 + max((int(name) for name in published(shards)), default=-1)
+    while True:
+        target = shards / f"{number:08d}"
+        try:
+            os.rename(temporary, target)
+            break
+        except OSError as error:
+            taken = error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES) and target.exists()
+            if not taken:
+                raise
+            number += 1
+    _flush_folder(shards)
+
+
+def published(shards: Path) -> list[str]:
+    """Names of the finished shards, in the order in which they were published."""
+    return sorted(name for name in os.listdir(shards) if name.isdigit())
+
+
+def read_index(shard: Path) -> list[Entry]:
+    """The episodes of one finished shard. ValueError where its index is damaged."""
+    try:
+        episodes = json.loads((shard / "index.json").read_text())["episodes"]
+        return [Entry(shard.name, int(e["start"]), int(e["length"]), dict(e["meta"])) for e in episodes]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        mend = f"delete the folder {shard} and collect its episodes again"
+        raise ValueError(f"{shard}/index.json is damaged ({error!r}): {mend}") from error
+
+
+@contextlib.contextmanager
+def locked(folder: Path, exclusive: bool, wait: bool = True) -> Iterator[None]:
+    """Hold the store's lock: shared by appends, exclusive to create and clean. The kernel frees it if we are killed.
+
+    Raises:
+        BlockingIOError: `wait` is False and somebody else holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    with open(folder / ".lock", "a") as file:
+        kind = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
+        fcntl.flock(file, kind)
+        yield
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write and flush one JSON file."""
+    with open(file, "w") as out:
+        json.dump(value, out)
+        _flush(out)
+
+
+def _flush(file: IO[Any]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
