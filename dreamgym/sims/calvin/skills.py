@@ -1,0 +1,124 @@
+"""Scripted skills for CALVIN's table: registry, choice and execution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dreamgym.sims.calvin import skills_blocks as blocks
+from dreamgym.sims.calvin import skills_furniture as furniture
+from dreamgym.sims.calvin.skills_engine import BLOCKS, Hand, Plan, Style, View, Waypoint
+
+Planner = Callable[[View, np.random.Generator, Style], Plan]
+
+
+@dataclass(frozen=True)
+class Skill:
+    """A scripted skill.
+
+    Attributes:
+        plan: makes the waypoints.
+        applicable: whether the skill makes sense in a state.
+        success: (scene_obs at the start, scene_obs now) -> done.
+    """
+
+    plan: Planner
+    applicable: Callable[[View], bool]
+    success: Callable[[np.ndarray, np.ndarray], bool]
+
+
+SKILLS: dict[str, Skill] = {
+    "open_drawer": Skill(furniture.open_drawer, lambda v: v.drawer < 0.07, lambda a, b: b[1] - a[1] > 0.12),
+    "close_drawer": Skill(furniture.close_drawer, lambda v: v.drawer > 0.14, lambda a, b: a[1] - b[1] > 0.12),
+    "move_slider_left": Skill(furniture.move_slider_left, lambda v: v.slider < 0.1, lambda a, b: b[0] - a[0] > 0.15),
+    "move_slider_right": Skill(furniture.move_slider_right, lambda v: v.slider > 0.18, lambda a, b: a[0] - b[0] > 0.15),
+    "turn_on_lightbulb": Skill(furniture.turn_on_lightbulb, lambda v: not v.bulb, lambda a, b: b[4] > a[4]),
+    "turn_off_lightbulb": Skill(furniture.turn_off_lightbulb, lambda v: v.bulb, lambda a, b: b[4] < a[4]),
+    "turn_on_led": Skill(furniture.press_button, lambda v: not v.led, lambda a, b: b[5] > a[5]),
+    "turn_off_led": Skill(furniture.press_button, lambda v: v.led, lambda a, b: b[5] < a[5]),
+}
+
+TASKS = tuple(SKILLS)  # the eight of DiWA, in its order
+
+
+def _block_skills(name: str, index: int) -> dict[str, Skill]:
+    x, z = 6 + 6 * index, 8 + 6 * index
+    return {
+        f"push_{name}_block_left": Skill(
+            blocks.push_block(name, True),
+            lambda v: blocks.on_table(v, name) and v.block(name)[0] > v.layout.table_low[0] + 0.13,
+            lambda a, b: a[x] - b[x] > 0.1,
+        ),
+        f"push_{name}_block_right": Skill(
+            blocks.push_block(name, False),
+            lambda v: blocks.on_table(v, name) and v.block(name)[0] < v.layout.table_high[0] - 0.13,
+            lambda a, b: b[x] - a[x] > 0.1,
+        ),
+        f"lift_{name}_block": Skill(
+            blocks.lift_block(name),
+            lambda v: blocks.on_table(v, name),
+            lambda a, b: b[z] - a[z] > 0.05,
+        ),
+    }
+
+
+for _index, _name in enumerate(BLOCKS):
+    SKILLS.update(_block_skills(_name, _index))
+BLOCK_SKILLS = tuple(name for name in SKILLS if name not in TASKS)
+SKILLS["wander"] = Skill(blocks.wander, lambda v: True, lambda a, b: True)
+SKILLS["idle"] = Skill(blocks.idle, lambda v: True, lambda a, b: True)
+
+
+class SkillRun:
+    """One skill under way: waypoints in, actions out.
+
+    Args:
+        name: a key of SKILLS.
+        hand: the engine, shared by the skills of an episode.
+        view: the newest observation, updated by the caller before each `act`.
+        rng: draws the variations.
+        style: how to go about it.
+    """
+
+    def __init__(self, name: str, hand: Hand, view: View, rng: np.random.Generator, style: Style, max_steps: int = 150) -> None:
+        self.name, self.hand, self.view, self.rng, self.style = name, hand, view, rng, style
+        self.skill = SKILLS[name]
+        self.start = view.scene_obs.copy()
+        self.num_steps = 0
+        self.max_steps = max_steps
+        self.plan = self.skill.plan(view, rng, style)
+        self.waypoint: Waypoint | None = None
+        self.waited = 0
+        self.success = False  # whether the goal was reached at any step so far (a lifted block may have been put down again)
+        self._advance()
+
+    @property
+    def done(self) -> bool:
+        """Whether the plan is finished or out of steps."""
+        return self.waypoint is None or self.num_steps >= self.max_steps
+
+    def _advance(self) -> None:
+        self.waypoint = next(self.plan, None)
+        self.waited = 0
+
+    def act(self) -> np.ndarray:
+        """The next action (7,), from the newest observation. Call `settle` after the step."""
+        assert self.waypoint is not None
+        self.num_steps += 1
+        return self.hand.act(self.view, self.waypoint, self.style)
+
+    def settle(self) -> None:
+        """Look at the observation after the step and go on to the next waypoint where this one is reached."""
+        waypoint = self.waypoint
+        self.success = self.success or bool(self.skill.success(self.start, self.view.scene_obs))
+        if waypoint is None:
+            return
+        reached = np.linalg.norm(self.view.tcp - waypoint.position) < waypoint.tolerance
+        if self.hand.arrived(waypoint):
+            self.waited += 1
+        if (waypoint.until is not None and waypoint.until(self.view)) or self.waited > waypoint.patience or (
+            waypoint.until is None and reached
+        ):
+            self._advance()
