@@ -36,6 +36,7 @@ lint: $(STAMPS)/test $(STAMPS)/lint
 	$(BIN)/lint-imports
 
 docs: $(STAMPS)/test $(STAMPS)/docs
+	rm -rf docs/api/generated
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 # torch first and alone, from the plain index, so that nothing later picks another build of it.

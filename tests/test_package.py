@@ -1,0 +1,121 @@
+"""The package as a user meets it: what an import costs, and what the built wheel holds."""
+
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Extras, simulators and drawing libraries: each belongs to the one module that needs it.
+HEAVY = (
+    "accelerate", "av", "diffusers", "gym_pusht", "huggingface_hub", "imageio", "matplotlib", "metaworld", "minari", "mujoco",
+    "pandas", "PIL", "pyarrow", "pybullet", "pybullet_data", "robosuite", "scipy", "stable_baselines3", "tensorboard",
+    "tensordict", "torchrl", "torchvision", "transformers", "tyro",
+)  # fmt: skip
+
+
+def run(python: str | Path, code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs ``code`` isolated from this checkout: no PYTHONPATH, no current directory on the path."""
+    return subprocess.run(
+        [str(python), "-I", "-c", textwrap.dedent(code)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("module", ["dreamgym", "dreamgym_agents", "dreamgym.cli"])
+def test_import_pulls_in_nothing_heavy(module: str, tmp_path: Path) -> None:
+    done = run(sys.executable, f"import {module}, sys; print(*sorted(sys.modules))", tmp_path)
+    assert done.returncode == 0, done.stderr
+    # torch and gymnasium are core; what they import by themselves is not ours to answer for.
+    base = run(sys.executable, "import torch, gymnasium, sys; print(*sorted(sys.modules))", tmp_path)
+    added = set(done.stdout.split()) - set(base.stdout.split())
+    assert not added.intersection(HEAVY)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this checkout."""
+    pytest.importorskip("hatchling")
+    out = tmp_path_factory.mktemp("wheel")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(ROOT)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return next(out.glob("dreamgym-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh virtual environment with the wheel in it; its dependencies are read from this environment.
+
+    A path in a .pth file joins sys.path, but the .pth files found there are not read: an editable install of this
+    checkout stays invisible.
+    """
+    venv = tmp_path_factory.mktemp("installed") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=300)
+    python = venv / "bin" / "python"
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    site = next((venv / "lib").glob("python*/site-packages"))
+    (site / "dependencies.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
+    return python
+
+
+def test_wheel_imports_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    done = run(installed, "import dreamgym, dreamgym_agents; print(dreamgym.__file__)", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert str(installed.parent.parent) in done.stdout
+
+
+def test_wheel_holds_every_tracked_file_of_the_package(wheel: Path) -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "dreamgym", "agents"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if tracked.returncode != 0:
+        pytest.skip("not a git checkout")
+    expected = {line.removeprefix("agents/") for line in tracked.stdout.splitlines() if (ROOT / line).exists()}
+    held = set(zipfile.ZipFile(wheel).namelist())
+    assert not {f for f in expected if not f.endswith(".gitignore")} - held
+
+
+def test_wheel_installs_the_command(installed: Path, tmp_path: Path) -> None:
+    command = installed.parent / "dreamgym"
+    done = subprocess.run(
+        [str(command), "info"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "dreamgym 0.1.0" in done.stdout
+
+
+def test_wheel_opens_its_shipped_dreams(installed: Path, tmp_path: Path) -> None:
+    shipped = [p.name for p in (ROOT / "dreamgym" / "checkpoints").glob("*") if (p / "config.json").exists()]
+    ids = {"playtable": "Dream-PlayTable-v0", "calvin_d": "Dream-CALVIN-v0"}
+    ids = {name: env_id for name, env_id in ids.items() if name in shipped}
+    if not ids:
+        pytest.skip("no checkpoint ships at this commit")
+    for env_id in ids.values():
+        done = run(
+            installed,
+            f"""
+            import dreamgym, gymnasium
+            env = gymnasium.make("{env_id}", task="open_drawer")
+            obs, info = env.reset(seed=0)
+            obs, *_ = env.step(env.action_space.sample())
+            assert env.observation_space.contains(obs)
+            """,
+            tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
