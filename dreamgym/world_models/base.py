@@ -67,7 +67,7 @@ class WorldModel(nn.Module, ABC):
 
     @abstractmethod
     def features(self, state: State) -> Tensor:
-        """What policies and rewards read: [B, Z], float32, where Z is ``spec.feature_shape``."""
+        """What policies and rewards read: ``[B, *spec.feature_shape]``, float32."""
 
     @abstractmethod
     def decode(self, state: State, keys: Sequence[str]) -> dict[str, Tensor]:
