@@ -1,0 +1,1 @@
+"""Simulators and a uniform view of them."""
