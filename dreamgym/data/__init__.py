@@ -3,10 +3,12 @@
 The room, in the order in which data pass through it::
 
     collect.py          runs a generator of episodes in several processes, resumable: `collect`
+    workers.py          those processes, and the factory protocol they run: `EpisodeFactory`, `episode_rng`
     play.py             long, reset-free, task-agnostic play with scripted skills
     demonstrations.py   expert demonstrations of single tasks, with marked success
     readers/            foreign datasets (CALVIN's folders, Minari, LeRobot v3): `read_calvin`, `import_dataset`, ...
-    store.py            append-only .npy shards with an atomic publish: `EpisodeStore`
+    store.py            the set of episodes, read without loading it: `EpisodeStore`
+    shards.py           what a store is on disk: append-only .npy shards, published by one rename
     sampler.py          windows of T steps as torch batches, a function of (seed, step): `SequenceSampler`
 
 An episode is a dict of arrays with T rows per key: `action` float32 [T, A], images uint8 [T, H, W, 3] (`rgb_static`,
@@ -17,7 +19,19 @@ Beside it stands its meta, a small JSON dict (`task`, `seed`, `split` "train" or
 
 from __future__ import annotations
 
+from dreamgym.data.collect import collect
 from dreamgym.data.sampler import SequenceSampler
-from dreamgym.data.store import Episode, EpisodeStore, EpisodeView, Meta
+from dreamgym.data.shards import Meta
+from dreamgym.data.store import Episode, EpisodeStore, EpisodeView
+from dreamgym.data.workers import episode_rng, split_of
 
-__all__ = ["Episode", "EpisodeStore", "EpisodeView", "Meta", "SequenceSampler"]
+__all__ = [
+    "Episode",
+    "EpisodeStore",
+    "EpisodeView",
+    "Meta",
+    "SequenceSampler",
+    "collect",
+    "episode_rng",
+    "split_of",
+]

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 class SequenceSampler:
     """Random windows of consecutive rows, each within one episode (DiWA S.2.1).
 
-    `batch(step)` is a function of (seed, step) and of the episodes at construction: a resumed run sees what an
+    `batch(step)` is a function of (seed, step) and of the set of episodes at construction: a resumed run sees what an
     unbroken one would have seen. Files stay memory-mapped, so a batch costs one copy of its own bytes.
     """
 
@@ -47,8 +47,8 @@ class SequenceSampler:
         """
         if length < 1 or batch_size < 1 or seed < 0:
             raise ValueError(f"length, batch_size >= 1 and seed >= 0, got {length}, {batch_size}, {seed}")
-        lengths = store.lengths
-        self._usable = np.flatnonzero(lengths >= length)
+        lengths, order = store.lengths, _in_order(store)
+        self._usable = order[lengths[order] >= length]
         if not len(self._usable):
             longest = int(lengths.max()) if len(lengths) else 0
             raise ValueError(
@@ -110,6 +110,14 @@ class SequenceSampler:
             finally:
                 for future in ahead:
                     future.cancel()
+
+
+def _in_order(store: EpisodeView) -> np.ndarray:
+    """Indices by the metas' episode_index, where all have one: workers finish in any order, batches must not tell."""
+    numbers = [meta.get("episode_index") for meta in store.metas]
+    if any(number is None for number in numbers):
+        return np.arange(len(store))
+    return np.argsort(np.array(numbers, dtype=np.int64), kind="stable")
 
 
 def _weights(store: EpisodeView, usable: np.ndarray, starts: np.ndarray, balance: str | None) -> np.ndarray:

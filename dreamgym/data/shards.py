@@ -95,6 +95,8 @@ def normalise_keys(keys: Mapping[str, tuple[Sequence[int], Any]]) -> Keys:
         out[name] = (tuple(int(n) for n in shape), np.dtype(dtype))
         if out[name][1].kind not in "biuf":
             raise ValueError(f"{name!r} has dtype {dtype}; a store holds numbers and booleans")
+        if min(out[name][0], default=1) < 1:
+            raise ValueError(f"{name!r} has rows of shape {shape}; every length is at least 1")
     if not out:
         raise ValueError("a store needs one key at least")
     return out
@@ -133,7 +135,7 @@ def write_shard(folder: Path, keys: Keys, episodes: Sequence[tuple[Mapping[str, 
             np.lib.format.write_array_header_1_0(file, head)
             for arrays, _ in episodes:
                 # Not ndarray.tofile: on a full disk that raises an OSError without an errno.
-                file.write(memoryview(arrays[name]).cast("B"))
+                file.write(arrays[name].data.cast("B"))
             _flush(file)
     index, start = [], 0
     for length, (_, meta) in zip(lengths, episodes, strict=True):
@@ -176,8 +178,10 @@ def read_index(shard: Path) -> list[Entry]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, exclusive: bool, wait: bool = True) -> Iterator[None]:
-    """Hold the store's lock: shared by appends, exclusive to create and clean. The kernel frees it if we are killed.
+def locked(folder: Path, exclusive: bool, wait: bool = True, name: str = ".lock") -> Iterator[None]:
+    """Hold a lock file of the store; `.lock` is shared by appends and exclusive to create and clean.
+
+    The kernel frees it when the holder is killed.
 
     Raises:
         BlockingIOError: `wait` is False and somebody else holds it.
@@ -185,7 +189,7 @@ def locked(folder: Path, exclusive: bool, wait: bool = True) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    with open(folder / ".lock", "a") as file:
+    with open(folder / name, "a") as file:
         kind = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
         fcntl.flock(file, kind)
         yield

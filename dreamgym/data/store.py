@@ -145,6 +145,10 @@ class EpisodeStore(EpisodeView):
         """
         folder = Path(path)
         wanted = normalise_keys(keys)
+        if folder.is_dir() and not (folder / "info.json").exists():
+            ours = {"shards", ".lock", ".collect.lock", ".info.json.tmp"}
+            if foreign := sorted({file.name for file in folder.iterdir()} - ours):
+                raise ValueError(f"{folder} is no episode store and holds {foreign[0]!r}: use another path")
         (folder / "shards").mkdir(parents=True, exist_ok=True)
         with locked(folder, exclusive=True):
             if (folder / "info.json").exists():

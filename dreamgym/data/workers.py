@@ -1,0 +1,177 @@
+"""The processes under `collect`: what an episode factory is, and the crew of workers that run it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import multiprocessing
+import signal
+import threading
+import traceback
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from dreamgym.data.shards import Meta, locked
+from dreamgym.data.store import Episode, EpisodeStore
+
+VAL_EVERY = 20
+RETRY_SEED_OFFSET = 1_000_003  # far from the seeds that people choose for a second collection
+_log = logging.getLogger(__name__)
+
+
+class EpisodeGenerator(Protocol):
+    """What a factory returns. Episode i must depend on the factory's seed and on i alone, not on what came before."""
+
+    def episode(self, episode_index: int) -> tuple[Episode, Meta]:
+        """Make one episode, drawing from `episode_rng(worker_seed, episode_index)` only."""
+        ...
+
+
+class EpisodeFactory(Protocol):
+    """Picklable; called once in each worker process, where it builds its simulator."""
+
+    def __call__(self, worker_seed: int) -> EpisodeGenerator: ...
+
+
+def episode_rng(seed: int, episode_index: int) -> np.random.Generator:
+    """The random generator of one episode of one collection."""
+    return np.random.default_rng([seed, episode_index])
+
+
+def split_of(episode_index: int) -> Literal["train", "val"]:
+    """Every 20th episode is held out."""
+    return "val" if episode_index % VAL_EVERY == VAL_EVERY - 1 else "train"
+
+
+class Crew:
+    """Worker processes that make one episode at a time and append it to the store themselves."""
+
+    def __init__(self, factory: EpisodeFactory, path: Path, seed: int, info: dict[str, Any]) -> None:
+        self._args = (factory, path, seed, info)
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
+        self._busy: dict[Connection, int] = {}
+
+    @property
+    def num_busy(self) -> int:
+        """Episodes in flight."""
+        return len(self._busy)
+
+    def give(self, index: int, again: bool) -> bool:
+        """Have an idle or a new worker make this episode; False where that worker has just died."""
+        idle = [connection for connection in self._workers if connection not in self._busy]
+        connection = idle[0] if idle else self._hire()
+        try:
+            connection.send((index, again))
+        except OSError:
+            self._workers.pop(connection).join()
+            return False
+        self._busy[connection] = index
+        return True
+
+    def answers(self, timeout_s: float = 0.5) -> Iterator[tuple[int, int | None, str]]:
+        """What arrives next: (index, rows in the store or None, why it failed).
+
+        Raises:
+            OSError: A worker met a full disk.
+        """
+        for connection in wait(list(self._busy), timeout=timeout_s):
+            assert isinstance(connection, Connection)
+            index = self._busy.pop(connection)
+            try:
+                kind, value = connection.recv()
+            except (EOFError, OSError):
+                process = self._workers.pop(connection)
+                process.join()
+                kind, value = "failed", f"its process died with exit code {process.exitcode}"
+            if kind == "full":
+                raise OSError(errno.ENOSPC, value)
+            yield (index, value, "") if kind == "done" else (index, None, value)
+
+    def dismiss(self) -> None:
+        """End the workers; one that is still making an episode is terminated."""
+        for connection, process in self._workers.items():
+            connection.close()
+            if connection in self._busy:
+                process.terminate()
+        for process in self._workers.values():
+            process.join()
+        self._workers.clear()
+        self._busy.clear()
+
+    def _hire(self) -> Connection:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, *self._args), daemon=True)
+        process.start()
+        theirs.close()  # so that the death of the worker ends the pipe
+        self._workers[ours] = process
+        return ours
+
+
+class Interrupts:
+    """Counts SIGINTs instead of raising them, in the main thread; in another it leaves signals alone."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count == 1:
+            _log.warning("stopping when the episodes in flight are finished; interrupt again to give them up")
+
+
+def _work(pipe: Connection, factory: EpisodeFactory, path: Path, seed: int, info: dict[str, Any]) -> None:
+    """A worker's life: (index, is it a retry) in; ("done", rows), ("failed", traceback) or ("full", text) out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent decides
+    generators: dict[int, EpisodeGenerator] = {}
+    while True:
+        try:
+            index, again = pipe.recv()
+        except (EOFError, OSError):  # dismissed, or the parent is gone
+            return
+        worker_seed = seed + RETRY_SEED_OFFSET * again
+        answer: tuple[str, Any]
+        try:
+            if worker_seed not in generators:
+                generators = {worker_seed: factory(worker_seed)}
+            episode, meta = generators[worker_seed].episode(index)
+            meta = {"split": split_of(index), **meta, "episode_index": index, "seed": worker_seed}
+            answer = ("done", _record(path, episode, meta, info))
+        except Exception as error:  # whatever it is, it is of this episode, and reported with its traceback
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                answer = ("full", f"{error}. {path} keeps every finished episode: free room and call again to go on")
+            else:
+                answer = ("failed", traceback.format_exc())
+            generators = {}  # a simulator that raised may be in any state
+        try:
+            pipe.send(answer)
+        except OSError:  # the parent is gone; the episode is in the store
+            return
+
+
+def _record(path: Path, episode: Episode, meta: Meta, info: dict[str, Any]) -> int:
+    """Append one episode, unless the store has that index already: a worker outlives its killed parent for a while."""
+    keys = {name: (array.shape[1:], array.dtype) for name, array in episode.items()}
+    store = EpisodeStore.create(path, keys, info)
+    with locked(path, exclusive=True, name=".collect.lock"):
+        store.refresh()
+        for known, length in zip(store.metas, store.lengths.tolist(), strict=True):
+            if known.get("episode_index") == meta["episode_index"]:
+                return length
+        store.append([(episode, meta)])
+    return len(next(iter(episode.values())))
