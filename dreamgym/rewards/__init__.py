@@ -1,0 +1,20 @@
+"""Rewards: what turns a transition of a world model into a number and a probability of success.
+
+    base.py      the contract, `RewardModel`
+    success.py   the latent success classifier (DiWA S.2.3)
+    decoded.py   the task oracle on decoded scene state
+    tasks.py     the eight tasks as rules on scene_obs
+    encode.py    features of recorded episodes, filtered and imagined
+    fit.py       training and calibration of the classifier
+    registry.py  `build_reward(kind, config)`
+"""
+
+from __future__ import annotations
+
+from dreamgym.rewards.base import Memory, RewardModel
+from dreamgym.rewards.decoded import DecodedStateReward
+from dreamgym.rewards.registry import build_reward
+from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
+from dreamgym.rewards.tasks import TASKS
+
+__all__ = ["TASKS", "DecodedStateReward", "Memory", "RewardModel", "SuccessClassifier", "SuccessConfig", "build_reward"]

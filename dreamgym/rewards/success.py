@@ -1,0 +1,271 @@
+"""The latent success classifier (DiWA S.2.3, Table S.4): features of a world model in, probability of success out.
+
+All tasks live in one model with stacked weights, so that a batch in which every env has its own task needs no loop
+over envs, and a batch of one task costs one plain MLP.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dreamgym.rewards.base import Memory, RewardModel
+from dreamgym.types import State
+from dreamgym.world_models.base import WorldModel
+
+
+@dataclass(frozen=True)
+class SuccessConfig:
+    """Sizes of a `SuccessClassifier`.
+
+    Attributes:
+        tasks: names of the tasks, one classifier each.
+        feature_dim: size of the flattened features of the world model.
+        embedding: layer widths of the embedding MLP f; the last one is the embedding.
+        head: hidden widths of the classification MLP g; a linear layer to two logits follows.
+        temperature: of NT-Xent.
+        compare_start: whether the first layer also reads the features at the start of the episode. The paper's
+            classifier sees the present alone, but CALVIN's tasks are changes since the start ("opened by 0.12 m").
+            The start's share of the first layer is computed once an episode, so a step costs the same.
+    """
+
+    tasks: tuple[str, ...]
+    feature_dim: int
+    embedding: tuple[int, ...] = (512, 512)
+    head: tuple[int, ...] = (512, 512)
+    temperature: float = 0.5
+    compare_start: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("tasks", "embedding", "head"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.tasks or len(set(self.tasks)) != len(self.tasks):
+            raise ValueError(f"tasks must be distinct names, at least one, got {self.tasks}")
+        if self.feature_dim < 1 or min((*self.embedding, *self.head), default=0) < 1 or not self.embedding:
+            raise ValueError(
+                f"widths must be at least 1: feature_dim={self.feature_dim}, embedding={self.embedding}, head={self.head}"
+            )
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be positive, got {self.temperature}")
+
+    @classmethod
+    def paper(cls, tasks: Sequence[str], feature_dim: int = 2048) -> SuccessConfig:
+        """Table S.4: embedding [512, 512], head [512, 512], temperature 0.5."""
+        return cls(tuple(tasks), feature_dim)
+
+    @classmethod
+    def tiny(cls, tasks: Sequence[str], feature_dim: int) -> SuccessConfig:
+        """A classifier of some hundred kilobytes a task, which also compares with the start."""
+        return cls(tuple(tasks), feature_dim, embedding=(128, 128), head=(64,), compare_start=True)
+
+
+class StackedLinear(nn.Module):
+    """N linear layers with one weight tensor [N, in, out]."""
+
+    def __init__(self, num: int, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(in_dim)
+        self.weight = nn.Parameter(torch.empty(num, in_dim, out_dim).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(num, out_dim).uniform_(-bound, bound))
+
+    def one(self, x: Tensor, i: int) -> Tensor:
+        """Layer ``i`` on x [B, in]."""
+        return torch.addmm(self.bias[i], x, self.weight[i])
+
+    def all(self, x: Tensor) -> Tensor:
+        """Every layer on its own batch: x [N, B, in] -> [N, B, out]."""
+        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
+
+
+class SuccessClassifier(RewardModel):
+    """Softmax(g(f(z))) for each task: DiWA S.2.3.
+
+    The embedding MLP f has a ReLU between its layers and none after the last, as NT-Xent compares embeddings by
+    cosine; g starts from the rectified embedding's own linear layer.
+
+    Args:
+        config: sizes.
+        thresholds: [N], probability from which a task counts as done; 0.5 where not calibrated yet.
+    """
+
+    kind: ClassVar[str] = "success"
+
+    def __init__(self, config: SuccessConfig, thresholds: Tensor | Sequence[float] | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.tasks = config.tasks
+        num = len(config.tasks)
+        widths = (config.feature_dim, *config.embedding)
+        self.embed_layers = nn.ModuleList(StackedLinear(num, a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.start_layer = StackedLinear(num, config.feature_dim, config.embedding[0]) if config.compare_start else None
+        widths = (config.embedding[-1], *config.head, 2)
+        self.head_layers = nn.ModuleList(StackedLinear(num, a, b) for a, b in zip(widths, widths[1:], strict=False))
+        values = torch.full((num,), 0.5) if thresholds is None else torch.as_tensor(thresholds, dtype=torch.float32)
+        if values.shape != (num,):
+            raise ValueError(f"thresholds: expected one for each of {num} tasks, got shape {tuple(values.shape)}")
+        self.register_buffer("thresholds", values.clone())
+        self._plan: tuple[Tensor, int, _Plan] | None = None
+
+    # -- the RewardModel contract --
+
+    def start(self, model: WorldModel, state: State, task: Tensor) -> Memory:
+        """Empty, or the start's share of the first layer, [B, embedding[0]], with ``compare_start``."""
+        if self.start_layer is None:
+            return {}
+        return {"start": self._by_task(model.features(state).flatten(1), task, self._start_share)}
+
+    def probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
+        """[B], DiWA's R = softmax(g(f(z)))[success]."""
+        return self.score(model.features(state).flatten(1), memory, task)
+
+    def to_config(self) -> dict[str, Any]:
+        """Sizes only; the thresholds travel with the weights."""
+        return asdict(self.config)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SuccessClassifier:
+        """Builds an untrained classifier from what `to_config` gave."""
+        return cls(SuccessConfig(**config))
+
+    # -- on features --
+
+    def score(self, features: Tensor, memory: Memory, task: Tensor) -> Tensor:
+        """Probability [B] from features [B, Z] whose tasks are ``task`` [B]."""
+        if self.start_layer is None:
+            return self._by_task(features, task, self._probability)
+        return self._by_task(features, task, self._probability, memory["start"])
+
+    def logits_all(self, features: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Every task on its own batch, for training.
+
+        Args:
+            features: [N, B, Z], row n for task n.
+            start: features at the start of the episode, [N, B, Z]; needed with ``compare_start``.
+
+        Returns:
+            Embeddings [N, B, E] and logits [N, B, 2] (failure, success).
+        """
+        share = None if self.start_layer is None else self.start_layer.all(start)
+        return self._run(features, share, None)
+
+    def _start_share(self, x: Tensor, i: int | None, _: Tensor | None) -> Tensor:
+        assert self.start_layer is not None
+        return _apply(self.start_layer, x, i)
+
+    def _probability(self, x: Tensor, i: int | None, share: Tensor | None) -> Tensor:
+        logits = self._run(x, share, i)[1]
+        # A softmax over two logits is the sigmoid of their difference.
+        return torch.sigmoid(logits[..., 1] - logits[..., 0])
+
+    def _run(self, x: Tensor, share: Tensor | None, i: int | None) -> tuple[Tensor, Tensor]:
+        """Embedding and logits of task ``i`` on x [B, Z], or of all tasks on x [N, B, Z] where i is None."""
+        for k, layer in enumerate(self.embed_layers):
+            x = _apply(layer, x if k == 0 else F.relu(x), i)
+            if k == 0 and share is not None:
+                x = x + share
+        embedding = x
+        for layer in self.head_layers:
+            x = _apply(layer, F.relu(x), i)
+        return embedding, x
+
+    # -- which env has which task --
+
+    def _by_task(self, x: Tensor, task: Tensor, function: Any, share: Tensor | None = None) -> Tensor:
+        """``function(rows, i, share_rows)`` for each row's own task i, in the order of the rows."""
+        plan = self._planned(task)
+        if plan.single is not None:
+            return function(x, plan.single, share)
+        if plan.order is None:  # on an accelerator, or while compiling: all tasks on all rows, no host sync
+            num = len(self.tasks)
+            out = function(x.expand(num, *x.shape), None, None if share is None else share.expand(num, *share.shape))
+            return out[task, torch.arange(x.shape[0], device=x.device)]
+        rows = x[plan.order].split(plan.counts)
+        shares = [None] * len(rows) if share is None else share[plan.order].split(plan.counts)
+        parts = [function(r, i, s) for r, i, s in zip(rows, plan.present, shares, strict=True)]
+        return torch.cat(parts)[plan.inverse]
+
+    def _planned(self, task: Tensor) -> _Plan:
+        """How to group ``task``; kept while the very same tensor comes back unchanged, as it does between resets."""
+        if torch.compiler.is_compiling():
+            return _Plan(None, None, None, (), ())
+        version = -1 if task.is_inference() else task._version
+        if self._plan is not None and self._plan[0] is task and self._plan[1] == version >= 0:
+            return self._plan[2]
+        plan = _make_plan(task)
+        self._plan = (task, version, plan)
+        return plan
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Rows grouped by task: ``single`` where there is one task only, else a sort and its inverse."""
+
+    single: int | None
+    order: Tensor | None
+    inverse: Tensor | None
+    counts: tuple[int, ...]
+    present: tuple[int, ...]
+
+
+def _make_plan(task: Tensor) -> _Plan:
+    if task.numel() == 0:
+        return _Plan(0, None, None, (), ())
+    first = int(task[0])
+    if bool((task == first).all()):
+        return _Plan(first, None, None, (), ())
+    if task.device.type != "cpu":
+        return _Plan(None, None, None, (), ())
+    order = torch.argsort(task, stable=True)
+    present, counts = torch.unique_consecutive(task[order], return_counts=True)
+    return _Plan(None, order, torch.argsort(order), tuple(counts.tolist()), tuple(present.tolist()))
+
+
+def _apply(layer: nn.Module, x: Tensor, i: int | None) -> Tensor:
+    assert isinstance(layer, StackedLinear)
+    return layer.all(x) if i is None else layer.one(x, i)
+
+
+def nt_xent(embedding: Tensor, label: Tensor, temperature: float) -> Tensor:
+    """NT-Xent (DiWA Eq. 13) over all pairs of successes of each task, a scalar.
+
+    For an anchor i and its partner j, both successes of one task, -log of exp(sim_ij / t) over the sum over k != i of
+    exp(sim_ik / t), with cosine similarities; averaged over all such pairs, which is the expectation of Eq. 13 over
+    randomly drawn partners.
+
+    Args:
+        embedding: [N, B, E], a batch for each of N tasks.
+        label: bool [N, B], success.
+        temperature: t.
+    """
+    z = F.normalize(embedding, dim=-1)
+    similarity = z @ z.transpose(1, 2) / temperature
+    own = torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
+    log_share = similarity - similarity.masked_fill(own, -torch.inf).logsumexp(-1, keepdim=True)
+    pair = label.unsqueeze(1) & label.unsqueeze(2) & ~own
+    return -(log_share * pair).sum() / pair.sum().clamp(min=1)
+
+
+def success_loss(
+    classifier: SuccessClassifier, features: Tensor, start: Tensor | None, label: Tensor
+) -> dict[str, Tensor]:
+    """DiWA Eq. 14: NT-Xent plus cross-entropy, averaged over tasks.
+
+    Args:
+        classifier: the classifier.
+        features: [N, B, Z], a batch for each task.
+        start: [N, B, Z], or None without ``compare_start``.
+        label: bool [N, B].
+
+    Returns:
+        "loss" to minimise; "nt_xent" and "cross_entropy", detached.
+    """
+    embedding, logits = classifier.logits_all(features, start)
+    contrast = nt_xent(embedding, label, classifier.config.temperature)
+    entropy = F.cross_entropy(logits.flatten(0, 1), label.flatten().long())
+    return {"loss": contrast + entropy, "nt_xent": contrast.detach(), "cross_entropy": entropy.detach()}

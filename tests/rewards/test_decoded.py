@@ -1,0 +1,43 @@
+import pytest
+import torch
+from fakes import FakeModel
+
+from dreamgym.rewards import TASKS, DecodedStateReward, build_reward
+
+
+def at(**entries):
+    scene = torch.zeros(1, 24)
+    for name, value in entries.items():
+        scene[0, {"slider": 0, "drawer": 1, "bulb": 4, "led": 5}[name]] = value
+    return {"scene": scene, "robot": torch.zeros(1, 15), "unsure": torch.zeros(1)}
+
+
+def score(reward, name, begin, now):
+    model, task = FakeModel(), torch.tensor([TASKS.index(name)])
+    return reward.probability(model, reward.start(model, begin, task), now, task).item()
+
+
+def test_a_hard_reward_is_the_rule_on_the_decoded_scene():
+    reward = DecodedStateReward(TASKS)
+    assert score(reward, "open_drawer", at(drawer=0.05), at(drawer=0.18)) == 1
+    assert score(reward, "open_drawer", at(drawer=0.05), at(drawer=0.16)) == 0
+    assert score(reward, "turn_off_led", at(led=0.9), at(led=0.2)) == 1
+    assert score(reward, "turn_off_led", at(led=0.1), at(led=0.2)) == 0
+
+
+def test_a_soft_reward_rises_through_one_half_at_the_threshold():
+    reward = DecodedStateReward(TASKS, softness=0.02)
+    scores = [score(reward, "move_slider_left", at(), at(slider=x)) for x in (0.05, 0.15, 0.25)]
+    assert scores == pytest.approx([0.0067, 0.5, 0.9933], abs=1e-3)
+
+
+def test_a_model_that_cannot_decode_the_scene_is_refused():
+    reward, model, task = DecodedStateReward(TASKS), FakeModel(scene=False), torch.zeros(1, dtype=torch.long)
+    with pytest.raises(ValueError, match="scene_obs"):
+        reward.start(model, at(), task)
+
+
+def test_config_round_trip():
+    again = build_reward("decoded", DecodedStateReward(TASKS[:2], softness=0.1).to_config())
+    assert again.tasks == TASKS[:2]
+    assert again.softness == 0.1
