@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from dreamgym.sims.calvin import skills_blocks as blocks
 from dreamgym.sims.calvin import skills_furniture as furniture
 from dreamgym.sims.calvin.skills_engine import BLOCKS, Hand, Plan, Style, View, Waypoint
+from dreamgym.sims.calvin.tasks import scene_obs_success
 
 Planner = Callable[[View, np.random.Generator, Style], Plan]
 
@@ -29,18 +31,22 @@ class Skill:
     success: Callable[[np.ndarray, np.ndarray], bool]
 
 
-SKILLS: dict[str, Skill] = {
-    "open_drawer": Skill(furniture.open_drawer, lambda v: v.drawer < 0.07, lambda a, b: b[1] - a[1] > 0.12),
-    "close_drawer": Skill(furniture.close_drawer, lambda v: v.drawer > 0.14, lambda a, b: a[1] - b[1] > 0.12),
-    "move_slider_left": Skill(furniture.move_slider_left, lambda v: v.slider < 0.1, lambda a, b: b[0] - a[0] > 0.15),
-    "move_slider_right": Skill(furniture.move_slider_right, lambda v: v.slider > 0.18, lambda a, b: a[0] - b[0] > 0.15),
-    "turn_on_lightbulb": Skill(furniture.turn_on_lightbulb, lambda v: not v.bulb, lambda a, b: b[4] > a[4]),
-    "turn_off_lightbulb": Skill(furniture.turn_off_lightbulb, lambda v: v.bulb, lambda a, b: b[4] < a[4]),
-    "turn_on_led": Skill(furniture.press_button, lambda v: not v.led, lambda a, b: b[5] > a[5]),
-    "turn_off_led": Skill(furniture.press_button, lambda v: v.led, lambda a, b: b[5] < a[5]),
+# The eight of DiWA, in its order: waypoints, and where the task can be done.
+_FURNITURE: dict[str, tuple[Planner, Callable[[View], bool]]] = {
+    "open_drawer": (furniture.open_drawer, lambda v: v.drawer < 0.08),
+    "close_drawer": (furniture.close_drawer, lambda v: v.drawer > 0.135),
+    "move_slider_left": (furniture.move_slider_left, lambda v: v.slider < 0.11),
+    "move_slider_right": (furniture.move_slider_right, lambda v: v.slider > 0.17),
+    "turn_on_lightbulb": (furniture.turn_on_lightbulb, lambda v: not v.bulb),
+    "turn_off_lightbulb": (furniture.turn_off_lightbulb, lambda v: v.bulb),
+    "turn_on_led": (furniture.press_button, lambda v: not v.led),
+    "turn_off_led": (furniture.press_button, lambda v: v.led),
 }
+TASKS = tuple(_FURNITURE)
 
-TASKS = tuple(SKILLS)  # the eight of DiWA, in its order
+SKILLS: dict[str, Skill] = {
+    name: Skill(plan, applicable, partial(scene_obs_success, name)) for name, (plan, applicable) in _FURNITURE.items()
+}
 
 
 def _block_skills(name: str, index: int) -> dict[str, Skill]:
@@ -100,7 +106,12 @@ class SkillRun:
         return self.waypoint is None or self.num_steps >= self.max_steps
 
     def _advance(self) -> None:
-        self.waypoint = next(self.plan, None)
+        waypoint = next(self.plan, None)
+        if waypoint is not None and self.style.jitter:
+            # Free-air waypoints have wide tolerances and may stray; contact points hardly.
+            spread = self.style.jitter if waypoint.tolerance >= 0.03 else 0.1 * self.style.jitter
+            waypoint = replace(waypoint, position=waypoint.position + self.rng.normal(0.0, spread, 3))
+        self.waypoint = waypoint
         self.waited = 0
 
     def act(self) -> np.ndarray:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dreamgym.sims.calvin.scenes import BLOCKS
 from dreamgym.sims.calvin.skills_layout import SceneLayout
 
 POSITION_SCALE = 0.02  # metres a unit of action moves the target
 ROTATION_SCALE = 0.05  # radians a unit of action turns the target
 OPEN, CLOSE = 1.0, -1.0
 HAND_DOWN = (np.pi, 0.0, np.pi / 2)  # Euler angles of a hand that points down, fingers opening along x
-BLOCKS = ("red", "blue", "pink")
 
 
 class View:
@@ -109,7 +109,7 @@ class Style:
 
     Attributes:
         speed: metres a step that the reference point moves at most.
-        jitter: standard deviation in metres of an offset added to every waypoint.
+        jitter: standard deviation in metres of an offset added to the waypoints in free air, a tenth of it to contact points.
         noise: standard deviation in metres of coloured noise on the reference point.
         miss: (3,) offset in metres of the contact points: a deliberate miss where it is not zero.
     """

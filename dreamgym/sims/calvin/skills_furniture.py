@@ -87,13 +87,14 @@ def turn_on_lightbulb(view: View, rng: np.random.Generator, style: Style) -> Pla
 
 
 def turn_off_lightbulb(view: View, rng: np.random.Generator, style: Style) -> Plan:
-    """Push the lever down its slope from above its tip."""
+    """Push the lever down its slope from above."""
     layout, miss = view.layout, np.array(style.miss)
-    side = np.array([rng.uniform(-0.02, 0.01), 0.0, 0.0])
+    # Behind the tip: a hand that comes down in front of it passes the lever by.
+    onto = np.array([rng.uniform(-0.015, 0.01), rng.uniform(0.012, 0.024), 0.0])
     axis = np.array(layout.lever_axis)
-    tip = layout.moved("lever", "lever_axis", view.switch) + side + miss
-    yield from approach(view, tip + [0, 0.0, 0.05], exact=False)
-    down = tip + [0, 0.0, 0.03] - (view.switch + 0.03) * axis
+    spot = layout.moved("lever", "lever_axis", view.switch) + onto + miss
+    yield from approach(view, spot + [0, 0, 0.05], exact=False)
+    down = spot + [0, 0, 0.03] - (view.switch + 0.03) * axis
     yield Waypoint(down, patience=14, until=lambda v: v.switch < 0.015)
     yield Waypoint(view.tcp + [0, -0.04, 0.04], tolerance=0.03, patience=2)
 

@@ -1,0 +1,122 @@
+"""Expert demonstrations and failed attempts of single tasks from varied starts, with the frames of success marked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from dreamgym.data.workers import episode_rng
+from dreamgym.data.play import PlayConfig, Stage, draw_style
+from dreamgym.data.store import Episode, Meta
+from dreamgym.sims.calvin.skills import SKILLS, TASKS, SkillRun
+from dreamgym.sims.calvin.skills_blocks import random_place
+from dreamgym.sims.calvin.skills_engine import CLOSE, OPEN, Style, Waypoint
+
+MAX_TRIES = 60
+
+
+@dataclass(frozen=True)
+class DemonstrationConfig:
+    """Which demonstrations to make.
+
+    Attributes:
+        play: scene, cameras and drawing; its shares are not used.
+        tasks: the tasks, each a name of SKILLS.
+        num_train: successes, and as many failed attempts, a task in the split "train".
+        num_val: the same in the split "val".
+        max_steps: rows of an episode at most (DiWA: 64).
+    """
+
+    play: PlayConfig = field(default_factory=PlayConfig)
+    tasks: tuple[str, ...] = TASKS
+    num_train: int = 50
+    num_val: int = 20
+    max_steps: int = 64
+
+    def __post_init__(self) -> None:
+        if unknown := [task for task in self.tasks if task not in SKILLS]:
+            raise ValueError(f"tasks: no skill is called {unknown}; skills are {tuple(SKILLS)}")
+        if self.num_train < 0 or self.num_val < 0 or self.max_steps < 16:
+            raise ValueError(f"num_train, num_val >= 0 and max_steps >= 16; got {self.num_train}, {self.num_val}, {self.max_steps}")
+
+    @property
+    def num_episodes(self) -> int:
+        """How many episodes make a full set: pass it to `collect`."""
+        return 2 * len(self.tasks) * (self.num_train + self.num_val)
+
+    def entry(self, episode_index: int) -> tuple[str, bool, str]:
+        """(task, whether it is to succeed, split) of an episode; tasks and kinds alternate, so a part of a set is balanced."""
+        round_index, place = divmod(episode_index, 2 * len(self.tasks))
+        expert, task = place % 2 == 0, self.tasks[place // 2]
+        # The held-out rounds lie evenly among the others.
+        rounds = self.num_train + self.num_val
+        is_val = (round_index + 1) * self.num_val // rounds > round_index * self.num_val // rounds
+        return task, expert, "val" if is_val else "train"
+
+    def __call__(self, worker_seed: int) -> DemonstrationGenerator:
+        """Build a generator: a config is the picklable factory that `collect` takes."""
+        return DemonstrationGenerator(self, worker_seed)
+
+
+class DemonstrationGenerator:
+    """Makes the episodes of a demonstration set; episode i depends on the seed and i alone."""
+
+    def __init__(self, config: DemonstrationConfig, worker_seed: int) -> None:
+        self.config, self.worker_seed = config, worker_seed
+        self.stage = Stage(config.play)
+
+    def episode(self, episode_index: int) -> tuple[Episode, Meta]:
+        """One attempt with `success` bool [T]: the task is done at this row, compared with row 0.
+
+        Raises:
+            RuntimeError: no attempt of the wanted kind in 60 tries; the skill does not fit the scene.
+        """
+        rng = episode_rng(self.worker_seed, episode_index)
+        task, expert, split = self.config.entry(episode_index)
+        for tries in range(1, MAX_TRIES + 1):
+            self._start(task, rng)
+            success = self._attempt(task, expert, rng)
+            if success.any() == expert and (not expert or success[-3:].all()):
+                episode = {**self.stage.episode(), "success": success}
+                meta = {
+                    "kind": "demonstration", "scene": self.config.play.scene, "task": task, "split": split,
+                    "success": expert, "expert": expert, "tries": tries, "config": asdict(self.config.play),
+                }  # fmt: skip
+                return episode, meta
+        raise RuntimeError(f"no {'success' if expert else 'failure'} of {task} in {MAX_TRIES} tries in {self.config.play.scene}")
+
+    def _start(self, task: str, rng: np.random.Generator) -> None:
+        """A random scene in which the task can be done, the hand anywhere over the table and at rest; nothing recorded."""
+        stage = self.stage
+        while True:
+            stage.reset(rng, stage.draw_scene(rng))
+            for _ in range(rng.integers(1, 3)):
+                gripper = OPEN if rng.random() < 0.5 else CLOSE
+                stage.go(Waypoint(random_place(stage.view, rng), gripper, tolerance=0.03), Style(speed=0.02), 30, record=False)
+            for _ in range(rng.integers(0, 5)):
+                stage.step(np.array([0, 0, 0, 0, 0, 0, gripper]), record=False)
+            if SKILLS[task].applicable(stage.view):
+                return
+
+    def _attempt(self, task: str, expert: bool, rng: np.random.Generator) -> np.ndarray:
+        """Carry the skill out, linger 5 to 8 rows after success, and return the marks of the rows."""
+        stage = self.stage
+        style = draw_style(rng, miss=not expert)
+        run = SkillRun(task, stage.hand, stage.view, rng, style, self.config.max_steps)
+        before = np.array(stage.obs["scene_obs"])
+        marks: list[bool] = []
+        linger = int(rng.integers(5, 9))
+        here = Waypoint(stage.view.tcp.copy())
+        while len(marks) < self.config.max_steps and linger > 0:
+            marks.append(bool(SKILLS[task].success(before, stage.view.scene_obs)))
+            if run.done:
+                here = here if marks[-1] is False and len(marks) < 2 else Waypoint(stage.hand.reference.copy(), here.gripper)
+                action = stage.hand.act(stage.view, here, style)
+            else:
+                here = Waypoint(stage.view.tcp.copy(), run.waypoint.gripper)
+                action = run.act()
+            stage.step(action)
+            run.settle()
+            linger -= bool(run.success or run.done)
+        return np.array(marks)
