@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
-PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip install -qq --constraint constraints.txt
 TEST_EXTRAS := calvin,torchrl,sb3,train,cli,report,hub,lerobot,minari,test
 
 .PHONY: help demo test lint docs clean
@@ -43,7 +43,7 @@ docs: $(STAMPS)/test $(STAMPS)/docs
 $(STAMPS)/torch: constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"dreamgym needs Python 3.11 or newer, {sys.executable} is {v.major}.{v.minor}: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(TORCH_ARGS) "$(TORCH)"
+	$(BIN)/python -m pip install -qq $(TORCH_ARGS) "$(TORCH)"
 	mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/demo: $(STAMPS)/torch pyproject.toml constraints.txt
