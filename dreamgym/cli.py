@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dreamgym import __version__
 
@@ -48,7 +48,46 @@ def info() -> None:
         print(f"  {extra:<10}", "installed" if found else f'missing: pip install "dreamgym[{extra}]"')
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"info": info}
+def collect(
+    store: Path,
+    kind: Literal["play", "demonstrations"] = "play",
+    scene: str = "playtable",
+    num_steps: int = 200_000,
+    episode_steps: int = 1000,
+    num_train: int = 50,
+    num_val: int = 20,
+    image_size: int = 64,
+    num_workers: int = 1,
+    seed: int = 0,
+) -> None:
+    """Collects play, or demonstrations of DiWA's eight tasks, from a simulator into an episode store; resumable.
+
+    Args:
+        store: folder of the episode store; an unfinished one is continued.
+        kind: long task-agnostic play, or single-task attempts with marked success.
+        scene: "playtable" (built in), or "D" of CALVIN (needs DREAMGYM_CALVIN_ASSETS).
+        num_steps: rows of play to hold in the end.
+        episode_steps: rows of one play episode.
+        num_train: demonstrations, and as many failed attempts, a task for training.
+        num_val: the same, held out.
+        image_size: side of the camera frames, pixels.
+        num_workers: processes.
+        seed: of the whole collection.
+    """
+    from dreamgym.data import collect as run
+    from dreamgym.data.demonstrations import DemonstrationConfig
+    from dreamgym.data.play import PlayConfig
+
+    play = PlayConfig(scene=scene, image_size=image_size, episode_steps=episode_steps)
+    if kind == "play":
+        done = run(play, store, num_steps=num_steps, num_workers=num_workers, seed=seed)
+    else:
+        demos = DemonstrationConfig(play=play, num_train=num_train, num_val=num_val)
+        done = run(demos, store, num_episodes=demos.num_episodes, num_workers=num_workers, seed=seed)
+    print(f"{store}: {len(done.store)} episodes, {done.store.num_steps} steps, {done.new_episodes} new")
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"info": info, "collect": collect}
 
 
 def main(args: Sequence[str] | None = None) -> None:

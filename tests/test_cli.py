@@ -1,6 +1,7 @@
 """The command line."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,12 @@ def test_a_callers_mistake_ends_in_one_line(error: Exception, monkeypatch: pytes
     monkeypatch.setattr(cli, "COMMANDS", {**cli.COMMANDS, "broken": broken})
     with pytest.raises(SystemExit, match="dreamgym: a mend"):
         cli.main(["broken"])
+
+
+def test_collect_fills_a_store_and_continues_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pybullet")
+    words = ["collect", "--store", str(tmp_path / "play"), "--image-size", "16", "--episode-steps", "8", "--num-steps"]
+    cli.main([*words, "8"])
+    assert "1 episodes, 8 steps, 1 new" in capsys.readouterr().out
+    cli.main([*words, "16"])
+    assert "2 episodes, 16 steps, 1 new" in capsys.readouterr().out
