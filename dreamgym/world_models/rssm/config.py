@@ -1,0 +1,151 @@
+"""Configuration of the RSSM family."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from dreamgym.types import ActionSpec
+
+VARIANTS = ("vision", "hybrid", "state")
+
+Layout = tuple[tuple[str, int], ...]
+
+# CALVIN's vectors (facts of its observation layout): tcp position, tcp Euler angles, gripper width and 7 joints,
+# the last gripper action; slider, drawer, button, switch, bulb, LED, then three blocks.
+ROBOT_OBS: Layout = (("linear", 3), ("euler", 3), ("linear", 8), ("sign", 1))
+SCENE_OBS: Layout = (("linear", 4), ("binary", 2)) + (("linear", 3), ("euler", 3)) * 3
+
+
+def _cameras() -> dict[str, tuple[int, int, int]]:
+    return {"rgb_static": (3, 64, 64), "rgb_gripper": (3, 64, 64)}
+
+
+def _vectors() -> dict[str, Layout]:
+    return {"robot_obs": ROBOT_OBS, "scene_obs": SCENE_OBS}
+
+
+@dataclass(frozen=True)
+class RSSMConfig:
+    """An RSSM (DiWA S.2.1, Table S.2). Defaults are the paper's sizes; see `paper` and `tiny`.
+
+    Attributes:
+        variant: "vision" (cameras in, cameras out), "hybrid" (cameras and proprioception in; cameras and every vector
+            out) or "state" (vectors in and out).
+        images: cameras, name to (C, H, W); H and W multiples of 16.
+        vectors: vector sensors, name to layout segments (see `dreamgym.nn.vectors`).
+        proprioception: vectors that the hybrid variant reads.
+        action: low, high, binary and hold of the action.
+        deter: size of the deterministic state h.
+        stoch, classes: categorical variables and classes of the stochastic state z.
+        units: width of the layers inside the recurrence and of the prior and posterior heads.
+        embed: width of the fused observation embedding.
+        encoder_depth, decoder_depth: channels of the outermost convolution; doubles with each of four layers.
+        vector_units: width of the two-layer encoders and decoders of vector sensors.
+        kl_scale: beta of equation 10.
+        kl_balance: share of the KL's gradient that trains the prior (see `balanced_kl`).
+        reset_prob: zeta, the probability per step that training restarts the state from nothing.
+        decode_fraction: share of a batch's frames whose images are decoded and scored.
+        vector_std: standard deviation of the likelihood of vectors, in units of each entry's own spread. 1 would let
+            0.3 nats of KL outweigh an error of half a standard deviation: centimetres of drawer.
+        binary_weight: weight of the cross-entropy of lights and grippers.
+        ensemble_size, ensemble_units, ensemble_dim: heads, their width, and the dimension of the random projection of
+            the posterior that they predict; their disagreement is the uncertainty.
+        history: context frames that `start` takes (DiWA S.5.4: two).
+        frame_rate: control steps per second, Hz.
+    """
+
+    variant: str = "vision"
+    images: dict[str, tuple[int, int, int]] = field(default_factory=_cameras)
+    vectors: dict[str, Layout] = field(default_factory=_vectors)
+    proprioception: tuple[str, ...] = ("robot_obs",)
+    action: ActionSpec = ActionSpec(
+        low=(-1.0,) * 7, high=(1.0,) * 7, binary=(6,), hold=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    )
+    deter: int = 1024
+    stoch: int = 32
+    classes: int = 32
+    units: int = 1024
+    embed: int = 1024
+    encoder_depth: int = 48
+    decoder_depth: int = 48
+    vector_units: int = 512
+    kl_scale: float = 0.3
+    kl_balance: float = 0.8
+    reset_prob: float = 0.01
+    decode_fraction: float = 1.0
+    vector_std: float = 0.1
+    binary_weight: float = 10.0
+    ensemble_size: int = 5
+    ensemble_units: int = 32
+    ensemble_dim: int = 64
+    history: int = 2
+    frame_rate: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise ValueError(f"variant must be one of {VARIANTS}, got {self.variant!r}")
+        for name, (_, height, width) in self.images.items():
+            if height % 16 or width % 16:
+                raise ValueError(f"{name} is {height} x {width}: four stride-2 layers need multiples of 16; resize it")
+        if not 0 < self.decode_fraction <= 1:
+            raise ValueError(f"decode_fraction must lie in (0, 1], got {self.decode_fraction}")
+        missing = [k for k in self.proprioception if k not in self.vectors]
+        if missing and self.variant == "hybrid":
+            raise ValueError(f"proprioception {missing} is not among the vectors {list(self.vectors)}")
+        if not self.inputs:
+            raise ValueError(f"variant {self.variant!r} with no sensor to read: give images or vectors")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Sensors that the model reads."""
+        if self.variant == "state":
+            return tuple(self.vectors)
+        return tuple(self.images) + (self.proprioception if self.variant == "hybrid" else ())
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Sensors that the model decodes."""
+        images = () if self.variant == "state" else tuple(self.images)
+        return images + (() if self.variant == "vision" else tuple(self.vectors))
+
+    @property
+    def latent_dim(self) -> int:
+        """k: size of the features."""
+        return self.deter + self.stoch * self.classes
+
+    @classmethod
+    def paper(cls, **changes: Any) -> RSSMConfig:
+        """Table S.2: deterministic 1024, 32 x 32 categoricals, features of 2048."""
+        return cls(**changes)
+
+    @classmethod
+    def tiny(cls, **changes: Any) -> RSSMConfig:
+        """Trains on two CPU cores."""
+        sizes: dict[str, Any] = {
+            "deter": 512, "stoch": 32, "classes": 16, "units": 256, "embed": 512, "encoder_depth": 16,
+            "decoder_depth": 16, "vector_units": 256, "decode_fraction": 0.25,
+        }  # fmt: skip
+        return cls(**{**sizes, **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> RSSMConfig:
+        """Reads what `to_dict` (through JSON) wrote."""
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise ValueError(f"RSSMConfig has no field {unknown}; it has {sorted(known)}")
+        values = dict(data)
+        if "images" in values:
+            values["images"] = {k: (int(v[0]), int(v[1]), int(v[2])) for k, v in values["images"].items()}
+        if "vectors" in values:
+            values["vectors"] = {k: tuple((kind, int(n)) for kind, n in v) for k, v in values["vectors"].items()}
+        if "proprioception" in values:
+            values["proprioception"] = tuple(values["proprioception"])
+        if isinstance(values.get("action"), dict):
+            values["action"] = ActionSpec(**{k: tuple(v) for k, v in values["action"].items()})
+        return cls(**values)

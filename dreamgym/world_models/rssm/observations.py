@@ -1,0 +1,116 @@
+"""What the RSSM sees and draws: per-sensor encoders fused by one layer, per-sensor decoders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dreamgym.nn.blocks import DenseNorm, mlp
+from dreamgym.nn.vectors import VectorCodec
+from dreamgym.world_models.rssm.config import RSSMConfig
+
+
+def normalize_image(image: Tensor) -> Tensor:
+    """uint8 [0, 255] to float [-1, 1] (DiWA S.4), in the memory order in which convolutions run fastest."""
+    return image.to(dtype=torch.float32, memory_format=torch.channels_last).mul_(1 / 127.5).sub_(1)
+
+
+class ImageEncoder(nn.Sequential):
+    """Four stride-2 convolutions (the Dreamer stack): [N, C, H, W] in [-1, 1] to [N, 8 * depth * H/16 * W/16]."""
+
+    def __init__(self, shape: tuple[int, int, int], depth: int) -> None:
+        channels = [shape[0], depth, 2 * depth, 4 * depth, 8 * depth]
+        layers: list[nn.Module] = []
+        for a, b in zip(channels[:-1], channels[1:], strict=True):
+            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.SiLU()]
+        super().__init__(*layers, nn.Flatten())
+        self.out_dim = 8 * depth * (shape[1] // 16) * (shape[2] // 16)
+        self.to(memory_format=torch.channels_last)
+
+
+class ImageDecoder(nn.Module):
+    """Mirror of `ImageEncoder`: features [N, Z] to images [N, C, H, W], in the normalised range."""
+
+    def __init__(self, in_dim: int, shape: tuple[int, int, int], depth: int) -> None:
+        super().__init__()
+        self.grid = (8 * depth, shape[1] // 16, shape[2] // 16)
+        self.linear = nn.Linear(in_dim, self.grid[0] * self.grid[1] * self.grid[2])
+        channels = [8 * depth, 4 * depth, 2 * depth, depth, shape[0]]
+        layers: list[nn.Module] = []
+        for a, b in zip(channels[:-1], channels[1:], strict=True):
+            layers += [nn.SiLU(), nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)]
+        self.layers = nn.Sequential(*layers)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[N, Z] to [N, C, H, W]."""
+        grid = self.linear(features).unflatten(1, self.grid)
+        return self.layers(grid.contiguous(memory_format=torch.channels_last))
+
+
+class ObservationEncoder(nn.Module):
+    """Every sensor that the variant reads, encoded apart, concatenated, fused by a fully connected layer (S.2.1)."""
+
+    def __init__(self, config: RSSMConfig, codecs: nn.ModuleDict) -> None:
+        super().__init__()
+        self.sensors = config.inputs
+        self.codecs = codecs
+        self.images = nn.ModuleDict()
+        self.vectors = nn.ModuleDict()
+        width = 0
+        for name in self.sensors:
+            if name in config.images:
+                encoder = ImageEncoder(config.images[name], config.encoder_depth)
+                self.images[name] = encoder
+                width += encoder.out_dim
+            else:
+                self.vectors[name] = mlp(_codec(codecs, name).dim, config.vector_units, 1, config.vector_units)
+                width += config.vector_units
+        self.fuse = DenseNorm(width, config.embed)
+
+    def forward(self, obs: dict[str, Tensor]) -> Tensor:
+        """Sensors [N, ...] to embeddings [N, E]."""
+        parts = []
+        for name in self.sensors:
+            if name in self.images:
+                parts.append(self.images[name](normalize_image(obs[name])))
+            else:
+                parts.append(self.vectors[name](_codec(self.codecs, name).encode(obs[name].float())))
+        return self.fuse(torch.cat([p.to(parts[0].dtype) for p in parts], dim=-1))
+
+
+class ObservationDecoder(nn.Module):
+    """One head per decoded sensor; images in the normalised range, vectors in the codec's space."""
+
+    def __init__(self, config: RSSMConfig, codecs: nn.ModuleDict) -> None:
+        super().__init__()
+        self.codecs = codecs
+        self.heads = nn.ModuleDict()
+        for name in config.targets:
+            if name in config.images:
+                self.heads[name] = ImageDecoder(config.latent_dim, config.images[name], config.decoder_depth)
+            else:
+                self.heads[name] = mlp(config.latent_dim, config.vector_units, 2, _codec(codecs, name).dim)
+
+    def forward(self, features: Tensor, name: str) -> Tensor:
+        """Raw network output of one head, float32."""
+        return self.heads[name](features).float()
+
+    def decode(self, features: Tensor, keys: Sequence[str]) -> dict[str, Tensor]:
+        """Images [N, C, H, W] in [0, 1], vectors [N, d] in their units."""
+        out = {}
+        for name in keys:
+            raw = self(features, name)
+            if name in self.codecs:
+                out[name] = _codec(self.codecs, name).decode(raw)
+            else:
+                out[name] = raw.add(1).mul(0.5).clamp(0, 1)
+        return out
+
+
+def _codec(codecs: nn.ModuleDict, name: str) -> VectorCodec:
+    codec = codecs[name]
+    assert isinstance(codec, VectorCodec)
+    return codec
