@@ -82,8 +82,10 @@ class Stage:
         self.rows = {}
 
     def draw_scene(self, rng: np.random.Generator) -> np.ndarray:
-        """A random scene state (24,): furniture and lights anywhere, blocks where the simulator's own reset drops them."""
-        obs, _ = self.env.reset(seed=int(rng.integers(2**31)))
+        """A random scene state (24,): furniture and lights anywhere, blocks where the simulator's resets drop them."""
+        # A push task's reset drops every block on the table top, where the block skills reach them.
+        options = {"task": "push_red_block_left"} if rng.random() < 0.6 else None
+        obs, _ = self.env.reset(seed=int(rng.integers(2**31)), options=options)
         return furnish(rng, LAYOUTS[self.config.scene], np.array(obs["scene_obs"], dtype=np.float64))
 
     def step(self, action: np.ndarray, record: bool = True) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class SkillRun:
         self.max_steps = max_steps
         self.plan = self.skill.plan(view, rng, style)
         self.waypoint: Waypoint | None = None
-        self.waited = 0
+        self.waited = self.patience = 0
         self.success = False  # whether the goal was reached at any step so far (a lifted block may have been put down again)
         self._advance()
 
@@ -113,6 +113,9 @@ class SkillRun:
             waypoint = replace(waypoint, position=waypoint.position + self.rng.normal(0.0, spread, 3))
         self.waypoint = waypoint
         self.waited = 0
+        if waypoint is not None:
+            distance = float(np.linalg.norm(waypoint.position - self.hand.reference))
+            self.patience = int(1.5 * distance / (self.style.speed * waypoint.speed)) + waypoint.patience + 8
 
     def act(self) -> np.ndarray:
         """The next action (7,), from the newest observation. Call `settle` after the step."""
@@ -127,9 +130,10 @@ class SkillRun:
         if waypoint is None:
             return
         reached = np.linalg.norm(self.view.tcp - waypoint.position) < waypoint.tolerance
-        if self.hand.arrived(waypoint):
-            self.waited += 1
-        if (waypoint.until is not None and waypoint.until(self.view)) or self.waited > waypoint.patience or (
-            waypoint.until is None and reached
-        ):
+        self.waited += self.hand.arrived(waypoint)
+        self.patience -= 1
+        # A blocked hand gives up: its reference never arrives, so waiting for that would last to the end of the budget.
+        given_up = self.waited > waypoint.patience or self.patience <= 0
+        done = reached if waypoint.until is None else waypoint.until(self.view)
+        if done or given_up:
             self._advance()

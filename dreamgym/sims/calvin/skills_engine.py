@@ -151,12 +151,14 @@ class Hand:
 
     gain = 0.25  # share of the measured error added to the bias each step
     max_bias = 0.10  # metres
+    lag = 2  # steps that the arm is behind its target in free motion
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
         self.target = np.zeros(3)
         self.target_euler = np.array(HAND_DOWN)
         self.reference = np.zeros(3)
+        self.trail = [np.zeros(3)] * self.lag
         self.bias = np.zeros(3)
         self.drift = np.zeros(3)
 
@@ -165,6 +167,7 @@ class Hand:
         self.target = view.tcp.copy()
         self.target_euler = view.robot_obs[3:6].copy()
         self.reference = view.tcp.copy()
+        self.trail = [self.reference] * self.lag
         self.bias = np.zeros(3)
 
     def arrived(self, waypoint: Waypoint) -> bool:
@@ -176,13 +179,14 @@ class Hand:
         away = waypoint.position - self.reference
         step = style.speed * waypoint.speed
         distance = float(np.linalg.norm(away))
-        lag = view.tcp - self.reference
+        behind = view.tcp - self.reference
         # A blocked hand must not be left behind by its reference: wait where they are 5 cm apart.
-        if np.linalg.norm(lag) < 0.05 or float(lag @ away) > 0:
+        if np.linalg.norm(behind) < 0.05 or float(behind @ away) > 0:
             self.reference = waypoint.position.copy() if distance <= step else self.reference + away / distance * step
-        error = self.reference - view.tcp
-        settled = float(np.linalg.norm(self.reference - waypoint.position)) < 0.03
-        self.bias = np.clip(self.bias + (self.gain if settled else 0.4 * self.gain) * error, -self.max_bias, self.max_bias)
+        # Compared with where the reference was: in free motion that error is nought, so the integral does not wind up.
+        error = self.trail[0] - view.tcp
+        self.trail = [*self.trail[1:], self.reference]
+        self.bias = np.clip(self.bias + self.gain * error, -self.max_bias, self.max_bias)
         if style.noise:
             self.drift = 0.9 * self.drift + self.rng.normal(0.0, style.noise, 3)
         else:

@@ -53,7 +53,10 @@ def _move_slider(view: View, rng: np.random.Generator, style: Style, left: bool)
     wanted = float(np.clip(view.slider + sign * rng.uniform(0.18, 0.28), 0.0, layout.slider_range))
     if straddle:
         start, gripper = handle, OPEN
-        yield from approach(view, handle + [0, -0.07, 0], OPEN, exact=False)
+        before = handle + [0, -0.075, 0]
+        yield from approach(view, before, OPEN)
+        # The fingers pass the bar with 1.5 cm to spare on either side: line up first.
+        yield Waypoint(before, OPEN, tolerance=0.007, patience=6)
         yield Waypoint(handle, OPEN, tolerance=0.02)
     else:
         start, gripper = handle - sign * axis * (layout.slider_half_width + 0.02), CLOSE
