@@ -1,0 +1,111 @@
+"""Thresholds and scores of a success classifier on held-out frames: precision, recall, F1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dreamgym.rewards.samples import DEMO_POSTERIOR, DEMO_PRIOR, Samples
+from dreamgym.rewards.success import SuccessClassifier
+
+GRID = torch.linspace(0.02, 0.98, 49)
+
+
+def f1_score(predicted: Tensor, label: Tensor) -> float:
+    """F1 of bool tensors of one shape; 1 where there is nothing to find and nothing was found."""
+    hits = int((predicted & label).sum())
+    wrong = int((predicted ^ label).sum())
+    return 1.0 if hits + wrong == 0 else 2 * hits / (2 * hits + wrong)
+
+
+def curve(probability: Tensor, label: Tensor, grid: Tensor = GRID) -> dict[str, list[float]]:
+    """Precision, recall and F1 at each threshold of ``grid``, lists as long as it."""
+    predicted = probability.unsqueeze(0) >= grid.unsqueeze(1)
+    hits = (predicted & label).sum(1).double()
+    precision = hits / predicted.sum(1).clamp(min=1)
+    recall = hits / label.sum().clamp(min=1)
+    f1 = 2 * hits / (predicted.sum(1) + label.sum()).clamp(min=1)
+    return {
+        "threshold": [round(t, 4) for t in grid.tolist()],
+        "precision": precision.tolist(),
+        "recall": recall.tolist(),
+        "f1": f1.tolist(),
+    }
+
+
+def best_threshold(parts: Sequence[tuple[Tensor, Tensor]], grid: Tensor = GRID) -> float:
+    """The threshold with the highest F1, averaged over ``parts`` (probability, label); the middle one of a plateau."""
+    total = sum(torch.tensor(curve(p, y, grid)["f1"]) for p, y in parts if y.any())
+    if not isinstance(total, Tensor):
+        return 0.5
+    best = (total >= total.max() - 1e-9).nonzero().flatten()
+    return float(grid[best[len(best) // 2]])
+
+
+@torch.no_grad()
+def scores(classifier: SuccessClassifier, samples: Samples, task: int, batch_size: int = 8192) -> Tensor:
+    """Probability [n] of every frame of one task."""
+    pool, rows = samples.pool(), samples.of(task)[0]
+    device = next(classifier.parameters()).device
+    parts = []
+    for part in rows.split(batch_size):
+        features, start = (pool[part[:, i]].float().to(device) for i in (0, 1))
+        which = torch.full((len(part),), task, device=device)
+        memory = {} if classifier.start_layer is None else {"start": classifier.start_layer.one(start, task)}
+        parts.append(classifier.score(features, memory, which).cpu())
+    return torch.cat(parts)
+
+
+def calibrate(classifier: SuccessClassifier, samples: Samples) -> dict[str, Any]:
+    """Sets ``classifier.thresholds`` from held-out ``samples`` and reports on them.
+
+    A threshold maximises the mean of F1 on filtered and on imagined frames. The F1 that is reported is cross-fitted:
+    each half of the episodes is judged with the threshold chosen on the other half.
+
+    Returns:
+        For each task: threshold, f1 (filtered frames of demonstrations), f1_imagined, precision, recall (at the final
+        threshold, filtered), episode_f1 (an episode counts as a success once any of its frames does), num_episodes,
+        curve (the sweep on filtered frames).
+    """
+    out = {}
+    for i, name in enumerate(classifier.tasks):
+        _, label, source, group = samples.of(i)
+        probability = scores(classifier, samples, i)
+        parts = [source == s for s in (DEMO_POSTERIOR, DEMO_PRIOR)]
+        predicted = torch.zeros_like(label)
+        _, half = torch.unique(group, return_inverse=True)
+        half = half % 2
+        for fold in (0, 1):
+            other = best_threshold([(probability[p & (half != fold)], label[p & (half != fold)]) for p in parts])
+            predicted[half == fold] = probability[half == fold] >= other
+        threshold = best_threshold([(probability[p], label[p]) for p in parts])
+        classifier.thresholds[i] = threshold
+        real = parts[0]
+        final = probability[real] >= threshold
+        sweep = curve(probability[real], label[real])
+        out[name] = {
+            "threshold": threshold,
+            "f1": f1_score(predicted[parts[0]], label[parts[0]]),
+            "f1_imagined": f1_score(predicted[parts[1]], label[parts[1]]),
+            "precision": _ratio(final & label[real], final),
+            "recall": _ratio(final & label[real], label[real]),
+            "episode_f1": _episode_f1(predicted[real], label[real], group[real]),
+            "num_episodes": int(group[real].unique().numel()),
+            "curve": {k: v[::4] for k, v in sweep.items()},
+        }
+    return out
+
+
+def _ratio(part: Tensor, whole: Tensor) -> float:
+    return float(part.sum() / whole.sum().clamp(min=1))
+
+
+def _episode_f1(predicted: Tensor, label: Tensor, group: Tensor) -> float:
+    _, index = torch.unique(group, return_inverse=True)
+    found, true = (torch.zeros(int(index.max()) + 1, dtype=torch.long) for _ in range(2))
+    found.index_add_(0, index, predicted.long())
+    true.index_add_(0, index, label.long())
+    return f1_score(found > 0, true > 0)

@@ -1,0 +1,160 @@
+"""Training of the success classifier on marked demonstrations, play and imagination (DiWA S.2.3, Table S.4)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import trange
+
+from dreamgym.data.store import EpisodeView
+from dreamgym.rewards.calibrate import calibrate
+from dreamgym.rewards.samples import DEMO_POSTERIOR, Samples, add_demonstrations, add_play
+from dreamgym.rewards.success import SuccessClassifier, SuccessConfig, success_loss
+from dreamgym.world_models.base import WorldModel
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SuccessFitConfig:
+    """How a success classifier is trained.
+
+    Attributes:
+        epochs: passes over the demonstrations' frames (of an average task).
+        batch_size: frames a task in an update, half of them successes.
+        learning_rate: of Adam. Table S.4's 1e-6 is what `paper()` uses.
+        weight_decay: decoupled.
+        demo_passes: how often each demonstration is filtered, with other draws of the latents.
+        play_windows: windows of play that add negatives (and the successes that happen in them).
+        play_context: real frames before a window's start.
+        play_steps: frames of a window after its start.
+        seed: of draws and weights.
+    """
+
+    epochs: int = 100
+    batch_size: int = 32
+    learning_rate: float = 1e-6
+    weight_decay: float = 0.0
+    demo_passes: int = 2
+    play_windows: int = 256
+    play_context: int = 8
+    play_steps: int = 48
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 4 or self.learning_rate <= 0 or self.demo_passes < 1:
+            raise ValueError(f"epochs and demo_passes >= 1, batch_size >= 4, learning_rate > 0; got {self}")
+
+    @classmethod
+    def paper(cls) -> SuccessFitConfig:
+        """Table S.4: 100 epochs, batch 32, learning rate 1e-6."""
+        return cls()
+
+    @classmethod
+    def tiny(cls) -> SuccessFitConfig:
+        """A minute on two cores: at 1e-6 a small classifier would hardly leave its initial weights."""
+        return cls(epochs=25, batch_size=64, learning_rate=3e-4, weight_decay=1e-2, demo_passes=3)
+
+
+def fit_success(
+    model: WorldModel,
+    demonstrations: EpisodeView,
+    play: EpisodeView | None,
+    config: SuccessConfig,
+    fit: SuccessFitConfig | None = None,
+    progress: bool = False,
+) -> tuple[SuccessClassifier, dict[str, Any]]:
+    """Trains, calibrates and scores a classifier on the features of a frozen world model.
+
+    Args:
+        model: the world model, in eval mode, on the device to train on.
+        demonstrations: marked episodes (key "success", meta "task" and "split" "train" or "val"), failures included.
+        play: play for negatives, or None.
+        config: sizes and tasks.
+        fit: how to train; `SuccessFitConfig.tiny()` by default.
+        progress: whether to show progress bars.
+
+    Returns:
+        The classifier with calibrated thresholds, in eval mode, and JSON-ready metrics: per task (see `calibrate`),
+        their means, the fit's config and the last losses.
+
+    Raises:
+        ValueError: a task has no success or no failure among the demonstrations of a split.
+    """
+    fit = SuccessFitConfig.tiny() if fit is None else fit
+    device = next(model.parameters()).device
+    generator = torch.Generator(device).manual_seed(fit.seed)
+    train, held_out = Samples(config.tasks), Samples(config.tasks)
+    common: dict[str, Any] = {"generator": generator, "progress": progress}
+    add_demonstrations(train, model, demonstrations.select(split="train"), passes=fit.demo_passes, **common)
+    if play is not None and fit.play_windows:
+        size = {"windows": fit.play_windows, "context": fit.play_context, "steps": fit.play_steps, "seed": fit.seed}
+        add_play(train, model, play, **size, **common)
+    add_demonstrations(held_out, model, demonstrations.select(split="val"), passes=2, **common)
+    for name, samples in (("train", train), ("val", held_out)):
+        _check(samples, name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(fit.seed)
+        classifier = SuccessClassifier(config).to(device)
+    losses = _optimise(classifier, train, fit, progress)
+    classifier.eval()
+    per_task = calibrate(classifier, held_out)
+    metrics = {"tasks": per_task, "fit": asdict(fit), "losses": losses, "frames": int(train.pool_size)}
+    for key in ("f1", "f1_imagined", "episode_f1"):
+        metrics[f"mean_{key}"] = sum(m[key] for m in per_task.values()) / len(per_task)
+    _log.info("success classifier: held-out F1 %.3f, imagined %.3f", metrics["mean_f1"], metrics["mean_f1_imagined"])
+    return classifier, metrics
+
+
+def _optimise(classifier: SuccessClassifier, samples: Samples, fit: SuccessFitConfig, progress: bool) -> dict[str, float]:
+    device = next(classifier.parameters()).device
+    draws = torch.Generator().manual_seed(fit.seed)
+    pool = samples.pool().to(device)
+    balanced = [_Balanced(*samples.of(i)[:3]) for i in range(len(samples.tasks))]
+    frames = sum(int((samples.of(i)[2] == DEMO_POSTERIOR).sum()) for i in range(len(balanced))) / len(balanced)
+    updates = fit.epochs * max(1, round(frames / fit.demo_passes / fit.batch_size))
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=fit.learning_rate, weight_decay=fit.weight_decay)
+    label = (torch.arange(fit.batch_size) < fit.batch_size // 2).expand(len(balanced), -1).to(device)
+    losses: dict[str, Tensor] = {}
+    classifier.train()
+    for _ in trange(updates, desc="fit rewards", disable=not progress, leave=False):
+        rows = torch.stack([b.draw(fit.batch_size, draws) for b in balanced]).to(device)
+        start = pool[rows[..., 1]].float() if classifier.start_layer is not None else None
+        losses = success_loss(classifier, pool[rows[..., 0]].float(), start, label)
+        optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        optimizer.step()
+    return {k: float(v.detach()) for k, v in losses.items()} | {"updates": updates}
+
+
+class _Balanced:
+    """Draws batches of one task: the first half successes, the second failures, every source as often as another."""
+
+    def __init__(self, rows: Tensor, label: Tensor, source: Tensor) -> None:
+        self.halves = []
+        for wanted in (True, False):
+            parts = [rows[(label == wanted) & (source == s)] for s in source.unique()]
+            parts = [p for p in parts if len(p)]
+            length = torch.tensor([len(p) for p in parts])
+            self.halves.append((torch.cat(parts), length, torch.cumsum(length, 0) - length))
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Rows [count, 2]."""
+        drawn = []
+        for (rows, length, offset), size in zip(self.halves, (count // 2, count - count // 2), strict=True):
+            which = torch.randint(len(length), (size,), generator=generator)
+            inside = (torch.rand(size, generator=generator) * length[which]).long()
+            drawn.append(rows[offset[which] + inside])
+        return torch.cat(drawn)
+
+
+def _check(samples: Samples, split: str) -> None:
+    for i, name in enumerate(samples.tasks):
+        label = samples.of(i)[1]
+        if not label.any() or label.all():
+            kind = "failure" if label.any() else "success"
+            raise ValueError(f"no {kind} of {name!r} among the {split} frames: collect more demonstrations of it")

@@ -1,0 +1,166 @@
+"""What the success classifier is trained and judged on: features of frames, each with its start and its label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dreamgym.data.sampler import SequenceSampler
+from dreamgym.data.store import EpisodeView
+from dreamgym.rewards.encode import encode, episode_batches, load_episodes
+from dreamgym.rewards.tasks import startable
+from dreamgym.sims.calvin import scene_obs_success
+from dreamgym.world_models.base import WorldModel
+
+DEMO_POSTERIOR, DEMO_PRIOR, PLAY_POSTERIOR, PLAY_PRIOR = range(4)
+SOURCES = ("demo_posterior", "demo_prior", "play_posterior", "play_prior")
+
+
+@dataclass
+class Samples:
+    """Labelled frames of every task over one shared pool of features.
+
+    Attributes:
+        tasks: names.
+        features: chunks of the pool, each fp16 [m, Z]; `pool` joins them.
+        rows: for each task, int64 [n, 2]: a frame's row in the pool and its start's row.
+        label: for each task, bool [n]: success, by the recorded marks or the recorded oracle.
+        source: for each task, int64 [n]: index into `SOURCES`.
+        group: for each task, int64 [n]: the episode or window that the frame is of.
+    """
+
+    tasks: tuple[str, ...]
+    features: list[Tensor] = field(default_factory=list)
+    rows: list[list[Tensor]] = field(default_factory=list)
+    label: list[list[Tensor]] = field(default_factory=list)
+    source: list[list[Tensor]] = field(default_factory=list)
+    group: list[list[Tensor]] = field(default_factory=list)
+    pool_size: int = 0
+    groups: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "label", "source", "group"):
+            setattr(self, name, [[] for _ in self.tasks])
+
+    def put(self, features: Tensor) -> Tensor:
+        """Adds [B, T, Z] to the pool and returns the rows, int64 [B, T]."""
+        flat = features.flatten(0, 1).to("cpu", torch.float16)
+        rows = torch.arange(self.pool_size, self.pool_size + len(flat)).view(features.shape[:2])
+        self.features.append(flat)
+        self.pool_size += len(flat)
+        return rows
+
+    def add(self, task: int, rows: Tensor, start: Tensor, label: Tensor, source: int, group: Tensor) -> None:
+        """Adds frames of one task: every argument but ``source`` is [n]."""
+        self.rows[task].append(torch.stack([rows, start], 1))
+        self.label[task].append(label)
+        self.source[task].append(torch.full_like(rows, source))
+        self.group[task].append(group)
+
+    def pool(self) -> Tensor:
+        """The pool of features, fp16 [M, Z]."""
+        self.features = [torch.cat(self.features)]
+        return self.features[0]
+
+    def of(self, task: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Rows [n, 2], label, source and group [n] of one task."""
+        parts = (self.rows[task], self.label[task], self.source[task], self.group[task])
+        if not parts[0]:
+            raise ValueError(f"there is no frame of {self.tasks[task]!r}: collect demonstrations of it")
+        return tuple(torch.cat(p) for p in parts)  # type: ignore[return-value]
+
+
+def add_demonstrations(
+    samples: Samples,
+    model: WorldModel,
+    view: EpisodeView,
+    *,
+    passes: int = 2,
+    imagine_steps: int = 24,
+    batch_size: int = 64,
+    generator: torch.Generator | None = None,
+    progress: bool = False,
+) -> None:
+    """Adds every frame of the demonstrations and failed attempts in ``view``.
+
+    Labels are the recorded ``success`` marks. Each pass filters the episodes anew (other draws) and imagines up to
+    ``imagine_steps`` frames along the recorded actions from another place, so that the prior's latents are seen near
+    the start, in the middle and at the end.
+
+    Raises:
+        ValueError: the store has no "success" key, or no episode of one of the tasks.
+    """
+    view = view.select(lambda meta: meta.get("task") in samples.tasks)
+    keys = [*model.spec.observations, "action", "success"]
+    device = _device(model)
+    batches = [(p, i) for p in range(passes) for i in episode_batches(view, batch_size)]
+    for number, indices in tqdm(batches, desc="encode demonstrations", disable=not progress, leave=False):
+        data, lengths = load_episodes(view, indices, keys)
+        steps = data["action"].shape[1]
+        context = int(np.clip(round(steps * (number + 0.5) / (passes + 0.5)) if number else min(4, steps), 1, steps))
+        encoded = encode(model, {k: v.to(device) for k, v in data.items()}, context, generator)
+        rows = samples.put(encoded.posterior)
+        imagined = samples.put(encoded.prior[:, :imagine_steps])
+        for b, i in enumerate(indices):
+            task = samples.tasks.index(view.metas[i]["task"])
+            group = samples.groups + i
+            length, mark = int(lengths[b]), data["success"][b].bool()
+            for own, first, source in ((rows[b], 0, DEMO_POSTERIOR), (imagined[b], context, DEMO_PRIOR)):
+                own = own[: max(0, length - first)]
+                label = mark[first : first + len(own)]
+                samples.add(task, own, rows[b, :1].expand(len(own)), label, source, torch.full((len(own),), group))
+    samples.groups += len(view)
+
+
+def add_play(
+    samples: Samples,
+    model: WorldModel,
+    view: EpisodeView,
+    *,
+    windows: int = 256,
+    context: int = 8,
+    steps: int = 48,
+    stride: int = 2,
+    batch_size: int = 64,
+    seed: int = 0,
+    generator: torch.Generator | None = None,
+    progress: bool = False,
+) -> None:
+    """Adds frames of random windows of play, filtered and imagined, for every task that could begin in the window.
+
+    A window's start is its frame ``context - 1``; labels are the simulator's rules on the recorded scene_obs since
+    then, so most frames are negatives ("distant" ones, Table S.4).
+    """
+    keys = [*model.spec.observations, "action", "scene_obs"]
+    sampler = SequenceSampler(view, context + steps, min(batch_size, windows), list(dict.fromkeys(keys)), seed)
+    device = _device(model)
+    for step in tqdm(range(-(-windows // sampler.batch_size)), desc="encode play", disable=not progress, leave=False):
+        batch = {k: v.to(device) for k, v in sampler.batch(step).items()}
+        encoded = encode(model, batch, context, generator)
+        rows, imagined = samples.put(encoded.posterior), samples.put(encoded.prior)
+        scene = batch["scene_obs"].cpu().numpy()
+        start, later = scene[:, context - 1], scene[:, context::stride]
+        group = samples.groups + torch.arange(len(scene)).unsqueeze(1).expand(later.shape[:2])
+        for i, task in enumerate(samples.tasks):
+            able = torch.from_numpy(startable(task, start))
+            label = torch.from_numpy(scene_obs_success(task, start[:, None], later))
+            begin = rows[:, context - 1 : context].expand(label.shape)
+            for own, source in ((rows[:, context::stride], PLAY_POSTERIOR), (imagined[:, ::stride], PLAY_PRIOR)):
+                picked = (x[able].flatten() for x in (own, begin, label))
+                samples.add(i, *picked, source, group[able].flatten())
+        samples.groups += len(scene)
+
+
+def tasks_of(view: EpisodeView, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Those of ``wanted`` that some episode of ``view`` is of, in order."""
+    present = {meta.get("task") for meta in view.metas}
+    return tuple(t for t in wanted if t in present)
+
+
+def _device(model: WorldModel) -> torch.device:
+    return next(model.parameters()).device
