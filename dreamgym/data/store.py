@@ -192,6 +192,7 @@ class EpisodeStore(EpisodeView):
 
         Raises:
             ValueError: An episode does not fit the store; nothing is written.
+            TypeError: A meta is not JSON, for instance because of a numpy scalar.
             OSError: The disk refused, a full one included (errno ENOSPC); what was there before is untouched.
         """
         if not episodes:
@@ -227,7 +228,8 @@ class EpisodeStore(EpisodeView):
             array = np.asarray(episode[name])
             if array.ndim == 0 or array.shape[1:] != shape or not np.can_cast(array.dtype, dtype, "same_kind"):
                 raise ValueError(f"{name!r} is {dtype} [T, {shape}], got {array.dtype} {array.shape}")
-            out[name] = np.ascontiguousarray(array, dtype=dtype)
+            with np.errstate(over="ignore"):  # what does not fit becomes an infinity and is refused below
+                out[name] = np.ascontiguousarray(array, dtype=dtype)
             if dtype.kind == "f" and not np.isfinite(out[name]).all():
                 row = int(np.argwhere(~np.isfinite(out[name]))[0][0])
                 raise ValueError(f"{name!r} has a NaN or an infinity at row {row}: leave the episode out")

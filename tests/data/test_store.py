@@ -1,0 +1,315 @@
+"""Episodes on disk: what goes in comes out, and what breaks loses nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_episodes import KEYS, make_episode
+
+import dreamgym.data.shards as shards
+from dreamgym.data import EpisodeStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EpisodeStore:
+    return EpisodeStore.create(tmp_path / "store", KEYS, info={"scene": "D"})
+
+
+def fill(store: EpisodeStore, lengths: list[int], per_shard: int = 1) -> None:
+    metas = [{"split": "val" if i % 3 == 2 else "train", "i": i} for i in range(len(lengths))]
+    episodes = [(make_episode(i, n), metas[i]) for i, n in enumerate(lengths)]
+    for start in range(0, len(episodes), per_shard):
+        store.append(episodes[start : start + per_shard])
+
+
+@pytest.mark.parametrize("per_shard", [1, 2])
+def test_episodes_come_back_as_they_went_in(store: EpisodeStore, per_shard: int) -> None:
+    fill(store, [5, 9, 3], per_shard)
+    again = EpisodeStore.open(store.path)
+    assert len(again) == 3
+    assert again.lengths.tolist() == [5, 9, 3]
+    assert again.num_steps == 17
+    assert again.info == {"scene": "D"}
+    assert [meta["i"] for meta in again.metas] == [0, 1, 2]
+    for i, n in enumerate([5, 9, 3]):
+        for name, expected in make_episode(i, n).items():
+            array = again.episode(i)[name]
+            assert array.dtype == expected.dtype
+            np.testing.assert_array_equal(array, expected)
+
+
+def test_a_part_of_an_episode_stays_within_it(store: EpisodeStore) -> None:
+    fill(store, [5, 9], per_shard=2)
+    part = store.episode(1, keys=["robot_obs"], start=2, stop=6)
+    assert list(part) == ["robot_obs"]
+    assert part["robot_obs"][:, 0].tolist() == [1] * 4
+    assert part["robot_obs"][:, 1].tolist() == [2, 3, 4, 5]
+    with pytest.raises(ValueError, match="outside episode 1, which has 9 rows"):
+        store.episode(1, start=2, stop=10)
+
+
+def test_arrays_are_mapped_and_read_only(store: EpisodeStore) -> None:
+    fill(store, [5])
+    array = store.episode(0)["rgb_static"]
+    assert isinstance(array.base, np.memmap) or isinstance(getattr(array.base, "base", None), np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 0
+
+
+def test_select_reads_the_same_rows(store: EpisodeStore) -> None:
+    fill(store, [5, 9, 3, 4, 4, 6])
+    val = store.select(split="val")
+    assert len(val) == 2
+    assert val.num_steps == 9
+    assert val.episode(1)["robot_obs"][0, 0] == 5
+    assert len(store.select(lambda meta: meta["i"] > 3, split="train")) == 1
+    assert len(store.select(task="no such entry")) == 0
+
+
+def test_unknown_key_is_named(store: EpisodeStore) -> None:
+    fill(store, [5])
+    with pytest.raises(ValueError, match=r"no key \['depth'\]; it has \['action', 'rgb_static', 'robot_obs'\]"):
+        store.episode(0, keys=["depth"])
+
+
+def test_refresh_sees_what_another_appended(store: EpisodeStore) -> None:
+    other = EpisodeStore.open(store.path)
+    fill(store, [5, 6])
+    assert len(other) == 0
+    other.refresh()
+    other.refresh()
+    assert other.lengths.tolist() == [5, 6]
+
+
+def test_create_opens_an_existing_store_of_the_same_keys(store: EpisodeStore) -> None:
+    fill(store, [5])
+    assert len(EpisodeStore.create(store.path, KEYS)) == 1
+    with pytest.raises(ValueError, match="exist_ok=True"):
+        EpisodeStore.create(store.path, KEYS, exist_ok=False)
+    with pytest.raises(ValueError, match="use another path"):
+        EpisodeStore.create(store.path, {"action": ((4,), "float32")})
+
+
+def test_a_store_survives_pickling(store: EpisodeStore) -> None:
+    fill(store, [5])
+    store.episode(0)["action"]
+    again = pickle.loads(pickle.dumps(store))
+    np.testing.assert_array_equal(again.episode(0)["action"], store.episode(0)["action"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e: e.pop("action"), "has keys"),
+        (lambda e: e.update(depth=np.zeros(5)), "has keys"),
+        (lambda e: e.update(action=np.zeros((5, 8), np.float32)), r"'action' is float32"),
+        (lambda e: e.update(rgb_static=np.zeros((5, 4, 6, 3), np.float32)), "'rgb_static' is uint8"),
+        (lambda e: e.update(action=np.zeros((4, 7), np.float32)), "same number of rows"),
+        (lambda e: e["robot_obs"].__setitem__((3, 2), np.nan), "NaN or an infinity at row 3"),
+        (lambda e: e.update(robot_obs=np.full((5, 15), 1e300)), "NaN or an infinity at row 0"),
+    ],
+)
+def test_an_episode_that_does_not_fit_leaves_nothing(store: EpisodeStore, change, message: str) -> None:
+    good, bad = make_episode(0, 5), make_episode(1, 5)
+    change(bad)
+    with pytest.raises(ValueError, match=message):
+        store.append([(good, {}), (bad, {})])
+    assert len(EpisodeStore.open(store.path)) == 0
+    assert list((store.path / "shards").iterdir()) == []
+
+
+def test_float64_is_stored_as_float32(store: EpisodeStore) -> None:
+    episode = make_episode(0, 5)
+    store.append([({**episode, "action": episode["action"].astype(np.float64)}, {})])
+    np.testing.assert_array_equal(store.episode(0)["action"], episode["action"])
+
+
+def test_a_meta_that_is_no_json_is_refused(store: EpisodeStore) -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        store.append([(make_episode(0, 5), {"seed": np.int64(3)})])
+    assert len(EpisodeStore.open(store.path)) == 0
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"a/b": ((1,), "u1")}, {"..": ((1,), "u1")}, {"a": ((0,), "u1")}, {"a": ((), "O")}]
+)
+def test_keys_that_cannot_be_files_are_refused(tmp_path: Path, keys: dict) -> None:
+    with pytest.raises(ValueError, match=r"key|shape|dtype"):
+        EpisodeStore.create(tmp_path / "store", keys)
+
+
+def test_a_full_disk_keeps_what_was_there(store: EpisodeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store, [5, 6])
+
+    def write_until_full(folder: Path, value: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shards, "write_json", write_until_full)
+    with pytest.raises(OSError, match="disk is full: these episodes were not written") as caught:
+        store.append([(make_episode(2, 7), {})])
+    monkeypatch.undo()
+    assert caught.value.errno == errno.ENOSPC
+    assert sorted(os.listdir(store.path / "shards")) == ["00000000", "00000001"]
+    store.append([(make_episode(2, 7), {})])
+    assert EpisodeStore.open(store.path).lengths.tolist() == [5, 6, 7]
+
+
+def test_a_truly_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    options = ["-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if not mount or subprocess.run([mount, *options], capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a tmpfs here")
+    try:
+        store = EpisodeStore.create(disk / "store", KEYS)
+        with pytest.raises(OSError, match="disk is full") as caught:
+            fill(store, [200] * 100)
+        assert caught.value.errno == errno.ENOSPC
+        again = EpisodeStore.open(store.path)
+        assert len(again) > 0
+        assert [path.name for path in (store.path / "shards").glob(".*")] == []
+        for i in range(len(again)):
+            np.testing.assert_array_equal(again.episode(i)["rgb_static"], make_episode(i, 200)["rgb_static"])
+        del again, store
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+WRITER = """
+import sys, fake_episodes
+from dreamgym.data import EpisodeStore
+store = EpisodeStore.create(sys.argv[1], fake_episodes.KEYS)
+for i in range(int(sys.argv[2]), 100_000):
+    store.append([(fake_episodes.make_episode(i, 300), {"i": i})])
+    print(i, flush=True)
+"""
+
+
+def test_a_killed_writer_loses_no_finished_episode(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", WRITER, str(path), "0"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(5):
+        process.stdout.readline()
+    process.kill()
+    reported = 5 + len(process.stdout.read().split())
+    process.wait()
+    store = EpisodeStore.open(path)
+    assert len(store) - reported in (0, 1)  # killed between publishing and reporting
+    for i in range(len(store)):
+        assert store.metas[i]["i"] == i
+        np.testing.assert_array_equal(store.episode(i)["action"], make_episode(i, 300)["action"])
+
+
+def test_leftovers_are_ignored_by_open_and_cleared_by_create(store: EpisodeStore) -> None:
+    fill(store, [5])
+    orphan = store.path / "shards" / ".tmp-1-dead"
+    orphan.mkdir()
+    (orphan / "action.npy").write_bytes(b"half")
+    assert len(EpisodeStore.open(store.path)) == 1
+    assert orphan.exists()
+    assert len(EpisodeStore.create(store.path, KEYS)) == 1
+    assert not orphan.exists()
+
+
+def test_leftovers_stay_while_somebody_appends(store: EpisodeStore) -> None:
+    in_progress = store.path / "shards" / ".tmp-1-alive"
+    in_progress.mkdir()
+    with shards.locked(store.path, exclusive=False):
+        store.clean()
+    assert in_progress.exists()
+
+
+def append_many(path: str, writer: int, count: int) -> None:
+    store = EpisodeStore.create(path, KEYS)
+    for i in range(count):
+        store.append([(make_episode(100 * writer + i, 3 + i % 4), {"number": 100 * writer + i})])
+
+
+def test_two_processes_append_to_one_store(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    path, count = tmp_path / "store", 25
+    writers = [context.Process(target=append_many, args=(str(path), writer, count)) for writer in (1, 2)]
+    for writer in writers:
+        writer.start()
+    reader, seen = None, []
+    while any(writer.is_alive() for writer in writers):  # what a reader has seen never moves
+        if reader is None and (path / "info.json").exists():
+            reader = EpisodeStore.open(path)
+        if reader is not None:
+            reader.refresh()
+            numbers = [meta["number"] for meta in reader.metas]
+            assert numbers[: len(seen)] == seen
+            seen = numbers
+        time.sleep(0.01)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    store = EpisodeStore.open(path)
+    numbers = [meta["number"] for meta in store.metas]
+    assert sorted(numbers) == [100 * w + i for w in (1, 2) for i in range(count)]
+    assert [n for n in numbers if n < 200] == sorted(n for n in numbers if n < 200)
+    assert [int(store.episode(i)["robot_obs"][-1, 0]) for i in range(len(store))] == numbers
+
+
+def test_opening_what_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nowhere is no episode store: expected .* collect or import one first"):
+        EpisodeStore.open(tmp_path / "nowhere")
+    (tmp_path / "info.json").write_text('{"fps": 30}')
+    with pytest.raises(ValueError, match="of another kind"):
+        EpisodeStore.open(tmp_path)
+    (tmp_path / "info.json").write_text('{"format": ')
+    with pytest.raises(ValueError, match="cannot be read"):
+        EpisodeStore.open(tmp_path)
+
+
+def test_creating_in_a_folder_of_other_files(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ValueError, match=r"holds 'thesis.tex': use another path"):
+        EpisodeStore.create(tmp_path, KEYS)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_newer_store_asks_for_an_upgrade(store: EpisodeStore) -> None:
+    head = json.loads((store.path / "info.json").read_text())
+    (store.path / "info.json").write_text(json.dumps({**head, "version": 99}))
+    with pytest.raises(ValueError, match=r"version 99.*upgrade dreamgym"):
+        EpisodeStore.open(store.path)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing", "garbage", "other shape"])
+def test_a_damaged_shard_is_named(store: EpisodeStore, damage: str) -> None:
+    fill(store, [5, 6])
+    file = store.path / "shards" / "00000001" / "action.npy"
+    if damage == "truncated":
+        file.write_bytes(file.read_bytes()[:-10])
+    elif damage == "missing":
+        file.unlink()
+    elif damage == "garbage":
+        file.write_bytes(b"not numpy")
+    else:
+        np.save(file, np.zeros((6, 3), np.float32))
+    again = EpisodeStore.open(store.path)
+    with pytest.raises(ValueError, match=r"00000001/action.npy .*delete the folder"):
+        again.episode(1)
+    assert again.episode(0)["action"].shape == (5, 7)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"episodes": [{"start": 0}]}'])
+def test_a_damaged_index_is_named(store: EpisodeStore, text: str) -> None:
+    fill(store, [5])
+    (store.path / "shards" / "00000000" / "index.json").write_text(text)
+    with pytest.raises(ValueError, match=r"00000000/index.json is damaged .*delete the folder"):
+        EpisodeStore.open(store.path)
