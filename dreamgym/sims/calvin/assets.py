@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import uuid
 from pathlib import Path
 
 ASSETS_VARIABLE = "DREAMGYM_CALVIN_ASSETS"
@@ -72,8 +73,7 @@ def write_once(name: str, suffix: str, content: bytes) -> Path:
     """
     path = cache_folder() / f"{name}-{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
     if not path.exists():
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
+        temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     return path
