@@ -17,7 +17,7 @@ def approach(view: View, goal: np.ndarray, gripper: float = CLOSE, exact: bool =
         if np.linalg.norm(out - tcp) > 0.04:
             yield Waypoint(out, gripper, tolerance=0.05, patience=3)
         yield Waypoint(across, gripper, tolerance=0.04, patience=6)
-    yield Waypoint(goal, gripper, tolerance=0.012 if exact else 0.03, patience=10)
+    yield Waypoint(goal, gripper, tolerance=0.014 if exact else 0.03, patience=10)
 
 
 def open_drawer(view: View, rng: np.random.Generator, style: Style) -> Plan:
@@ -96,7 +96,7 @@ def turn_off_lightbulb(view: View, rng: np.random.Generator, style: Style) -> Pl
     onto = np.array([rng.uniform(-0.015, 0.01), rng.uniform(0.012, 0.024), 0.0])
     axis = np.array(layout.lever_axis)
     spot = layout.moved("lever", "lever_axis", view.switch) + onto + miss
-    yield from approach(view, spot + [0, 0, 0.05], exact=False)
+    yield from approach(view, spot + [0, 0, 0.05])
     down = spot + [0, 0, 0.03] - (view.switch + 0.03) * axis
     yield Waypoint(down, patience=14, until=lambda v: v.switch < 0.015)
     yield Waypoint(view.tcp + [0, -0.04, 0.04], tolerance=0.03, patience=2)
