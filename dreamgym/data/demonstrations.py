@@ -100,23 +100,22 @@ class DemonstrationGenerator:
                 return
 
     def _attempt(self, task: str, expert: bool, rng: np.random.Generator) -> np.ndarray:
-        """Carry the skill out, linger 5 to 8 rows after success, and return the marks of the rows."""
-        stage = self.stage
-        style = draw_style(rng, miss=not expert)
-        run = SkillRun(task, stage.hand, stage.view, rng, style, self.config.max_steps)
-        before = np.array(stage.obs["scene_obs"])
+        """Carry the skill out and linger 5 to 8 rows after success, or fail at it; return the marks of the rows."""
+        stage, linger = self.stage, int(rng.integers(6, 10))
+        # A failed attempt reaches for a wrong place, or stops half-way: what looks most like success.
+        halts = not expert and rng.random() < 0.4
+        stop = int(rng.integers(15, 45)) if halts else self.config.max_steps
+        run = SkillRun(task, stage.hand, stage.view, rng, draw_style(rng, not expert and not halts), stop)
+        before = stage.view.scene_obs.copy()
         marks: list[bool] = []
-        linger = int(rng.integers(5, 9))
-        here = Waypoint(stage.view.tcp.copy())
+        gripper = CLOSE
         while len(marks) < self.config.max_steps and linger > 0:
             marks.append(bool(SKILLS[task].success(before, stage.view.scene_obs)))
             if run.done:
-                here = here if marks[-1] is False and len(marks) < 2 else Waypoint(stage.hand.reference.copy(), here.gripper)
-                action = stage.hand.act(stage.view, here, style)
+                action = stage.hand.act(stage.view, Waypoint(stage.hand.reference.copy(), gripper), run.style)
             else:
-                here = Waypoint(stage.view.tcp.copy(), run.waypoint.gripper)
-                action = run.act()
+                gripper, action = run.waypoint.gripper, run.act()
             stage.step(action)
             run.settle()
-            linger -= bool(run.success or run.done)
+            linger -= run.success or run.done
         return np.array(marks)

@@ -10,7 +10,7 @@ import numpy as np
 from dreamgym.data.workers import episode_rng
 from dreamgym.data.store import Episode, Meta
 from dreamgym.sims.calvin.skills import BLOCK_SKILLS, SKILLS, TASKS, SkillRun
-from dreamgym.sims.calvin.skills_engine import BLOCKS, CLOSE, OPEN, Hand, Style, View, Waypoint
+from dreamgym.sims.calvin.skills_engine import Hand, Style, View, Waypoint
 from dreamgym.sims.calvin.skills_layout import LAYOUTS, SceneLayout
 
 MAX_SKILL_STEPS = 110
@@ -133,11 +133,13 @@ def furnish(rng: np.random.Generator, layout: SceneLayout, scene_obs: np.ndarray
 
 
 def draw_style(rng: np.random.Generator, miss: bool) -> Style:
-    """A random way to carry out a skill; `miss` puts the contact point 3 to 7 cm off."""
+    """A random way to carry out a skill; `miss` puts the contact points 3 to 7 cm aside, or 5 to 10 cm too high."""
     offset = np.zeros(3)
-    if miss:
+    if miss and rng.random() < 0.5:
         angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.03, 0.07)
         offset = np.array([length * np.cos(angle), -abs(length * np.sin(angle)), rng.uniform(0.0, 0.04)])
+    elif miss:
+        offset = np.array([*rng.normal(0.0, 0.015, 2), rng.uniform(0.05, 0.1)])
     return Style(
         speed=rng.uniform(0.013, 0.023),
         jitter=rng.uniform(0.0, 0.02),
@@ -200,6 +202,3 @@ class PlayGenerator:
             step += 1
         skills.append([name, start, step, run.success])
         return step
-
-
-__all__ = ["BLOCKS", "CLOSE", "OPEN", "PlayConfig", "PlayGenerator", "Stage", "draw_style", "furnish"]
