@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+from fakes import KEYS, FakeModel, episode
+
+from dreamgym.data import EpisodeStore
+from dreamgym.envs.starts import StartBank
+from dreamgym.training.bank import BankConfig, build_starts, candidates
+
+TASKS = ("open_drawer", "turn_on_led")
+WITH_SNAPSHOT = KEYS | {"snapshot": ((2,), "float64"), "success": ((), "bool")}
+
+
+def play_episode(rng, number, rows=60):
+    """The drawer opens in rows 10-20 and closes in 20-30; the LED goes on at row 35 and off at 45."""
+    action = np.zeros((rows, 7), np.float32)
+    action[:, 4:] = rng.uniform(-1, 1, 3)
+    action[10:20, 1], action[20:30, 1] = 1, -1
+    action[35, 3], action[45, 3] = 1, -1
+    made = episode(rng, rows, action=action)
+    made["snapshot"] = np.stack([np.full(rows, number), np.arange(rows)], 1).astype(np.float64)
+    made["success"] = np.zeros(rows, bool)
+    skills = [["open_drawer", 10, 20, True], ["wander", 20, 30, True], ["turn_on_led", 30, 36, True]]
+    skills += [["turn_on_led", 46, 50, False]]
+    return made, {"split": "val" if number % 4 == 3 else "train", "skills": skills}
+
+
+@pytest.fixture
+def play(tmp_path):
+    rng = np.random.default_rng(0)
+    store = EpisodeStore.create(tmp_path / "play", WITH_SNAPSHOT)
+    store.append([play_episode(rng, i) for i in range(8)])
+    return store
+
+
+def test_starts_lie_where_a_skill_began_and_the_task_can_still_be_done(play):
+    found = candidates(play, TASKS, offsets=(0, 4, 8))
+    # From row 18 on the drawer has too little travel left; the unsuccessful press at row 46 is no start.
+    assert {(c.frame, TASKS[c.task]) for c in found} == {
+        (10, "open_drawer"),
+        (14, "open_drawer"),
+        (30, "turn_on_led"),
+        (34, "turn_on_led"),
+    }
+    assert len(found) == 8 * 4
+
+
+def test_a_start_holds_the_state_and_the_snapshot_of_its_very_frame(play):
+    tensors, meta = build_starts(FakeModel(), [play], TASKS, BankConfig(num_train=6, num_val=2, context=8))
+    assert meta["counts"] == {t: {"train": 6, "val": 2} for t in TASKS}
+    assert tensors["state/scene"].dtype == torch.float16
+    for i in range(len(tensors["task"])):
+        number, frame = tensors["snapshot"][i].long().tolist()
+        row = play.episode(number, ["scene_obs"], frame, frame + 1)["scene_obs"][0]
+        np.testing.assert_allclose(tensors["state/scene"][i], row, atol=1e-3)
+        assert play.metas[number]["split"] == ("train", "val")[int(tensors["split"][i])]
+
+
+def test_the_core_reads_the_tensors(play):
+    tensors, meta = build_starts(FakeModel(), [play], TASKS, BankConfig(num_train=4, num_val=2))
+    bank = StartBank.from_tensors(tensors, meta["tasks"])
+    assert len(bank.candidates("turn_on_led", "val")) == 2
+    assert bank.state(torch.tensor([0]))["scene"].dtype == torch.float32
+
+
+def test_a_demonstration_starts_at_its_first_row_on_padded_hold_steps(tmp_path):
+    rng = np.random.default_rng(0)
+    demos = EpisodeStore.create(tmp_path / "demos", WITH_SNAPSHOT)
+    made, _ = play_episode(rng, 0)
+    made["success"][17:] = True
+    demos.append([(made, {"split": "train", "task": "open_drawer"})])
+    config = BankConfig(num_train=1, num_val=0, context=4, offsets=(0,))
+    tensors, _ = build_starts(FakeModel(history=2), [demos], ("open_drawer",), config)
+    assert tensors["snapshot"][0].tolist() == [0, 0]
+
+
+def test_a_failed_attempt_gives_its_first_row_alone(tmp_path):
+    demos = EpisodeStore.create(tmp_path / "demos", WITH_SNAPSHOT)
+    demos.append([(play_episode(np.random.default_rng(0), 0)[0], {"split": "train", "task": "open_drawer"})])
+    assert [c.frame for c in candidates(demos, TASKS, offsets=(0, 4, 8))] == [0]
+
+
+def test_without_snapshots_in_the_data_the_bank_has_none(tmp_path, play):
+    bare = EpisodeStore.create(tmp_path / "bare", KEYS)
+    tensors, _ = build_starts(FakeModel(), [play, bare], TASKS, BankConfig(num_train=2, num_val=0))
+    assert "snapshot" not in tensors
+
+
+def test_a_task_that_never_began_is_named(play):
+    with pytest.raises(ValueError, match="close_drawer"):
+        build_starts(FakeModel(), [play], ("close_drawer",))
