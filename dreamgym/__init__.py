@@ -1,11 +1,42 @@
 """dreamgym: trained world models as vectorized Gymnasium, TorchRL and Stable-Baselines3 environments.
 
-The way the data flows::
-
     real sim --collect--> episodes --fit--> world model --+
                               |                           +--> dream env --> agent --> policy --evaluate--> real twin
                               +--label--> reward model ---+                               +---------------> dream
                               +--encode--> start states --+
+
+    import dreamgym, gymnasium as gym
+    env = gym.make("Dream-CALVIN-v0", task="open_drawer")
+    envs = gym.make_vec("Dream-CALVIN-v0", num_envs=1024, array="torch")
+    env = dreamgym.torchrl_env("Dream-CALVIN-v0", num_envs=1024)
+    env = dreamgym.sb3_env("Dream-CALVIN-v0", num_envs=64)
+    core = dreamgym.make_core("calvin_d", num_envs=64)
 """
 
+from importlib import import_module
+from typing import Any
+
+from dreamgym.envs.registration import register_envs
+
 __version__ = "0.1.0"
+
+__all__ = ["__version__", "make_core", "torchrl_env", "sb3_env", "load", "StartBank", "DreamCore", "register_family"]
+
+# Public names by the module that holds them, imported when first asked for: `import dreamgym` stays light.
+_NAMES = {
+    "make_core": "dreamgym.envs.make",
+    "torchrl_env": "dreamgym.envs.torchrl",
+    "sb3_env": "dreamgym.envs.sb3",
+    "load": "dreamgym.training.checkpoint",
+    "StartBank": "dreamgym.envs.starts",
+    "DreamCore": "dreamgym.envs.core",
+    "register_family": "dreamgym.world_models.registry",
+}
+
+register_envs()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'dreamgym' has no attribute {name!r}; public names: {__all__}")
+    return getattr(import_module(_NAMES[name]), name)

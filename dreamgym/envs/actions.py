@@ -1,0 +1,90 @@
+"""Actions on their way into a dream or a simulator: shape, type and value checked in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from dreamgym.types import ActionSpec
+
+_SLACK = 1e-3
+"""Overshoot of a bound that validation forgives, as a share of the range: what float rounding and tanh heads produce."""
+
+
+def action_space(spec: ActionSpec, chunk: int | None = None) -> spaces.Box:
+    """Box (A,), or Box (chunk, A)."""
+    low, high = np.float32(spec.low), np.float32(spec.high)
+    if chunk is not None:
+        low, high = np.tile(low, (chunk, 1)), np.tile(high, (chunk, 1))
+    return spaces.Box(low, high, dtype=np.float32)
+
+
+def check_chunk(chunk: int, actions_per_frame: int) -> int:
+    """The number of actions an env step takes.
+
+    Raises:
+        ValueError: not a positive multiple of the model's actions per frame.
+    """
+    if chunk < 1 or chunk % actions_per_frame:
+        raise ValueError(
+            f"chunk={chunk}: this model predicts a frame every {actions_per_frame} actions, so a chunk must be a positive "
+            f"multiple of {actions_per_frame}"
+        )
+    return chunk
+
+
+class ActionReader:
+    """Turns what a caller passes to ``step`` into executable actions.
+
+    A wrong shape or dtype always raises. NaN and values outside the bounds raise when ``validate`` is set; without it
+    values are clipped in silence (a NaN then stops the env it reaches, as a model failure), because looking at values
+    would make an accelerator wait.
+    """
+
+    def __init__(self, spec: ActionSpec, num_envs: int, chunk: int | None, device: torch.device, validate: bool) -> None:
+        self.spec, self.device, self.validate = spec, device, validate
+        self.shape = (num_envs, spec.dim) if chunk is None else (num_envs, chunk, spec.dim)
+        low, high = torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device)
+        slack = (high - low) * _SLACK
+        self._low, self._high = low - slack, high + slack
+
+    def __call__(self, action: Any) -> Tensor:
+        """[B, A] or [B, chunk, A], float32, prepared.
+
+        Raises:
+            ValueError: wrong shape or dtype; with ``validate`` also NaN or out of range.
+        """
+        if not isinstance(action, Tensor):
+            action = np.asarray(action)
+            if action.dtype.kind != "f":
+                raise ValueError(f"actions must be floats, got dtype {action.dtype}; pass action.astype('float32')")
+            action = torch.from_numpy(np.ascontiguousarray(action, np.float32))
+        elif not action.is_floating_point():
+            raise ValueError(f"actions must be floats, got dtype {action.dtype}; pass action.float()")
+        if tuple(action.shape) != self.shape:
+            raise ValueError(f"actions have shape {tuple(action.shape)}, expected {self.shape} {self._axes()}")
+        if action.device != self.device:
+            action = action.to(self.device)
+        if self.validate:
+            self._check_values(action)
+        return self.spec.prepare(action)
+
+    def _axes(self) -> str:
+        return "(num_envs, A)" if len(self.shape) == 2 else "(num_envs, chunk, A)"
+
+    def _check_values(self, action: Tensor) -> None:
+        # One comparison finds both faults: NaN is never inside.
+        if bool(((action >= self._low) & (action <= self._high)).all()):
+            return
+        flat = action.detach().reshape(action.shape[0], -1)
+        if not bool(flat.isfinite().all()):
+            rows = (~flat.isfinite().all(1)).nonzero().flatten().tolist()
+            raise ValueError(f"actions of env(s) {rows[:8]} are not finite; look for a diverged policy")
+        raise ValueError(
+            f"actions run from {float(flat.min()):.4g} to {float(flat.max()):.4g}, outside low={list(self.spec.low)}, "
+            f"high={list(self.spec.high)}; clip them, or make the env with validate=False to have them clipped in silence"
+        )

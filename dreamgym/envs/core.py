@@ -1,0 +1,443 @@
+"""The simulation core: owns the step contract of a dream. Every face calls it and adds only a calling convention.
+
+    step:  prepare -> imagine -> reward -> terminated / truncated -> autoreset
+
+On the CPU, where reading a bool costs nothing, work that nobody needs is skipped (no env ended: nothing is reset); on
+any other device every branch is a ``torch.where``, so that a step never waits for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from gymnasium import error, spaces
+from torch import Tensor
+
+from dreamgym.envs.actions import ActionReader, action_space, check_chunk
+from dreamgym.envs.begin import OPTIONS, Beginner
+from dreamgym.envs.judge import Rules, Verdict, failures, judge, surely_finite
+from dreamgym.envs.observation import ObservationReader, zero_history
+from dreamgym.envs.starts import StartBank
+from dreamgym.rewards.base import RewardModel
+from dreamgym.types import State
+from dreamgym.world_models.base import WorldModel, clone
+
+AUTORESET = ("same_step", "next_step", "disabled")
+
+Obs = Tensor | dict[str, Tensor]
+Info = dict[str, Tensor]
+
+
+class Final(NamedTuple):
+    """The last observation and info of envs that ended and were reset within one step (autoreset "same_step").
+
+    Attributes:
+        mask: [B] bool, the envs that ended.
+        rows: [K] int64, the same as indices: ``obs`` and ``info`` hold those K rows. None on devices other than the
+            CPU, where they hold all B rows and ``mask`` says which count.
+        obs: their last observation.
+        info: their last info.
+    """
+
+    mask: Tensor
+    rows: Tensor | None
+    obs: Obs
+    info: Info
+
+
+class Step(NamedTuple):
+    """What a step returns: tensors [B, ...], fresh each time.
+
+    Attributes:
+        obs: after the step, and after the autoreset where there was one.
+        reward: [B] float32, summed over a chunk.
+        terminated: [B] bool, the task succeeded (reward "success" only).
+        truncated: [B] bool, cut off by the horizon, the uncertainty limit or a model failure; never with terminated.
+        info: is_success, success_probability, uncertainty, task, horizon_reached, uncertainty_exceeded (where a limit
+            is set), model_failure; false and zero where the env was just reset.
+        final: set where an autoreset took place in this step (on other devices than the CPU: may have).
+    """
+
+    obs: Obs
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    info: Info
+    final: Final | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that decides how a dream goes on; `DreamCore.restore` branches from it.
+
+    Attributes:
+        state, memory: model state and reward memory, [B, ...].
+        counters: per-env tensors [B].
+        last: the verdict that waiting envs repeat (autoreset "disabled").
+        seed: seed of the start draws.
+        noise: state of the noise generator.
+    """
+
+    state: State
+    memory: dict[str, Tensor]
+    counters: dict[str, Tensor]
+    last: dict[str, Tensor] | None
+    seed: int
+    noise: Tensor = field(repr=False)
+
+    def select(self, index: Tensor) -> Snapshot:
+        """The envs at ``index`` [K] as a snapshot of K envs: fans dreams out for planning."""
+        pick = lambda d: {k: v[index] for k, v in d.items()}  # noqa: E731
+        last = None if self.last is None else pick(self.last)
+        return Snapshot(pick(self.state), pick(self.memory), pick(self.counters), last, self.seed, self.noise)
+
+
+class DreamCore:
+    """A batch of dreams under one world model.
+
+    Args:
+        model: any `WorldModel`; moved to ``device``, put in eval mode.
+        reward: scores tasks on it.
+        starts: where episodes begin; without a bank every reset needs ``options={"history": ...}`` or ``{"state": ...}``.
+        num_envs: B.
+        horizon: control steps after which an episode is truncated.
+        task: a task name, a list of names (each episode draws one) or "all" (draws from every task of the reward).
+        reward_mode: "success" pays 1 once, at the first step whose probability reaches the calibrated threshold, and
+            terminates; "probability" pays the reward model's own reward and never terminates (DiWA III.C).
+        obs: "features", "state", "pixels" or "dict".
+        autoreset: "same_step", "next_step" or "disabled", per env, as Gymnasium defines them. A finished env under
+            "disabled" waits: it keeps its state, pays 0 and repeats its flags until it is reset.
+        uncertainty: report the model's uncertainty each step (costs what the model charges for it).
+        uncertainty_limit: truncate above it: a number, "auto" (the limit in the checkpoint) or None (never).
+        chunk: actions a step takes as [B, chunk, A], judged frame by frame, stopping at the first end; None: one
+            frame's worth, [B, A] where a frame is one action.
+        validate: raise on NaN or out-of-range actions (see `ActionReader`).
+        split: "train", "val" or None (both): which starts of the bank.
+        gradients: keep the autograd graph through steps, for policies trained by backpropagation; `detach` cuts it.
+        device: where to dream; None: where the model is.
+
+    Raises:
+        ValueError: options that do not fit the model, the reward or the bank, with what would.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel,
+        reward: RewardModel,
+        starts: StartBank | None = None,
+        *,
+        num_envs: int = 1,
+        horizon: int = 64,
+        task: str | Sequence[str] = "all",
+        reward_mode: str = "success",
+        obs: str = "features",
+        autoreset: str = "same_step",
+        uncertainty: bool = True,
+        uncertainty_limit: float | str | None = None,
+        chunk: int | None = None,
+        validate: bool = False,
+        split: str | None = "train",
+        gradients: bool = False,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if autoreset not in AUTORESET:
+            raise ValueError(f"autoreset must be one of {AUTORESET}, got {autoreset!r}")
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        if device is None:
+            device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        # An empty tensor knows the full name of its device: an accelerator without a number is its current one.
+        self.device = torch.empty(0, device=device).device
+        self.model, self.reward = model.to(self.device).eval(), reward.to(self.device).eval()
+        self.spec, self.tasks, self.num_envs = model.spec, tuple(reward.tasks), num_envs
+        self.rules = Rules(reward_mode, horizon, _limit(uncertainty_limit, self.spec.uncertainty_limit))
+        self.autoreset, self.gradients = autoreset, gradients
+        if chunk is None and self.spec.actions_per_frame > 1:
+            chunk = self.spec.actions_per_frame
+        self.chunk = None if chunk is None else check_chunk(chunk, self.spec.actions_per_frame)
+        self.report_uncertainty = uncertainty or self.rules.uncertainty_limit is not None
+        self._eager = self.device.type == "cpu"
+        self._actions = ActionReader(self.spec.action, num_envs, self.chunk, self.device, validate)
+        with torch.no_grad():
+            blank = self.model.start(zero_history(self.spec, 1, self.device), torch.Generator(self.device))
+        self.observe = ObservationReader(self.model, obs, self.tasks, blank)
+        self.beginner = Beginner(self.model, self.tasks, task, starts, split, num_envs, blank)
+        self.generator = torch.Generator(self.device)
+        self._ready = self.closed = False
+
+    @property
+    def observation_space(self) -> spaces.Space:
+        """Of one env."""
+        return self.observe.space
+
+    @property
+    def action_space(self) -> spaces.Box:
+        """Of one env: Box (A,), or Box (chunk, A)."""
+        return action_space(self.spec.action, self.chunk)
+
+    # ------------------------------------------------------------------ reset
+
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, mask: Any = None
+    ) -> tuple[Obs, Info]:
+        """Begins new episodes, in all envs or where ``mask`` [B] is true.
+
+        Args:
+            seed: seeds the start draws and the noise; whole resets only. None goes on with the numbers of the last seed.
+            options: "start": bank rows; "task": names or indices into ``tasks``; "history": real observations, as
+                `pad_history` takes them; "state": model states; "reset_mask": same as ``mask``. Each has one entry for
+                each of the B envs, also in a partial reset ("start" and "task" may have one for all).
+            mask: [B] bool.
+
+        Returns:
+            obs and info ("task", and "start": the bank row, -1 where there is none) of all B envs.
+        """
+        self._check_open()
+        options = dict(options or {})
+        unknown = [k for k in options if k not in OPTIONS]
+        if unknown:
+            raise ValueError(f"unknown reset options {unknown}; known: {list(OPTIONS)}")
+        mask = self._mask(options.pop("reset_mask", mask))
+        if mask is not None and seed is not None:
+            raise ValueError("a partial reset cannot be seeded, the noise of all envs is drawn together: seed a whole reset")
+        if mask is not None and not self._ready:
+            raise error.ResetNeeded("the first reset must be whole: call reset() without a mask before resetting in part")
+        if seed is not None or not self._ready:
+            self._seed(int(torch.randint(0, 2**62, ()).item()) if seed is None else int(seed))
+        with torch.set_grad_enabled(self.gradients):
+            rows = mask.nonzero().flatten() if self._eager and mask is not None else None
+            self._begin(rows, mask, options)
+            obs = self.observe(self.state, self.counters["task"])
+        return obs, {"task": self.counters["task"].clone(), "start": self.counters["start"].clone()}
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise error.ClosedEnvironmentError("this env was closed; make a new one")
+
+    def _check_ready(self, what: str) -> None:
+        self._check_open()
+        if not self._ready:
+            raise error.ResetNeeded(f"{what} before reset: call reset() first")
+
+    def _mask(self, mask: Any) -> Tensor | None:
+        if mask is None:
+            return None
+        mask = torch.as_tensor(mask, device=self.device)
+        if mask.dtype != torch.bool or tuple(mask.shape) != (self.num_envs,):
+            raise ValueError(f"a reset mask must be bool of shape ({self.num_envs},), got {mask.dtype} {tuple(mask.shape)}")
+        return mask
+
+    def _seed(self, seed: int) -> None:
+        self.seed = seed
+        self.generator.manual_seed(seed)
+        self._episode = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
+
+    def _begin(self, rows: Tensor | None, mask: Tensor | None, options: Mapping[str, Any]) -> None:
+        """Starts episodes in ``rows`` (CPU), where ``mask`` is true (elsewhere), or everywhere (both None)."""
+        state, task, start = self.beginner.begin(self.seed, self._episode, rows, options, self.generator)
+        memory = self.reward.start(self.model, state, task)
+        no = torch.zeros_like(task, dtype=torch.bool)
+        fresh = {"task": task, "start": start, "elapsed": torch.zeros_like(task), "done": no, "achieved": no}
+        if mask is None:
+            self.state, self.memory, self.counters = state, memory, fresh
+            self._last: Verdict | None = None
+            self._episode = self._episode + 1
+            self._ready, self._waiting = True, False
+            return
+        self.state = self._put(self.state, state, rows, mask)
+        self.memory = self._put(self.memory, memory, rows, mask)
+        self.counters = self._put(self.counters, fresh, rows, mask)
+        self._episode = self._episode + mask
+        self._waiting = not self._eager or bool(self.counters["done"].any())
+
+    def _put(self, old: State, new: State, rows: Tensor | None, mask: Tensor) -> State:
+        """``old`` with ``new`` at ``rows`` (new holds those rows only), or where ``mask`` is true (rows None)."""
+        if rows is None:
+            return _where(mask, new, old)
+        if len(rows) == self.num_envs:
+            return new
+        # The core owns its tensors, so rows are written in place: copying a large state for a few rows is what costs.
+        if self.gradients or not all(v.is_contiguous() for v in old.values()):
+            return {k: v.index_copy(0, rows, new[k]) for k, v in old.items()}
+        return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
+
+    # ------------------------------------------------------------------ step
+
+    def step(self, action: Any) -> Step:
+        """Dreams one step (or one chunk) in every env.
+
+        Args:
+            action: [B, A], or [B, chunk, A]; float tensor or array.
+
+        Raises:
+            ValueError: see `ActionReader`.
+        """
+        self._check_ready("step")
+        action = self._actions(action)
+        with torch.set_grad_enabled(self.gradients):
+            waiting = self.counters["done"] if self._waiting else None
+            # Under next_step the envs that wait are reset below, whatever happens to them here.
+            frozen = waiting if self.autoreset == "disabled" else None
+            if self.chunk is None:
+                verdict = self._frame(action, frozen, self._last)
+            else:
+                verdict = self._run_chunk(action, frozen)
+            return self._finish(verdict, waiting)
+
+    def _run_chunk(self, action: Tensor, frozen: Tensor | None) -> Verdict:
+        """Frame by frame; an env that ends stays where it ended, and the rest of its chunk is not executed."""
+        total, verdict = torch.zeros(self.num_envs, device=self.device), self._last
+        per_frame = self.spec.actions_per_frame
+        for frame in action.split(per_frame, 1):
+            verdict = self._frame(frame[:, 0] if per_frame == 1 else frame, frozen, verdict)
+            total = total + verdict.reward
+            frozen = verdict.terminated | verdict.truncated
+            if self._eager:
+                if bool(frozen.all()):
+                    break
+                frozen = frozen if bool(frozen.any()) else None
+        assert verdict is not None
+        return Verdict(**{**vars(verdict), "reward": total})
+
+    def _frame(self, action: Tensor, frozen: Tensor | None, last: Verdict | None) -> Verdict:
+        """One predicted frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
+        counters = self.counters
+        task, before = counters["task"], self.state
+        state = self.model.imagine(before, action, self.generator)
+        reward, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
+        uncertainty = self.model.uncertainty(state) if self.report_uncertainty else None
+        scores = [reward, probability] if uncertainty is None else [reward, probability, uncertainty]
+        failed = None
+        if not (self._eager and surely_finite(state, scores)):
+            failed = failures(self.model.features(state), state, scores)
+        elapsed = counters["elapsed"] + self.spec.actions_per_frame
+        success = self.reward.succeeded(probability, task)
+        verdict = judge(self.rules, reward, probability, success, counters["achieved"], uncertainty, failed, elapsed)
+        keep = frozen if failed is None else failed if frozen is None else frozen | failed
+        if keep is not None:
+            state, memory = _where(keep, before, state), _where(keep, self.memory, memory)
+        if frozen is not None and last is not None:
+            verdict = verdict.where_not(frozen, last)
+            elapsed = torch.where(frozen, counters["elapsed"], elapsed)
+        self.state, self.memory = state, memory
+        self.counters = {**counters, "elapsed": elapsed, "achieved": verdict.is_success}
+        return verdict
+
+    def _finish(self, verdict: Verdict, waiting: Tensor | None) -> Step:
+        """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
+        done = verdict.terminated | verdict.truncated
+        info = verdict.info()
+        reward, terminated, truncated = verdict.reward, verdict.terminated.clone(), verdict.truncated
+        self.counters["achieved"] = info["is_success"].clone()
+        final = None
+        if self.autoreset != "same_step":
+            self.counters["done"] = done
+        ended = not self._eager or bool(done.any())
+        self._waiting = ended and self.autoreset != "same_step"
+        if self.autoreset == "disabled":
+            self._last = Verdict(**{k: None if v is None else v.clone() for k, v in vars(verdict).items()})
+        if self.autoreset == "next_step" and waiting is not None:
+            obs, info = self._restart(waiting, None, info)
+            reward = reward.masked_fill(waiting, 0.0)
+            terminated, truncated = terminated & ~waiting, truncated & ~waiting
+        else:
+            info["task"] = self.counters["task"].clone()
+            obs = self.observe(self.state, self.counters["task"])
+            if ended and self.autoreset == "same_step":
+                rows = done.nonzero().flatten() if self._eager else None
+                final = Final(done, rows, _take(obs, rows), {k: _take(v, rows) for k, v in info.items()})
+                obs, info = self._restart(done, obs, info)
+        return Step(obs, reward, terminated, truncated, info, final)
+
+    def _restart(self, mask: Tensor, obs: Obs | None, info: Info) -> tuple[Obs, Info]:
+        """New episodes where ``mask`` is true; observations and info of the new episodes there."""
+        rows = mask.nonzero().flatten() if self._eager else None
+        self._begin(rows, mask, {})
+        task = self.counters["task"]
+        if obs is None or rows is None or self.gradients:
+            obs = self.observe(self.state, task)
+        else:
+            new = self.observe({k: v[rows] for k, v in self.state.items()}, task[rows])
+            obs = self._write(obs, rows, new)
+        info = {k: v.masked_fill(mask, 0) for k, v in info.items() if k != "task"}
+        return obs, {**info, "task": task.clone()}
+
+    @staticmethod
+    def _write(obs: Obs, rows: Tensor, new: Obs) -> Obs:
+        if isinstance(obs, Tensor):
+            assert isinstance(new, Tensor)
+            return obs.index_copy_(0, rows, new)
+        assert isinstance(new, dict)
+        return {k: v.index_copy_(0, rows, new[k]) for k, v in obs.items()}
+
+    # ------------------------------------------------------------------ looking, branching
+
+    def render(self) -> Tensor:
+        """What the cameras of each env show, side by side: uint8 [B, H, W, 3].
+
+        Raises:
+            ValueError: the model decodes no images.
+        """
+        self._check_ready("render")
+        with torch.no_grad():
+            return self.observe.picture(self.state)
+
+    def snapshot(self) -> Snapshot:
+        """A copy of everything that decides how this dream goes on, noise included."""
+        self._check_ready("snapshot")
+        counters = clone({**self.counters, "episode": self._episode})
+        last = None if self._last is None else {k: v.clone() for k, v in vars(self._last).items() if v is not None}
+        return Snapshot(clone(self.state), clone(self.memory), counters, last, self.seed, self.generator.get_state())
+
+    def restore(self, snapshot: Snapshot) -> Obs:
+        """Goes back (or over) to a snapshot of as many envs; returns its observation."""
+        self._check_open()
+        size = len(snapshot.counters["task"])
+        if size != self.num_envs:
+            raise ValueError(f"the snapshot holds {size} envs, this dream {self.num_envs}; use snapshot.select(index)")
+        move = lambda d: {k: v.to(self.device, copy=True) for k, v in d.items()}  # noqa: E731
+        self.state, self.memory, self.counters = move(snapshot.state), move(snapshot.memory), move(snapshot.counters)
+        self._episode, self.seed = self.counters.pop("episode"), snapshot.seed
+        self.generator.set_state(snapshot.noise)
+        self._last = None
+        if snapshot.last is not None:
+            self._last = Verdict(**{**dict.fromkeys(Verdict.__dataclass_fields__), **move(snapshot.last)})
+        self._ready = True
+        self._waiting = self.autoreset != "same_step" and (not self._eager or bool(self.counters["done"].any()))
+        with torch.set_grad_enabled(self.gradients):
+            return self.observe(self.state, self.counters["task"])
+
+    def detach(self) -> None:
+        """Cuts the autograd graph behind the current state (with ``gradients``): truncated backpropagation."""
+        self.state = {k: v.detach() for k, v in self.state.items()}
+        self.memory = {k: v.detach() for k, v in self.memory.items()}
+
+    def close(self) -> None:
+        """Lets go of the model and the state; later calls raise ClosedEnvironmentError."""
+        self.closed = True
+        self.state, self.memory = {}, {}
+
+
+def _limit(limit: float | str | None, calibrated: float | None) -> float | None:
+    if limit == "auto":
+        if calibrated is None:
+            raise ValueError(
+                "uncertainty_limit='auto' needs a calibrated checkpoint, and this one records no limit; pass a number or None"
+            )
+        return calibrated
+    if isinstance(limit, str):
+        raise ValueError(f"uncertainty_limit must be a number, 'auto' or None, got {limit!r}")
+    return None if limit is None else float(limit)
+
+
+def _where(mask: Tensor, new: State, old: State) -> State:
+    return {k: torch.where(mask.view(-1, *([1] * (v.dim() - 1))), new[k], v) for k, v in old.items()}
+
+
+def _take(value: Any, rows: Tensor | None) -> Any:
+    if rows is None:
+        return value
+    return {k: v[rows] for k, v in value.items()} if isinstance(value, dict) else value[rows]

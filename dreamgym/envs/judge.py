@@ -1,0 +1,134 @@
+"""Who succeeded, who ends and why: the rules of an episode, as pure functions of a step's scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dreamgym.types import State
+
+REWARDS = ("success", "probability")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How long an episode lasts, what pays and what ends it.
+
+    Attributes:
+        reward: "success" or "probability".
+        horizon: control steps.
+        uncertainty_limit: truncate above it; None: never.
+    """
+
+    reward: str
+    horizon: int
+    uncertainty_limit: float | None
+
+    def __post_init__(self) -> None:
+        if self.reward not in REWARDS:
+            raise ValueError(f"reward must be one of {REWARDS}, got {self.reward!r}")
+        if self.horizon < 1:
+            raise ValueError(f"horizon must be at least 1 step, got {self.horizon}")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One frame's outcome, tensors [B]; ``model_failure`` None and ``uncertainty`` None mean all false, not asked for."""
+
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    is_success: Tensor
+    success_probability: Tensor
+    horizon_reached: Tensor
+    uncertainty: Tensor | None
+    uncertainty_exceeded: Tensor | None
+    model_failure: Tensor | None
+
+    def info(self) -> dict[str, Tensor]:
+        """What `DreamCore.step` reports, without the task."""
+        info = {
+            "is_success": self.is_success,
+            "success_probability": self.success_probability,
+            "horizon_reached": self.horizon_reached,
+            "model_failure": torch.zeros_like(self.is_success) if self.model_failure is None else self.model_failure,
+        }
+        if self.uncertainty is not None:
+            info["uncertainty"] = self.uncertainty
+        if self.uncertainty_exceeded is not None:
+            info["uncertainty_exceeded"] = self.uncertainty_exceeded
+        return info
+
+    def where_not(self, frozen: Tensor, last: Verdict) -> Verdict:
+        """This verdict, but ``last`` where ``frozen`` is true, and nothing paid there."""
+
+        def pick(new: Tensor | None, old: Tensor | None) -> Tensor | None:
+            if new is None:
+                return None if old is None else old & frozen
+            return torch.where(frozen, torch.zeros_like(new) if old is None else old, new)
+
+        fields = {k: pick(getattr(self, k), getattr(last, k)) for k in self.__dataclass_fields__}
+        fields["reward"] = self.reward.masked_fill(frozen, 0.0)
+        return Verdict(**fields)  # type: ignore[arg-type]
+
+
+def judge(
+    rules: Rules,
+    reward: Tensor,
+    probability: Tensor,
+    success: Tensor,
+    achieved: Tensor,
+    uncertainty: Tensor | None,
+    failed: Tensor | None,
+    elapsed: Tensor,
+) -> Verdict:
+    """Applies the rules to one frame.
+
+    Args:
+        rules: the episode's.
+        reward, probability: what the reward model said, [B].
+        success: [B] bool, the probability reached its threshold.
+        achieved: [B] bool, success at an earlier step of this episode.
+        uncertainty: [B] or None.
+        failed: [B] bool, the model emitted NaN, or None for nowhere.
+        elapsed: [B] control steps done, this frame included.
+    """
+    truncated = horizon = elapsed >= rules.horizon
+    exceeded = None
+    if failed is not None:
+        reward, probability = reward.masked_fill(failed, 0.0), probability.masked_fill(failed, 0.0)
+        success, truncated = success & ~failed, truncated | failed
+        uncertainty = None if uncertainty is None else uncertainty.masked_fill(failed, torch.inf)
+    if rules.uncertainty_limit is not None:
+        assert uncertainty is not None
+        exceeded = uncertainty > rules.uncertainty_limit
+        truncated = truncated | exceeded
+    if rules.reward == "success":
+        reward, terminated = success.to(torch.float32), success
+        truncated = truncated & ~success
+    else:
+        terminated, success = torch.zeros_like(success), success | achieved
+        reward = reward.clone() if reward is probability else reward
+    return Verdict(reward, terminated, truncated, success, probability, horizon, uncertainty, exceeded, failed)
+
+
+def failures(features: Tensor, state: State, scores: list[Tensor]) -> Tensor:
+    """[B] bool: NaN or infinity in features or scores, or NaN in the state (which may keep infinities of its own)."""
+    finite = torch.isfinite(features.flatten(1).sum(1))
+    for score in scores:
+        finite = finite & torch.isfinite(score)
+    for value in state.values():
+        if value.is_floating_point():
+            finite = finite & ~torch.isnan(value.flatten(1)).any(1)
+    return ~finite
+
+
+def surely_finite(state: State, scores: list[Tensor]) -> bool:
+    """One cheap look for the common case (reads values: for the CPU): False may be a false alarm, True never."""
+    total = 0.0
+    for value in (*state.values(), *scores):
+        if value.is_floating_point():
+            total += float(value.sum())
+    return total - total == 0.0

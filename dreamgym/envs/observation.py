@@ -1,0 +1,189 @@
+"""What an env shows of a model state: features, state, pixels or a dict of all, with the space that describes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from dreamgym.types import State, WorldModelSpec
+from dreamgym.world_models.base import WorldModel
+
+OBS_MODES = ("features", "state", "pixels", "dict")
+PROPRIOCEPTION = "robot_obs"
+
+
+def zero_history(spec: WorldModelSpec, batch: int, device: torch.device | str) -> dict[str, Tensor]:
+    """A blank history [B, H, ...] of the right shapes: the probe with which an env learns a model's state layout."""
+    history = {}
+    for key, sensor in spec.observations.items():
+        dtype = torch.uint8 if sensor.kind == "image" else torch.float32
+        history[key] = torch.zeros((batch, spec.history, *sensor.shape), dtype=dtype, device=device)
+    hold = torch.tensor(spec.action.hold, device=device)
+    history["action"] = hold.expand(batch, spec.history - 1, -1)
+    return history
+
+
+def pad_history(history: dict[str, Tensor], spec: WorldModelSpec) -> dict[str, Tensor]:
+    """Brings a history to exactly H observations: the last H, or the first one repeated with hold steps before it.
+
+    Args:
+        history: sensors [B, h, ...] with h >= 1, and "action" [B, h - 1, A] (may be absent when h is 1).
+
+    Raises:
+        ValueError: a missing sensor or one of the wrong shape.
+    """
+    missing = [k for k in spec.observations if k not in history]
+    if missing:
+        raise ValueError(f"the history lacks {missing}; give every sensor of {list(spec.observations)} as [B, h, ...]")
+    first = history[next(iter(spec.observations))]
+    batch, length = first.shape[:2]
+    out: dict[str, Tensor] = {}
+    for key, sensor in spec.observations.items():
+        value = history[key]
+        if tuple(value.shape) != (batch, length, *sensor.shape):
+            raise ValueError(
+                f"history {key!r} has shape {tuple(value.shape)}, expected {(batch, length, *sensor.shape)} (B, h, then the "
+                "sensor's own shape; torch images are C H W, numpy images H W C)"
+            )
+        value = value.to(torch.uint8 if sensor.kind == "image" else torch.float32)
+        short = spec.history - length
+        out[key] = torch.cat([value[:, :1].expand(-1, short, *sensor.shape), value], 1) if short > 0 else value[:, -short:]
+    action = history.get("action")
+    if action is None:
+        action = torch.tensor(spec.action.hold, device=first.device).expand(batch, length - 1, -1)
+    if tuple(action.shape) != (batch, length - 1, spec.action.dim):
+        raise ValueError(f"history 'action' has shape {tuple(action.shape)}, expected {(batch, length - 1, spec.action.dim)}")
+    action = spec.prepare(action)
+    if spec.history > length:
+        hold = torch.tensor(spec.action.hold, device=first.device).expand(batch, spec.history - length, -1)
+        action = torch.cat([hold, action], 1)
+    out["action"] = action[:, action.shape[1] - (spec.history - 1) :]
+    return out
+
+
+def sensors_to_torch(obs: dict[str, Any], spec: WorldModelSpec, device: torch.device | str) -> dict[str, Tensor]:
+    """A face's numpy observations (images [..., H, W, C]) as a model reads them (torch, [..., C, H, W]).
+
+    Torch tensors pass as they are: they are C H W already. Sensors that the model does not read are left out.
+    """
+    out = {}
+    for key, value in obs.items():
+        if key not in spec.observations and key != "action":
+            continue
+        if not isinstance(value, Tensor):
+            value = torch.from_numpy(np.ascontiguousarray(value))
+            if key in spec.observations and spec.observations[key].kind == "image":
+                value = value.movedim(-1, -3)
+        out[key] = value.to(device)
+    return out
+
+
+def to_uint8(image: Tensor) -> Tensor:
+    """Decoded images [..., C, H, W] in [0, 1] as uint8 [..., H, W, C]."""
+    return image.mul(255.0).round_().clamp_(0, 255).to(torch.uint8).movedim(-3, -1).contiguous()
+
+
+class ObservationReader:
+    """Reads observations off model states; made once per env.
+
+    Attributes:
+        mode: "features", "state", "pixels" or "dict".
+        space: the single-env space.
+        images, vectors: what the model decodes, key -> shape (C H W and (d,)), found on a blank state.
+    """
+
+    def __init__(self, model: WorldModel, mode: str, tasks: tuple[str, ...], blank: State) -> None:
+        if mode not in OBS_MODES:
+            raise ValueError(f"obs must be one of {OBS_MODES}, got {mode!r}")
+        self.model, self.mode = model, mode
+        with torch.no_grad():
+            decoded = model.decode(blank, list(model.spec.decodable)) if model.spec.decodable else {}
+            features = model.features(blank)
+        if tuple(features.shape[1:]) != tuple(model.spec.feature_shape):
+            raise ValueError(
+                f"features have shape {tuple(features.shape[1:])} but the spec says {tuple(model.spec.feature_shape)}: "
+                "mend spec.feature_shape"
+            )
+        self.images = {k: tuple(v.shape[1:]) for k, v in decoded.items() if v.dim() == 4}
+        self.vectors = {k: tuple(v.shape[1:]) for k, v in decoded.items() if v.dim() == 2}
+        # A features() that hands out the state itself would let a caller write into the dream.
+        held = {v.untyped_storage().data_ptr() for v in blank.values()}
+        self._copy = features.untyped_storage().data_ptr() in held
+        self._require()
+        self.space = self._space(len(tasks))
+
+    def _require(self) -> None:
+        family = self.model.spec.family
+        if self.mode == "state" and not self.vectors:
+            raise ValueError(
+                f"obs='state' needs a model with a state head; this {family} model decodes {list(self.model.spec.decodable)}. "
+                "Use obs='features', or a hybrid or state checkpoint"
+            )
+        if self.mode == "pixels" and not self.images:
+            raise ValueError(
+                f"obs='pixels' needs a model that decodes images; this {family} model decodes "
+                f"{list(self.model.spec.decodable)}. Use obs='features' or obs='state'"
+            )
+
+    def _space(self, num_tasks: int) -> spaces.Space:
+        def box(shape: tuple[int, ...]) -> spaces.Box:
+            return spaces.Box(-np.inf, np.inf, shape, np.float32)
+
+        features = box(tuple(self.model.spec.feature_shape))
+        state = box((sum(s[0] for s in self.vectors.values()),)) if self.vectors else None
+        pixels = {k: spaces.Box(0, 255, (h, w, c), np.uint8) for k, (c, h, w) in self.images.items()}
+        if self.mode == "features":
+            return features
+        if self.mode == "state":
+            assert state is not None
+            return state
+        if self.mode == "pixels":
+            return spaces.Dict(dict(pixels))
+        parts: dict[str, spaces.Space] = {"features": features, "instruction": spaces.Discrete(num_tasks), **pixels}
+        if state is not None:
+            parts["state"] = state
+        if PROPRIOCEPTION in self.vectors:
+            parts["proprioception"] = box(self.vectors[PROPRIOCEPTION])
+        return spaces.Dict(parts)
+
+    def features(self, state: State) -> Tensor:
+        """[B, *feature_shape], never a view of the state."""
+        features = self.model.features(state)
+        return features.clone() if self._copy else features
+
+    def __call__(self, state: State, task: Tensor) -> Tensor | dict[str, Tensor]:
+        """The observation of B states; images uint8 [B, H, W, C]. Fresh tensors each time."""
+        if self.mode == "features":
+            return self.features(state)
+        if self.mode == "state":
+            return self._vector(self.model.decode(state, list(self.vectors)))
+        if self.mode == "pixels":
+            return self._pixels(self.model.decode(state, list(self.images)))
+        decoded = self.model.decode(state, [*self.images, *self.vectors]) if self.images or self.vectors else {}
+        out = {"features": self.features(state), "instruction": task.clone(), **self._pixels(decoded)}
+        if self.vectors:
+            out["state"] = self._vector(decoded)
+        if PROPRIOCEPTION in self.vectors:
+            out["proprioception"] = decoded[PROPRIOCEPTION].clone()
+        return out
+
+    def _vector(self, decoded: dict[str, Tensor]) -> Tensor:
+        return torch.cat([decoded[k] for k in self.vectors], -1)
+
+    def _pixels(self, decoded: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {k: to_uint8(decoded[k]) for k in self.images}
+
+    def picture(self, state: State) -> Tensor:
+        """All cameras side by side, uint8 [B, H, W, 3]; lower ones are padded with black below."""
+        if not self.images:
+            raise ValueError(
+                f"nothing to render: this {self.model.spec.family} model decodes {list(self.model.spec.decodable)}, no images"
+            )
+        images = list(self._pixels(self.model.decode(state, list(self.images))).values())
+        height = max(i.shape[1] for i in images)
+        padded = [torch.nn.functional.pad(i, (0, 0, 0, 0, 0, height - i.shape[1])) for i in images]
+        return torch.cat(padded, 2)

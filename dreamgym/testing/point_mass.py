@@ -1,0 +1,248 @@
+"""A point on a square: the smallest world that has everything, with dynamics that can be computed by hand.
+
+The point moves by ``gain * action[:2]`` and stops at the walls; the third entry of the action is a two-valued switch
+that turns a lamp on or off. `PointMassEnv` is the real simulator, `PointMassModel` a world model of it (exact, or
+slightly wrong, noisy or broken on request), `PointMassReward` three tasks. `point_mass_checkpoint` saves it all as a
+real checkpoint. Tests, documentation and users' own experiments run on it in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from dreamgym.envs.starts import StartBank
+from dreamgym.rewards.base import Memory, RewardModel
+from dreamgym.rewards.registry import REWARDS
+from dreamgym.types import ActionSpec, Observation, ObservationSpec, State, WorldModelSpec
+from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.registry import register_family
+
+GAIN = 0.1
+SIZE = 16
+TASKS = ("reach_right", "reach_top", "turn_on_lamp")
+ACTION = ActionSpec(low=(-1.0, -1.0, -1.0), high=(1.0, 1.0, 1.0), binary=(2,), hold=(0.0, 0.0, -1.0))
+
+
+def draw(position: Tensor, lamp: Tensor) -> Tensor:
+    """The camera: [B, 2] in [-1, 1] and [B] in {0, 1} -> [B, 3, 16, 16] in [0, 1]; a soft red dot, green when lit."""
+    axis = torch.linspace(-1, 1, SIZE, device=position.device)
+    along_x = torch.exp(-((axis - position[:, :1]) ** 2) / 0.02)
+    along_y = torch.exp(-((axis - position[:, 1:2]) ** 2) / 0.02)
+    dot = along_y[:, :, None] * along_x[:, None, :]
+    lit = lamp[:, None, None]
+    return torch.stack([dot * (1 - lit), dot * lit, 0.2 + 0.0 * dot], 1)
+
+
+@dataclass(frozen=True)
+class PointMassConfig:
+    """Configures a `PointMassModel`.
+
+    Attributes:
+        noise: standard deviation of what imagination adds to the position each step.
+        history: observations that ``start`` reads.
+        vector: decode ``robot_obs`` too (a "state head").
+        uncertainty_limit: the calibrated limit to write in the spec.
+        breaks_above: imagination emits NaN where x exceeds this: for testing what a broken model does. None: never.
+    """
+
+    noise: float = 0.0
+    history: int = 2
+    vector: bool = True
+    uncertainty_limit: float | None = 1.2
+    breaks_above: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+    @classmethod
+    def tiny(cls) -> PointMassConfig:
+        """The default: there is no smaller one."""
+        return cls()
+
+
+class PointMassModel(WorldModel):
+    """A world model of `PointMassEnv`; its one parameter, the gain, can be trained."""
+
+    family: ClassVar[str] = "point_mass"
+
+    def __init__(self, config: PointMassConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or PointMassConfig()
+        self.gain = nn.Parameter(torch.tensor(GAIN))
+        self.spec = WorldModelSpec(
+            family=self.family,
+            observations={
+                "rgb_static": ObservationSpec("image", (3, SIZE, SIZE)),
+                "robot_obs": ObservationSpec("vector", (3,)),
+            },
+            action=ACTION,
+            feature_shape=(3,),
+            decodable=("rgb_static", "robot_obs") if self.config.vector else ("rgb_static",),
+            history=self.config.history,
+            frame_rate=10.0,
+            uncertainty_unit="distance from the centre",
+            uncertainty_limit=self.config.uncertainty_limit,
+        )
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> PointMassModel:
+        """A new model from the JSON form of its config."""
+        return cls(PointMassConfig(**config))
+
+    def start(self, history: Observation, generator: torch.Generator | None = None, instruction: Any = None) -> State:
+        obs = history["robot_obs"][:, -1].float()
+        return {"position": obs[:, :2].clone(), "lamp": obs[:, 2].clone()}
+
+    def observe(self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None) -> State:
+        return self.start({"robot_obs": obs["robot_obs"]})
+
+    def imagine(self, state: State, action: Tensor, generator: torch.Generator | None = None) -> State:
+        position, lamp = state["position"], state["lamp"]
+        for step in action.unbind(1) if action.dim() == 3 else (action,):
+            position = position + self.gain * step[:, :2]
+            if self.config.noise > 0:
+                noise = torch.randn(position.shape, generator=generator, device=position.device)
+                position = position + self.config.noise * noise
+            position, lamp = position.clamp(-1, 1), (step[:, 2] > 0).float()
+        if self.config.breaks_above is not None:
+            broken = position[:, :1] > self.config.breaks_above
+            position = torch.where(broken, torch.full_like(position, torch.nan), position)
+        return {"position": position, "lamp": lamp}
+
+    def features(self, state: State) -> Tensor:
+        return torch.cat([state["position"], state["lamp"].unsqueeze(1)], 1)
+
+    def decode(self, state: State, keys: Sequence[str]) -> dict[str, Tensor]:
+        self.check_keys(keys)
+        out = {}
+        if "rgb_static" in keys:
+            out["rgb_static"] = draw(state["position"], state["lamp"])
+        if "robot_obs" in keys:
+            out["robot_obs"] = self.features(state)
+        return out
+
+    def uncertainty(self, state: State) -> Tensor:
+        return state["position"].square().sum(1).sqrt()
+
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        position, action = batch["robot_obs"][..., :2].float(), batch["action"]
+        predicted = (position[:, :-1] + self.gain * action[:, :-1, :2]).clamp(-1, 1)
+        loss = (predicted - position[:, 1:]).square().mean()
+        return {"loss": loss, "gain": self.gain.detach()}
+
+
+class PointMassReward(RewardModel):
+    """Reaching x >= 0.5, reaching y >= 0.5, and lighting the lamp; memory holds the position at the start."""
+
+    kind: ClassVar[str] = "point_mass"
+    sharpness = 20.0
+
+    def __init__(self, tasks: Sequence[str] = TASKS) -> None:
+        super().__init__()
+        unknown = [t for t in tasks if t not in TASKS]
+        if unknown:
+            raise ValueError(f"unknown tasks {unknown}; the point mass knows {list(TASKS)}")
+        self.tasks = tuple(tasks)
+        self.register_buffer("thresholds", torch.full((len(self.tasks),), 0.5))
+
+    def start(self, model: WorldModel, state: State, task: Tensor) -> Memory:
+        return {"start": model.features(state).clone()}
+
+    def probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
+        margin = model.features(state) - 0.5
+        order = torch.tensor([TASKS.index(t) for t in self.tasks], device=task.device)
+        return torch.sigmoid(self.sharpness * margin.gather(1, order[task].unsqueeze(1)).squeeze(1))
+
+    def to_config(self) -> dict[str, Any]:
+        return {"tasks": list(self.tasks)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> PointMassReward:
+        """From what `to_config` gave."""
+        return cls(config["tasks"])
+
+
+class PointMassEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
+    """The real simulator that `PointMassModel` models, with snapshots and a task oracle, as the twin needs them."""
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    tasks = TASKS
+
+    def __init__(self, task: str | None = None, horizon: int | None = None, render_mode: str | None = None) -> None:
+        self.task, self.horizon, self.render_mode = task, horizon, render_mode
+        self.observation_space = spaces.Dict(
+            {
+                "rgb_static": spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8),
+                "robot_obs": spaces.Box(-1, 1, (3,), np.float32),
+            }
+        )
+        self.action_space = spaces.Box(np.float32(ACTION.low), np.float32(ACTION.high), dtype=np.float32)
+        self._position, self._lamp, self._steps = np.zeros(2), 0.0, 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        super().reset(seed=seed)
+        options = options or {}
+        self.task = options.get("task", self.task)
+        self._position, self._lamp, self._steps = self.np_random.uniform(-0.4, 0.4, 2), 0.0, 0
+        if options.get("snapshot") is not None:
+            self.restore(options["snapshot"])
+        return self._observation(), self._info()
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        action = ACTION.prepare(action)
+        self._position = np.clip(self._position + GAIN * action[:2], -1, 1)
+        self._lamp = float(action[2] > 0)
+        self._steps += 1
+        info = self._info()
+        truncated = self.horizon is not None and self._steps >= self.horizon
+        return self._observation(), float(info["is_success"]), info["is_success"], truncated, info
+
+    def _info(self) -> dict[str, Any]:
+        done = (self._position[0] >= 0.5, self._position[1] >= 0.5, self._lamp > 0.5)
+        tasks = tuple(t for t, d in zip(TASKS, done, strict=True) if d)
+        return {"is_success": self.task in tasks, "tasks": tasks}
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        vector = np.array([*self._position, self._lamp], np.float32)
+        return {"rgb_static": self.render(), "robot_obs": vector}
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """The camera, [16, 16, 3] uint8."""
+        position, lamp = torch.tensor(self._position, dtype=torch.float32)[None], torch.tensor([self._lamp])
+        image = (draw(position, lamp)[0] * 255).round().to(torch.uint8)
+        return image.permute(1, 2, 0).numpy().copy()
+
+    def snapshot(self) -> np.ndarray:
+        """Everything that decides how the simulation goes on, [3] float64."""
+        return np.array([*self._position, self._lamp])
+
+    def restore(self, snapshot: np.ndarray) -> None:
+        """Goes back to a snapshot."""
+        self._position, self._lamp = np.array(snapshot[:2], np.float64), float(snapshot[2])
+
+
+def point_mass_starts(num: int = 64, seed: int = 0) -> StartBank:
+    """A bank of starts near the middle, lamp off: half "train", half "val", tasks in turn."""
+    # Rounded to fp16, as a saved bank is, so that a snapshot and its state agree to the last digit.
+    position = (torch.rand((num, 2), generator=torch.Generator().manual_seed(seed)) * 0.8 - 0.4).half().float()
+    index = torch.arange(num)
+    snapshot = torch.cat([position, torch.zeros(num, 1)], 1).double()
+    states = {"position": position.half(), "lamp": torch.zeros(num, dtype=torch.float16)}
+    return StartBank(states, TASKS, index % len(TASKS), (index // len(TASKS)) % 2, snapshot)
+
+
+register_family("point_mass", PointMassModel)
+REWARDS[PointMassReward.kind] = PointMassReward.from_config
+gym.register(id="PointMass-v0", entry_point=PointMassEnv)
