@@ -1,0 +1,169 @@
+"""CALVIN's own dataset folders: one episode_%07d.npz per time step, ranges of them, and language annotations.
+
+The layout, as CALVIN's dataset/README describes it::
+
+    training/  or validation/
+        episode_0000000.npz, ...               actions, rel_actions, robot_obs, scene_obs, rgb_*, depth_*
+        ep_start_end_ids.npy                   int [N, 2]: first and last time step (inclusive) of each recording
+        lang_annotations/auto_lang_ann.npy     optional pickled dict: {"language": {"ann", "task"}, "info": {"indx"}}
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dreamgym.data.shards import Meta
+
+# rel_actions are the ones in our units: position / 0.02 m, Euler angles / 0.05 rad, gripper -1 or +1.
+CALVIN_KEYS = {
+    "action": "rel_actions",
+    "robot_obs": "robot_obs",
+    "scene_obs": "scene_obs",
+    "rgb_static": "rgb_static",
+    "rgb_gripper": "rgb_gripper",
+}
+_SPLITS = {"training": "train", "validation": "val"}
+# What numpy's own pickles of arrays, scalars and dtypes name, in numpy 1 and 2; containers need no name at all.
+_ALLOWED = {
+    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+}
+
+
+def read_calvin(
+    path: str | os.PathLike[str],
+    keys: Sequence[str] = tuple(CALVIN_KEYS.values()),
+    max_length: int = 1000,
+) -> Iterator[tuple[dict[str, np.ndarray], Meta]]:
+    """Read a CALVIN dataset: `training` or `validation`, or the folder that holds both.
+
+    Recordings there are tens of thousands of steps long, so they come in pieces of at most max_length rows.
+
+    Args:
+        path: The folder.
+        keys: Which arrays of each step to read.
+        max_length: Longest episode to yield.
+
+    Returns:
+        An iterator of (episode, meta); images at CALVIN's sizes (200x200 and 84x84). Meta: `source`, `split`, and
+        `skills` from the annotations: [task, first row, row after the last, True] for those that end in the piece.
+
+    Raises:
+        ValueError: No CALVIN dataset, or a damaged one: the folder, what was expected, the mend.
+    """
+    if max_length < 1:
+        raise ValueError(f"max_length is at least 1, got {max_length}")
+    folder = Path(path)
+    parts = [folder / name for name in _SPLITS if (folder / name / "ep_start_end_ids.npy").exists()] or [folder]
+    # Read what is small now, so that a foreign folder is refused here and not when the first episode is asked for.
+    plans = [(part, _ranges(part), _annotations(part)) for part in parts]
+    return (piece for plan in plans for piece in _pieces(*plan, keys, max_length))
+
+
+def _pieces(
+    folder: Path, ranges: np.ndarray, skills: list[tuple[str, int, int]], keys: Sequence[str], max_length: int
+) -> Iterator[tuple[dict[str, np.ndarray], Meta]]:
+    for first, last in ranges.tolist():
+        for start in range(first, last + 1, max_length):
+            stop = min(start + max_length, last + 1)
+            steps = [_step(folder / f"episode_{number:07d}.npz", keys) for number in range(start, stop)]
+            episode = {key: np.stack([step[key] for step in steps]) for key in keys}
+            inside = [
+                [task, max(begin - start, 0), end + 1 - start, True]
+                for task, begin, end in skills
+                if first <= begin and start <= end < stop
+            ]
+            meta = {
+                "source": f"calvin:{folder.name}:{start}-{stop - 1}",
+                "split": _SPLITS.get(folder.name, "train"),
+                "skills": inside,
+            }
+            yield episode, meta
+
+
+def _step(file: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            if missing := [key for key in keys if key not in arrays.files]:
+                raise ValueError(f"{file} has no {missing}; it has {sorted(arrays.files)}: ask for other keys")
+            return {key: arrays[key] for key in keys}
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        mend = f"copy or download {file.parent} again"
+        raise ValueError(
+            f"{file} is missing or damaged ({error}), though ep_start_end_ids.npy lists it: {mend}"
+        ) from error
+
+
+def _ranges(folder: Path) -> np.ndarray:
+    """First and last step of each recording, int [N, 2]."""
+    expected = (
+        "expected CALVIN's layout, episode_0000000.npz ... and ep_start_end_ids.npy, or a folder of training/ and "
+        "validation/ with these: point at the unpacked dataset, for instance task_D_D"
+    )
+    file = folder / "ep_start_end_ids.npy"
+    if not file.exists():
+        raise ValueError(f"{folder} is no CALVIN dataset: {expected}")
+    try:
+        ranges = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{file} is damaged ({error}): {expected}") from error
+    if ranges.ndim != 2 or ranges.shape[1:] != (2,) or ranges.dtype.kind not in "iu" or not len(ranges):
+        raise ValueError(f"{file} holds {ranges.dtype} {ranges.shape}, not integers [N, 2]: {expected}")
+    if bad := [pair for pair in ranges.tolist() if not 0 <= pair[0] <= pair[1]]:
+        raise ValueError(f"{file} has the range {bad[0]}: {expected}")
+    return ranges
+
+
+def _annotations(folder: Path) -> list[tuple[str, int, int]]:
+    """(task, first step, last step) of each annotation; none where there is no file."""
+    file = folder / "lang_annotations" / "auto_lang_ann.npy"
+    if not file.exists():
+        return []
+    found = load_pickled_npy(file)
+    try:
+        tasks, spans = found["language"]["task"], found["info"]["indx"]
+        return [(str(task), int(begin), int(end)) for task, (begin, end) in zip(tasks, spans, strict=True)]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        expected = "a dict with language.task and info.indx of one length"
+        raise ValueError(
+            f"{file} is not what CALVIN writes ({error!r}): expected {expected}; remove it to go on"
+        ) from error
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    """Builds numpy arrays, numbers, strings and containers of them, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which no array needs")
+        return super().find_class(module, name)
+
+
+def load_pickled_npy(file: Path) -> Any:
+    """The object in a .npy file that numpy.save pickled, without running what such a file may carry.
+
+    Raises:
+        ValueError: Damaged, or anything but arrays, numbers, strings, dicts, lists and tuples.
+    """
+    try:
+        with open(file, "rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            read_header = (
+                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            )
+            _, _, dtype = read_header(stream)
+            if not dtype.hasobject:
+                raise ValueError(f"it holds {dtype}, no pickled object")
+            array = _RestrictedUnpickler(stream).load()
+    except (OSError, ValueError, EOFError, pickle.UnpicklingError, AttributeError, IndexError, TypeError) as error:
+        raise ValueError(f"{file} is refused: {error}; get it from where the dataset came from") from error
+    return array.item() if isinstance(array, np.ndarray) and array.ndim == 0 else array

@@ -1,0 +1,216 @@
+"""LeRobotDataset v3: parquet tables and video files, read with pyarrow and PyAV, without the lerobot package.
+
+meta/info.json                                codebase_version "v3.x", fps, features, the two path templates below
+meta/episodes/chunk-000/file-000.parquet      a row an episode: length, tasks, where its data and videos lie
+data/chunk-000/file-000.parquet               a row a frame, several episodes to a file
+videos/<key>/chunk-000/file-000.mp4           several episodes to a file, each from from_timestamp on
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dreamgym.data.shards import Meta
+
+_DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+_VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+_HELD_OUT = ("val", "validation", "test")
+
+
+def read_lerobot(
+    path: str | os.PathLike[str], keys: Sequence[str] | None = None
+) -> Iterator[tuple[dict[str, np.ndarray], Meta]]:
+    """Read a LeRobotDataset of version 3 from a local folder.
+
+    Args:
+        path: The dataset's folder, the one that holds meta/info.json.
+        keys: Which features to read, such as "action" or "observation.images.top"; all numeric ones and all cameras by
+            default. A camera that is left out is not decoded.
+
+    Returns:
+        An iterator of (episode, meta). Cameras uint8 [T, H, W, 3], all else in the dataset's own type. Meta: `source`,
+        `task` (the first one) and `tasks` in words, `fps`, and `split` where info.json names splits.
+
+    Raises:
+        ImportError: pyarrow or av is not installed.
+        ValueError: No LeRobot dataset, another version, an unknown key, or a damaged file.
+    """
+    try:
+        import av  # noqa: F401
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise ImportError('read_lerobot needs pyarrow and av: pip install "dreamgym[lerobot]"') from error
+    dataset = _Dataset(Path(path), keys)
+    return (dataset.episode(row) for row in dataset.rows)
+
+
+class _Dataset:
+    """An open dataset: its features, its rows of meta/episodes, and the data file read last."""
+
+    def __init__(self, folder: Path, keys: Sequence[str] | None) -> None:
+        self.folder = folder
+        self.info = _read_info(folder)
+        features: dict[str, Any] = self.info["features"]
+        readable = [name for name, feature in features.items() if feature["dtype"] not in ("string", "language")]
+        self.keys = readable if keys is None else list(keys)
+        if unknown := [key for key in self.keys if key not in readable]:
+            raise ValueError(f"{folder} has no features {unknown}; it has {sorted(readable)}")
+        self.videos = [key for key in self.keys if features[key]["dtype"] == "video"]
+        self.columns = [key for key in self.keys if key not in self.videos]
+        self.rows = self._episode_rows()
+        self._table: tuple[Path, Any] | None = None
+
+    def episode(self, row: dict[str, Any]) -> tuple[dict[str, np.ndarray], Meta]:
+        """One episode, from its row of meta/episodes."""
+        index, length = int(row["episode_index"]), int(row["length"])
+        episode = self._columns_of(row, index, length)
+        for key in self.videos:
+            place = {"chunk_index": row[f"videos/{key}/chunk_index"], "file_index": row[f"videos/{key}/file_index"]}
+            file = self._file("video_path", _VIDEO_PATH, video_key=key, **place)
+            episode[key] = read_video(file, float(row[f"videos/{key}/from_timestamp"]), length, float(self.info["fps"]))
+        tasks = [str(task) for task in row.get("tasks") or []]
+        meta: Meta = {"source": f"lerobot:{self.folder.name}:{index}", "fps": self.info["fps"], "tasks": tasks}
+        if tasks:
+            meta["task"] = tasks[0]
+        if (split := self._split(index)) is not None:
+            meta["split"] = split
+        return episode, meta
+
+    def _columns_of(self, row: dict[str, Any], index: int, length: int) -> dict[str, np.ndarray]:
+        place = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
+        file = self._file("data_path", _DATA_PATH, **place)
+        if self._table is None or self._table[0] != file:
+            table = _read_table(file)
+            if missing := [key for key in ("episode_index", *self.columns) if key not in table.column_names]:
+                raise ValueError(f"{file} lacks {missing}, which meta/info.json names: download the dataset again")
+            self._table = (file, table)
+        table = self._table[1]
+        rows = np.flatnonzero(table.column("episode_index").to_numpy() == index)
+        if len(rows) != length:
+            raise ValueError(
+                f"{file} has {len(rows)} frames of episode {index}, meta/episodes says {length}: download it again"
+            )
+        part = table.select(self.columns).take(rows)
+        return {key: self._array(key, part.column(key)) for key in self.columns}
+
+    def _array(self, key: str, column: Any) -> np.ndarray:
+        feature = self.info["features"][key]
+        values = column.to_pylist()
+        if feature["dtype"] == "image":
+            return np.stack([_decode_image(value, self.folder) for value in values])
+        shape = tuple(feature["shape"])
+        array = np.asarray(values, dtype=feature["dtype"])
+        return array if shape == (1,) else array.reshape(len(values), *shape)
+
+    def _episode_rows(self) -> list[dict[str, Any]]:
+        files = sorted((self.folder / "meta" / "episodes").glob("*/*.parquet"))
+        if not files:
+            raise ValueError(f"{self.folder}/meta/episodes has no parquet file: download the dataset again")
+        needed = ["episode_index", "length", "data/chunk_index", "data/file_index"]
+        needed += [
+            f"videos/{key}/{name}" for key in self.videos for name in ("chunk_index", "file_index", "from_timestamp")
+        ]
+        rows: list[dict[str, Any]] = []
+        for file in files:
+            table = _read_table(file)
+            if missing := [name for name in needed if name not in table.column_names]:
+                raise ValueError(f"{file} lacks the columns {missing} of LeRobotDataset v3: download the dataset again")
+            rows += table.select([name for name in (*needed, "tasks") if name in table.column_names]).to_pylist()
+        if not rows:
+            raise ValueError(f"{self.folder} has no episodes: record or download some first")
+        return sorted(rows, key=lambda row: row["episode_index"])
+
+    def _file(self, template_name: str, default: str, **names: Any) -> Path:
+        file = self.folder / str(self.info.get(template_name) or default).format(**names)
+        if not file.resolve().is_relative_to(self.folder.resolve()):
+            raise ValueError(f"{self.folder}/meta/info.json: {template_name} leads out of the dataset, to {file}")
+        if not file.exists():
+            raise ValueError(f"{file} is missing, though meta/episodes names it: download the dataset again")
+        return file
+
+    def _split(self, index: int) -> str | None:
+        for name, span in (self.info.get("splits") or {}).items():
+            start, _, stop = str(span).partition(":")
+            if start.isdigit() and stop.isdigit() and int(start) <= index < int(stop):
+                return "val" if name in _HELD_OUT else "train"
+        return None
+
+
+def read_video(file: Path, start_s: float, length: int, fps: float) -> np.ndarray:
+    """Frames start_s, start_s + 1 / fps, ... of a video file.
+
+    Returns:
+        uint8 [length, H, W, 3].
+
+    Raises:
+        ValueError: The file cannot be decoded, or lacks one of these frames.
+    """
+    import av
+
+    frames: dict[int, np.ndarray] = {}
+    try:
+        with av.open(str(file), "r") as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            # To the key frame before the first one wanted; decoding starts there.
+            container.seek(int(max(start_s - 0.5 / fps, 0) / (stream.time_base or 1)), stream=stream, backward=True)
+            for frame in container.decode(stream):
+                number = round((frame.time - start_s) * fps)
+                if 0 <= number < length and number not in frames:
+                    frames[number] = frame.to_ndarray(format="rgb24")
+                if number >= length - 1:
+                    break
+    except (av.FFmpegError, OSError, IndexError, TypeError) as error:
+        raise ValueError(f"{file} is damaged ({error}): download the dataset again") from error
+    if missing := [number for number in range(length) if number not in frames]:
+        at = start_s + missing[0] / fps
+        raise ValueError(f"{file} has no frame at {at:.3f} s ({len(missing)} of {length} missing): download it again")
+    return np.stack([frames[number] for number in range(length)])
+
+
+def _decode_image(value: Any, folder: Path) -> np.ndarray:
+    """One embedded picture, {"bytes", "path"} as the datasets library stores it."""
+    import av
+
+    if not isinstance(value, dict) or not value.get("bytes"):
+        raise ValueError(f"{folder}: an image is not embedded in its parquet file: push the dataset with its images")
+    try:
+        with av.open(io.BytesIO(value["bytes"]), "r") as container:
+            return next(container.decode(video=0)).to_ndarray(format="rgb24")
+    except (av.FFmpegError, StopIteration, IndexError) as error:
+        raise ValueError(f"{folder}: an embedded image is damaged ({error}): download the dataset again") from error
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    expected = "expected a LeRobotDataset v3 folder with meta/info.json, meta/episodes/, data/ and videos/"
+    file = folder / "meta" / "info.json"
+    try:
+        info = json.loads(file.read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ValueError(f"{folder} is no LeRobot dataset: {expected}; point at the folder that holds meta/") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file} is damaged ({error}): {expected}; download it again") from error
+    if not isinstance(info, dict) or not {"codebase_version", "fps", "features"} <= set(info):
+        raise ValueError(f"{file} lacks codebase_version, fps or features: {expected}")
+    version = str(info["codebase_version"])
+    if not version.startswith("v3."):
+        mend = "convert it with lerobot's convert_dataset_v21_to_v30" if version < "v3" else "upgrade dreamgym"
+        raise ValueError(f"{folder} is a LeRobotDataset {version}, this reads v3: {mend}")
+    return info
+
+
+def _read_table(file: Path) -> Any:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_table(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{file} is damaged ({error}): download the dataset again") from error

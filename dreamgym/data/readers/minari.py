@@ -1,0 +1,93 @@
+"""Minari datasets, through the minari package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dreamgym.data.shards import Meta
+
+
+def read_minari(path_or_id: str | os.PathLike[str]) -> Iterator[tuple[dict[str, np.ndarray], Meta]]:
+    """Read a Minari dataset from a folder, or by its id from the local Minari root. Nothing is downloaded.
+
+    Minari has one observation more than actions. Each episode here has a row per observation; the last row repeats the
+    last action (it has no successor) and has reward 0.
+
+    Args:
+        path_or_id: The dataset's folder (which holds `data/`), or an id such as "D4RL/door/human-v2".
+
+    Returns:
+        An iterator of (episode, meta). Keys: `observation` and `action`, or `observation.<name>` where the space is a
+        Dict or Tuple, nested ones joined by dots; `reward`, `terminated`, `truncated`; `info.<name>` for each info
+        recorded at every step. Meta: `source`, and what Minari keeps of an episode as JSON (`seed`, `options`).
+
+    Raises:
+        ImportError: minari is not installed.
+        ValueError: No Minari dataset, an empty or a damaged one.
+    """
+    try:
+        import minari
+    except ImportError as error:
+        raise ImportError('read_minari needs minari: pip install "dreamgym[minari]"') from error
+    folder = Path(path_or_id)
+    data = next((place for place in (folder / "data", folder) if (place / "metadata.json").exists()), None)
+    expected = "expected a folder with data/metadata.json, or the id of a dataset that `minari list local` shows"
+    if data is None and folder.exists():
+        raise ValueError(f"{folder} is no Minari dataset: {expected}")
+    try:
+        dataset = minari.load_dataset(str(path_or_id)) if data is None else minari.MinariDataset(str(data))
+    except ImportError as error:  # the storage format has a package of its own
+        raise ImportError(f'{path_or_id} needs more of minari: pip install "dreamgym[minari]" ({error})') from error
+    except FileNotFoundError as error:
+        mend = f"download it first: minari download {path_or_id}"
+        raise ValueError(f"{path_or_id} is neither a folder nor a local Minari dataset: {expected}; {mend}") from error
+    except (OSError, ValueError, KeyError, AssertionError) as error:
+        raise ValueError(f"{path_or_id} is a damaged Minari dataset ({error!r}): {expected}") from error
+    if not len(dataset):
+        raise ValueError(f"{path_or_id} has no episodes: {expected}")
+    return _episodes(dataset, str(path_or_id))
+
+
+def _episodes(dataset: Any, name: str) -> Iterator[tuple[dict[str, np.ndarray], Meta]]:
+    for index in dataset.episode_indices:
+        try:
+            data = next(iter(dataset.iterate_episodes([index])))
+            details = next(iter(dataset.storage.get_episode_metadata([index])))
+        except (OSError, KeyError, ValueError) as error:
+            mend = "delete and download it again"
+            raise ValueError(f"{name}: episode {index} is damaged ({error!r}): {mend}") from error
+        rows = len(data) + 1
+        episode = {
+            **_flatten("observation", data.observations),
+            **{key: _one_more(array) for key, array in _flatten("action", data.actions).items()},
+            "reward": np.append(data.rewards, 0.0).astype(np.float32),
+            "terminated": _one_more(np.asarray(data.terminations, dtype=bool)),
+            "truncated": _one_more(np.asarray(data.truncations, dtype=bool)),
+        }
+        for key, array in _flatten("info", data.infos or {}).items():
+            if array.dtype.kind in "biuf" and array.ndim and len(array) in (rows - 1, rows):
+                episode[key] = array if len(array) == rows else _one_more(array)
+        meta: Meta = {"source": f"minari:{dataset.id}:{int(index)}"}
+        if "seed" in details and str(details["seed"]).lstrip("-").isdigit():
+            meta["seed"] = int(details["seed"])
+        yield episode, meta
+
+
+def _flatten(name: str, value: Any) -> dict[str, np.ndarray]:
+    """Nested dicts and tuples as one dict, names joined by dots."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, tuple):
+        items = {str(i): part for i, part in enumerate(value)}.items()
+    else:
+        return {name: np.asarray(value)}
+    return {key: array for inner, part in items for key, array in _flatten(f"{name}.{inner}", part).items()}
+
+
+def _one_more(array: np.ndarray) -> np.ndarray:
+    return np.concatenate([array, array[-1:]])
