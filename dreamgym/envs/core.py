@@ -169,6 +169,16 @@ class DreamCore:
         self._ready = self.closed = False
 
     @property
+    def ready(self) -> bool:
+        """Whether a first reset has happened."""
+        return self._ready
+
+    @property
+    def done(self) -> Tensor:
+        """[B] bool, envs that ended and wait for their reset (autoreset "next_step" and "disabled")."""
+        return self.counters["done"]
+
+    @property
     def observation_space(self) -> spaces.Space:
         """Of one env."""
         return self.observe.space

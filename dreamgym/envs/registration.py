@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import gymnasium as gym
 
+if TYPE_CHECKING:
+    from dreamgym.envs.core import DreamCore
+
+# Module and name of what makes a core for the ids of each kind.
+_CORES = {f"dreamgym.envs.{m}:make_single": f"dreamgym.envs.{m}:make_core" for m in ("make", "twin")}
 _DREAM = {"entry_point": "dreamgym.envs.make:make_single", "vector_entry_point": "dreamgym.envs.make:make_vector"}
 _REAL = {"entry_point": "dreamgym.envs.twin:make_single", "vector_entry_point": "dreamgym.envs.twin:make_vector"}
 
@@ -20,3 +28,18 @@ def register_envs() -> None:
         for name, kwargs in ids.items():
             if name not in gym.registry:
                 gym.register(id=name, kwargs=kwargs, disable_env_checker=True, **points)
+
+
+def make_core_by_id(id: str, **kwargs: Any) -> DreamCore:
+    """The core behind an env id, for faces that Gymnasium does not make.
+
+    Raises:
+        ValueError: not an id of this library.
+    """
+    spec = gym.registry.get(id)
+    if spec is None or spec.entry_point not in _CORES:
+        ours = [name for name, s in gym.registry.items() if s.entry_point in _CORES]
+        raise ValueError(f"{id!r} is not a dream or a twin; those registered are {ours}")
+    module, name = _CORES[spec.entry_point].split(":")
+    core: DreamCore = getattr(import_module(module), name)(**{**spec.kwargs, **kwargs})
+    return core

@@ -1,8 +1,8 @@
 """Checks for your own world models and envs, and a tiny world to try things on.
 
-    check_world_model(model)        the contract: shapes, determinism, independence of the batch, no hidden state
-    check_vector_env(make)          a vector env: seeds, independence, autoreset, horizon, fresh arrays
-    point_mass                      a world model whose dynamics are exact, its simulator, reward, starts and checkpoint
+check_world_model(model)        the contract: shapes, determinism, independence of the batch, no hidden state
+check_vector_env(make)          a vector env: seeds, independence, autoreset, horizon, fresh arrays
+point_mass                      a world model whose dynamics are exact, its simulator, reward, starts and checkpoint
 """
 
 from dreamgym.testing.point_mass import PointMassEnv, PointMassModel, PointMassReward, point_mass_starts

@@ -1,0 +1,150 @@
+"""The TorchRL face: a core as `torchrl.envs.EnvBase`. Import it through `dreamgym.torchrl_env`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamgym.envs.core import DreamCore, Info, Obs
+from dreamgym.envs.registration import make_core_by_id
+
+try:
+    from tensordict import TensorDict, TensorDictBase
+    from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
+    from torchrl.envs import EnvBase
+except ImportError as missing:
+    raise ImportError('the TorchRL face needs torchrl: pip install "dreamgym[torchrl]"') from missing
+
+# Info that travels with the observations: dtype by key.
+INFO = {
+    "is_success": torch.bool,
+    "success_probability": torch.float32,
+    "uncertainty": torch.float32,
+    "task": torch.int64,
+    "horizon_reached": torch.bool,
+    "uncertainty_exceeded": torch.bool,
+    "model_failure": torch.bool,
+}
+
+
+class DreamTorchRLEnv(EnvBase):
+    """B dreams with batch size [B]; ends are reset in part through "_reset", as collectors and rollouts do.
+
+    Observations: "observation" [B, ...], or with ``obs="dict"`` and ``obs="pixels"`` each entry under its own name
+    (pixels uint8 [B, H, W, C]). "done", "terminated", "truncated", "reward" and the info entries are [B, 1].
+
+    Args:
+        core: a core with ``autoreset`` "disabled".
+        info: which entries of the core's info to deliver beside the observation; each costs a little time.
+    """
+
+    def __init__(self, core: DreamCore, info: tuple[str, ...] = ("is_success", "success_probability")) -> None:
+        if core.autoreset != "disabled":
+            raise ValueError(f"the TorchRL face needs a core with autoreset='disabled', got {core.autoreset!r}")
+        unknown = [k for k in info if k not in INFO]
+        if unknown:
+            raise ValueError(f"unknown info {unknown}; known: {list(INFO)}")
+        super().__init__(device=core.device, batch_size=torch.Size([core.num_envs]))
+        self.core, self.info = core, info
+        self._dict = isinstance(core.observation_space, gym.spaces.Dict)
+        self._seed: int | None = None
+        self._make_specs()
+        self._zeros = torch.zeros((core.num_envs, 1), dtype=torch.bool, device=core.device)
+
+    def _make_specs(self) -> None:
+        core = self.core
+        batch = self.batch_size
+        spaces = core.observation_space.spaces if self._dict else {"observation": core.observation_space}  # type: ignore[attr-defined]
+        specs = {k: _spec(v, batch, self.device) for k, v in spaces.items()}
+        for key in self.info:
+            specs[key] = _info_spec(INFO[key], (*batch, 1), len(core.tasks), self.device)
+        self.observation_spec = Composite(specs, shape=batch, device=self.device)
+        self.action_spec = _spec(core.action_space, batch, self.device)
+        self.reward_spec = Unbounded((*batch, 1), device=self.device)
+        flag = {k: Binary(1, shape=(*batch, 1), dtype=torch.bool, device=self.device) for k in ("done", "terminated", "truncated")}
+        self.full_done_spec = Composite(flag, shape=batch, device=self.device)
+
+    def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDictBase:
+        mask = None if tensordict is None else tensordict.get("_reset", None)
+        if mask is not None:
+            mask = mask.reshape(self.core.num_envs)
+        if self._seed is not None or not self.core.ready:
+            # A seed speaks of the whole batch; so does the first reset.
+            obs, info = self.core.reset(seed=self._seed)
+            self._seed = None
+        else:
+            obs, info = self.core.reset(mask=mask)
+        out = self._entries(obs, info)
+        done = self._zeros if mask is None else self.core.done.unsqueeze(1)
+        out["done"], out["terminated"], out["truncated"] = done.clone(), done.clone(), done.clone()
+        return TensorDict._new_unsafe(out, batch_size=self.batch_size, device=self.device)
+
+    def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
+        obs, reward, terminated, truncated, info, _ = self.core.step(tensordict.get("action"))
+        out = self._entries(obs, info)
+        out["reward"] = reward.unsqueeze(1)
+        out["terminated"], out["truncated"] = terminated.unsqueeze(1), truncated.unsqueeze(1)
+        out["done"] = out["terminated"] | out["truncated"]
+        # Every entry has the right batch size and device already, so the checks of the constructor are skipped.
+        return TensorDict._new_unsafe(out, batch_size=self.batch_size, device=self.device)
+
+    def _entries(self, obs: Obs, info: Info) -> dict[str, Tensor]:
+        out = dict(obs) if isinstance(obs, dict) else {"observation": obs}
+        for key in self.info:
+            value = info.get(key)
+            if value is None:
+                value = torch.zeros(self.core.num_envs, dtype=INFO[key], device=self.device)
+            out[key] = value.unsqueeze(1)
+        return out
+
+    def _set_seed(self, seed: int | None) -> None:
+        self._seed = seed
+
+    def close(self, *, raise_if_closed: bool = True) -> None:
+        """Closes the core."""
+        super().close(raise_if_closed=raise_if_closed)
+        self.core.close()
+
+
+def _spec(space: gym.Space, batch: torch.Size, device: torch.device) -> Any:
+    """The batched spec of a single-env space."""
+    if isinstance(space, gym.spaces.Discrete):
+        return Categorical(int(space.n), shape=batch, dtype=torch.int64, device=device)
+    assert isinstance(space, gym.spaces.Box)
+    dtype = torch.uint8 if space.dtype == np.uint8 else torch.float32
+    shape = (*batch, *space.shape)
+    if not space.is_bounded():
+        return Unbounded(shape, dtype=dtype, device=device)
+    low, high = (torch.as_tensor(b).expand(shape).clone() for b in (space.low, space.high))
+    return Bounded(low, high, shape=shape, dtype=dtype, device=device)
+
+
+def _info_spec(dtype: torch.dtype, shape: tuple[int, ...], num_tasks: int, device: torch.device) -> Any:
+    if dtype == torch.bool:
+        return Binary(1, shape=shape, dtype=dtype, device=device)
+    if dtype == torch.int64:
+        return Categorical(num_tasks, shape=shape, dtype=dtype, device=device)
+    return Unbounded(shape, dtype=dtype, device=device)
+
+
+def torchrl_env(
+    id: str, num_envs: int = 1, info: tuple[str, ...] = ("is_success", "success_probability"), **kwargs: Any
+) -> DreamTorchRLEnv:
+    """A dream or twin as a TorchRL env: ``dreamgym.torchrl_env("Dream-PlayTable-v0", num_envs=64, device="cpu")``.
+
+    Args:
+        id: an env id of this library.
+        num_envs: B.
+        info: see `DreamTorchRLEnv`.
+        kwargs: as for `gymnasium.make_vec` with that id; ``validate`` is off unless given.
+
+    Raises:
+        ImportError: torchrl is missing.
+        ValueError: not an id of this library, or options that do not fit.
+    """
+    kwargs.setdefault("uncertainty", any(k.startswith("uncertainty") for k in info))
+    return DreamTorchRLEnv(make_core_by_id(id, num_envs=num_envs, autoreset_mode="disabled", **kwargs), info)
