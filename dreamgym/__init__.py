@@ -1,16 +1,20 @@
 """dreamgym: trained world models as vectorized Gymnasium, TorchRL and Stable-Baselines3 environments.
 
-real sim --collect--> episodes --fit--> world model --+
-|                           +--> dream env --> agent --> policy --evaluate--> real twin
-+--label--> reward model ---+                               +---------------> dream
-+--encode--> start states --+
+The way the data flow::
 
-import dreamgym, gymnasium as gym
-env = gym.make("Dream-CALVIN-v0", task="open_drawer")
-envs = gym.make_vec("Dream-CALVIN-v0", num_envs=1024, array="torch")
-env = dreamgym.torchrl_env("Dream-CALVIN-v0", num_envs=1024)
-env = dreamgym.sb3_env("Dream-CALVIN-v0", num_envs=64)
-core = dreamgym.make_core("calvin_d", num_envs=64)
+    real sim --collect--> episodes --fit--> world model --+
+                              |                           +--> dream env --> agent --> policy --evaluate--> real twin
+                              +--label--> reward model ---+                               +---------------> dream
+                              +--encode--> start states --+
+
+Use::
+
+    import dreamgym, gymnasium as gym
+    env = gym.make("Dream-CALVIN-v0", task="open_drawer")
+    envs = gym.make_vec("Dream-CALVIN-v0", num_envs=1024, array="torch")
+    env = dreamgym.torchrl_env("Dream-CALVIN-v0", num_envs=1024)
+    env = dreamgym.sb3_env("Dream-CALVIN-v0", num_envs=64)
+    core = dreamgym.make_core("calvin_d", num_envs=64)
 """
 
 from importlib import import_module
