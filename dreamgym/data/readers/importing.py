@@ -43,16 +43,21 @@ def import_dataset(
     Raises:
         ValueError: The dataset lacks a key, or what it has does not fit the store.
     """
-    target = store if isinstance(store, EpisodeStore) else None
+    target: EpisodeStore | None = None
+    known: set[str] = set()
     pending: list[tuple[Episode, Meta]] = []
     rows = 0
     with tqdm(unit="step", desc="import", disable=not progress) as bar:
         for episode, meta in reader:
             if target is None:
-                target = EpisodeStore.create(store, _keys_of(episode, keys, image_size))  # type: ignore[arg-type]
+                if isinstance(store, EpisodeStore):
+                    target = store
+                else:
+                    target = EpisodeStore.create(store, _keys_of(episode, keys, image_size))
+                known = {meta["source"] for meta in target.metas if "source" in meta}
             length = len(next(iter(episode.values())))
             bar.update(length)
-            if "source" in meta and any(known.get("source") == meta["source"] for known in target.metas):
+            if meta.get("source") in known:
                 continue
             split = split_of(len(target) + len(pending))
             pending.append((_convert(episode, keys, target), {"split": split, **meta}))

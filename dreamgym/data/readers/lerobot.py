@@ -46,7 +46,7 @@ def read_lerobot(
         import av  # noqa: F401
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise ImportError('read_lerobot needs pyarrow and av: pip install "dreamgym[lerobot]"') from error
+        raise ImportError(f'read_lerobot needs pyarrow and av: pip install "dreamgym[lerobot]" ({error})') from error
     dataset = _Dataset(Path(path), keys)
     return (dataset.episode(row) for row in dataset.rows)
 
@@ -58,7 +58,7 @@ class _Dataset:
         self.folder = folder
         self.info = _read_info(folder)
         features: dict[str, Any] = self.info["features"]
-        readable = [name for name, feature in features.items() if feature["dtype"] not in ("string", "language")]
+        readable = [name for name, feature in features.items() if _is_readable(feature)]
         self.keys = readable if keys is None else list(keys)
         if unknown := [key for key in self.keys if key not in readable]:
             raise ValueError(f"{folder} has no features {unknown}; it has {sorted(readable)}")
@@ -141,6 +141,15 @@ class _Dataset:
             if start.isdigit() and stop.isdigit() and int(start) <= index < int(stop):
                 return "val" if name in _HELD_OUT else "train"
         return None
+
+
+def _is_readable(feature: dict[str, Any]) -> bool:
+    """Numbers, booleans and colour cameras; not text, audio, or depth packed into a video."""
+    dtype = feature["dtype"]
+    if dtype in ("image", "video"):
+        details = {**(feature.get("video_info") or {}), **(feature.get("info") or {})}
+        return not (details.get("is_depth_map") or details.get("video.is_depth_map"))
+    return dtype == "bool" or dtype.startswith(("int", "uint", "float"))
 
 
 def read_video(file: Path, start_s: float, length: int, fps: float) -> np.ndarray:

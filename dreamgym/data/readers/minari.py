@@ -33,7 +33,7 @@ def read_minari(path_or_id: str | os.PathLike[str]) -> Iterator[tuple[dict[str, 
     try:
         import minari
     except ImportError as error:
-        raise ImportError('read_minari needs minari: pip install "dreamgym[minari]"') from error
+        raise ImportError(f'read_minari needs minari: pip install "dreamgym[minari]" ({error})') from error
     folder = Path(path_or_id)
     data = next((place for place in (folder / "data", folder) if (place / "metadata.json").exists()), None)
     expected = "expected a folder with data/metadata.json, or the id of a dataset that `minari list local` shows"
@@ -58,13 +58,15 @@ def _episodes(dataset: Any, name: str) -> Iterator[tuple[dict[str, np.ndarray], 
         try:
             data = next(iter(dataset.iterate_episodes([index])))
             details = next(iter(dataset.storage.get_episode_metadata([index])))
+            observations = _flatten("observation", data.observations, dataset.observation_space)
+            actions = _flatten("action", data.actions, dataset.action_space)
         except (OSError, KeyError, ValueError) as error:
             mend = "delete and download it again"
             raise ValueError(f"{name}: episode {index} is damaged ({error!r}): {mend}") from error
         rows = len(data) + 1
         episode = {
-            **_flatten("observation", data.observations),
-            **{key: _one_more(array) for key, array in _flatten("action", data.actions).items()},
+            **observations,
+            **{key: _one_more(array) for key, array in actions.items()},
             "reward": np.append(data.rewards, 0.0).astype(np.float32),
             "terminated": _one_more(np.asarray(data.terminations, dtype=bool)),
             "truncated": _one_more(np.asarray(data.truncations, dtype=bool)),
@@ -78,15 +80,23 @@ def _episodes(dataset: Any, name: str) -> Iterator[tuple[dict[str, np.ndarray], 
         yield episode, meta
 
 
-def _flatten(name: str, value: Any) -> dict[str, np.ndarray]:
-    """Nested dicts and tuples as one dict, names joined by dots."""
+def _flatten(name: str, value: Any, space: Any = None) -> dict[str, np.ndarray]:
+    """Nested dicts and tuples as one dict, names joined by dots; each array checked against its space, if given."""
     if isinstance(value, dict):
-        items = value.items()
+        items = [(key, part, None if space is None else space[key]) for key, part in value.items()]
     elif isinstance(value, tuple):
-        items = {str(i): part for i, part in enumerate(value)}.items()
+        items = [(str(i), part, None if space is None else space[i]) for i, part in enumerate(value)]
     else:
-        return {name: np.asarray(value)}
-    return {key: array for inner, part in items for key, array in _flatten(f"{name}.{inner}", part).items()}
+        array = np.asarray(value)
+        shape = getattr(space, "shape", None)
+        if shape is not None and array.shape[1:] != shape:
+            # Minari 0.5.3 writes every uint8 picture as JPEG to HDF5, but decodes those of 32 pixels or more.
+            note = (
+                "Minari cannot read pictures of fewer than 32 pixels back from HDF5" if array.dtype == np.uint8 else ""
+            )
+            raise ValueError(f"{name} has rows of shape {array.shape[1:]}, its space says {shape}. {note}")
+        return {name: array}
+    return {key: array for part in items for key, array in _flatten(f"{name}.{part[0]}", *part[1:]).items()}
 
 
 def _one_more(array: np.ndarray) -> np.ndarray:
