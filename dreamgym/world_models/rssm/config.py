@@ -78,7 +78,7 @@ class RSSMConfig:
     binary_weight: float = 10.0
     ensemble_size: int = 5
     ensemble_units: int = 32
-    ensemble_dim: int = 64
+    ensemble_dim: int = 32
     history: int = 2
     frame_rate: float = 30.0
 

@@ -39,7 +39,8 @@ class Ensemble(nn.Module):
 
     def disagreement(self, h: Tensor) -> Tensor:
         """[N]: variance over the heads of the predicted class probabilities, summed over classes, a latent."""
-        return self(h).var(0).sum(-1) / self.stoch
+        predictions = self(h)
+        return (predictions - predictions.mean(0)).square().sum((0, 2)) / ((len(predictions) - 1) * self.stoch)
 
     def loss(self, h: Tensor, probs: Tensor, weight: Tensor) -> Tensor:
         """Mean squared error of every head; h [N, deter], probs [N, stoch * classes], weight [heads, N]."""

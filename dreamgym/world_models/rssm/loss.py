@@ -32,7 +32,7 @@ def rssm_loss(model: RSSM, batch: dict[str, Tensor], generator: torch.Generator 
     previous = torch.cat([torch.zeros_like(action[:, :1]), action[:, :-1]], dim=1).float() * keep
 
     obs = {k: batch[k].flatten(0, 1) for k in config.inputs}
-    embed = model.encoder(obs).float().unflatten(0, (size, steps)).transpose(0, 1)
+    embed = model.embed(obs).float().unflatten(0, (size, steps)).transpose(0, 1)
     # The recurrence stays in float32: bfloat16 would round the state once a step for the whole sequence.
     with torch.autocast(device.type, enabled=False):
         h, z, posterior = model.dynamics.unroll(

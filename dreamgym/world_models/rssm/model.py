@@ -57,6 +57,12 @@ class RSSM(WorldModel):
                 raise ValueError(f"statistics need data of {name!r}, got {sorted(vectors)}")
             self.codec(name).fit_statistics(vectors[name])
 
+    def embed(self, obs: Observation) -> Tensor:
+        """Embeddings [N, E] of sensors [N, ...]."""
+        vectors = {k: self.codec(k).encode(obs[k].float()) for k in self.config.inputs if k in self.codecs}
+        embedding: Tensor = self.encoder({**obs, **vectors})
+        return embedding
+
     def start(self, history: Observation, generator: torch.Generator | None = None, instruction: Any = None) -> State:
         sensor = history[self.config.inputs[0]]
         batch, frames = sensor.shape[:2]
@@ -78,7 +84,7 @@ class RSSM(WorldModel):
                 raise ValueError(f"observation {name!r} has shape {tuple(obs[name].shape)}, expected {shape}")
             frames[name] = obs[name].flatten(0, 1)
         latent = state["latent"]
-        embed = self.encoder(frames).unflatten(0, (batch, steps))
+        embed = self.embed(frames).unflatten(0, (batch, steps))
         for t in range(steps):
             latent = self.dynamics.observe(latent, action[:, t], embed[:, t], self._uniform(latent, generator))
         return {"latent": latent}
@@ -94,7 +100,11 @@ class RSSM(WorldModel):
 
     def decode(self, state: State, keys: Sequence[str]) -> dict[str, Tensor]:
         self.check_keys(keys)
-        return self.decoder.decode(state["latent"], keys)
+        out = {}
+        for name in keys:
+            raw = self.decoder(state["latent"], name)
+            out[name] = self.codec(name).decode(raw) if name in self.codecs else raw.add(1).mul(0.5).clamp(0, 1)
+        return out
 
     def uncertainty(self, state: State) -> Tensor:
         return self.ensemble.disagreement(state["latent"][:, : self.config.deter])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -56,7 +54,6 @@ class ObservationEncoder(nn.Module):
     def __init__(self, config: RSSMConfig, codecs: nn.ModuleDict) -> None:
         super().__init__()
         self.sensors = config.inputs
-        self.codecs = codecs
         self.images = nn.ModuleDict()
         self.vectors = nn.ModuleDict()
         width = 0
@@ -71,13 +68,13 @@ class ObservationEncoder(nn.Module):
         self.fuse = DenseNorm(width, config.embed)
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:
-        """Sensors [N, ...] to embeddings [N, E]."""
+        """Images uint8 [N, C, H, W] and vectors in their codec's space [N, e] to embeddings [N, E]."""
         parts = []
         for name in self.sensors:
             if name in self.images:
                 parts.append(self.images[name](normalize_image(obs[name])))
             else:
-                parts.append(self.vectors[name](_codec(self.codecs, name).encode(obs[name].float())))
+                parts.append(self.vectors[name](obs[name]))
         return self.fuse(torch.cat([p.to(parts[0].dtype) for p in parts], dim=-1))
 
 
@@ -86,7 +83,6 @@ class ObservationDecoder(nn.Module):
 
     def __init__(self, config: RSSMConfig, codecs: nn.ModuleDict) -> None:
         super().__init__()
-        self.codecs = codecs
         self.heads = nn.ModuleDict()
         for name in config.targets:
             if name in config.images:
@@ -95,19 +91,9 @@ class ObservationDecoder(nn.Module):
                 self.heads[name] = mlp(config.latent_dim, config.vector_units, 2, _codec(codecs, name).dim)
 
     def forward(self, features: Tensor, name: str) -> Tensor:
-        """Raw network output of one head, float32."""
-        return self.heads[name](features).float()
-
-    def decode(self, features: Tensor, keys: Sequence[str]) -> dict[str, Tensor]:
-        """Images [N, C, H, W] in [0, 1], vectors [N, d] in their units."""
-        out = {}
-        for name in keys:
-            raw = self(features, name)
-            if name in self.codecs:
-                out[name] = _codec(self.codecs, name).decode(raw)
-            else:
-                out[name] = raw.add(1).mul(0.5).clamp(0, 1)
-        return out
+        """Output of one head, float32: features [N, Z] to [N, C, H, W] or [N, e]."""
+        output: Tensor = self.heads[name](features)
+        return output.float()
 
 
 def _codec(codecs: nn.ModuleDict, name: str) -> VectorCodec:

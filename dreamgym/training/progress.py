@@ -1,0 +1,139 @@
+"""What a training run keeps on disk to go on after a kill: weights, optimizer, average; never a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dreamgym.training.ema import EMA
+
+FORMAT = 1
+KEEP = 2
+
+
+def save_progress(
+    run_dir: Path, step: int, model: nn.Module, optimizer: Optimizer, ema: EMA | None, extra: dict[str, Any]
+) -> Path:
+    """Writes ``run_dir/progress/step_XXXXXXXX``, first under a temporary name, and drops all but the newest two.
+
+    Args:
+        run_dir: the run.
+        step: updates done.
+        model, optimizer, ema: what to save.
+        extra: JSON-ready, given back by `load_progress`.
+    """
+    root = run_dir / "progress"
+    root.mkdir(parents=True, exist_ok=True)
+    final = root / f"step_{step:08d}"
+    temporary = root / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary.mkdir()
+    save_file(_contiguous(model.state_dict()), temporary / "model.safetensors")
+    save_file(_optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
+    if ema is not None:
+        save_file(_contiguous(ema.state_dict()), temporary / "ema.safetensors")
+    save_file({"torch": torch.get_rng_state()}, temporary / "rng.safetensors")
+    state = {"format": FORMAT, "step": step, "ema_updates": ema.updates if ema else None, "extra": extra}
+    (temporary / "state.json").write_text(json.dumps(state))
+    for file in temporary.iterdir():
+        _sync(file)
+    if final.exists():
+        shutil.rmtree(final)
+    os.rename(temporary, final)
+    _sync(root)
+    for old in _steps(root)[:-KEEP]:
+        shutil.rmtree(old, ignore_errors=True)
+    for orphan in root.glob(".tmp-*"):
+        shutil.rmtree(orphan, ignore_errors=True)
+    return final
+
+
+def latest(run_dir: Path) -> Path | None:
+    """The newest complete progress folder of a run, or None."""
+    steps = _steps(run_dir / "progress")
+    return steps[-1] if steps else None
+
+
+def load_progress(
+    path: Path, model: nn.Module, optimizer: Optimizer | None = None, ema: EMA | None = None, rng: bool = False
+) -> tuple[int, dict[str, Any]]:
+    """Restores what `save_progress` wrote.
+
+    Args:
+        path: a progress folder.
+        model, optimizer, ema: what to restore into; of a model alone only the weights are read.
+        rng: also restore torch's global random state.
+
+    Returns:
+        The number of updates done, and ``extra``.
+
+    Raises:
+        ValueError: written by a newer version, or for another model.
+    """
+    state = json.loads((path / "state.json").read_text())
+    if state["format"] > FORMAT:
+        raise ValueError(f"{path} was written by a newer dreamgym (format {state['format']} > {FORMAT}): upgrade")
+    try:
+        model.load_state_dict(load_file(path / "model.safetensors"))
+    except RuntimeError as error:
+        raise ValueError(f"{path} holds another model than this run's config builds: use a new run directory") from error
+    if optimizer is not None:
+        _restore_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
+    if ema is not None and (path / "ema.safetensors").exists():
+        ema.load_state_dict(load_file(path / "ema.safetensors"), state["ema_updates"])
+    if rng:
+        torch.set_rng_state(load_file(path / "rng.safetensors")["torch"])
+    return state["step"], state["extra"]
+
+
+def load_averaged(path: Path, model: nn.Module) -> None:
+    """Loads a run's averaged weights into ``model``, or its last weights where it kept no average."""
+    tensors = load_file(path / "model.safetensors")
+    if (path / "ema.safetensors").exists():
+        tensors.update(load_file(path / "ema.safetensors"))
+    model.load_state_dict(tensors)
+
+
+def _steps(root: Path) -> list[Path]:
+    return sorted(p for p in root.glob("step_*") if (p / "state.json").exists())
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+
+
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """AdamW's moments and step counts as flat tensors: "<parameter number>/<name>"."""
+    state = optimizer.state_dict()["state"]
+    # A format of its own for each tensor's memory order is not needed: channels-last moments are saved contiguous.
+    return _contiguous({f"{i}/{k}": v for i, entry in state.items() for k, v in entry.items()})
+
+
+def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, _, name = key.partition("/")
+        state.setdefault(int(number), {})[name] = value
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for number, entry in state.items():
+        for name, value in entry.items():
+            if value.shape == parameters[number].shape:
+                # The fused kernel pairs moments with weights by position in memory: keep the weight's own order.
+                entry[name] = torch.empty_like(parameters[number]).copy_(value)
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
