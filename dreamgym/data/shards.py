@@ -1,4 +1,4 @@
-"""What an episode store is on disk: folders of .npy files, written under a temporary name and published by one rename.
+"""What an episode store is on disk: folders of .npy files, written under a temporary name and published by one rename::
 
     <store>/info.json                  format, version, keys, the creator's own info
     <store>/shards/00000000/<key>.npy  rows of all the shard's episodes, end to end

@@ -1,4 +1,4 @@
-"""CALVIN's own dataset folders: one episode_%07d.npz per time step, ranges of them, and language annotations.
+"""CALVIN's own dataset folders: one ``episode_%07d.npz`` per time step, ranges of them, and language annotations.
 
 The layout, as CALVIN's dataset/README describes it::
 

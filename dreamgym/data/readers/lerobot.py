@@ -1,9 +1,11 @@
 """LeRobotDataset v3: parquet tables and video files, read with pyarrow and PyAV, without the lerobot package.
 
-meta/info.json                                codebase_version "v3.x", fps, features, the two path templates below
-meta/episodes/chunk-000/file-000.parquet      a row an episode: length, tasks, where its data and videos lie
-data/chunk-000/file-000.parquet               a row a frame, several episodes to a file
-videos/<key>/chunk-000/file-000.mp4           several episodes to a file, each from from_timestamp on
+The layout::
+
+    meta/info.json                                codebase_version "v3.x", fps, features, the two path templates below
+    meta/episodes/chunk-000/file-000.parquet      a row an episode: length, tasks, where its data and videos lie
+    data/chunk-000/file-000.parquet               a row a frame, several episodes to a file
+    videos/<key>/chunk-000/file-000.mp4           several episodes to a file, each from from_timestamp on
 """
 
 from __future__ import annotations
