@@ -1,0 +1,177 @@
+"""The state probe: what a world model's features say about the simulator's state, so that drift is stated in metres."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from dreamgym.nn.blocks import mlp
+from dreamgym.nn.vectors import VectorCodec
+from dreamgym.types import State
+from dreamgym.world_models.base import WorldModel
+
+
+class StateProbe(nn.Module):
+    """A small network from features to vector sensors, apart from the model: nothing it learns reaches the model.
+
+    Args:
+        feature_dim: Z.
+        vectors: sensors and their layouts (see `dreamgym.nn.vectors`).
+        units, layers: size of each sensor's network.
+    """
+
+    def __init__(
+        self, feature_dim: int, vectors: Mapping[str, Sequence[tuple[str, int]]], units: int = 256, layers: int = 2
+    ) -> None:
+        super().__init__()
+        self.feature_dim, self.units, self.layers = feature_dim, units, layers
+        self.codecs = nn.ModuleDict({k: VectorCodec(v) for k, v in vectors.items()})
+        self.heads = nn.ModuleDict({k: mlp(feature_dim, units, layers, self._codec(k).dim) for k in vectors})
+
+    def _codec(self, name: str) -> VectorCodec:
+        codec = self.codecs[name]
+        assert isinstance(codec, VectorCodec)
+        return codec
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Sensors that the probe reads off."""
+        return tuple(self.heads)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """Features [..., Z] to sensors [..., d] in their own layout and units (lights as probabilities)."""
+        flat = features.detach().flatten(0, -2) if features.dim() > 2 else features.detach()
+        out = {}
+        for name, head in self.heads.items():
+            value = self._codec(name).decode(head(flat))
+            out[name] = value.view(*features.shape[:-1], value.shape[-1])
+        return out
+
+    def loss(self, features: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        """Mean negative log-likelihood; features [N, Z], targets [N, d] each."""
+        losses = [
+            self._codec(name).loss(head(features.detach()), targets[name].float(), std=0.1, two_valued_weight=10.0).mean()
+            for name, head in self.heads.items()
+        ]
+        return torch.stack(losses).sum()
+
+    def fit_statistics(self, vectors: Mapping[str, Tensor]) -> None:
+        """Sets the standardisation from training data, [N, d] each."""
+        for name in self.keys:
+            self._codec(name).fit_statistics(vectors[name])
+
+    def to_config(self) -> dict[str, Any]:
+        """JSON-ready constructor arguments."""
+        layouts = {k: [list(s) for s in self._codec(k).layout] for k in self.keys}
+        return {"feature_dim": self.feature_dim, "vectors": layouts, "units": self.units, "layers": self.layers}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> StateProbe:
+        """Builds what `to_config` described."""
+        vectors = {k: tuple((kind, int(n)) for kind, n in v) for k, v in config["vectors"].items()}
+        return cls(int(config["feature_dim"]), vectors, int(config["units"]), int(config["layers"]))
+
+
+class Batches(Protocol):
+    """Gives batch i as a function of i."""
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """Tensors [B, T, ...]."""
+        ...
+
+
+def fit_probe(
+    model: WorldModel,
+    sampler: Batches,
+    steps: int,
+    vectors: Mapping[str, Sequence[tuple[str, int]]],
+    *,
+    lr: float = 1e-3,
+    units: int = 256,
+    imagined: float = 0.5,
+    reuse: int = 4,
+    seed: int = 0,
+    progress: Callable[[int, float], None] | None = None,
+) -> StateProbe:
+    """Trains a probe on filtered and on open-loop imagined features.
+
+    Imagined features are labelled with what really happened: where the dream has drifted the label is noise, which a
+    probe trained on both averages out, and where it has not, the probe learns to read dreams and not only filtered
+    states.
+
+    Args:
+        model: frozen; any family.
+        sampler: windows of *training* episodes with the sensors of ``vectors``, the model's own and "action".
+        steps: batches drawn from the sampler.
+        vectors: sensors to read off, with layouts.
+        lr: Adam's rate, falling linearly to a tenth.
+        units: width.
+        imagined: share of each window, at its end, that is imagined rather than filtered.
+        reuse: gradient steps a batch, each on a random half of its frames: features cost more than steps.
+        seed: of weights and noise.
+        progress: called with (step, loss).
+
+    Returns:
+        The probe, in eval mode.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        probe = StateProbe(model.spec.feature_shape[0], vectors, units)
+    device = next(model.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    probe.to(device).train()
+    first = sampler.batch(0)
+    probe.fit_statistics({k: first[k].flatten(0, 1) for k in vectors})
+    optimizer = torch.optim.Adam(probe.parameters(), lr=lr)
+    for step in range(steps):
+        batch = {k: v.to(device) for k, v in sampler.batch(step).items()}
+        features, frames = window_features(model, batch, imagined, generator)
+        flat = features.flatten(0, 1)
+        targets = {k: batch[k][:, frames].flatten(0, 1) for k in vectors}
+        for group in optimizer.param_groups:
+            group["lr"] = lr * (1 - 0.9 * step / steps)
+        for _ in range(reuse):
+            rows = torch.rand(len(flat), generator=generator, device=device).argsort()[: max(1, len(flat) // 2)]
+            loss = probe.loss(flat[rows], {k: v[rows] for k, v in targets.items()})
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        if progress is not None:
+            progress(step, float(loss.detach()))
+    return probe.eval()
+
+
+@torch.no_grad()
+def window_features(
+    model: WorldModel, batch: Mapping[str, Tensor], imagined: float, generator: torch.Generator | None = None
+) -> tuple[Tensor, slice]:
+    """Features of windows: filtered first, then imagined with the real actions.
+
+    Args:
+        model: any family.
+        batch: sensors and "action", [B, T, ...].
+        imagined: share of the window, at its end, to imagine.
+        generator: source of randomness.
+
+    Returns:
+        Features [B, T - H + 1, Z] and the slice of frames they belong to (from H - 1 on; H = ``spec.history``).
+    """
+    context = model.spec.history
+    length = batch["action"].shape[1]
+    history = {k: batch[k][:, :context] for k in model.spec.observations}
+    history["action"] = batch["action"][:, : context - 1]
+    state: State = model.start(history, generator)
+    features = [model.features(state)]
+    filtered = length - round(imagined * (length - context))
+    for t in range(context, length):
+        action = model.spec.prepare(batch["action"][:, t - 1])
+        if t < filtered:
+            obs = {k: batch[k][:, t : t + 1] for k in model.spec.observations}
+            state = model.observe(state, action.unsqueeze(1), obs, generator)
+        else:
+            state = model.imagine(state, action, generator)
+        features.append(model.features(state))
+    return torch.stack(features, dim=1), slice(context - 1, length)
