@@ -86,15 +86,11 @@ class Beginner:
             generator: for the model's filter, where a history is given.
         """
         env = self._env if rows is None else rows
-        episode = episode[env]
-        task = self._tasks_of(options["task"])[env] if "task" in options else None
         start = self._rows_of(options["start"])[env] if "start" in options else None
-        if start is not None and task is None and bool((self._bank_task[start] >= 0).all()):
-            task = self._bank_task[start]
-        pick = None
-        if task is None:
-            pick = (uniform(seed, env, episode, 1) * len(self._pool)).long()
-            task = self._pool[pick]
+        if start is not None and "task" not in options and bool((self._bank_task[start] >= 0).all()):
+            task, pick = self._bank_task[start], None
+        else:
+            task, pick = self.draw_task(seed, episode, rows, options)
         if "history" in options or "state" in options:
             return self._given(options, rows, generator), task, torch.full_like(env, -1)
         if self.bank is None:
@@ -104,8 +100,20 @@ class Beginner:
             if pick is None:
                 known, pick = task.unique(return_inverse=True)
                 sampler = self.bank.sampler([self.tasks[t] for t in known.tolist()], self.split)
-            start = sampler(pick, uniform(seed, env, episode, 0))
+            start = sampler(pick, uniform(seed, env, episode[env], 0))
         return self.bank.state(start), task, start
+
+    def draw_task(
+        self, seed: int, episode: Tensor, rows: Tensor | None, options: Mapping[str, Any]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Tasks of the envs that begin; and their place in ``pool`` where they were drawn from it, else None."""
+        env = self._env if rows is None else rows
+        if "task" in options:
+            return self._tasks_of(options["task"])[env], None
+        if len(self.pool) == 1:
+            return self._pool.expand(len(env)), torch.zeros_like(env)
+        pick = (uniform(seed, env, episode[env], 1) * len(self._pool)).long()
+        return self._pool[pick], pick
 
     def _rows_of(self, start: Any) -> Tensor:
         if self.bank is None:

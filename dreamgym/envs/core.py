@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from gymnasium import error, spaces
 from torch import Tensor
@@ -79,6 +80,7 @@ class Snapshot:
         last: the verdict that waiting envs repeat (autoreset "disabled").
         seed: seed of the start draws.
         noise: state of the noise generator.
+        simulators: [B, 2, S] in a twin: simulator states at the start of the episode and now.
     """
 
     state: State
@@ -87,12 +89,14 @@ class Snapshot:
     last: dict[str, Tensor] | None
     seed: int
     noise: Tensor = field(repr=False)
+    simulators: np.ndarray | None = field(default=None, repr=False)
 
     def select(self, index: Tensor) -> Snapshot:
         """The envs at ``index`` [K] as a snapshot of K envs: fans dreams out for planning."""
         pick = lambda d: {k: v[index] for k, v in d.items()}  # noqa: E731
         last = None if self.last is None else pick(self.last)
-        return Snapshot(pick(self.state), pick(self.memory), pick(self.counters), last, self.seed, self.noise)
+        sims = None if self.simulators is None else self.simulators[index.cpu().numpy()]
+        return Snapshot(pick(self.state), pick(self.memory), pick(self.counters), last, self.seed, self.noise, sims)
 
 
 class DreamCore:
@@ -169,6 +173,11 @@ class DreamCore:
         self._ready = self.closed = False
 
     @property
+    def can_render(self) -> bool:
+        """Whether there is a camera to look through."""
+        return bool(self.observe.images)
+
+    @property
     def ready(self) -> bool:
         """Whether a first reset has happened."""
         return self._ready
@@ -220,7 +229,7 @@ class DreamCore:
         with torch.set_grad_enabled(self.gradients):
             rows = mask.nonzero().flatten() if self._eager and mask is not None else None
             self._begin(rows, mask, options)
-            obs = self.observe(self.state, self.counters["task"])
+            obs = self._observe()
         return obs, {"task": self.counters["task"].clone(), "start": self.counters["start"].clone()}
 
     def _check_open(self) -> None:
@@ -247,7 +256,7 @@ class DreamCore:
 
     def _begin(self, rows: Tensor | None, mask: Tensor | None, options: Mapping[str, Any]) -> None:
         """Starts episodes in ``rows`` (CPU), where ``mask`` is true (elsewhere), or everywhere (both None)."""
-        state, task, start = self.beginner.begin(self.seed, self._episode, rows, options, self.generator)
+        state, task, start = self._draw(rows, options)
         memory = self.reward.start(self.model, state, task)
         no = torch.zeros_like(task, dtype=torch.bool)
         fresh = {"task": task, "start": start, "elapsed": torch.zeros_like(task), "done": no, "achieved": no}
@@ -262,6 +271,17 @@ class DreamCore:
         self.counters = self._put(self.counters, fresh, rows, mask)
         self._episode = self._episode + mask
         self._waiting = not self._eager or bool(self.counters["done"].any())
+
+    def _draw(self, rows: Tensor | None, options: Mapping[str, Any]) -> tuple[State, Tensor, Tensor]:
+        """States, tasks and bank rows of the envs that begin."""
+        return self.beginner.begin(self.seed, self._episode, rows, options, self.generator)
+
+    def _observe(self, rows: Tensor | None = None) -> Obs:
+        """The present observation of all envs, or of ``rows``."""
+        task = self.counters["task"]
+        if rows is None:
+            return self.observe(self.state, task)
+        return self.observe({k: v[rows] for k, v in self.state.items()}, task[rows])
 
     def _put(self, old: State, new: State, rows: Tensor | None, mask: Tensor) -> State:
         """``old`` with ``new`` at ``rows`` (new holds those rows only), or where ``mask`` is true (rows None)."""
@@ -315,16 +335,14 @@ class DreamCore:
     def _frame(self, action: Tensor, frozen: Tensor | None, last: Verdict | None) -> Verdict:
         """One predicted frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
         counters = self.counters
-        task, before = counters["task"], self.state
-        state = self.model.imagine(before, action, self.generator)
-        reward, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
+        before = self.state
+        state, reward, probability, success, memory = self._advance(action, frozen)
         uncertainty = self.model.uncertainty(state) if self.report_uncertainty else None
         scores = [reward, probability] if uncertainty is None else [reward, probability, uncertainty]
         failed = None
         if not (self._eager and surely_finite(state, scores)):
             failed = failures(self.model.features(state), state, scores)
         elapsed = counters["elapsed"] + self.spec.actions_per_frame
-        success = self.reward.succeeded(probability, task)
         verdict = judge(self.rules, reward, probability, success, counters["achieved"], uncertainty, failed, elapsed)
         keep = frozen if failed is None else failed if frozen is None else frozen | failed
         if keep is not None:
@@ -335,6 +353,15 @@ class DreamCore:
         self.state, self.memory = state, memory
         self.counters = {**counters, "elapsed": elapsed, "achieved": verdict.is_success}
         return verdict
+
+    def _advance(
+        self, action: Tensor, frozen: Tensor | None
+    ) -> tuple[State, Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """Next state, the model's reward, success probability, success and reward memory."""
+        task, before = self.counters["task"], self.state
+        state = self.model.imagine(before, action, self.generator)
+        reward, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
+        return state, reward, probability, self.reward.succeeded(probability, task), memory
 
     def _finish(self, verdict: Verdict, waiting: Tensor | None) -> Step:
         """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
@@ -355,7 +382,7 @@ class DreamCore:
             terminated, truncated = terminated & ~waiting, truncated & ~waiting
         else:
             info["task"] = self.counters["task"].clone()
-            obs = self.observe(self.state, self.counters["task"])
+            obs = self._observe()
             if ended and self.autoreset == "same_step":
                 rows = done.nonzero().flatten() if self._eager else None
                 final = Final(done, rows, _take(obs, rows), {k: _take(v, rows) for k, v in info.items()})
@@ -366,22 +393,12 @@ class DreamCore:
         """New episodes where ``mask`` is true; observations and info of the new episodes there."""
         rows = mask.nonzero().flatten() if self._eager else None
         self._begin(rows, mask, {})
-        task = self.counters["task"]
         if obs is None or rows is None or self.gradients:
-            obs = self.observe(self.state, task)
+            obs = self._observe()
         else:
-            new = self.observe({k: v[rows] for k, v in self.state.items()}, task[rows])
-            obs = self._write(obs, rows, new)
+            obs = _write(obs, rows, self._observe(rows))
         info = {k: v.masked_fill(mask, 0) for k, v in info.items() if k != "task"}
-        return obs, {**info, "task": task.clone()}
-
-    @staticmethod
-    def _write(obs: Obs, rows: Tensor, new: Obs) -> Obs:
-        if isinstance(obs, Tensor):
-            assert isinstance(new, Tensor)
-            return obs.index_copy_(0, rows, new)
-        assert isinstance(new, dict)
-        return {k: v.index_copy_(0, rows, new[k]) for k, v in obs.items()}
+        return obs, {**info, "task": self.counters["task"].clone()}
 
     # ------------------------------------------------------------------ looking, branching
 
@@ -418,7 +435,7 @@ class DreamCore:
         self._ready = True
         self._waiting = self.autoreset != "same_step" and (not self._eager or bool(self.counters["done"].any()))
         with torch.set_grad_enabled(self.gradients):
-            return self.observe(self.state, self.counters["task"])
+            return self._observe()
 
     def detach(self) -> None:
         """Cuts the autograd graph behind the current state (with ``gradients``): truncated backpropagation."""
@@ -451,3 +468,12 @@ def _take(value: Any, rows: Tensor | None) -> Any:
     if rows is None:
         return value
     return {k: v[rows] for k, v in value.items()} if isinstance(value, dict) else value[rows]
+
+
+def _write(obs: Obs, rows: Tensor, new: Obs) -> Obs:
+    """``obs`` with ``new`` at ``rows``, in place."""
+    if isinstance(obs, Tensor):
+        assert isinstance(new, Tensor)
+        return obs.index_copy_(0, rows, new)
+    assert isinstance(new, dict)
+    return {k: v.index_copy_(0, rows, new[k]) for k, v in obs.items()}

@@ -141,7 +141,7 @@ def check_render(core: DreamCore, render_mode: str | None, render_scale: int) ->
     """The render mode, if the core can serve it; ValueError otherwise."""
     if render_mode not in (None, "rgb_array"):
         raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
-    if render_mode is not None and not core.observe.images:
+    if render_mode is not None and not core.can_render:
         raise ValueError(
             f"render_mode='rgb_array' needs a model that decodes images; this {core.spec.family} model decodes "
             f"{list(core.spec.decodable)}. Use render_mode=None"

@@ -197,7 +197,7 @@ class PointMassEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self._position, self._lamp, self._steps = self.np_random.uniform(-0.4, 0.4, 2), 0.0, 0
         if options.get("snapshot") is not None:
             self.restore(options["snapshot"])
-        return self._observation(), self._info()
+        return self.observe(), self._info()
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         action = ACTION.prepare(action)
@@ -206,14 +206,15 @@ class PointMassEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self._steps += 1
         info = self._info()
         truncated = self.horizon is not None and self._steps >= self.horizon
-        return self._observation(), float(info["is_success"]), info["is_success"], truncated, info
+        return self.observe(), float(info["is_success"]), info["is_success"], truncated, info
 
     def _info(self) -> dict[str, Any]:
         done = (self._position[0] >= 0.5, self._position[1] >= 0.5, self._lamp > 0.5)
         tasks = tuple(t for t, d in zip(TASKS, done, strict=True) if d)
         return {"is_success": self.task in tasks, "tasks": tasks}
 
-    def _observation(self) -> dict[str, np.ndarray]:
+    def observe(self) -> dict[str, np.ndarray]:
+        """What the sensors show now."""
         vector = np.array([*self._position, self._lamp], np.float32)
         return {"rgb_static": self.render(), "robot_obs": vector}
 

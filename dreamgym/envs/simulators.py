@@ -1,0 +1,212 @@
+"""Several real simulators side by side: one after the other in this process, or spread over worker processes.
+
+A simulator is any ``gymnasium.Env`` with a dict of sensors for observations (numpy layout), ``reset`` options "task" and
+"snapshot", ``info["is_success"]``, and ``snapshot() -> [S] float64``, ``restore(snapshot)``, ``observe()``.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+# Names that checkpoints use; anything else is a Gymnasium id or "module:Class".
+SIMULATORS = {"calvin": "dreamgym.sims.calvin:CalvinEnv"}
+
+Sensors = dict[str, np.ndarray]
+
+
+def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
+    """A simulator from what a checkpoint records: {"id": ..., "kwargs": {...}}.
+
+    Raises:
+        ValueError: nothing of that id.
+    """
+    name, kwargs = simulator["id"], dict(simulator.get("kwargs") or {})
+    target = SIMULATORS.get(name, name)
+    if target in gym.registry:
+        return gym.make(target, **kwargs).unwrapped
+    if target.count(":") != 1:
+        raise ValueError(f"unknown simulator {name!r}: expected one of {list(SIMULATORS)}, a Gymnasium id or 'module:Class'")
+    module, _, attribute = target.partition(":")
+    env: gym.Env = getattr(import_module(module), attribute)(**kwargs)
+    return env
+
+
+class Simulators:
+    """N simulators in this process.
+
+    Args:
+        simulator: what `make_simulator` takes.
+        num_envs: N.
+    """
+
+    def __init__(self, simulator: Mapping[str, Any], num_envs: int) -> None:
+        self.envs = [make_simulator(simulator) for _ in range(num_envs)]
+        sensors = self.envs[0].observation_space
+        if not isinstance(sensors, gym.spaces.Dict):
+            raise ValueError(f"a simulator must observe a dict of sensors, {simulator['id']!r} observes {sensors}")
+        self.cameras = tuple(k for k, v in sensors.items() if v.dtype == np.uint8 and len(v.shape or ()) == 3)
+
+    def reset(self, envs: Sequence[int], options: Sequence[dict[str, Any]]) -> list[tuple[Sensors, np.ndarray]]:
+        """Resets ``envs``; an option "seed" seeds. Observation and snapshot at the start of each."""
+        out = []
+        for i, option in zip(envs, options, strict=True):
+            seed = option.pop("seed", None)
+            obs, _ = self.envs[i].reset(seed=seed, options=option)
+            out.append((obs, self._snapshot(i)))
+        return out
+
+    def _snapshot(self, env: int) -> np.ndarray:
+        return np.asarray(self.envs[env].snapshot(), np.float64)  # type: ignore[attr-defined]
+
+    def step(self, envs: Sequence[int], actions: np.ndarray) -> list[tuple[Sensors, bool]]:
+        """One action [A] each; observation and the oracle's verdict."""
+        out = []
+        for i, action in zip(envs, actions, strict=True):
+            obs, _, _, _, info = self.envs[i].step(action)
+            out.append((obs, bool(info["is_success"])))
+        return out
+
+    def snapshot(self) -> list[np.ndarray]:
+        """The state of every simulator."""
+        return [self._snapshot(i) for i in range(len(self.envs))]
+
+    def restore(self, snapshots: Sequence[np.ndarray]) -> list[Sensors]:
+        """Sets the state of every simulator; what each observes then."""
+        for env, snapshot in zip(self.envs, snapshots, strict=True):
+            env.restore(snapshot)  # type: ignore[attr-defined]
+        return [env.observe() for env in self.envs]  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Closes every simulator."""
+        for env in self.envs:
+            env.close()
+
+
+class WorkerSimulators:
+    """N simulators in worker processes, each of which holds its share of them; the calls of `Simulators`.
+
+    Args:
+        simulator: what `make_simulator` takes.
+        num_envs: N.
+        num_workers: processes.
+
+    Raises:
+        RuntimeError: on any call, when a worker failed; the message carries its error.
+    """
+
+    def __init__(self, simulator: Mapping[str, Any], num_envs: int, num_workers: int) -> None:
+        # Spawned, not forked: a fork of a process with torch's threads can hang.
+        context = mp.get_context("spawn")
+        self._shares = [list(range(num_envs))[w::num_workers] for w in range(min(num_workers, num_envs))]
+        self._pipes, self._processes = [], []
+        for share in self._shares:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(theirs, dict(simulator), len(share)), daemon=True)
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+        self._num_envs = num_envs
+        try:
+            self.cameras: tuple[str, ...] = self._gather(range(len(self._shares)))[0]
+        except RuntimeError:
+            self.close()
+            raise
+
+    def reset(self, envs: Sequence[int], options: Sequence[dict[str, Any]]) -> list[tuple[Sensors, np.ndarray]]:
+        """See `Simulators.reset`."""
+        return self._spread("reset", envs, options)
+
+    def step(self, envs: Sequence[int], actions: np.ndarray) -> list[tuple[Sensors, bool]]:
+        """See `Simulators.step`."""
+        return self._spread("step", envs, list(actions))
+
+    def snapshot(self) -> list[np.ndarray]:
+        """See `Simulators.snapshot`."""
+        for pipe in self._pipes:
+            pipe.send(("snapshot", ()))
+        return self._in_order()
+
+    def restore(self, snapshots: Sequence[np.ndarray]) -> list[Sensors]:
+        """See `Simulators.restore`."""
+        for pipe, share in zip(self._pipes, self._shares, strict=True):
+            pipe.send(("restore", ([snapshots[i] for i in share],)))
+        return self._in_order()
+
+    def _in_order(self) -> list[Any]:
+        """Every worker's answers, one an env."""
+        out: list[Any] = [None] * self._num_envs
+        for share, result in zip(self._shares, self._gather(range(len(self._shares))), strict=True):
+            for env, value in zip(share, result, strict=True):
+                out[env] = value
+        return out
+
+    def _spread(self, method: str, envs: Sequence[int], values: Sequence[Any]) -> list[Any]:
+        """Sends each env's value to its worker, all at once; results in the order of ``envs``."""
+        busy, places = [], []
+        for worker, share in enumerate(self._shares):
+            own = [k for k, env in enumerate(envs) if env in share]
+            if own:
+                self._pipes[worker].send((method, ([share.index(envs[k]) for k in own], [values[k] for k in own])))
+                busy.append(worker)
+                places.append(own)
+        out: list[Any] = [None] * len(envs)
+        for own, result in zip(places, self._gather(busy), strict=True):
+            for k, value in zip(own, result, strict=True):
+                out[k] = value
+        return out
+
+    def _gather(self, workers: Sequence[int]) -> list[Any]:
+        """One answer from each of ``workers``; all are read before an error is raised, so that none is left behind."""
+        answers = []
+        for worker in workers:
+            try:
+                answers.append(self._pipes[worker].recv())
+            except (EOFError, ConnectionResetError):
+                answers.append(("error", f"simulator worker {worker} ended without a word (killed, or out of memory)"))
+        for kind, value in answers:
+            if kind == "error":
+                raise RuntimeError(value)
+        return [value for _, value in answers]
+
+    def close(self) -> None:
+        """Ends the workers."""
+        for pipe, process in zip(self._pipes, self._processes, strict=True):
+            if process.is_alive():
+                try:
+                    pipe.send(("close", ()))
+                except (BrokenPipeError, OSError):
+                    pass
+            process.join(timeout=5)
+            if process.is_alive():
+                process.terminate()
+            pipe.close()
+        self._pipes, self._processes, self._shares = [], [], []
+
+
+def _work(pipe: Any, simulator: dict[str, Any], num_envs: int) -> None:
+    """A worker: makes its simulators and answers calls until told to close."""
+    try:
+        sims = Simulators(simulator, num_envs)
+        pipe.send(("ready", sims.cameras))
+    except Exception as error:  # whatever it is, the parent must hear of it
+        pipe.send(("error", f"a simulator worker could not begin: {type(error).__name__}: {error}"))
+        return
+    while True:
+        try:
+            method, args = pipe.recv()
+        except EOFError:
+            break
+        if method == "close":
+            break
+        try:
+            pipe.send(("result", getattr(sims, method)(*args)))
+        except Exception as error:
+            pipe.send(("error", f"a simulator worker failed in {method}: {type(error).__name__}: {error}"))
+    sims.close()
