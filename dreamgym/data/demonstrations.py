@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from dreamgym.data.workers import episode_rng
 from dreamgym.data.play import PlayConfig, Stage, draw_style
 from dreamgym.data.store import Episode, Meta
+from dreamgym.data.workers import episode_rng
 from dreamgym.sims.calvin.skills import SKILLS, TASKS, SkillRun
 from dreamgym.sims.calvin.skills_blocks import random_place
 from dreamgym.sims.calvin.skills_engine import CLOSE, OPEN, Style, Waypoint
@@ -38,7 +38,8 @@ class DemonstrationConfig:
         if unknown := [task for task in self.tasks if task not in SKILLS]:
             raise ValueError(f"tasks: no skill is called {unknown}; skills are {tuple(SKILLS)}")
         if self.num_train < 0 or self.num_val < 0 or self.max_steps < 16:
-            raise ValueError(f"num_train, num_val >= 0 and max_steps >= 16; got {self.num_train}, {self.num_val}, {self.max_steps}")
+            got = (self.num_train, self.num_val, self.max_steps)
+            raise ValueError(f"num_train, num_val, max_steps: expected at least 0, 0 and 16, got {got}")
 
     @property
     def num_episodes(self) -> int:
@@ -46,7 +47,7 @@ class DemonstrationConfig:
         return 2 * len(self.tasks) * (self.num_train + self.num_val)
 
     def entry(self, episode_index: int) -> tuple[str, bool, str]:
-        """(task, whether it is to succeed, split) of an episode; tasks and kinds alternate, so a part of a set is balanced."""
+        """(task, whether it is to succeed, split) of an episode; kinds alternate, so that a part of a set is balanced."""
         round_index, place = divmod(episode_index, 2 * len(self.tasks))
         expert, task = place % 2 == 0, self.tasks[place // 2]
         # The held-out rounds lie evenly among the others.
@@ -84,16 +85,18 @@ class DemonstrationGenerator:
                     "success": expert, "expert": expert, "tries": tries, "config": asdict(self.config.play),
                 }  # fmt: skip
                 return episode, meta
-        raise RuntimeError(f"no {'success' if expert else 'failure'} of {task} in {MAX_TRIES} tries in {self.config.play.scene}")
+        kind, scene = "success" if expert else "failure", self.config.play.scene
+        raise RuntimeError(f"no {kind} of {task} in {MAX_TRIES} tries in {scene}: the skill does not fit the scene")
 
     def _start(self, task: str, rng: np.random.Generator) -> None:
-        """A random scene in which the task can be done, the hand anywhere over the table and at rest; nothing recorded."""
+        """A random scene in which the task can be done, the hand anywhere over the table; nothing is recorded."""
         stage = self.stage
         while True:
             stage.reset(rng, stage.draw_scene(rng))
             for _ in range(rng.integers(1, 3)):
                 gripper = OPEN if rng.random() < 0.5 else CLOSE
-                stage.go(Waypoint(random_place(stage.view, rng), gripper, tolerance=0.03), Style(speed=0.02), 30, record=False)
+                place = Waypoint(random_place(stage.view, rng), gripper, tolerance=0.03)
+                stage.go(place, Style(speed=0.02), limit=30, record=False)
             for _ in range(rng.integers(0, 5)):
                 stage.step(np.array([0, 0, 0, 0, 0, 0, gripper]), record=False)
             if SKILLS[task].applicable(stage.view):
@@ -114,7 +117,8 @@ class DemonstrationGenerator:
             if run.done:
                 action = stage.hand.act(stage.view, Waypoint(stage.hand.reference.copy(), gripper), run.style)
             else:
-                gripper, action = run.waypoint.gripper, run.act()
+                action = run.act()
+                gripper = float(action[6])
             stage.step(action)
             run.settle()
             linger -= run.success or run.done

@@ -1,4 +1,4 @@
-"""Long, reset-free, task-agnostic play on CALVIN's table with scripted skills, and the recorder that demonstrations share."""
+"""Long, reset-free, task-agnostic play on CALVIN's table, and the recorder that demonstrations share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.data.workers import episode_rng
 from dreamgym.data.store import Episode, Meta
+from dreamgym.data.workers import episode_rng
 from dreamgym.sims.calvin.skills import BLOCK_SKILLS, SKILLS, TASKS, SkillRun
 from dreamgym.sims.calvin.skills_engine import Hand, Style, View, Waypoint
 from dreamgym.sims.calvin.skills_layout import LAYOUTS, SceneLayout
@@ -111,10 +111,7 @@ class Stage:
 
     def episode(self) -> Episode:
         """The recorded rows as arrays [T, ...]; states as float32, snapshots as float64."""
-        arrays = {key: np.stack(rows) for key, rows in self.rows.items()}
-        return {
-            key: array.astype(np.float32) if key in ("robot_obs", "scene_obs") else array for key, array in arrays.items()
-        }
+        return {key: np.stack(rows) for key, rows in self.rows.items()}
 
 
 def furnish(rng: np.random.Generator, layout: SceneLayout, scene_obs: np.ndarray) -> np.ndarray:
@@ -144,7 +141,7 @@ def draw_style(rng: np.random.Generator, miss: bool) -> Style:
         speed=rng.uniform(0.013, 0.023),
         jitter=rng.uniform(0.0, 0.02),
         noise=abs(rng.normal(0.0, 0.0012)),
-        miss=tuple(float(x) for x in offset),
+        miss=(float(offset[0]), float(offset[1]), float(offset[2])),
     )
 
 
@@ -176,10 +173,8 @@ class PlayGenerator:
                 missed.append(len(skills))
             step = self._play(self._choose(rng), rng, draw_style(rng, miss), step, skills)
         # skills: [name, first row, row after the last, success]; missed: which of them missed on purpose.
-        meta = {
-            "kind": "play", "scene": self.config.scene, "skills": skills, "missed": missed, "config": asdict(self.config),
-        }  # fmt: skip
-        return stage.episode(), meta
+        meta = {"kind": "play", "scene": self.config.scene, "skills": skills, "missed": missed}
+        return stage.episode(), {**meta, "config": asdict(self.config)}
 
     def _choose(self, rng: np.random.Generator) -> str:
         """A skill at random among those that make sense now."""

@@ -45,9 +45,12 @@ def test_play_episode_has_one_row_a_step(played):
 
 def test_play_logs_skills_back_to_back(played):
     _, episode, meta = played
-    assert meta["skills"][0][1] == 0 and meta["skills"][-1][2] == len(episode["action"])
+    assert meta["skills"][0][1] == 0
+    assert meta["skills"][-1][2] == len(episode["action"])
     for (name, start, end, success), following in zip(meta["skills"], [*meta["skills"][1:], None], strict=True):
-        assert name in SKILLS and start < end and isinstance(success, bool)
+        assert name in SKILLS
+        assert start < end
+        assert isinstance(success, bool)
         assert following is None or following[1] == end
 
 
@@ -59,8 +62,9 @@ def test_recorded_actions_lead_from_each_observation_to_the_next(played):
         for row in range(start, start + 60):
             seen = env.observe()
             np.testing.assert_allclose(seen["scene_obs"], episode["scene_obs"][row], atol=1e-6)
-            # The tcp of a restored state is read anew, that of a stepped one is up to a millimetre behind, as in CALVIN.
-            np.testing.assert_allclose(seen["robot_obs"], episode["robot_obs"][row], atol=3e-3 if row == start else 1e-6)
+            # The tcp of a restored state is read anew; that of a stepped one is up to a millimetre behind, as in CALVIN.
+            atol = 3e-3 if row == start else 1e-6
+            np.testing.assert_allclose(seen["robot_obs"], episode["robot_obs"][row], atol=atol)
             # Recording took a snapshot here, which drops contact caches; so must the replay.
             np.testing.assert_allclose(env.snapshot(), episode["snapshot"][row], atol=1e-9)
             env.step(episode["action"][row])
@@ -78,7 +82,8 @@ def test_play_episode_depends_on_seed_and_index_alone(played):
 
 def test_play_records_the_cameras_asked_for():
     episode, _ = PlayConfig(cameras=("gripper",), image_size=16, episode_steps=2, snapshots=False)(0).episode(0)
-    assert episode["rgb_gripper"].shape == (2, 16, 16, 3) and episode["rgb_gripper"].dtype == np.uint8
+    assert episode["rgb_gripper"].shape == (2, 16, 16, 3)
+    assert episode["rgb_gripper"].dtype == np.uint8
     assert set(episode) == {"action", "robot_obs", "scene_obs", "rgb_gripper"}
 
 
@@ -86,7 +91,7 @@ def test_play_records_the_cameras_asked_for():
     "wrong", [{"scene": "kitchen"}, {"miss_share": 2.0}, {"task_share": 0.9, "free_share": 0.2}, {"episode_steps": 0}]
 )
 def test_play_config_rejects(wrong):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="scene|shares|episode_steps"):
         PlayConfig(**wrong)
 
 
@@ -94,7 +99,9 @@ def test_demonstrations_are_short_and_marked_by_the_oracle(demonstrations):
     config, episodes = demonstrations
     for episode, meta in episodes:
         success, scene = episode["success"], episode["scene_obs"]
-        assert len(success) <= config.max_steps and success.dtype == bool and not success[0]
+        assert len(success) <= config.max_steps
+        assert success.dtype == bool
+        assert not success[0]
         oracle = np.array([scene_obs_success(meta["task"], scene[0], row) for row in scene])
         np.testing.assert_array_equal(success, oracle)
 
@@ -132,4 +139,6 @@ def test_demonstrations_of_an_unknown_task_are_refused():
 
 def test_collect_takes_a_play_config(tmp_path):
     done = collect(PlayConfig(cameras=(), episode_steps=20), tmp_path / "play", num_episodes=2, progress=False)
-    assert len(done.store) == 2 and done.store.num_steps == 40 and not done.failed
+    assert len(done.store) == 2
+    assert done.store.num_steps == 40
+    assert not done.failed

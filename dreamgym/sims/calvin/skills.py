@@ -86,9 +86,15 @@ class SkillRun:
         view: the newest observation, updated by the caller before each `act`.
         rng: draws the variations.
         style: how to go about it.
+        max_steps: the run is done after so many actions.
+
+    Attributes:
+        success: whether the goal was reached at any step so far (a lifted block may have been put down again).
     """
 
-    def __init__(self, name: str, hand: Hand, view: View, rng: np.random.Generator, style: Style, max_steps: int = 150) -> None:
+    def __init__(
+        self, name: str, hand: Hand, view: View, rng: np.random.Generator, style: Style, max_steps: int = 110
+    ) -> None:
         self.name, self.hand, self.view, self.rng, self.style = name, hand, view, rng, style
         self.skill = SKILLS[name]
         self.start = view.scene_obs.copy()
@@ -97,7 +103,7 @@ class SkillRun:
         self.plan = self.skill.plan(view, rng, style)
         self.waypoint: Waypoint | None = None
         self.waited = self.patience = 0
-        self.success = False  # whether the goal was reached at any step so far (a lifted block may have been put down again)
+        self.success = False
         self._advance()
 
     @property

@@ -13,12 +13,13 @@ Planner = Callable[[View, np.random.Generator, Style], Plan]
 TCP_OVER_TABLE = 0.024  # metres from the table top to the tcp of a hand whose fingertips nearly touch it
 
 
-def on_table(view: View, name: str, margin: float = 0.0) -> bool:
-    """Whether the block lies on the free part of the table top, `margin` metres away from its sides."""
+def on_table(view: View, name: str) -> bool:
+    """Whether the block lies on the free part of the table top."""
     layout = view.layout
     x, y, z = view.block(name)
-    inside = layout.table_low[0] + margin < x < layout.table_high[0] - margin
-    return bool(inside and layout.table_low[1] - 0.02 < y < layout.table_high[1] + 0.02 and abs(z - layout.table_height) < 0.02)
+    inside_x = layout.table_low[0] < x < layout.table_high[0]
+    inside_y = layout.table_low[1] - 0.02 < y < layout.table_high[1] + 0.02
+    return bool(inside_x and inside_y and abs(z - layout.table_height) < 0.02)
 
 
 def _over(view: View, block: str, height: float) -> np.ndarray:
@@ -31,7 +32,8 @@ def push_block(block: str, left: bool) -> Planner:
     sign = -1.0 if left else 1.0
 
     def plan(view: View, rng: np.random.Generator, style: Style) -> Plan:
-        beside = _over(view, block, TCP_OVER_TABLE) + [-sign * 0.075, rng.uniform(-0.006, 0.006), 0] + np.array(style.miss)
+        offset = np.array([-sign * 0.075, rng.uniform(-0.006, 0.006), 0]) + style.miss
+        beside = _over(view, block, TCP_OVER_TABLE) + offset
         yield from approach(view, beside + [0, 0, 0.07], exact=False)
         yield Waypoint(beside, patience=8, tolerance=0.02)
         reach = rng.uniform(0.115, 0.16)
@@ -84,7 +86,7 @@ def lift_block(block: str) -> Planner:
 def random_place(view: View, rng: np.random.Generator) -> np.ndarray:
     """(3,) a place in free air over and before the table."""
     low, high = view.layout.table_low, view.layout.table_high
-    return np.array([rng.uniform(low[0] - 0.2, high[0]), rng.uniform(-0.32, view.layout.clear_y), rng.uniform(0.52, 0.68)])
+    return rng.uniform([low[0] - 0.2, -0.32, 0.52], [high[0], view.layout.clear_y, 0.68])
 
 
 def wander(view: View, rng: np.random.Generator, style: Style) -> Plan:

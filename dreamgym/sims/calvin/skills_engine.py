@@ -1,8 +1,8 @@
-"""The waypoint engine: turns a list of places to be into CALVIN's 7-d relative actions, with feedback on the measured hand.
+"""The waypoint engine: turns places to be into CALVIN's 7-d relative actions, with feedback on the measured hand.
 
-The environment accumulates actions on a target pose and the arm follows that target with a lag, a load and, near the edge of its
-reach, an error of several centimetres. So the engine keeps its own copy of the target, moves a reference point along straight lines
-at a bounded speed, and adds a slow integral of the measured error.
+The environment accumulates actions on a target pose, and the arm follows that target with a lag, a load and, near the
+edge of its reach, an error of several centimetres. So the engine keeps its own copy of the target, moves a reference
+point along straight lines at a bounded speed, and adds an integral of the measured error.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Style:
 
     Attributes:
         speed: metres a step that the reference point moves at most.
-        jitter: standard deviation in metres of an offset added to the waypoints in free air, a tenth of it to contact points.
+        jitter: standard deviation in metres of an offset added to waypoints in free air; a tenth of it to contact points.
         noise: standard deviation in metres of coloured noise on the reference point.
         miss: (3,) offset in metres of the contact points: a deliberate miss where it is not zero.
     """
@@ -129,7 +129,7 @@ def wrap(angle: np.ndarray) -> np.ndarray:
 
 
 def lean(position: np.ndarray, base: tuple[float, float], yaw: float = HAND_DOWN[2]) -> np.ndarray:
-    """Euler angles (3,) of a hand at `position` that points down, but leans away from the base near the edge of the arm's reach.
+    """Euler angles (3,) of a hand at `position` that points down, but leans outwards near the edge of the arm's reach.
 
     With a hand that points straight down the wrist cannot get over the lever: the arm settles centimetres short of it.
     """
@@ -145,8 +145,8 @@ def lean(position: np.ndarray, base: tuple[float, float], yaw: float = HAND_DOWN
 class Hand:
     """Drives the tcp to waypoints by relative actions.
 
-    Keeps its own copy of the environment's target pose: call `sync` when an episode begins, and pass every action that was executed
-    through `act`. A wrong copy is forgiven (the integral takes it up) but costs time.
+    Keeps its own copy of the environment's target pose: call `sync` when an episode begins, and execute every action
+    that `act` returns. A wrong copy is forgiven (the integral takes it up) but costs time.
     """
 
     gain = 0.25  # share of the measured error added to the bias each step

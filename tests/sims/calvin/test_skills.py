@@ -36,7 +36,8 @@ def carry_out(env: CalvinEnv, run: SkillRun) -> tuple[int, set[str]]:
     seen: set[str] = set()
     while not run.done:
         action = run.act()
-        assert action.shape == (7,) and np.abs(action).max() <= 1
+        assert action.shape == (7,)
+        assert np.abs(action).max() <= 1
         obs, _, _, _, info = env.step(action)
         seen |= set(info["tasks"])
         run.view.update(obs)
@@ -51,7 +52,8 @@ def test_task_is_solved_within_a_demonstration(env, task, seed):
     run = SkillRun(task, hand, view, rng, Style(), max_steps=64)
     assert SKILLS[task].applicable(view)
     _, seen = carry_out(env, run)
-    assert run.success and task in seen
+    assert run.success
+    assert task in seen
 
 
 @pytest.mark.parametrize("skill", BLOCK_SKILLS)
@@ -65,20 +67,23 @@ def test_block_skill_works_on_one_of_two_tables(env, skill):
             solved.append(run.success)
         if len(solved) == 2:
             break
-    assert len(solved) == 2 and any(solved)
+    assert len(solved) == 2
+    assert any(solved)
 
 
 def test_miss_leaves_the_light_alone(env):
     view, hand, rng = start(env, "turn_on_led", 0)
     run = SkillRun("turn_on_led", hand, view, rng, Style(miss=(0.0, 0.0, 0.08)), max_steps=64)
     carry_out(env, run)
-    assert not run.success and not view.led
+    assert not run.success
+    assert not view.led
 
 
 def test_run_stops_at_its_budget(env):
     view, hand, rng = start(env, "open_drawer", 0)
     run = SkillRun("open_drawer", hand, view, rng, Style(), max_steps=7)
-    assert carry_out(env, run)[0] == 7 and not run.success
+    assert carry_out(env, run)[0] == 7
+    assert not run.success
 
 
 def test_hand_reaches_a_waypoint_near_the_edge_of_its_reach(env):
