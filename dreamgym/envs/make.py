@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from dreamgym.envs.core import DreamCore
+from dreamgym.envs.registration import DREAMS
 from dreamgym.envs.single import DreamEnv
 from dreamgym.envs.starts import StartBank
 from dreamgym.envs.vector import DreamVectorEnv, mode_name
@@ -15,6 +17,9 @@ from dreamgym.rewards.base import RewardModel
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
+
+
+SHIPPED = {kwargs["checkpoint"]: name for name, kwargs in DREAMS.items() if "checkpoint" in kwargs}
 
 
 def open_checkpoint(checkpoint: str | Checkpoint | None) -> Checkpoint:
@@ -28,10 +33,16 @@ def open_checkpoint(checkpoint: str | Checkpoint | None) -> Checkpoint:
         raise ValueError(
             "Dream-v0 needs a checkpoint: gym.make('Dream-v0', checkpoint='path/to/folder') or 'hf://org/name' or a shipped name"
         )
-    if not isinstance(checkpoint, str) and hasattr(checkpoint, "model"):
+    if not isinstance(checkpoint, str | os.PathLike):
         return checkpoint
-    from dreamgym.training.checkpoint import load
+    from dreamgym.training.checkpoint import built_in_names, load
 
+    if checkpoint in SHIPPED and checkpoint not in built_in_names() and not os.path.isdir(checkpoint):
+        raise ValueError(
+            f"the checkpoint {checkpoint!r} of {SHIPPED[checkpoint]} is not in this installation ({built_in_names() or 'none'} "
+            "shipped): install a release of dreamgym, train it with the scripts of the repository, or pass "
+            "checkpoint='path/to/folder' of your own"
+        )
     return load(checkpoint)
 
 

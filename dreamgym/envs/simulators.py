@@ -19,6 +19,15 @@ SIMULATORS = {"calvin": "dreamgym.sims.calvin:CalvinEnv"}
 
 Sensors = dict[str, np.ndarray]
 
+def resolve_simulator(simulator: Mapping[str, Any]) -> dict[str, Any]:
+    """{"id", "kwargs"} with a twin's env id ("Real-PlayTable-v0") replaced by the simulator that it stands for."""
+    spec = gym.registry.get(simulator["id"])
+    kwargs = dict(simulator.get("kwargs") or {})
+    if spec is None or "simulator" not in spec.kwargs:
+        return {"id": simulator["id"], "kwargs": kwargs}
+    base = spec.kwargs["simulator"]
+    return {"id": base["id"], "kwargs": {**base["kwargs"], **kwargs}}
+
 
 def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
     """A simulator from what a checkpoint records: {"id": ..., "kwargs": {...}}.
@@ -26,7 +35,8 @@ def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
     Raises:
         ValueError: nothing of that id.
     """
-    name, kwargs = simulator["id"], dict(simulator.get("kwargs") or {})
+    simulator = resolve_simulator(simulator)
+    name, kwargs = simulator["id"], simulator["kwargs"]
     target = SIMULATORS.get(name, name)
     if target in gym.registry:
         return gym.make(target, **kwargs).unwrapped

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -22,7 +23,7 @@ from dreamgym.envs.core import DreamCore, Obs, Snapshot
 from dreamgym.envs.draws import uniform
 from dreamgym.envs.make import choose_reward, open_checkpoint, start_bank
 from dreamgym.envs.observation import PROPRIOCEPTION, pad_history, sensors_to_torch
-from dreamgym.envs.simulators import Sensors, Simulators, WorkerSimulators, make_simulator
+from dreamgym.envs.simulators import Sensors, Simulators, WorkerSimulators, make_simulator, resolve_simulator
 from dreamgym.envs.single import DreamEnv
 from dreamgym.envs.starts import StartBank
 from dreamgym.envs.vector import MODES, DreamVectorEnv, mode_name
@@ -241,12 +242,13 @@ def make_core(
     if starts not in ("bank", "simulator"):
         raise ValueError(f"starts must be 'bank' or 'simulator', got {starts!r}")
     opened = open_checkpoint(world_model)
-    recorded = dict(opened.simulator or {})
-    chosen = dict(simulator or recorded)
-    if not chosen:
+    if simulator is None and opened.simulator is None:
         raise ValueError("this checkpoint records no simulator; pass simulator={'id': ..., 'kwargs': {...}}")
-    inherited = recorded.get("kwargs") or {} if recorded.get("id") == chosen["id"] else {}
-    chosen["kwargs"] = {**inherited, **(chosen.get("kwargs") or {}), **(simulator_kwargs or {})}
+    recorded = None if opened.simulator is None else resolve_simulator(opened.simulator)
+    chosen = recorded if simulator is None else resolve_simulator(simulator)
+    assert chosen is not None
+    inherited = recorded["kwargs"] if recorded is not None and recorded["id"] == chosen["id"] else {}
+    chosen = {"id": chosen["id"], "kwargs": {**inherited, **chosen["kwargs"], **(simulator_kwargs or {})}}
     return TwinCore(
         opened.model,
         choose_reward(opened, reward_model),
@@ -270,10 +272,12 @@ def make_single(
     render_scale: int = 1,
     **kwargs: Any,
 ) -> gym.Env:
-    """One real simulator: behind the dream's spaces, or, without ``world_model``, with its own observations."""
+    """One real simulator: behind the dream's spaces, or, without ``world_model``, with its own observations.
+
+    Without ``world_model`` further ``kwargs`` go to the simulator (cameras, image_size, ...).
+    """
     if world_model is None:
-        _plain(kwargs)
-        return _simulator(simulator, simulator_kwargs, task, horizon, render_mode)
+        return _simulator(simulator, {**(simulator_kwargs or {}), **kwargs}, task, horizon, render_mode)
     core = make_core(
         world_model,
         simulator=simulator,
@@ -303,8 +307,8 @@ def make_vector(
 ) -> VectorEnv:
     """Several real simulators as one vector env; without ``world_model`` with the simulator's own observations."""
     if world_model is None:
-        _plain(kwargs)
-        make = [lambda: _simulator(simulator, simulator_kwargs, task, horizon, render_mode) for _ in range(num_envs)]
+        own = {**(simulator_kwargs or {}), **kwargs}
+        make = [partial(_simulator, simulator, own, task, horizon, render_mode) for _ in range(num_envs)]
         mode = MODES[mode_name(autoreset_mode)]
         if num_workers > 0:
             return AsyncVectorEnv(make, autoreset_mode=mode, context="spawn")
@@ -323,14 +327,9 @@ def make_vector(
     return DreamVectorEnv(core, array, render_mode, render_scale)
 
 
-def _plain(kwargs: Mapping[str, Any]) -> None:
-    if kwargs:
-        raise ValueError(f"{sorted(kwargs)} need world_model=...: without one the env is the plain simulator")
-
-
 def _simulator(
     simulator: Mapping[str, Any] | None,
-    simulator_kwargs: Mapping[str, Any] | None,
+    simulator_kwargs: Mapping[str, Any],
     task: str | None,
     horizon: int,
     render_mode: str | None,
@@ -340,6 +339,11 @@ def _simulator(
         raise ValueError("no simulator given: pass simulator={'id': ..., 'kwargs': {...}}")
     if task is not None and not isinstance(task, str):
         raise ValueError(f"the plain simulator takes one task name or None, got {task!r}; with world_model=... it takes more")
-    kwargs = {**(simulator.get("kwargs") or {}), **(simulator_kwargs or {})}
+    kwargs = {**(simulator.get("kwargs") or {}), **simulator_kwargs}
     kwargs |= {"task": None if task == "all" else task, "horizon": horizon, "render_mode": render_mode}
-    return make_simulator({"id": simulator["id"], "kwargs": kwargs})
+    try:
+        return make_simulator({"id": simulator["id"], "kwargs": kwargs})
+    except TypeError as wrong:
+        raise ValueError(
+            f"{wrong}: without world_model=... the env is the plain simulator and takes only that simulator's own options"
+        ) from wrong

@@ -5,6 +5,20 @@ check_vector_env(make)          a vector env: seeds, independence, autoreset, ho
 point_mass                      a world model whose dynamics are exact, its simulator, reward, starts and checkpoint
 """
 
-from dreamgym.testing.point_mass import PointMassEnv, PointMassModel, PointMassReward, point_mass_starts
+from dreamgym.testing.point_mass import (
+    PointMassConfig,
+    PointMassEnv,
+    PointMassModel,
+    PointMassReward,
+    point_mass_checkpoint,
+    point_mass_starts,
+)
 
-__all__ = ["PointMassEnv", "PointMassModel", "PointMassReward", "point_mass_starts"]
+__all__ = [
+    "PointMassConfig",
+    "PointMassEnv",
+    "PointMassModel",
+    "PointMassReward",
+    "point_mass_checkpoint",
+    "point_mass_starts",
+]

@@ -8,8 +8,10 @@ real checkpoint. Tests, documentation and users' own experiments run on it in mi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 from dreamgym.envs.starts import StartBank
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.rewards.registry import REWARDS
+from dreamgym.training.checkpoint import save
 from dreamgym.types import ActionSpec, Observation, ObservationSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.registry import register_family
@@ -241,6 +244,19 @@ def point_mass_starts(num: int = 64, seed: int = 0) -> StartBank:
     snapshot = torch.cat([position, torch.zeros(num, 1)], 1).double()
     states = {"position": position.half(), "lamp": torch.zeros(num, dtype=torch.float16)}
     return StartBank(states, TASKS, index % len(TASKS), (index // len(TASKS)) % 2, snapshot)
+
+
+def point_mass_checkpoint(path: str | os.PathLike[str], config: PointMassConfig | None = None) -> Path:
+    """Saves model, reward, starts and simulator as a checkpoint folder; returns it."""
+    starts = point_mass_starts()
+    return save(
+        path,
+        PointMassModel(config),
+        rewards={"success": PointMassReward()},
+        starts=starts.to_tensors(),
+        starts_meta={"tasks": list(starts.tasks)},
+        simulator={"id": "PointMass-v0", "kwargs": {}},
+    )
 
 
 register_family("point_mass", PointMassModel)
