@@ -47,7 +47,7 @@ class DemonstrationConfig:
         return 2 * len(self.tasks) * (self.num_train + self.num_val)
 
     def entry(self, episode_index: int) -> tuple[str, bool, str]:
-        """(task, whether it is to succeed, split) of an episode; kinds alternate, so that a part of a set is balanced."""
+        """(task, whether it is to succeed, split) of an episode; kinds alternate, so that part of a set is balanced."""
         round_index, place = divmod(episode_index, 2 * len(self.tasks))
         expert, task = place % 2 == 0, self.tasks[place // 2]
         # The held-out rounds lie evenly among the others.

@@ -62,7 +62,7 @@ def test_recorded_actions_lead_from_each_observation_to_the_next(played):
         for row in range(start, start + 60):
             seen = env.observe()
             np.testing.assert_allclose(seen["scene_obs"], episode["scene_obs"][row], atol=1e-6)
-            # The tcp of a restored state is read anew; that of a stepped one is up to a millimetre behind, as in CALVIN.
+            # The tcp of a restored state is read anew; after a step it is up to a millimetre behind, as in CALVIN.
             atol = 3e-3 if row == start else 1e-6
             np.testing.assert_allclose(seen["robot_obs"], episode["robot_obs"][row], atol=atol)
             # Recording took a snapshot here, which drops contact caches; so must the replay.
@@ -91,7 +91,7 @@ def test_play_records_the_cameras_asked_for():
     "wrong", [{"scene": "kitchen"}, {"miss_share": 2.0}, {"task_share": 0.9, "free_share": 0.2}, {"episode_steps": 0}]
 )
 def test_play_config_rejects(wrong):
-    with pytest.raises(ValueError, match="scene|shares|episode_steps"):
+    with pytest.raises(ValueError, match=r"scene|shares|episode_steps"):
         PlayConfig(**wrong)
 
 

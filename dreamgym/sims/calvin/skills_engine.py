@@ -109,7 +109,7 @@ class Style:
 
     Attributes:
         speed: metres a step that the reference point moves at most.
-        jitter: standard deviation in metres of an offset added to waypoints in free air; a tenth of it to contact points.
+        jitter: standard deviation in metres of an offset of waypoints in free air; a tenth of it for contact points.
         noise: standard deviation in metres of coloured noise on the reference point.
         miss: (3,) offset in metres of the contact points: a deliberate miss where it is not zero.
     """
