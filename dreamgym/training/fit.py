@@ -108,13 +108,16 @@ class FitResult:
 class LossModule(nn.Module):
     """Makes a model's `loss` a forward pass, which is what data-parallel wrappers and compilers hook into."""
 
-    def __init__(self, model: WorldModel) -> None:
+    def __init__(self, model: WorldModel, precision: str) -> None:
         super().__init__()
         self.model = model
+        self.mixed = precision == "bf16"
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """`WorldModel.loss`."""
-        return self.model.loss(batch, generator)
+        # Not accelerate's own mixed precision: that is one choice for the whole process.
+        with torch.autocast(generator.device.type, torch.bfloat16, enabled=self.mixed):
+            return self.model.loss(batch, generator)
 
 
 def fit(
@@ -155,14 +158,14 @@ class _Run:
             torch.set_num_threads(config.threads)
         run_dir.mkdir(parents=True, exist_ok=True)
         self.model, self.sampler, self.config, self.run_dir, self.eval_fn = model, sampler, config, run_dir, eval_fn
-        self.accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no")
+        self.accelerator = Accelerator()
         self.device = self.accelerator.device
         model.to(self.device).train()
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             self.parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=True
         )
-        loss: Any = LossModule(model)
+        loss: Any = LossModule(model, config.precision)
         if config.compile:
             loss = torch.compile(loss)
         self.loss, self.optimizer = self.accelerator.prepare(loss, optimizer)
