@@ -7,6 +7,7 @@ again, which is all that resuming takes.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from dataclasses import dataclass, field
@@ -64,13 +65,13 @@ def collect(
         store_path: The store; created with the first episode's keys where there is none.
         num_steps: Rows to hold in the end; the last episode may pass it. Or give num_episodes.
         num_workers: Processes.
-        seed: Of the collection. A store takes episodes of one seed only.
+        seed: Of the collection. A store takes episodes of one seed only, and of one info.
         num_episodes: Episodes to hold in the end: indices 0 to num_episodes - 1.
-        info: JSON to remember in a new store, beside the seed.
+        info: JSON to remember in a new store beside the seed, such as the generator's configuration.
         progress: Whether to show a bar of the steps with the time left.
 
     Raises:
-        ValueError: Not exactly one target, one out of range, or a store of another seed.
+        ValueError: Not exactly one target, one out of range, or a store of another seed or info.
         OSError: The disk is full (ENOSPC); the finished episodes are kept.
         RuntimeError: `num_workers + 2` episodes in a row failed, or all did: the generator itself is broken.
     """
@@ -80,9 +81,10 @@ def collect(
         got = f"num_workers={num_workers}, seed={seed}, num_steps={num_steps}, num_episodes={num_episodes}"
         raise ValueError(f"num_workers and the target are at least 1 and seed at least 0; got {got}")
     path = Path(store_path)
-    plan = Plan(num_steps, num_episodes, _done_already(path, seed))
+    about = {**(info or {}), "seed": seed}
+    plan = Plan(num_steps, num_episodes, _done_already(path, about))
     before = len(plan.done)
-    crew = Crew(make_episode, path, seed, {**(info or {}), "seed": seed})
+    crew = Crew(make_episode, path, seed, about)
     with _bar(path, plan, progress) as bar, Interrupts() as interrupts:
         try:
             _run(crew, plan, num_workers, interrupts, bar)
@@ -208,12 +210,13 @@ def _bar(path: Path, plan: Plan, progress: bool) -> tqdm:
     return tqdm(total=plan.expected_steps, initial=plan.steps, unit="step", desc=path.name, disable=not progress)
 
 
-def _done_already(path: Path, seed: int) -> dict[int, int]:
-    """Index -> rows of what an earlier call left. ValueError where that one had another seed."""
+def _done_already(path: Path, about: dict[str, Any]) -> dict[int, int]:
+    """Index -> rows of what an earlier call left. ValueError where that one was of another collection."""
     if not (path / "info.json").exists():
         return {}
     store = EpisodeStore.open(path)
-    if (was := store.info.get("seed", seed)) != seed:
-        raise ValueError(f"{path} was collected with seed {was}, not {seed}: use that seed or another path")
+    for key, value in json.loads(json.dumps(about)).items():
+        if (was := store.info.get(key, value)) != value:
+            raise ValueError(f"{path} was collected with {key} {was}, not {value}: go on with that or use another path")
     pairs = zip(store.metas, store.lengths.tolist(), strict=True)
     return {meta["episode_index"]: length for meta, length in pairs if "episode_index" in meta}

@@ -188,10 +188,14 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path: Path, caplog
     assert len(collect(Factory(), tmp_path / "s", num_episodes=5, progress=False).store) == 5
 
 
-def test_one_store_takes_one_seed(tmp_path: Path) -> None:
-    collect(Factory(), tmp_path / "s", num_episodes=1, seed=3, progress=False)
+def test_one_store_takes_one_collection(tmp_path: Path) -> None:
+    collect(Factory(), tmp_path / "s", num_episodes=1, seed=3, info={"scene": "D", "sizes": (64, 64)}, progress=False)
     with pytest.raises(ValueError, match="collected with seed 3, not 4"):
         collect(Factory(), tmp_path / "s", num_episodes=2, seed=4, progress=False)
+    with pytest.raises(ValueError, match="collected with scene D, not A"):
+        collect(Factory(), tmp_path / "s", num_episodes=2, seed=3, info={"scene": "A"}, progress=False)
+    same = {"scene": "D", "sizes": (64, 64)}
+    assert collect(Factory(), tmp_path / "s", num_episodes=1, seed=3, info=same, progress=False).new_episodes == 0
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def append_many(path: str, writer: int, count: int) -> None:
 
 def test_two_processes_append_to_one_store(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    path, count = tmp_path / "store", 25
+    path, count = tmp_path / "store", 12
     writers = [context.Process(target=append_many, args=(str(path), writer, count)) for writer in (1, 2)]
     for writer in writers:
         writer.start()
