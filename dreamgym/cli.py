@@ -1,4 +1,4 @@
-"""The command line: ``dreamgym info``, ``dreamgym demo`` and the steps between a simulator and a dream.
+"""The command line: ``dreamgym collect | fit | rewards | starts | fidelity | demo | info``, in the order data flow.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
 options (tyro). ``dreamgym COMMAND --help`` lists them.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import sys
 from collections.abc import Callable, Sequence
+from json import dumps
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,6 +103,7 @@ def fit(
     precision: Literal["fp32", "bf16"] | None = None,
     threads: int | None = None,
     seed: int | None = None,
+    out: Path | None = None,
 ) -> None:
     """Trains an RSSM on a store's training episodes, or goes on with the run; Ctrl-C saves and stops.
 
@@ -118,10 +121,11 @@ def fit(
         precision: of the arithmetic; bf16 where the machine is fast at it.
         threads: torch threads.
         seed: of weights, noise and batches.
+        out: checkpoint folder to write once all updates are done.
     """
-    from dreamgym.training.recipes import train_rssm
+    from dreamgym.training.recipes import export, train_rssm
 
-    changes = {
+    changes: dict[str, Any] = {
         "lr": lr,
         "batch_size": batch_size,
         "length": length,
@@ -130,12 +134,163 @@ def fit(
         "threads": threads,
         "seed": seed,
     }
-    given = {name: value for name, value in changes.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
     result = train_rssm(store, run, variant, preset, steps, eval_every=eval_every, **given)
-    print(f"{run}: {result.step} updates, loss {result.losses.get('loss', float('nan')):.2f}")
+    print(f"{run}: {result.step} of {steps} updates done")
+    if out is not None and result.step >= steps:
+        print(f"wrote {export(run, out)}")
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"info": info, "collect": collect, "fit": fit}
+def rewards(
+    checkpoint: Path,
+    demonstrations: Path,
+    play: Path | None = None,
+    preset: Literal["tiny", "paper"] = "tiny",
+    out: Path | None = None,
+) -> None:
+    """Trains the success classifiers of a checkpoint (DiWA S.2.3) and calibrates their thresholds on held-out episodes.
+
+    Args:
+        checkpoint: folder that ``dreamgym fit --out`` wrote.
+        demonstrations: store of marked demonstrations and failed attempts.
+        play: store of play, for more negatives and for imagined ones.
+        preset: DiWA's sizes and learning rate (Table S.4), or ones that train in minutes on two cores.
+        out: checkpoint to write; in place where not given.
+    """
+    from dreamgym.data import EpisodeStore
+    from dreamgym.rewards.fit import SuccessFitConfig, fit_success
+    from dreamgym.rewards.success import SuccessConfig
+    from dreamgym.rewards.tasks import TASKS
+    from dreamgym.training.checkpoint import load
+
+    opened = load(checkpoint)
+    make, schedule = getattr(SuccessConfig, preset), getattr(SuccessFitConfig, preset)()
+    marked, free = EpisodeStore.open(demonstrations), EpisodeStore.open(play) if play else None
+    sizes = make(TASKS, math.prod(opened.spec.feature_shape))
+    classifier, metrics = fit_success(opened.model, marked, free, sizes, schedule, progress=True)
+    _amend(checkpoint, out, {"rewards": metrics}, rewards={**opened.rewards, "success": classifier})
+    for task, figures in metrics["tasks"].items():
+        print(f"{task:<22} held-out F1 {figures['f1']:.3f}, imagined {figures['f1_imagined']:.3f}")
+
+
+def starts(
+    checkpoint: Path, stores: tuple[Path, ...], num_train: int = 200, num_val: int = 50, out: Path | None = None
+) -> None:
+    """Fills the start bank of a checkpoint: filtered states in which each of DiWA's eight tasks can begin.
+
+    Args:
+        checkpoint: folder that ``dreamgym fit --out`` wrote.
+        stores: play and demonstrations.
+        num_train: starts a task from training episodes.
+        num_val: starts a task from held-out episodes.
+        out: checkpoint to write; in place where not given.
+    """
+    from dreamgym.data import EpisodeStore
+    from dreamgym.rewards.tasks import TASKS
+    from dreamgym.training.bank import BankConfig, build_starts
+    from dreamgym.training.checkpoint import load
+
+    sources = [EpisodeStore.open(store) for store in stores]
+    config = BankConfig(num_train=num_train, num_val=num_val)
+    tensors, meta = build_starts(load(checkpoint).model, sources, TASKS, config, progress=True)
+    _amend(checkpoint, out, {}, starts=tensors, starts_meta=meta)
+    for task, counts in meta["counts"].items():
+        print(f"{task:<22} " + ", ".join(f"{count} {split}" for split, count in counts.items()))
+
+
+def fidelity(checkpoint: str, store: Path, windows: int = 256, steps: int = 50, json: Path | None = None) -> None:
+    """Measures a checkpoint's open-loop fidelity on held-out play against two baselines (DiWA S.5.4).
+
+    Args:
+        checkpoint: a shipped name, a folder, or ``hf://organisation/name``.
+        store: play with held-out episodes.
+        windows: held-out windows.
+        steps: imagined steps a window.
+        json: file to write every figure into.
+    """
+    from dreamgym.data import EpisodeStore
+    from dreamgym.evaluation.fidelity import FidelityConfig, measure_fidelity
+    from dreamgym.training.checkpoint import load
+
+    opened, data = load(checkpoint), EpisodeStore.open(store)
+    held_out, training = data.select(split="val"), data.select(split="train")
+    config = FidelityConfig(windows=windows, steps=steps)
+    found = measure_fidelity(opened.model, held_out, training, config, opened.probe, progress=True)
+    if json is not None:
+        json.write_text(dumps(found.to_dict(), indent=1))
+    shown = [i for i in (1, 5, 10, 25, 50) if i <= steps]
+    rows = [
+        [f"{name}, {curve.unit}", who, *(f"{getattr(curve, who)[i - 1]:.3g}" for i in shown)]
+        for name, curve in found.curves.items()
+        for who in ("model", "repeat", "mean")
+    ]
+    _table(f"open-loop fidelity, {windows} windows", ["measure", "of", *(f"step {i}" for i in shown)], rows)
+
+
+def demo(
+    out: Path = Path("demo"),
+    dream: str = "Dream-PlayTable-v0",
+    real: str = "Real-PlayTable-v0",
+    checkpoint: str | None = None,
+    num_sequences: int = 8,
+    seed: int = 0,
+) -> None:
+    """Plays held-out actions in a dream and in its simulator twin: a table, a clip, a drift plot and a page.
+
+    Args:
+        out: folder to write.
+        dream: id of the dream.
+        real: id of its twin.
+        checkpoint: another checkpoint for both.
+        num_sequences: how many sequences, spread over the tasks.
+        seed: of the dream's draws.
+    """
+    from dreamgym.evaluation.demo import MANY, demo_rows, run_demo
+
+    done = run_demo(out, dream, real, checkpoint, num_sequences, seed)
+    _table(f"{dream} against {real}; in brackets: repeating the start", *demo_rows(done))
+    print(
+        "steps/s: {dream_1:,.0f} in one dream, {dream_many:,.0f} in {many}, {real:,.0f} real".format(
+            **done.speed, many=MANY
+        )
+    )
+    print(f"open {done.folder / 'index.html'}")
+
+
+def _amend(checkpoint: Path, out: Path | None, metrics: dict[str, Any], **parts: Any) -> None:
+    """Writes the checkpoint again with some parts replaced; it is never half written."""
+    from dreamgym.training.checkpoint import load, save
+
+    old = load(checkpoint)
+    old.model.spec = old.spec
+    kept = {"rewards": old.rewards, "starts": old.starts, "starts_meta": old.starts_meta, "probe": old.probe}
+    card = (old.path / "README.md").read_text(encoding="utf-8")
+    contents = {**kept, "simulator": old.simulator, "metrics": {**old.metrics, **metrics}, "card": card, **parts}
+    print(f"wrote {save(out or checkpoint, old.model, **contents)}")
+
+
+def _table(title: str, heads: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for i, head in enumerate(heads):
+        table.add_column(head, justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table, width=max(console.width, 140) if not console.is_terminal else None)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "collect": collect,
+    "fit": fit,
+    "rewards": rewards,
+    "starts": starts,
+    "fidelity": fidelity,
+    "demo": demo,
+    "info": info,
+}
 
 
 def main(args: Sequence[str] | None = None) -> None:
