@@ -31,10 +31,10 @@ figure { margin:0; }
 .tile b i { font-style:normal; font-size:16px; color:var(--soft); margin-left:.2em; letter-spacing:0; }
 .tile span { color:var(--soft); font-size:14px; line-height:1.4; display:block; margin-top:4px; }
 .scroll { overflow-x:auto; }
-table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:15px; }
-th, td { text-align:right; padding:9px 12px; border-bottom:1px solid var(--line); white-space:nowrap; }
-th { font-weight:600; font-size:13px; color:var(--soft); } th:first-child, td:first-child { text-align:left; }
-td small { color:var(--soft); font-size:12.5px; margin-left:.45em; }
+table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:14.5px; }
+th, td { text-align:right; padding:9px 8px; border-bottom:1px solid var(--line); white-space:nowrap; }
+th { font-weight:600; font-size:12.5px; color:var(--soft); } th:first-child, td:first-child { text-align:left; }
+td small { color:var(--soft); font-size:12px; margin-left:.4em; font-weight:400; }
 td.win { font-weight:600; }
 .plot svg { width:100%; height:auto; }
 .strips { display:grid; grid-template-columns:1fr 1fr; gap:26px 30px; margin-top:18px; }
@@ -82,7 +82,7 @@ def write_page(
         _tiles(agreement, last, facts),
         "<h2>Agreement by horizon</h2>"
         '<p class="note">Mean over the sequences after so many imagined steps. Small figures: repeating the start instead '
-        "of predicting.</p>",
+        "of predicting. Static and gripper are the cameras; verdict: both call the task done, or both do not.</p>",
         _table(agreement, horizons),
         "<h2>Drift</h2>"
         '<p class="note">The dream never looks again after the start, so errors can only grow; the dashed line is what '
@@ -139,7 +139,8 @@ def format_value(name: str, value: float, unit: str) -> str:
 
 
 def _table(agreement: Agreement, horizons: Sequence[int]) -> str:
-    heads = ["steps", *(NAMES.get(n, n) for n in agreement.curves), "same verdict", "uncertainty"]
+    short = {"rgb_static": "static", "rgb_gripper": "gripper", "tcp": "hand", "bulb": "bulb"}
+    heads = ["steps", *(short.get(n, NAMES.get(n, n)) for n in agreement.curves), "verdict", "uncertainty"]
     rows = []
     for step in horizons:
         cells = [f"<td>{step}</td>"]

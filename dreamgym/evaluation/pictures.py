@@ -77,10 +77,16 @@ def clip_frame(pairs: Sequence[tuple[np.ndarray, np.ndarray]], captions: Sequenc
 
 
 def write_gif(path: Path, frames: Sequence[Image], frame_rate: float) -> None:
-    """Writes an endlessly looping GIF; the last frame stays for a second."""
+    """Writes an endlessly looping GIF of one palette, with pure white in it; the last frame stays for a second."""
     pillow = _pillow()[0]
-    palette = frames[len(frames) // 2].quantize(128, method=pillow.Quantize.MEDIANCUT)
-    small = [f.quantize(128, palette=palette, dither=pillow.Dither.NONE) for f in frames]
+    sample = [frames[i] for i in np.linspace(0, len(frames) - 1, 4).round().astype(int)]
+    mosaic = pillow.new("RGB", (frames[0].width, frames[0].height * len(sample)))
+    for i, frame in enumerate(sample):
+        mosaic.paste(frame, (0, i * frame.height))
+    colors = mosaic.quantize(191, method=pillow.Quantize.MEDIANCUT).getpalette()[: 191 * 3]
+    palette = pillow.new("P", (1, 1))
+    palette.putpalette([*colors, 255, 255, 255])
+    small = [f.quantize(palette=palette, dither=pillow.Dither.NONE) for f in frames]
     durations = [round(1000 / frame_rate)] * (len(small) - 1) + [1000]
     small[0].save(path, save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=True)
 
@@ -105,7 +111,7 @@ def data_uri(picture: Image | bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64," + base64.b64encode(picture).decode()
 
 
-def plot_drift(curves: Mapping[str, Curve], columns: int = 3, title: str = "") -> Any:
+def plot_drift(curves: Mapping[str, Curve], columns: int = 4, title: str = "") -> Any:
     """One small plot a measure: model, repeated last frame, mean; metres are shown in centimetres.
 
     Returns:
@@ -113,20 +119,21 @@ def plot_drift(curves: Mapping[str, Curve], columns: int = 3, title: str = "") -
     """
     plt = _pyplot()
     names = list(curves)
-    rows = -(-len(names) // columns)
+    # One cell more than there are measures: the legend's.
+    rows = -(-(len(names) + 1) // columns)
     style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none"}
     style |= {"font.family": "sans-serif", "axes.edgecolor": PALE, "xtick.color": GREY, "ytick.color": GREY}
     with plt.rc_context(style):
-        figure, axes = plt.subplots(rows, columns, figsize=(3.5 * columns, 2.5 * rows), squeeze=False)
+        figure, axes = plt.subplots(rows, columns, figsize=(2.9 * columns, 2.3 * rows), squeeze=False)
         for axis in axes.flat[len(names) :]:
             axis.axis("off")
         for axis, name in zip(axes.flat, names, strict=False):
             _plot_curve(axis, name, curves[name])
         handles, labels = axes.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="lower center", ncol=3, frameon=False, labelcolor=INK)
+        axes.flat[len(names)].legend(handles[::-1], labels[::-1], loc="center left", frameon=False, labelcolor=INK)
         if title:
             figure.suptitle(title, color=INK)
-        figure.tight_layout(rect=(0, 0.28 / (2.5 * rows), 1, 1))
+        figure.tight_layout(h_pad=1.6, w_pad=1.6)
     return figure
 
 
@@ -139,7 +146,9 @@ def _plot_curve(axis: Any, name: str, curve: Curve) -> None:
             continue
         axis.plot(steps, scale * np.asarray(values), style, color=color, linewidth=width, label=label)
     if unit == "cm":
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, max(1.0, axis.get_ylim()[1]))
+    elif "%" in unit:
+        axis.set_ylim(min(80.0, axis.get_ylim()[0]), 101)
     axis.set_title(f"{NAMES.get(name, name)}, {unit}", loc="left", fontsize=10.5, color=INK)
     axis.set_xlabel("imagined steps", color=GREY, fontsize=9)
     axis.grid(axis="y", color="#eceff2", linewidth=0.8)
