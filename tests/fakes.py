@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
 import numpy as np
 import torch
 
@@ -28,6 +30,17 @@ def picture(scene):
     return (values.clamp(0, 1) * 255).round().to(torch.uint8).view(-1, 3, 1, 1).expand(-1, 3, 8, 8)
 
 
+@dataclass(frozen=True)
+class FakeConfig:
+    slip: float
+    noise: float
+    history: int
+    scene: bool
+
+    def to_dict(self):
+        return asdict(self)
+
+
 class FakeModel(WorldModel):
     """Knows the true world; ``slip`` makes its imagination run at (1 + slip) times the speed."""
 
@@ -49,7 +62,11 @@ class FakeModel(WorldModel):
             decodable=("rgb_static", "robot_obs", "scene_obs") if scene else ("rgb_static",),
             history=history,
         )
-        self.config = None
+        self.config = FakeConfig(slip, noise, history, scene)
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
 
     def start(self, history, generator=None, instruction=None):
         robot, scene = history["robot_obs"][:, -1].float(), history["scene_obs"][:, -1].float()

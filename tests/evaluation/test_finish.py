@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+from fakes import KEYS, FakeModel, episode
+
+from dreamgym.data import EpisodeStore
+from dreamgym.envs.make import make_core
+from dreamgym.evaluation.comparison import Sequences
+from dreamgym.evaluation.demo import load_sequences, save_sequences
+from dreamgym.evaluation.fidelity import FidelityConfig
+from dreamgym.evaluation.finish import FinishConfig, choose_sequences, finish_model, round_weights
+from dreamgym.evaluation.rollouts import Rollouts
+from dreamgym.rewards.fit import SuccessFitConfig
+from dreamgym.sims.calvin import scene_obs_success
+from dreamgym.training.bank import BankConfig
+from dreamgym.training.checkpoint import load
+from dreamgym.world_models import registry
+
+KEYS_ALL = KEYS | {"snapshot": ((3,), "float64"), "success": ((), "bool")}
+QUICK = FinishConfig(
+    probe_steps=10,
+    rewards=SuccessFitConfig(epochs=3, batch_size=16, learning_rate=3e-3, play_windows=8, play_steps=20),
+    bank=BankConfig(num_train=4, num_val=2),
+    fidelity=FidelityConfig(windows=8, steps=50),
+    twin_per_task=0,
+)
+
+
+def record(rng, length, action):
+    made = episode(rng, length, action=action)
+    snapshot = np.zeros((length, 3))
+    success = scene_obs_success("open_drawer", made["scene_obs"][:1], made["scene_obs"])
+    return made | {"snapshot": snapshot, "success": success}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    registry.register_family("fake", FakeModel)
+    rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("finish")
+    play, demos = (EpisodeStore.create(path / name, KEYS_ALL) for name in ("play", "demos"))
+    for i in range(6):
+        action = rng.uniform(-1, 1, (80, 7)).astype(np.float32)
+        action[10:20, 1] = 1
+        meta = {"split": "val" if i > 3 else "train", "skills": [["open_drawer", 10, 20, True]]}
+        play.append([(record(rng, 80, action), meta)])
+    for i in range(16):
+        action = np.zeros((24, 7), np.float32)
+        action[4:, 1] = 0.9 if i % 2 else 0.2
+        meta = {"split": "val" if i > 9 else "train", "task": "open_drawer", "success": bool(i % 2)}
+        demos.append([(record(rng, 24, action), meta)])
+    return finish_model(FakeModel(slip=0.1), play, demos, path / "done", QUICK, progress=False)
+
+
+def test_a_finished_checkpoint_has_every_part(folder):
+    loaded = load(folder)
+    assert set(loaded.rewards) == {"success", "decoded"}
+    assert loaded.rewards["success"].tasks == ("open_drawer",)
+    assert loaded.probe is not None
+    assert loaded.starts["snapshot"].shape == (6, 3)
+    assert loaded.spec.uncertainty_limit == loaded.metrics["fidelity"]["uncertainty"]["p99"] > 0
+    assert loaded.metrics["rewards"]["tasks"]["open_drawer"]["threshold"] == pytest.approx(
+        float(loaded.rewards["success"].thresholds[0])
+    )
+
+
+def test_it_opens_as_a_dream(folder):
+    core = make_core(str(folder), task="open_drawer", num_envs=3, split="val")
+    core.reset(seed=0)
+    action = torch.zeros(3, 7)
+    action[:, 1] = 1
+    assert core.step(action).info["success_probability"].shape == (3,)
+
+
+def test_the_card_states_the_measured_figures(folder):
+    card, metrics = (folder / "README.md").read_text(), load(folder).metrics
+    assert f"| `open_drawer` | {metrics['rewards']['tasks']['open_drawer']['threshold']:.2f} |" in card
+    drawer = metrics["fidelity"]["curves"]["drawer"]["model"][49]
+    assert f"{100 * drawer:.2f} cm" in card
+    assert "## Limits" in card
+
+
+def test_sequences_travel_beside_the_checkpoint(folder):
+    sequences = Sequences(("open_drawer",), np.arange(3), np.zeros(3, int), np.full(3, 9), np.zeros((3, 9, 7), np.float32))
+    save_sequences(folder, sequences)
+    found = load_sequences(load(folder), 2)
+    assert found.names == ["open_drawer"] * 2
+    assert found.action.shape == (2, 9, 7)
+    (folder / "demo.safetensors").write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"demo\.safetensors is damaged"):
+        load_sequences(load(folder), 2)
+    (folder / "demo.safetensors").unlink()
+
+
+def test_sequences_take_each_task_once_and_successes_first():
+    success = torch.zeros(6, 4, dtype=torch.bool)
+    success[[1, 5], 3] = True
+    rollouts = Rollouts(
+        ("a", "b"), torch.arange(6), torch.tensor([0, 0, 0, 1, 1, 1]), torch.full((6,), 3), torch.zeros(6, 3, 7), {}, success
+    )
+    assert choose_sequences(rollouts, 3).row.tolist() == [1, 5, 0]
+
+
+def test_rounded_weights_survive_half_precision():
+    layer = torch.nn.Linear(8, 8)
+    round_weights(layer)
+    assert torch.equal(layer.weight, layer.weight.half().float())
