@@ -1,4 +1,4 @@
-"""The command line: ``dreamgym collect | fit | rewards | starts | fidelity | demo | info``, in the order data flow.
+"""The command line: ``dreamgym collect | fit | rewards | starts | finish | fidelity | demo | info``, as data flow.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
 options (tyro). ``dreamgym COMMAND --help`` lists them.
@@ -198,6 +198,22 @@ def starts(
         print(f"{task:<22} " + ", ".join(f"{count} {split}" for split, count in counts.items()))
 
 
+def finish(run: Path, play: Path, demonstrations: Path, out: Path, quick: bool = False) -> None:
+    """Turns a training run into a complete checkpoint: probe, rewards, starts, fidelity, twin rollouts and model card.
+
+    Args:
+        run: folder of a ``dreamgym fit`` run.
+        play: store of play of the same scene.
+        demonstrations: store of demonstrations of the same scene.
+        out: checkpoint folder to write.
+        quick: spend a minute or two instead of ten: to see that everything works, not to share.
+    """
+    from dreamgym.evaluation.finish import FinishConfig, finish_checkpoint
+
+    config = FinishConfig.quick() if quick else FinishConfig()
+    print(f"wrote {finish_checkpoint(run, play, demonstrations, out, config)}")
+
+
 def fidelity(checkpoint: str, store: Path, windows: int = 256, steps: int = 50, json: Path | None = None) -> None:
     """Measures a checkpoint's open-loop fidelity on held-out play against two baselines (DiWA S.5.4).
 
@@ -287,6 +303,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fit,
     "rewards": rewards,
     "starts": starts,
+    "finish": finish,
     "fidelity": fidelity,
     "demo": demo,
     "info": info,
