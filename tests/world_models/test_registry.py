@@ -1,0 +1,65 @@
+import subprocess
+import sys
+
+import pytest
+
+from dreamgym.world_models import WorldModel, build, families, family, register_family, registry
+from dreamgym.world_models.rssm import RSSM, RSSMConfig
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
+    monkeypatch.setattr(registry, "_CLASSES", dict(registry._CLASSES))
+
+
+@pytest.mark.parametrize("name", families())
+def test_every_family_calls_itself_by_its_name(name: str) -> None:
+    assert issubclass(family(name), WorldModel)
+    assert family(name).family == name
+
+
+def test_builds_from_the_json_form_of_a_config() -> None:
+    config = RSSMConfig.tiny(variant="state", deter=8, units=8)
+    model = build("rssm", config.to_dict())
+    assert isinstance(model, RSSM)
+    assert model.config == config
+
+
+def test_unknown_family_names_the_known_and_the_mend() -> None:
+    with pytest.raises(ValueError, match=r"'gan'.*rssm.*register_family"):
+        build("gan", {})
+
+
+def test_unknown_config_field_is_named() -> None:
+    with pytest.raises(ValueError, match="no field.*depht"):
+        build("rssm", {"depht": 3})
+
+
+def test_own_family_by_import_path() -> None:
+    register_family("mine", "dreamgym.world_models.rssm.model:RSSM")
+    assert family("mine") is RSSM
+
+
+def test_own_family_by_class() -> None:
+    class Mine(RSSM):
+        family = "mine"
+
+    register_family("mine", Mine)
+    register_family("mine", Mine)
+    assert isinstance(build("mine", RSSMConfig.tiny(variant="state", deter=8).to_dict()), Mine)
+
+
+def test_name_that_is_taken_is_refused() -> None:
+    with pytest.raises(ValueError, match="already registered"):
+        register_family("rssm", "somewhere.else:Model")
+
+
+def test_target_of_another_form_is_refused() -> None:
+    with pytest.raises(ValueError, match="module:Class"):
+        register_family("mine", "somewhere.else.Model")
+
+
+def test_families_are_imported_only_when_asked_for() -> None:
+    code = "import sys, dreamgym.world_models; sys.exit(any('rssm' in m for m in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
