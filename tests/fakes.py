@@ -1,4 +1,4 @@
-"""A world small enough to know by heart: a table whose slider, drawer and lights follow the action, and models of it."""
+"""A world small enough to know by heart, a table whose slider, drawer and lights follow the action; and its models."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The model card of a checkpoint: README.md from what was measured."""
 
+# ruff: noqa: E501  (markup reads better unbroken)
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -63,7 +65,9 @@ def _recipe(metrics: Mapping[str, Any]) -> str:
     rows = [("updates", f"{training['updates']:,}")]
     rows += [(k, training[k]) for k in ("batch_size", "length", "precision") if k in training]
     for kind, entry in data.items():
-        rows.append((f"{kind} data", f"{entry['episodes']:,} episodes, {entry['steps']:,} transitions ({entry['note']})"))
+        rows.append(
+            (f"{kind} data", f"{entry['episodes']:,} episodes, {entry['steps']:,} transitions ({entry['note']})")
+        )
     rows += [(k, metrics[k]) for k in ("seed", "machine") if k in metrics]
     text = table(("", ""), [(str(k).replace("_", " "), v) for k, v in rows])
     command = metrics.get("command")
@@ -130,7 +134,7 @@ def _uncertainty(metrics: Mapping[str, Any]) -> str:
 
 def _rewards(metrics: Mapping[str, Any]) -> str:
     rewards = metrics["rewards"]
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (
             f"`{name}`", f"{m['threshold']:.2f}", f"{m['f1']:.3f}", f"{m['precision']:.3f}", f"{m['recall']:.3f}",
             f"{m['episode_f1']:.3f}", f"{m['f1_imagined']:.3f}", m["num_episodes"],
@@ -139,7 +143,16 @@ def _rewards(metrics: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     heads = ["task", "threshold", "F1", "precision", "recall", "F1 of episodes", "F1 imagined", "episodes"]
     rows.append(
-        ("mean", "", f"{rewards['mean_f1']:.3f}", "", "", f"{rewards['mean_episode_f1']:.3f}", f"{rewards['mean_f1_imagined']:.3f}", "")
+        (
+            "mean",
+            "",
+            f"{rewards['mean_f1']:.3f}",
+            "",
+            "",
+            f"{rewards['mean_episode_f1']:.3f}",
+            f"{rewards['mean_f1_imagined']:.3f}",
+            "",
+        )
     )
     return (
         "The latent success classifier (DiWA S.2.3) on held-out demonstrations and failed attempts, frame by frame; F1 is "
@@ -150,7 +163,7 @@ def _rewards(metrics: Mapping[str, Any]) -> str:
 
 def _twin(metrics: Mapping[str, Any]) -> str:
     twin = metrics["twin"]
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (
             f"`{name}`", f"{m['f1_real']:.3f}", f"{m['episode_f1_real']:.3f}", f"{m['f1_dream']:.3f}",
             f"{m['episode_f1_dream']:.3f}", f"{m['num_successes']} of {m['num_episodes']}",
@@ -173,7 +186,9 @@ _TWIN_KEYS = ("f1_real", "episode_f1_real", "f1_dream", "episode_f1_dream")
 def _starts(metrics: Mapping[str, Any]) -> str:
     starts = metrics["starts"]
     rows = [(f"`{task}`", c.get("train", 0), c.get("val", 0)) for task, c in starts["counts"].items()]
-    snapshots = "each with the simulator snapshot of its frame" if starts.get("snapshots") else "without simulator snapshots"
+    snapshots = (
+        "each with the simulator snapshot of its frame" if starts.get("snapshots") else "without simulator snapshots"
+    )
     return f"Filtered over {starts['context']} frames, {snapshots}.\n\n{table(('task', 'train', 'val'), rows)}"
 
 

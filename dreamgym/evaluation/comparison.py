@@ -98,7 +98,8 @@ def compare(real: Played, dream: Played, sequences: Sequences) -> Agreement:
             continue
         truth, mine = (p.frames[camera].astype(np.float32) / 255 for p in (real, dream))
         errors = [((x - truth[:, 1:]) ** 2).mean((2, 3, 4)) for x in (mine[:, 1:], truth[:, :1])]
-        curves[camera] = Curve("dB", True, *(psnr(_over(e, mask)).tolist() for e in errors), mean=[])
+        model, repeat = (psnr(_over(e, mask)).tolist() for e in errors)
+        curves[camera] = Curve("dB", True, model, repeat, [])
     curves |= _state_curves(real, dream, mask)
     done = [np.maximum.accumulate(p.success, 1)[:, 1:] for p in (real, dream)]
     unsure = _over(dream.uncertainty[:, 1:], mask).tolist()
@@ -111,11 +112,11 @@ def _state_curves(real: Played, dream: Played, mask: np.ndarray) -> dict[str, Cu
     mine = {k: torch.from_numpy(dream.state[k][:, 1:]) for k in keys}
     still = {k: torch.from_numpy(real.state[k][:, :1]).expand_as(truth[k]) for k in keys}
     parts = [state_errors(guess, truth) for guess in (mine, still)]
-    return {
-        name: Curve(UNITS[name], name in ("bulb", "led"), *(_over(p[name].numpy(), mask).tolist() for p in parts), mean=[])
-        for name in MEASURES
-        if name in parts[0]
-    }
+    curves = {}
+    for name in [m for m in MEASURES if m in parts[0]]:
+        model, repeat = (_over(p[name].numpy(), mask).tolist() for p in parts)
+        curves[name] = Curve(UNITS[name], name in ("bulb", "led"), model, repeat, [])
+    return curves
 
 
 def _over(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

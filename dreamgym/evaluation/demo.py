@@ -1,4 +1,4 @@
-"""The demo: a dream and its twin from the same starts under the same held-out actions, as figures, a clip and a page."""
+"""The demo: a dream and its twin from the same starts under the same held-out actions; figures, a clip, a page."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def run_demo(
 
     Args:
         out_dir: folder to write.
-        dream_id, real_id: a dream and the twin of it.
+        dream_id: a dream.
+        real_id: the twin of it.
         checkpoint: of both; None: the one that ``dream_id`` is registered with.
         num_sequences: how many, spread over the tasks.
         seed: of the model's draws.
@@ -95,7 +96,9 @@ def load_sequences(checkpoint: Checkpoint, count: int) -> Sequences:
     """Held-out sequences of a checkpoint: those that it ships, else fresh ones by scripted experts in its simulator."""
     tasks = tuple(checkpoint.starts_meta.get("tasks", ()))
     if checkpoint.starts is None or "snapshot" not in checkpoint.starts:
-        raise ValueError(f"{checkpoint.path} has no start bank with simulator snapshots, which its twin would begin from")
+        raise ValueError(
+            f"{checkpoint.path} has no start bank with simulator snapshots, which its twin would begin from"
+        )
     file = checkpoint.path / SEQUENCES_FILE
     if file.is_file():
         try:
@@ -185,7 +188,13 @@ def _speed(dream_id: str, checkpoint: Checkpoint, num_envs: int, at_least_s: flo
 def play_twin(real_id: str, checkpoint: Checkpoint, sequences: Sequences, seed: int = 0) -> Played:
     """The sequences in the real simulator behind the dream's spaces, one after the other."""
     num, steps = sequences.action.shape[:2]
-    kwargs = {"world_model": checkpoint, "task": "all", "horizon": steps + 1, "reward": "probability", "split": None}
+    kwargs: dict[str, Any] = {
+        "world_model": checkpoint,
+        "task": "all",
+        "horizon": steps + 1,
+        "reward": "probability",
+        "split": None,
+    }
     env: Any = gym.make(real_id, **kwargs)
     sim = env.unwrapped.core.sims.envs[0]
     log: dict[str, list[np.ndarray]] = {}
@@ -241,7 +250,9 @@ def _write(
     (folder / "demo.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
 
 
-def write_clip(path: Path, real: Played, dream: Played, sequences: Sequences, columns: int = 5, size: int = 168) -> None:
+def write_clip(
+    path: Path, real: Played, dream: Played, sequences: Sequences, columns: int = 5, size: int = 168
+) -> None:
     """The side-by-side clip: static cameras of the first sequences of different tasks, and one gripper camera."""
     cameras = [c for c in real.frames if c in dream.frames]
     if not cameras:

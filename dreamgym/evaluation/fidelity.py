@@ -194,8 +194,8 @@ def _play_window(
     cameras = [k for k in model.spec.cameras if k in batch]
     states = [k for k in STATES if k in batch]
     before = {k: batch[k][:, last] for k in states}
-    state = filter_to(model, batch, config.context, generator)
-    for t, state in enumerate(imagined(model, state, batch["action"][:, last:-1], generator)):
+    begin = filter_to(model, batch, config.context, generator)
+    for t, state in enumerate(imagined(model, begin, batch["action"][:, last:-1], generator)):
         now = last + 1 + t
         images = model.decode(state, cameras) if cameras else {}
         for camera in cameras:

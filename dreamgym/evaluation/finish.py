@@ -1,6 +1,6 @@
 """From a trained world model to a checkpoint that ships: probe, rewards, start bank, fidelity, twin rollouts, card.
 
-    python -m dreamgym.evaluation.finish --run runs/play --play data/play --demonstrations data/demos --out checkpoints/play
+python -m dreamgym.evaluation.finish --run runs/play --play data/play --demonstrations data/demos --out checkpoints/play
 """
 
 from __future__ import annotations
@@ -154,7 +154,10 @@ def finish_model(
         bank = StartBank.from_tensors(starts, tasks)
         rollouts = _twin_rollouts(bank, tasks, simulator, model, config, progress)
         judged = judge(model, rewards["success"], bank, rollouts, seed=config.seed)
-        found["twin"] = {"tasks": success_agreement(rewards["success"], rollouts, judged), "per_task": config.twin_per_task}
+        found["twin"] = {
+            "tasks": success_agreement(rewards["success"], rollouts, judged),
+            "per_task": config.twin_per_task,
+        }
         sequences = choose_sequences(rollouts, config.demo_sequences)
         clock.lap("twin")
     found["finish_seconds"] = {**clock.laps, "all": round(time.monotonic() - began, 1)}
@@ -298,9 +301,7 @@ def main(argv: list[str] | None = None) -> None:
     if options.windows is not None:
         config = replace(config, fidelity=replace(config.fidelity, windows=options.windows))
     _log.info("%s", json.dumps(asdict(config)))
-    finish_checkpoint(
-        options.run, options.play, options.demonstrations, options.out, config, command=options.command
-    )
+    finish_checkpoint(options.run, options.play, options.demonstrations, options.out, config, command=options.command)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The demo's page: one HTML file with everything in it, nothing fetched from elsewhere."""
 
+# ruff: noqa: E501  (markup reads better unbroken)
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -63,7 +65,8 @@ def write_page(
 
     Args:
         gif: the clip.
-        real, dream: what was played.
+        real: what was played in the simulator.
+        dream: what was played in the dream.
         sequences: the action sequences.
         agreement: their comparison.
         horizons: rows of the table.
@@ -119,13 +122,24 @@ def _tiles(agreement: Agreement, step: int, facts: Mapping[str, Any]) -> str:
     same = sum((e["success_step_real"] is None) == (e["success_step_dream"] is None) for e in agreement.episodes)
     tiles = [
         (_number(speed["dream_many"]), "/s", f"imagined steps, {speed['many']} dreams at once, on this machine"),
-        (_number(speed["real"]), "/s", f"steps of the simulator with cameras; one dream alone: {_number(speed['dream_1'])}"),
+        (
+            _number(speed["real"]),
+            "/s",
+            f"steps of the simulator with cameras; one dream alone: {_number(speed['dream_1'])}",
+        ),
         (str(same), f"of {len(agreement.episodes)}", "sequences with the same verdict, done or not, in both"),
     ]
-    for name, scale, unit, what in (("drawer", 100, "cm", "drawer error"), ("rgb_static", 1, "dB", "PSNR, static camera")):
+    for name, scale, unit, what in (
+        ("drawer", 100, "cm", "drawer error"),
+        ("rgb_static", 1, "dB", "PSNR, static camera"),
+    ):
         if name in agreement.curves and len(tiles) < 4:
-            tiles.append((f"{scale * agreement.curves[name].model[step - 1]:.1f}", unit, f"{what} after {step} imagined steps"))
-    cells = "".join(f'<div class="tile"><b>{v}<i>{escape(u)}</i></b><span>{escape(w)}</span></div>' for v, u, w in tiles)
+            tiles.append(
+                (f"{scale * agreement.curves[name].model[step - 1]:.1f}", unit, f"{what} after {step} imagined steps")
+            )
+    cells = "".join(
+        f'<div class="tile"><b>{v}<i>{escape(u)}</i></b><span>{escape(w)}</span></div>' for v, u, w in tiles
+    )
     return f'<div class="tiles">{cells}</div>'
 
 
@@ -148,7 +162,7 @@ def _table(agreement: Agreement, horizons: Sequence[int]) -> str:
             mine, still = curve.model[step - 1], curve.repeat[step - 1]
             win = (mine > still) == curve.higher_is_better and mine != still
             value, other = (format_value(name, v, curve.unit) for v in (mine, still))
-            cells.append(f'<td{" class=win" if win else ""}>{value}<small>{other.split()[0]}</small></td>')
+            cells.append(f"<td{' class=win' if win else ''}>{value}<small>{other.split()[0]}</small></td>")
         cells.append(f"<td>{100 * agreement.verdicts[step - 1]:.0f}%</td>")
         cells.append(f"<td>{agreement.uncertainty[step - 1]:.3g}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")

@@ -58,7 +58,9 @@ def _font(size: int) -> Any:
     return _pillow()[2].load_default(size)
 
 
-def clip_frame(pairs: Sequence[tuple[np.ndarray, np.ndarray]], captions: Sequence[str], footer: str, size: int) -> Image:
+def clip_frame(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], captions: Sequence[str], footer: str, size: int
+) -> Image:
     """One frame of a clip: the simulator above, the dream below, a column for each camera of each episode."""
     pillow, draw_module, _ = _pillow()
     gap, top, left, bottom = 6, 26, 86, 26
@@ -138,7 +140,9 @@ def plot_drift(curves: Mapping[str, Curve], columns: int = 4, title: str = "") -
 
 
 def _plot_curve(axis: Any, name: str, curve: Curve) -> None:
-    scale, unit = (100.0, "cm") if curve.unit == "m" else (100.0, "% right") if "share" in curve.unit else (1.0, curve.unit)
+    scale, unit = (
+        (100.0, "cm") if curve.unit == "m" else (100.0, "% right") if "share" in curve.unit else (1.0, curve.unit)
+    )
     steps = np.arange(1, len(curve.model) + 1)
     lines = (("repeat the start", curve.repeat, GREY, "--", 1.3), ("mean of training", curve.mean, PALE, "-.", 1.3))
     for label, values, color, style, width in (*lines, ("dream", curve.model, DREAM, "-", 2.0)):

@@ -122,7 +122,8 @@ def _attempt(
     stage.hand.rng = rng
     stage.hand.sync(stage.view)
     run = SkillRun(task, stage.hand, stage.view, rng, draw_style(rng, miss=miss), horizon)
-    frames, actions = [stage.obs], []
+    frames: list[dict[str, np.ndarray]] = [stage.obs]
+    actions: list[np.ndarray] = []
     marks = [False]
     while len(actions) < horizon and linger > 0:
         if run.done:
@@ -142,7 +143,9 @@ def _attempt(
     return {"frames": frames, "action": np.stack(actions), "success": np.array(marks)}
 
 
-def _padded(tasks: tuple[str, ...], plan: list[tuple[int, int]], episodes: list[dict[str, Any]], horizon: int) -> Rollouts:
+def _padded(
+    tasks: tuple[str, ...], plan: list[tuple[int, int]], episodes: list[dict[str, Any]], horizon: int
+) -> Rollouts:
     def fill(array: np.ndarray, rows: int) -> np.ndarray:
         return np.concatenate([array, np.repeat(array[-1:], rows - len(array), 0)])
 

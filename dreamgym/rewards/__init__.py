@@ -1,12 +1,12 @@
 """Rewards: what turns a transition of a world model into a number and a probability of success.
 
-    base.py      the contract, `RewardModel`
-    success.py   the latent success classifier (DiWA S.2.3)
-    decoded.py   the task oracle on decoded scene state
-    tasks.py     the eight tasks as rules on scene_obs
-    encode.py    features of recorded episodes, filtered and imagined
-    fit.py       training and calibration of the classifier
-    registry.py  `build_reward(kind, config)`
+base.py      the contract, `RewardModel`
+success.py   the latent success classifier (DiWA S.2.3)
+decoded.py   the task oracle on decoded scene state
+tasks.py     the eight tasks as rules on scene_obs
+encode.py    features of recorded episodes, filtered and imagined
+fit.py       training and calibration of the classifier
+registry.py  `build_reward(kind, config)`
 """
 
 from __future__ import annotations

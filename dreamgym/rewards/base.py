@@ -11,7 +11,7 @@ from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
 
 Memory = dict[str, Tensor]
-"""What a reward compares with, leading dimension B (the decoded scene at the start of an episode, ...); may be empty."""
+"""What a reward compares with, leading dimension B (the decoded scene at the start of an episode); may be empty."""
 
 
 class RewardModel(nn.Module, ABC):

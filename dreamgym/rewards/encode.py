@@ -45,7 +45,9 @@ def filtered(
         yield state
 
 
-def filter_to(model: WorldModel, batch: Mapping[str, Tensor], frames: int, generator: torch.Generator | None = None) -> State:
+def filter_to(
+    model: WorldModel, batch: Mapping[str, Tensor], frames: int, generator: torch.Generator | None = None
+) -> State:
     """The state after the first ``frames`` recorded frames."""
     state: State = {}
     for state in filtered(model, batch, generator, frames):  # noqa: B007 - the last one is what is wanted
@@ -93,7 +95,8 @@ def encode(
         begin = state if t == context - 1 else begin
     assert begin is not None
     prior = [
-        model.features(s).flatten(1) for s in imagined(model, begin, batch["action"][:, context - 1 : length - 1], generator)
+        model.features(s).flatten(1)
+        for s in imagined(model, begin, batch["action"][:, context - 1 : length - 1], generator)
     ]
     empty = posterior[0].new_zeros(posterior[0].shape[0], 0, posterior[0].shape[1])
     return Encoded(torch.stack(posterior, 1), torch.stack(prior, 1) if prior else empty, context)
@@ -110,7 +113,10 @@ def load_episodes(view: EpisodeView, indices: Sequence[int], keys: Sequence[str]
     longest = max(lengths)
     out = {}
     for key in keys:
-        rows = [np.concatenate([e[key], np.repeat(e[key][-1:], longest - n, 0)]) for e, n in zip(episodes, lengths, strict=True)]
+        rows = [
+            np.concatenate([e[key], np.repeat(e[key][-1:], longest - n, 0)])
+            for e, n in zip(episodes, lengths, strict=True)
+        ]
         tensor = torch.from_numpy(np.stack(rows))
         out[key] = tensor.movedim(-1, 2) if tensor.dtype == torch.uint8 and tensor.dim() == 5 else tensor
     return out, torch.tensor(lengths)

@@ -92,7 +92,12 @@ def fit_success(
     common: dict[str, Any] = {"generator": generator, "progress": progress}
     add_demonstrations(train, model, demonstrations.select(split="train"), passes=fit.demo_passes, **common)
     if play is not None and fit.play_windows:
-        size = {"windows": fit.play_windows, "context": fit.play_context, "steps": fit.play_steps, "seed": fit.seed}
+        size: dict[str, Any] = {
+            "windows": fit.play_windows,
+            "context": fit.play_context,
+            "steps": fit.play_steps,
+            "seed": fit.seed,
+        }
         add_play(train, model, play, **size, **common)
     add_demonstrations(held_out, model, demonstrations.select(split="val"), passes=2, **common)
     for name, samples in (("train", train), ("val", held_out)):
@@ -110,7 +115,9 @@ def fit_success(
     return classifier, metrics
 
 
-def _optimise(classifier: SuccessClassifier, samples: Samples, fit: SuccessFitConfig, progress: bool) -> dict[str, float]:
+def _optimise(
+    classifier: SuccessClassifier, samples: Samples, fit: SuccessFitConfig, progress: bool
+) -> dict[str, float]:
     device = next(classifier.parameters()).device
     draws = torch.Generator().manual_seed(fit.seed)
     pool = samples.pool().to(device)

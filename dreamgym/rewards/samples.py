@@ -151,8 +151,8 @@ def add_play(
             label = torch.from_numpy(scene_obs_success(task, start[:, None], later))
             begin = rows[:, context - 1 : context].expand(label.shape)
             for own, source in ((rows[:, context::stride], PLAY_POSTERIOR), (imagined[:, ::stride], PLAY_PRIOR)):
-                picked = (x[able].flatten() for x in (own, begin, label))
-                samples.add(i, *picked, source, group[able].flatten())
+                rows_of, begin_of, label_of, group_of = (x[able].flatten() for x in (own, begin, label, group))
+                samples.add(i, rows_of, begin_of, label_of, source, group_of)
         samples.groups += len(scene)
 
 

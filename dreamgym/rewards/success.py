@@ -49,7 +49,8 @@ class SuccessConfig:
             raise ValueError(f"tasks must be distinct names, at least one, got {self.tasks}")
         if self.feature_dim < 1 or min((*self.embedding, *self.head), default=0) < 1 or not self.embedding:
             raise ValueError(
-                f"widths must be at least 1: feature_dim={self.feature_dim}, embedding={self.embedding}, head={self.head}"
+                f"widths must be at least 1: feature_dim={self.feature_dim}, embedding={self.embedding}, "
+                f"head={self.head}"
             )
         if self.temperature <= 0:
             raise ValueError(f"temperature must be positive, got {self.temperature}")
@@ -151,7 +152,11 @@ class SuccessClassifier(RewardModel):
         Returns:
             Embeddings [N, B, E] and logits [N, B, 2] (failure, success).
         """
-        share = None if self.start_layer is None else self.start_layer.all(start)
+        share = None
+        if self.start_layer is not None:
+            if start is None:
+                raise ValueError("this classifier compares with the start: pass the features at the start, [N, B, Z]")
+            share = self.start_layer.all(start)
         return self._run(features, share, None)
 
     def _start_share(self, x: Tensor, i: int | None, _: Tensor | None) -> Tensor:

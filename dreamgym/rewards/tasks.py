@@ -1,7 +1,7 @@
 """DiWA's eight CALVIN tasks as changes of one entry of scene_obs.
 
-`dreamgym.sims.calvin.scene_obs_success` judges recorded episodes, one task at a time; `TaskTable` holds the same rules in
-a form that runs on a device, on decoded states, with a different task in each env.
+`dreamgym.sims.calvin.scene_obs_success` judges recorded episodes, one task at a time; `TaskTable` holds the same rules
+in a form that runs on a device, on decoded states, with a different task in each env.
 """
 
 from __future__ import annotations

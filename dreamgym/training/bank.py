@@ -49,7 +49,11 @@ class BankConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.num_train, self.context, self.batch_size) < 1 or self.num_val < 0 or min(self.offsets, default=-1) < 0:
+        if (
+            min(self.num_train, self.context, self.batch_size) < 1
+            or self.num_val < 0
+            or min(self.offsets, default=-1) < 0
+        ):
             raise ValueError(f"num_train, context, batch_size >= 1, num_val and offsets >= 0; got {self}")
 
 

@@ -27,7 +27,12 @@ def made_up(num=4, steps=20, drift=0.002, seed=0):
         success[1::2] = False
         state = {"robot_obs": robot, "scene_obs": scene}
         return Played(
-            {"rgb_static": frames, "rgb_gripper": frames}, state, probability, success, 0.01 * t * np.ones((num, 1)), 1.0
+            {"rgb_static": frames, "rgb_gripper": frames},
+            state,
+            probability,
+            success,
+            0.01 * t * np.ones((num, 1)),
+            1.0,
         )
 
     sequences = Sequences(

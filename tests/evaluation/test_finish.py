@@ -80,7 +80,9 @@ def test_the_card_states_the_measured_figures(folder):
 
 
 def test_sequences_travel_beside_the_checkpoint(folder):
-    sequences = Sequences(("open_drawer",), np.arange(3), np.zeros(3, int), np.full(3, 9), np.zeros((3, 9, 7), np.float32))
+    sequences = Sequences(
+        ("open_drawer",), np.arange(3), np.zeros(3, int), np.full(3, 9), np.zeros((3, 9, 7), np.float32)
+    )
     save_sequences(folder, sequences)
     found = load_sequences(load(folder), 2)
     assert found.names == ["open_drawer"] * 2
@@ -95,7 +97,13 @@ def test_sequences_take_each_task_once_and_successes_first():
     success = torch.zeros(6, 4, dtype=torch.bool)
     success[[1, 5], 3] = True
     rollouts = Rollouts(
-        ("a", "b"), torch.arange(6), torch.tensor([0, 0, 0, 1, 1, 1]), torch.full((6,), 3), torch.zeros(6, 3, 7), {}, success
+        ("a", "b"),
+        torch.arange(6),
+        torch.tensor([0, 0, 0, 1, 1, 1]),
+        torch.full((6,), 3),
+        torch.zeros(6, 3, 7),
+        {},
+        success,
     )
     assert choose_sequences(rollouts, 3).row.tolist() == [1, 5, 0]
 

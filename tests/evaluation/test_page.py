@@ -6,13 +6,13 @@ from played import made_up
 pytest.importorskip("matplotlib")
 pillow = pytest.importorskip("PIL.Image")
 
-from dreamgym.evaluation.comparison import compare
-from dreamgym.evaluation.page import write_page
-from dreamgym.evaluation.pictures import clip_frame, filmstrip, plot_drift, save_figure, write_gif
+from dreamgym.evaluation.comparison import compare  # noqa: E402
+from dreamgym.evaluation.page import write_page  # noqa: E402
+from dreamgym.evaluation.pictures import clip_frame, filmstrip, plot_drift, save_figure, write_gif  # noqa: E402
 
 FACTS = {
-    "dream_id": "Dream-PlayTable-v0", "real_id": "Real-PlayTable-v0", "checkpoint": "playtable", "version": "0", "seed": 0,
-    "machine": "<two> cores", "speed": {"dream_1": 900.0, "dream_many": 21000.0, "many": 64, "real": 80.0},
+    "dream_id": "Dream-PlayTable-v0", "real_id": "Real-PlayTable-v0", "checkpoint": "playtable", "version": "0",
+    "seed": 0, "machine": "<two> cores", "speed": {"dream_1": 900.0, "dream_many": 21000.0, "many": 64, "real": 80.0},
 }  # fmt: skip
 
 
@@ -37,7 +37,9 @@ def test_a_clip_has_every_frame_and_loops(tmp_path):
 def test_the_page_holds_everything_itself(tmp_path):
     clip(tmp_path / "clip.gif")
     real, dream, sequences = made_up()
-    page = write_page((tmp_path / "clip.gif").read_bytes(), real, dream, sequences, compare(real, dream, sequences), [1, 10], FACTS)
+    page = write_page(
+        (tmp_path / "clip.gif").read_bytes(), real, dream, sequences, compare(real, dream, sequences), [1, 10], FACTS
+    )
     sources = re.findall(r'src="([^"]{0,30})', page)
     assert len(sources) == 1 + 4
     assert all(s.startswith("data:image/") for s in sources)

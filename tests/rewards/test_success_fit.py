@@ -68,7 +68,7 @@ def test_demonstrations_without_a_success_are_refused(stores):
 
 
 def test_play_alone_is_no_demonstration(stores):
-    with pytest.raises(ValueError, match="no frame of .open_drawer"):
+    with pytest.raises(ValueError, match=r"no frame of .open_drawer"):
         fit_success(FakeModel(), stores[1], None, SuccessConfig(TASKS, FEATURES), FIT)
 
 
