@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Extras, simulators and drawing libraries: each belongs to the one module that needs it.
 HEAVY = (
     "accelerate", "av", "diffusers", "gym_pusht", "huggingface_hub", "imageio", "matplotlib", "metaworld", "minari",
-    "mujoco", "pandas", "PIL", "pyarrow", "pybullet", "pybullet_data", "robosuite", "scipy", "stable_baselines3", "tensorboard",
-    "tensordict", "torchrl", "torchvision", "transformers", "tyro",
+    "mujoco", "pandas", "PIL", "pyarrow", "pybullet", "pybullet_data", "robosuite", "scipy", "stable_baselines3",
+    "tensorboard", "tensordict", "torchrl", "torchvision", "transformers", "tyro",
 )  # fmt: skip
 
 
