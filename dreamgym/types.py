@@ -84,12 +84,9 @@ class ActionSpec:
             The executable action, same type and shape, float32.
         """
         if isinstance(action, torch.Tensor):
-            low, high = _bounds(self, action.device)
-            out = torch.minimum(torch.maximum(action.to(torch.float32), low), high)
-            for i in self.binary:
-                middle = (self.low[i] + self.high[i]) / 2
-                out[..., i] = torch.where(out[..., i] >= middle, high[i], low[i])
-            return out
+            low, high, middle, binary = _bounds(self, action.device)
+            out = torch.clamp(action.to(torch.float32), low, high)
+            return torch.where(binary, torch.where(out >= middle, high, low), out) if self.binary else out
         clipped = np.clip(np.asarray(action, np.float32), np.float32(self.low), np.float32(self.high))
         for i in self.binary:
             middle = (self.low[i] + self.high[i]) / 2
@@ -97,14 +94,19 @@ class ActionSpec:
         return clipped
 
 
-_BOUNDS: dict[tuple[ActionSpec, torch.device], tuple[Tensor, Tensor]] = {}
+_BOUNDS: dict[tuple[ActionSpec, torch.device], tuple[Tensor, Tensor, Tensor, Tensor]] = {}
 
 
-def _bounds(spec: ActionSpec, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Bounds as tensors, made once a device: building them each step would cost more than the clip."""
+def _bounds(spec: ActionSpec, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Low, high, their middle and which entries are binary, [A] each, made once a device: making them costs more than
+    the clip.
+    """
     key = (spec, device)
     if key not in _BOUNDS:
-        _BOUNDS[key] = (torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device))
+        with torch.inference_mode(False):  # they outlive whatever mode the first caller is in
+            low, high = torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device)
+            binary = torch.tensor([i in spec.binary for i in range(spec.dim)], device=device)
+            _BOUNDS[key] = (low, high, (low + high) / 2, binary)
     return _BOUNDS[key]
 
 

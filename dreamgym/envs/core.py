@@ -76,7 +76,7 @@ class Snapshot:
 
     Attributes:
         state, memory: model state and reward memory, [B, ...].
-        counters: per-env tensors [B].
+        counters: per-env tensors [B]; "begun" counts from the moment of the snapshot.
         last: the verdict that waiting envs repeat (autoreset "disabled").
         seed: seed of the start draws.
         noise: state of the noise generator.
@@ -170,6 +170,8 @@ class DreamCore:
         self.observe = ObservationReader(self.model, obs, self.tasks, blank)
         self.beginner = Beginner(self.model, self.tasks, task, starts, split, num_envs, blank)
         self.generator = torch.Generator(self.device)
+        # Frames since the core was made; an episode that began at t has lasted clock - t control steps.
+        self._clock = 0
         self._ready = self.closed = False
 
     @property
@@ -181,6 +183,11 @@ class DreamCore:
     def ready(self) -> bool:
         """Whether a first reset has happened."""
         return self._ready
+
+    @property
+    def elapsed(self) -> Tensor:
+        """[B] int64, control steps since each episode began."""
+        return self._clock - self.counters["begun"]
 
     @property
     def done(self) -> Tensor:
@@ -258,8 +265,8 @@ class DreamCore:
         """Starts episodes in ``rows`` (CPU), where ``mask`` is true (elsewhere), or everywhere (both None)."""
         state, task, start = self._draw(rows, options)
         memory = self.reward.start(self.model, state, task)
-        no = torch.zeros_like(task, dtype=torch.bool)
-        fresh = {"task": task, "start": start, "elapsed": torch.zeros_like(task), "done": no, "achieved": no}
+        no = torch.zeros((2, len(task)), dtype=torch.bool, device=self.device)
+        fresh = {"task": task, "start": start, "begun": torch.full_like(task, self._clock), "done": no[0], "achieved": no[1]}
         if mask is None:
             self.state, self.memory, self.counters = state, memory, fresh
             self._last: Verdict | None = None
@@ -330,28 +337,30 @@ class DreamCore:
                     break
                 frozen = frozen if bool(frozen.any()) else None
         assert verdict is not None
-        return Verdict(**{**vars(verdict), "reward": total})
+        return verdict._replace(reward=total)
 
     def _frame(self, action: Tensor, frozen: Tensor | None, last: Verdict | None) -> Verdict:
         """One predicted frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
-        counters = self.counters
-        before = self.state
+        before, counters = self.state, self.counters
         state, reward, probability, success, memory = self._advance(action, frozen)
         uncertainty = self.model.uncertainty(state) if self.report_uncertainty else None
-        scores = [reward, probability] if uncertainty is None else [reward, probability, uncertainty]
+        scores = [probability] if reward is probability else [reward, probability]
+        scores += [] if uncertainty is None else [uncertainty]
         failed = None
         if not (self._eager and surely_finite(state, scores)):
             failed = failures(self.model.features(state), state, scores)
-        elapsed = counters["elapsed"] + self.spec.actions_per_frame
-        verdict = judge(self.rules, reward, probability, success, counters["achieved"], uncertainty, failed, elapsed)
+        self._clock += self.spec.actions_per_frame
+        horizon = counters["begun"] <= self._clock - self.rules.horizon
+        achieved = None if self.rules.reward == "success" else counters["achieved"]
+        verdict = judge(self.rules, reward, probability, success, achieved, uncertainty, failed, horizon)
         keep = frozen if failed is None else failed if frozen is None else frozen | failed
         if keep is not None:
             state, memory = _where(keep, before, state), _where(keep, self.memory, memory)
         if frozen is not None and last is not None:
             verdict = verdict.where_not(frozen, last)
-            elapsed = torch.where(frozen, counters["elapsed"], elapsed)
         self.state, self.memory = state, memory
-        self.counters = {**counters, "elapsed": elapsed, "achieved": verdict.is_success}
+        if achieved is not None:
+            counters["achieved"] = verdict.is_success.clone()
         return verdict
 
     def _advance(
@@ -365,28 +374,23 @@ class DreamCore:
 
     def _finish(self, verdict: Verdict, waiting: Tensor | None) -> Step:
         """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
-        done = verdict.terminated | verdict.truncated
-        info = verdict.info()
-        reward, terminated, truncated = verdict.reward, verdict.terminated.clone(), verdict.truncated
-        self.counters["achieved"] = info["is_success"].clone()
-        final = None
-        if self.autoreset != "same_step":
-            self.counters["done"] = done
+        reward, terminated, truncated = verdict.reward, verdict.terminated, verdict.truncated
+        done, info, final = terminated | truncated, verdict.info(), None
         ended = not self._eager or bool(done.any())
-        self._waiting = ended and self.autoreset != "same_step"
+        if self.autoreset != "same_step":
+            self.counters["done"], self._waiting = done, ended
         if self.autoreset == "disabled":
-            self._last = Verdict(**{k: None if v is None else v.clone() for k, v in vars(verdict).items()})
+            self._last = verdict.copy()
         if self.autoreset == "next_step" and waiting is not None:
             obs, info = self._restart(waiting, None, info)
             reward = reward.masked_fill(waiting, 0.0)
-            terminated, truncated = terminated & ~waiting, truncated & ~waiting
-        else:
-            info["task"] = self.counters["task"].clone()
-            obs = self._observe()
-            if ended and self.autoreset == "same_step":
-                rows = done.nonzero().flatten() if self._eager else None
-                final = Final(done, rows, _take(obs, rows), {k: _take(v, rows) for k, v in info.items()})
-                obs, info = self._restart(done, obs, info)
+            return Step(obs, reward, terminated & ~waiting, truncated & ~waiting, info, None)
+        info["task"] = self.counters["task"].clone()
+        obs = self._observe()
+        if ended and self.autoreset == "same_step":
+            rows = done.nonzero().flatten() if self._eager else None
+            final = Final(done, rows, _take(obs, rows), {k: _take(v, rows) for k, v in info.items()})
+            obs, info = self._restart(done, obs, info)
         return Step(obs, reward, terminated, truncated, info, final)
 
     def _restart(self, mask: Tensor, obs: Obs | None, info: Info) -> tuple[Obs, Info]:
@@ -415,8 +419,8 @@ class DreamCore:
     def snapshot(self) -> Snapshot:
         """A copy of everything that decides how this dream goes on, noise included."""
         self._check_ready("snapshot")
-        counters = clone({**self.counters, "episode": self._episode})
-        last = None if self._last is None else {k: v.clone() for k, v in vars(self._last).items() if v is not None}
+        counters = clone({**self.counters, "episode": self._episode, "begun": self.counters["begun"] - self._clock})
+        last = None if self._last is None else {k: v for k, v in self._last.copy()._asdict().items() if v is not None}
         return Snapshot(clone(self.state), clone(self.memory), counters, last, self.seed, self.generator.get_state())
 
     def restore(self, snapshot: Snapshot) -> Obs:
@@ -428,10 +432,11 @@ class DreamCore:
         move = lambda d: {k: v.to(self.device, copy=True) for k, v in d.items()}  # noqa: E731
         self.state, self.memory, self.counters = move(snapshot.state), move(snapshot.memory), move(snapshot.counters)
         self._episode, self.seed = self.counters.pop("episode"), snapshot.seed
+        self.counters["begun"] += self._clock
         self.generator.set_state(snapshot.noise)
         self._last = None
         if snapshot.last is not None:
-            self._last = Verdict(**{**dict.fromkeys(Verdict.__dataclass_fields__), **move(snapshot.last)})
+            self._last = Verdict(**{**dict.fromkeys(Verdict._fields), **move(snapshot.last)})
         self._ready = True
         self._waiting = self.autoreset != "same_step" and (not self._eager or bool(self.counters["done"].any()))
         with torch.set_grad_enabled(self.gradients):

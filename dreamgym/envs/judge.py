@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,9 +34,11 @@ class Rules:
             raise ValueError(f"horizon must be at least 1 step, got {self.horizon}")
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One frame's outcome, tensors [B]; ``model_failure`` None and ``uncertainty`` None mean all false, not asked for."""
+class Verdict(NamedTuple):
+    """One frame's outcome, tensors [B], none shared with another field.
+
+    ``model_failure`` None means all false; ``uncertainty`` and ``uncertainty_exceeded`` None: not asked for.
+    """
 
     reward: Tensor
     terminated: Tensor
@@ -69,9 +72,12 @@ class Verdict:
                 return None if old is None else old & frozen
             return torch.where(frozen, torch.zeros_like(new) if old is None else old, new)
 
-        fields = {k: pick(getattr(self, k), getattr(last, k)) for k in self.__dataclass_fields__}
-        fields["reward"] = self.reward.masked_fill(frozen, 0.0)
-        return Verdict(**fields)  # type: ignore[arg-type]
+        picked = Verdict(*map(pick, self, last))  # type: ignore[arg-type]
+        return picked._replace(reward=self.reward.masked_fill(frozen, 0.0))
+
+    def copy(self) -> Verdict:
+        """A deep copy."""
+        return Verdict(*(None if v is None else v.clone() for v in self))  # type: ignore[arg-type]
 
 
 def judge(
@@ -79,24 +85,24 @@ def judge(
     reward: Tensor,
     probability: Tensor,
     success: Tensor,
-    achieved: Tensor,
+    achieved: Tensor | None,
     uncertainty: Tensor | None,
     failed: Tensor | None,
-    elapsed: Tensor,
+    horizon: Tensor,
 ) -> Verdict:
-    """Applies the rules to one frame.
+    """Applies the rules to one frame; every argument is [B].
 
     Args:
         rules: the episode's.
-        reward, probability: what the reward model said, [B].
-        success: [B] bool, the probability reached its threshold.
-        achieved: [B] bool, success at an earlier step of this episode.
-        uncertainty: [B] or None.
-        failed: [B] bool, the model emitted NaN, or None for nowhere.
-        elapsed: [B] control steps done, this frame included.
+        reward: what the reward model pays.
+        probability: what it gives the task for done.
+        success: bool, the probability reached its threshold.
+        achieved: bool, success at an earlier step of this episode; None where success ends it.
+        uncertainty: or None.
+        failed: bool, the model emitted NaN; None for nowhere.
+        horizon: bool, the horizon is reached.
     """
-    truncated = horizon = elapsed >= rules.horizon
-    exceeded = None
+    truncated, exceeded = horizon, None
     if failed is not None:
         reward, probability = reward.masked_fill(failed, 0.0), probability.masked_fill(failed, 0.0)
         success, truncated = success & ~failed, truncated | failed
@@ -106,10 +112,12 @@ def judge(
         exceeded = uncertainty > rules.uncertainty_limit
         truncated = truncated | exceeded
     if rules.reward == "success":
-        reward, terminated = success.to(torch.float32), success
-        truncated = truncated & ~success
+        reward, terminated = success.to(torch.float32), success.clone()
+        truncated = truncated > success  # both are bool: truncated and not succeeded
     else:
+        assert achieved is not None
         terminated, success = torch.zeros_like(success), success | achieved
+        truncated = truncated.clone() if truncated is horizon else truncated
         reward = reward.clone() if reward is probability else reward
     return Verdict(reward, terminated, truncated, success, probability, horizon, uncertainty, exceeded, failed)
 
@@ -130,5 +138,5 @@ def surely_finite(state: State, scores: list[Tensor]) -> bool:
     total = 0.0
     for value in (*state.values(), *scores):
         if value.is_floating_point():
-            total += float(value.sum())
+            total += value.sum().item()
     return total - total == 0.0

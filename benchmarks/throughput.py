@@ -1,0 +1,484 @@
+"""Imagined steps per second of every face, against the bare loop and TorchRL's own WorldModelEnv, and the twin.
+
+    python benchmarks/throughput.py                        # the whole table, about 15 minutes on two cores
+    python benchmarks/throughput.py --quick                # a minute, for a look; written only with --out
+    python benchmarks/throughput.py --checkpoint playtable --env Dream-PlayTable-v0
+
+Method: one process; threads fixed; for each number of envs every face is timed in turn, and the turns repeated, so that
+a busy machine slows all of them alike; the median of the repeats counts. Actions are one fixed random tensor, so no
+policy is timed. Everybody runs the same world model, reward and task, under ``torch.no_grad``. What each face is:
+
+    bare    state = model.imagine(state, action); reward.step(...); and model.uncertainty where ``uncertainty`` is true:
+            no clipping, no start states, no ends, no observation
+    core    `DreamCore.step`, same-step autoreset, horizon 64
+    vector  gymnasium.make_vec's env, numpy arrays in and out          single   gymnasium.make's env
+    sb3     Stable-Baselines3's VecEnv                                 torchrl  EnvBase.rollout over our env
+    torchrl_worldmodelenv   EnvBase.rollout over TorchRL's WorldModelEnv around the same two modules
+    twin    the real simulator (physics, cameras, filter), one process
+
+What WorldModelEnv (0.14.1) needs before it runs: its docstring example raises, so specs are written by hand; bounded
+action specs raise, so the action is Unbounded; with its default observation spec the latent never advances, so every
+latent key is listed in one; it cannot reset by itself, so the start is handed to ``rollout``; it never resets an env that
+is done, so here it has no ends at all, which saves it work that ours does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import dreamgym
+from dreamgym.envs.core import DreamCore
+from dreamgym.envs.make import choose_reward, make_core, start_bank
+from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
+from dreamgym.training.checkpoint import Checkpoint, load
+from dreamgym.world_models.rssm import RSSM, RSSMConfig
+
+RESULT = Path(__file__).parent / "results" / "throughput.json"
+TASK = "open_drawer"
+HORIZON = 64
+Runner = Callable[[int], None]
+"""Runs so many steps of all envs."""
+
+
+# ---------------------------------------------------------------------------------------------------------- the world
+
+
+def random_checkpoint(preset: str) -> Checkpoint:
+    """An RSSM of random weights with a reward and a start bank: as fast as a trained one."""
+    torch.manual_seed(0)
+    model = RSSM(getattr(RSSMConfig, preset)()).eval().requires_grad_(False)
+    (features,) = model.spec.feature_shape
+    make = SuccessConfig.paper if preset == "paper" else SuccessConfig.tiny
+    reward = SuccessClassifier(make((TASK,), features), [2.0]).eval().requires_grad_(False)  # never succeeds
+    images = {k: torch.randint(0, 256, (64, 2, *s.shape), dtype=torch.uint8) for k, s in model.spec.observations.items()}
+    with torch.no_grad():
+        states = model.start({**images, "action": torch.zeros(64, 1, 7)})
+    starts = {f"state/{k}": v.half() for k, v in states.items()}
+    starts |= {"task": torch.zeros(64, dtype=torch.int64), "split": torch.zeros(64, dtype=torch.int64)}
+    return Checkpoint(model, model.spec, Path(), {"success": reward}, starts, {"tasks": [TASK]})
+
+
+class Bare:
+    """The loop that every env contains."""
+
+    def __init__(self, checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> None:
+        self.model, self.reward = checkpoint.model.to(device), choose_reward(checkpoint, None).to(device)
+        bank = start_bank(checkpoint)
+        assert bank is not None
+        rows = torch.arange(num_envs) % len(bank)
+        self.state = {k: v.to(device) for k, v in bank.state(rows).items()}
+        self.task = torch.full((num_envs,), self.reward.tasks.index(TASK), device=device)
+        self.memory = self.reward.start(self.model, self.state, self.task)
+        self.generator = torch.Generator(device).manual_seed(0)
+        self.action = actions(checkpoint, num_envs).to(device)
+        self.uncertainty = uncertainty
+
+    @torch.no_grad()
+    def __call__(self, steps: int) -> None:
+        state, memory = self.state, self.memory
+        for _ in range(steps):
+            after = self.model.imagine(state, self.action, self.generator)
+            _, _, memory = self.reward.step(self.model, memory, state, self.action, after, self.task)
+            if self.uncertainty:
+                self.model.uncertainty(after)
+            state = after
+
+
+def actions(checkpoint: Checkpoint, num_envs: int) -> Tensor:
+    """Random prepared actions [B, A]."""
+    space = torch.rand(num_envs, checkpoint.model.spec.action.dim, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return checkpoint.model.spec.prepare(space)
+
+
+# ---------------------------------------------------------------------------------------------------------- the faces
+
+
+def core_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
+    core = make_core(checkpoint, task=TASK, num_envs=num_envs, horizon=HORIZON, device=device, uncertainty=uncertainty)
+    action = actions(checkpoint, num_envs).to(device)
+    core.reset(seed=0)
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            core.step(action)
+
+    return run
+
+
+def vector_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
+    env = gym.make_vec(
+        "Dream-v0",
+        num_envs=num_envs,
+        checkpoint=checkpoint,
+        task=TASK,
+        horizon=HORIZON,
+        device=device,
+        uncertainty=uncertainty,
+    )
+    action = actions(checkpoint, num_envs).numpy()
+    env.reset(seed=0)
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            env.step(action)
+
+    return run
+
+
+def single_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
+    assert num_envs == 1
+    env = gym.make("Dream-v0", checkpoint=checkpoint, task=TASK, horizon=HORIZON, device=device, uncertainty=uncertainty)
+    action = actions(checkpoint, 1).numpy()[0]
+    env.reset(seed=0)
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+
+    return run
+
+
+def sb3_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
+    env = dreamgym.sb3_env(
+        "Dream-v0",
+        num_envs=num_envs,
+        checkpoint=checkpoint,
+        task=TASK,
+        horizon=HORIZON,
+        device=device,
+        uncertainty=uncertainty,
+    )
+    action = actions(checkpoint, num_envs).numpy()
+    env.reset()
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            env.step(action)
+
+    return run
+
+
+def rollout_runner(env: Any, action: Tensor, start: Any = None) -> Runner:
+    """TorchRL's own loop; a rollout keeps its data, so long runs are cut into rollouts that fit in memory."""
+
+    def policy(td: Any) -> Any:
+        return td.set("action", action)
+
+    longest = max(8, min(256, 65536 // len(action)))
+
+    @torch.no_grad()
+    def run(steps: int) -> None:
+        while steps > 0:
+            n = min(steps, longest)
+            begin = {} if start is None else {"tensordict": start.clone(), "auto_reset": False}
+            env.rollout(n, policy, break_when_any_done=False, **begin)
+            steps -= n
+
+    return run
+
+
+def torchrl_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
+    env = dreamgym.torchrl_env(
+        "Dream-v0",
+        num_envs=num_envs,
+        checkpoint=checkpoint,
+        task=TASK,
+        horizon=HORIZON,
+        device=device,
+        uncertainty=uncertainty,
+    )
+    return rollout_runner(env, actions(checkpoint, num_envs).to(device))
+
+
+class _Dynamics(nn.Module):
+    def __init__(self, bare: Bare) -> None:
+        super().__init__()
+        self.model, self.keys, self.generator = bare.model, list(bare.state), bare.generator
+
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        *latents, action = values
+        after = self.model.imagine(dict(zip(self.keys, latents, strict=True)), action, self.generator)
+        return tuple(after[k] for k in self.keys)
+
+
+class _Reward(nn.Module):
+    def __init__(self, bare: Bare) -> None:
+        super().__init__()
+        self.reward, self.model, self.memory, self.task = bare.reward, bare.model, bare.memory, bare.task
+        self.keys = list(bare.state)
+
+    def forward(self, *latents: Tensor) -> Tensor:
+        state = dict(zip(self.keys, latents, strict=True))
+        return self.reward.step(self.model, self.memory, state, None, state, self.task)[0].unsqueeze(1)
+
+
+def worldmodelenv_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
+    from tensordict import TensorDict
+    from tensordict.nn import TensorDictModule
+    from torchrl.data import Binary, Composite, Unbounded
+    from torchrl.envs.model_based import WorldModelEnv
+    from torchrl.modules import WorldModel
+
+    bare = Bare(checkpoint, num_envs, device, False)
+    keys, batch = list(bare.state), torch.Size([num_envs])
+    nexts: list[Any] = [("next", k) for k in keys]
+
+    class Specs:  # WorldModelEnv only reads these of its base env
+        batch_size = batch
+        action_spec = Unbounded((num_envs, bare.action.shape[1]), device=device)
+        reward_spec = Unbounded((num_envs, 1), device=device)
+        done_spec = Binary(1, shape=(num_envs, 1), dtype=torch.bool, device=device)
+
+    Specs.device = torch.device(device)  # type: ignore[attr-defined]
+    latents = Composite({k: Unbounded(v.shape, device=device, dtype=v.dtype) for k, v in bare.state.items()}, shape=batch)
+    module = WorldModel(
+        TensorDictModule(nn.Identity(), in_keys=["observation"], out_keys=[keys[0]]),
+        TensorDictModule(_Dynamics(bare), in_keys=[*keys, "action"], out_keys=nexts),
+        TensorDictModule(_Reward(bare), in_keys=nexts, out_keys=[("next", "reward")]),
+    )
+    env = WorldModelEnv(module, Specs, batch_size=batch, device=device, observation_spec=latents, latent_key=keys[0])
+    start = env.reset(TensorDict(dict(bare.state), batch_size=batch, device=device))
+    before = start[keys[0]].clone()
+    moved = env.rollout(2, lambda td: td.set("action", bare.action), tensordict=start.clone(), auto_reset=False)
+    assert not torch.equal(moved["next", keys[0]][:, -1], before), "the latent of WorldModelEnv did not advance"
+    return rollout_runner(env, bare.action, start)
+
+
+def twin_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
+    simulator = checkpoint.simulator or {"id": "calvin", "kwargs": {"scene": "playtable"}}
+    cameras = tuple(k.removeprefix("rgb_") for k in checkpoint.model.spec.observations if k.startswith("rgb_"))
+    env = gym.make_vec(
+        "Real-PlayTable-v0",
+        num_envs=num_envs,
+        world_model=checkpoint,
+        simulator=simulator,
+        simulator_kwargs={"cameras": cameras},
+        task=TASK,
+        horizon=HORIZON,
+        device=device,
+        uncertainty=uncertainty,
+        starts="bank" if checkpoint.starts and "snapshot" in checkpoint.starts else "simulator",
+    )
+    action = actions(checkpoint, num_envs).numpy()
+    env.reset(seed=0)
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            env.step(action)
+
+    return run
+
+
+FACES: dict[str, Callable[[Checkpoint, int, str, bool], Runner]] = {
+    "bare": Bare,
+    "core": core_runner,
+    "vector": vector_runner,
+    "single": single_runner,
+    "sb3": sb3_runner,
+    "torchrl": torchrl_runner,
+    "torchrl_worldmodelenv": worldmodelenv_runner,
+    "twin": twin_runner,
+}
+
+
+def plan(args: argparse.Namespace) -> Iterator[tuple[int, list[tuple[str, bool]]]]:
+    """Numbers of envs, and the (face, uncertainty) timed together at each."""
+    for num_envs in args.num_envs:
+        faces = [(f, u) for f in ("bare", "core") for u in (False, True)]
+        faces += [(f, False) for f in ("vector", "sb3", "torchrl", "torchrl_worldmodelenv")]
+        faces += [("single", False)] if num_envs == 1 else []
+        faces += [("twin", False)] if num_envs in args.twin_envs else []
+        yield num_envs, [(f, u) for f, u in faces if f in args.faces]
+
+
+# -------------------------------------------------------------------------------------------------------- measurement
+
+
+def wait(device: str) -> None:
+    if torch.device(device).type != "cpu":
+        torch.accelerator.synchronize()
+
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def time_steps(run: Runner, steps: int, device: str) -> float:
+    wait(device)
+    begin = clock()
+    run(steps)
+    wait(device)
+    return clock() - begin
+
+
+clock: Callable[[], float] = time.perf_counter
+
+
+def table(checkpoint: Checkpoint, args: argparse.Namespace) -> list[dict[str, Any]]:
+    rows = []
+    for num_envs, faces in plan(args):
+        runners = {(f, u): FACES[f](checkpoint, num_envs, args.device, u) for f, u in faces}
+        steps = {}
+        for key, run in runners.items():  # warm up, and find how many steps fill the time
+            few = 1 if key[0] == "twin" else 8
+            run(few)
+            seconds = time_steps(run, few, args.device) / few
+            steps[key] = max(few, round(args.seconds / seconds))
+        rates: dict[tuple[str, bool], list[float]] = {key: [] for key in runners}
+        for _ in range(args.repeats):
+            for key, run in runners.items():
+                rates[key].append(steps[key] * num_envs / time_steps(run, steps[key], args.device))
+        for (face, uncertainty), values in rates.items():
+            rows.append(
+                {
+                    "env": args.env,
+                    "face": face,
+                    "num_envs": num_envs,
+                    "threads": torch.get_num_threads(),
+                    "device": args.device,
+                    "steps_per_s": round(statistics.median(values), 1),
+                    "lowest": round(min(values), 1),
+                    "highest": round(max(values), 1),
+                    "uncertainty": uncertainty,
+                }
+            )
+            print(f"{face:>22} {num_envs:>6} envs  uncertainty={uncertainty!s:<5} {rows[-1]['steps_per_s']:>12,.0f} steps/s")
+    return rows
+
+
+def ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures that the targets are stated in."""
+    rate = {(r["face"], r["num_envs"], r["uncertainty"]): r["steps_per_s"] for r in rows}
+    out: dict[str, Any] = {"core_over_bare": {}, "core_over_bare_with_uncertainty": {}, "torchrl_over_worldmodelenv": {}}
+    for n in sorted({r["num_envs"] for r in rows}):
+        for name, over, under in (
+            ("core_over_bare", ("core", n, False), ("bare", n, False)),
+            ("core_over_bare_with_uncertainty", ("core", n, True), ("bare", n, True)),
+            ("torchrl_over_worldmodelenv", ("torchrl", n, False), ("torchrl_worldmodelenv", n, False)),
+        ):
+            if over in rate and under in rate:
+                out[name][str(n)] = round(rate[over] / rate[under], 3)
+    return out
+
+
+def resident_mib() -> float:
+    """Resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def memory(checkpoint: Checkpoint, steps: int, device: str) -> dict[str, Any]:
+    """Resident memory along a long run of 64 envs: flat, if nothing is kept."""
+    run = core_runner(checkpoint, 64, device, True)
+    run(steps // 10)
+    trace = [resident_mib()]
+    for _ in range(9):
+        run(steps // 10)
+        trace.append(resident_mib())
+    return {"num_envs": 64, "steps": steps, "resident_mib": [round(m, 1) for m in trace], "growth_mib": round(trace[-1] - trace[0], 1)}
+
+
+def matmul_share(checkpoint: Checkpoint, num_envs: int, device: str, seconds: float, repeats: int) -> dict[str, Any]:
+    """Floating-point rate of an imagined step's matrix products against that of one large product."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    bare = Bare(checkpoint, num_envs, device, False)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        bare.model.imagine(bare.state, bare.action, bare.generator)
+    flops = counter.get_total_flops()
+    x = torch.randn(num_envs, 1024, device=device)
+    w = torch.randn(1024, 1024, device=device)
+
+    def product(steps: int) -> None:
+        for _ in range(steps):
+            x @ w
+
+    @torch.no_grad()
+    def imagine(steps: int) -> None:
+        for _ in range(steps):
+            bare.model.imagine(bare.state, bare.action, bare.generator)
+
+    peak, rate = [], []
+    for _ in range(repeats):
+        for run, work, out in ((product, 2 * num_envs * 1024**2, peak), (imagine, flops, rate)):
+            run(2)
+            steps = max(2, round(seconds / (time_steps(run, 2, device) / 2)))
+            out.append(work * steps / time_steps(run, steps, device) / 1e9)
+    return {
+        "num_envs": num_envs,
+        "gflop_per_step": round(flops / 1e9, 4),
+        "matmul_gflops": round(statistics.median(peak), 1),
+        "imagine_gflops": round(statistics.median(rate), 1),
+        "share": round(statistics.median(rate) / statistics.median(peak), 3),
+    }
+
+
+def machine() -> dict[str, Any]:
+    cpu = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), cpu)
+    load = os.getloadavg()[0]
+    return {"cpu": cpu, "cores": os.cpu_count(), "load_before": round(load, 2), "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}  # fmt: skip
+
+
+def commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", help="a checkpoint; without it an RSSM of random weights")
+    parser.add_argument("--preset", default="tiny", choices=("tiny", "paper"), help="size of the random RSSM")
+    parser.add_argument("--env", help="how the rows name the env")
+    parser.add_argument("--num-envs", type=int, nargs="+", default=[1, 16, 64, 256, 1024])
+    parser.add_argument("--twin-envs", type=int, nargs="*", default=[1])
+    parser.add_argument("--faces", nargs="+", default=list(FACES), choices=list(FACES))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--clock", default="wall", choices=tuple(CLOCKS), help="cpu: processor time, for one thread on a busy machine")  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=1.0, help="of one timing")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--memory-steps", type=int, default=10_000)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    if args.quick:
+        args.seconds, args.repeats, args.memory_steps = 0.1, 7, 500
+    torch.set_num_threads(args.threads)
+    global clock
+    clock = CLOCKS[args.clock]
+    checkpoint = load(args.checkpoint) if args.checkpoint else random_checkpoint(args.preset)
+    args.env = args.env or args.checkpoint or f"rssm-{args.preset}-random"
+    result: dict[str, Any] = {"machine": machine(), "commit": commit(), "clock": args.clock, "seconds": args.seconds, "repeats": args.repeats, "seed": 0}  # fmt: skip
+    result["rows"] = table(checkpoint, args)
+    result["ratios"] = ratios(result["rows"])
+    if args.memory_steps:
+        result["memory"] = memory(checkpoint, args.memory_steps, args.device)
+    result["model_step"] = matmul_share(checkpoint, 1024, args.device, args.seconds, args.repeats)
+    print(json.dumps({k: v for k, v in result.items() if k != "rows"}, indent=1))
+    out = args.out or (None if args.quick else RESULT)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
