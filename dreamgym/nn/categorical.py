@@ -19,10 +19,10 @@ def sample(probs: Tensor, uniform: Tensor) -> Tensor:
     Returns:
         [..., S, C] one-hot, dtype of ``probs``, no gradient.
     """
-    cdf = probs.detach().cumsum(-1)
-    # The last class is never counted, so rounding of the CDF's end cannot push an index out of range.
-    index = (cdf[..., :-1] <= uniform.unsqueeze(-1)).sum(-1, keepdim=True)
-    return (index == torch.arange(probs.shape[-1], device=probs.device)).to(probs.dtype)
+    probs = probs.detach()
+    index = torch.searchsorted(probs.cumsum(-1), uniform.unsqueeze(-1), right=True)
+    # Rounding may leave the end of the CDF a little below a uniform number: that is the last class.
+    return torch.zeros_like(probs).scatter_(-1, index.clamp_(max=probs.shape[-1] - 1), 1.0)
 
 
 def straight_through(probs: Tensor, uniform: Tensor) -> Tensor:
