@@ -6,7 +6,7 @@ names, so the 15-d robot and 24-d scene observations mean the same everywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -115,6 +115,8 @@ SCENES: dict[str, Scene] = {
         {"red": (0.056, 0.04, 0.04), "blue": (0.04, 0.04, 0.04), "pink": (0.08, 0.04, 0.04)},
         _surfaces((0.0, 0.35), (-0.32, -0.16), (-0.05, 0.13)),
         table_scaling=1.0,
+        # A little higher and wider than CALVIN's, so that both lights are in full view.
+        camera=replace(STATIC_CAMERA, fov=10.5, target=(-0.026, -0.03, 0.405)),
     ),
     "A": _calvin(
         "A",

@@ -58,6 +58,7 @@ SCENE_OBS_TASKS: tuple[str, ...] = (*DOOR_TASKS, *LIGHT_TASKS, *PUSH_TASKS, *ROT
 
 MAX_TILT = 30.0  # degrees about x and y that a rotation may add
 MAX_ROTATION_SHIFT = 0.1  # metres a block may travel while it is rotated
+_COS_HALF_TURN = float(np.cos(np.deg2rad(55) / 2))
 MAX_STACK_VELOCITY = 1.0  # m/s and rad/s, each component
 
 
@@ -131,6 +132,8 @@ def _is_rotated(block: str, angle: float, start: TaskState, end: TaskState) -> b
     if not end.touched(block) - {"robot"}:
         return False
     index = BLOCKS.index(block)
+    if abs(start.quaternions[index] @ end.quaternions[index]) > _COS_HALF_TURN:
+        return False  # turned too little about any axis; spares most steps the angles
     x, y, z = _relative_angles(_matrix(start.quaternions[index]), _matrix(end.quaternions[index]), np)
     return bool(_is_turned(x, y, z, angle))
 

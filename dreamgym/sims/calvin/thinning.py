@@ -1,14 +1,11 @@
-"""Thinner visual meshes: vertex clustering that keeps 64x64 frames alike at a fraction of the triangles.
+"""Thinner visual meshes, which keep 64x64 frames alike at a fraction of the triangles.
 
-TinyRenderer's time goes with the number of triangles, and the stock Panda has 140,000 of them for a few hundred pixels.
-Vertices that share a cell of a grid become one, placed where the squared distance to the planes of the cell's triangles
-is least (Lindstrom, "Out-of-core simplification of large polygonal models", 2000). Only what is drawn changes; collision
-shapes stay.
+TinyRenderer's time goes with the number of triangles, and the stock Panda has 110,000 of them for a few hundred pixels.
+Only what is drawn changes; collision shapes stay. Results are kept in the cache.
 """
 
 from __future__ import annotations
 
-import logging
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +13,31 @@ from pathlib import Path
 import numpy as np
 
 from dreamgym.sims.calvin.assets import write_once
+from dreamgym.sims.calvin.decimation import decimate, face_normals
 
-logger = logging.getLogger(__name__)
+MIN_TRIANGLES = 700  # smaller meshes stay as they are
+# Metres in the mesh's own scale. A pixel of the static camera is about a centimetre, but the two wrist links carry dark
+# rims and buttons in the middle of its view, and the gripper camera sees hand and finger tips from ten centimetres.
+DEFAULT_TOLERANCE = 0.001
+TOLERANCES = {
+    "link1": 0.002,
+    "link2": 0.002,
+    "link3": 0.0012,
+    "link5": 0.0002,
+    "link6": 0.0003,
+    "hand": 0.0003,
+    "digit_gel_only": 0.0005,
+}
 
-VERSION = 1  # part of the cached files' names; raise it when the result changes
-MIN_TRIANGLES = 300  # smaller meshes stay as they are
-CELLS = {"hand": 0.004, "longer_finger_v2": 0.003, "finger": 0.003, "digit_gel_only": 0.006}  # metres, seen close by
-DEFAULT_CELL = 0.012
-CENTER_PULL = 0.05  # weight of a cell's mean vertex against its planes: decides where planes leave freedom
+
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles: ``vertices`` (F, 3, 3), ``normals`` (F, 3, 3), ``uvs`` (F, 3, 2) by corner, and the texture's file."""
+    """Triangles by corner: positions and normals (F, 3, 3), texture coordinates (F, 3, 2); a material label of each (F,)."""
 
     vertices: np.ndarray
     normals: np.ndarray
     uvs: np.ndarray
+    materials: np.ndarray
     texture: Path | None = None
 
 
@@ -54,8 +61,7 @@ def _thin_file(source: Path) -> Path:
     mesh = read_mesh(source)
     if mesh is None or len(mesh.vertices) < MIN_TRIANGLES:
         return source
-    thin = cluster(mesh, CELLS.get(source.stem, DEFAULT_CELL))
-    return write_mesh(thin, source.stem)
+    return write_mesh(thin(mesh, TOLERANCES.get(source.stem, DEFAULT_TOLERANCE)), source.stem)
 
 
 def read_mesh(path: Path) -> Mesh | None:
@@ -70,13 +76,13 @@ def _read_stl(path: Path) -> Mesh:
     record = np.dtype([("normal", "<f4", 3), ("vertices", "<f4", (3, 3)), ("attribute", "<u2")])
     rows = np.frombuffer(content, record, count=int(np.frombuffer(content, "<u4", 1, 80)[0]), offset=84)
     vertices = rows["vertices"].astype(np.float64)
-    normals = np.repeat(_face_normals(vertices)[0][:, None], 3, axis=1)
-    return Mesh(vertices, normals, np.zeros((len(rows), 3, 2)))
+    normals = np.repeat(face_normals(vertices)[0][:, None], 3, axis=1)
+    return Mesh(vertices, normals, np.zeros((len(rows), 3, 2)), np.zeros(len(rows), dtype=np.int64))
 
 
 def _read_obj(path: Path) -> Mesh:
     values: dict[str, list] = {"v": [], "vt": [], "vn": []}
-    corners, texture = [], None
+    corners, materials, names, texture = [], [], [""], None
     for line in path.read_text().splitlines():
         word, *rest = line.split() or [""]
         if word in values:
@@ -84,6 +90,9 @@ def _read_obj(path: Path) -> Mesh:
         elif word == "f":
             face = [[int(index or 0) for index in corner.split("/")] + [0, 0] for corner in rest]
             corners += [(face[0][:3], face[k][:3], face[k + 1][:3]) for k in range(1, len(face) - 1)]
+            materials += [len(names) - 1] * (len(face) - 2)
+        elif word == "usemtl":
+            names.append(" ".join(rest))
         elif word == "mtllib":
             texture = _find_texture(path.parent / " ".join(rest))
     indices = np.array(corners)
@@ -92,8 +101,9 @@ def _read_obj(path: Path) -> Mesh:
     if values["vn"] and (indices[..., 2] > 0).all():
         normals = np.array(values["vn"])[indices[..., 2] - 1]
     else:
-        normals = np.repeat(_face_normals(vertices)[0][:, None], 3, axis=1)
-    return Mesh(vertices, normals, uvs, texture)
+        normals = np.repeat(face_normals(vertices)[0][:, None], 3, axis=1)
+    labels = np.array([names.index(name) for name in names])
+    return Mesh(vertices, normals, uvs, labels[materials], texture)
 
 
 def _find_texture(library: Path) -> Path | None:
@@ -107,56 +117,23 @@ def _find_texture(library: Path) -> Path | None:
     return None
 
 
-def _face_normals(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return unit normals (F, 3) and twice the areas (F,)."""
-    cross = np.cross(vertices[:, 1] - vertices[:, 0], vertices[:, 2] - vertices[:, 0])
-    lengths = np.linalg.norm(cross, axis=-1)
-    return cross / np.maximum(lengths, 1e-12)[:, None], lengths
-
-
-def cluster(mesh: Mesh, cell: float) -> Mesh:
-    """Merge the vertices in each cube of edge ``cell`` metres and drop the triangles that vanish."""
-    flat = mesh.vertices.reshape(-1, 3)
-    keys = np.floor(flat / cell).astype(np.int64)
-    cells, owner = np.unique(keys, axis=0, return_inverse=True)
-    owner = owner.reshape(-1)
-    points = _place(mesh, owner, cells, cell)
+def thin(mesh: Mesh, tolerance: float) -> Mesh:
+    """Return the mesh with as few triangles as keep its surface within about ``tolerance`` metres."""
+    corners = np.round(mesh.vertices.reshape(-1, 3), 6)
+    points, owner = np.unique(corners, axis=0, return_inverse=True)
     faces = owner.reshape(-1, 3)
-    kept = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
-    # Of triangles that became the same one, whichever way they turn, the first is kept for each facing.
-    rotated = np.stack([np.roll(faces, -shift, axis=1) for shift in range(3)], axis=1)
-    canonical = rotated[np.arange(len(faces)), faces.argmin(axis=1)]
-    _, first = np.unique(canonical[kept], axis=0, return_index=True)
-    chosen = np.flatnonzero(kept)[np.sort(first)]
-    normals = _average_normals(mesh, owner)[chosen]
-    return Mesh(points[faces[chosen]], normals, mesh.uvs[chosen], mesh.texture)
-
-
-def _place(mesh: Mesh, owner: np.ndarray, cells: np.ndarray, cell: float) -> np.ndarray:
-    """Return a point for each cell that fits the planes of its triangles."""
-    normals, areas = _face_normals(mesh.vertices)
-    count = len(cells)
-    flat = mesh.vertices.reshape(-1, 3)
-    corner_normals, weights = np.repeat(normals, 3, axis=0), np.repeat(areas, 3)
-    mass = np.maximum(np.bincount(owner, minlength=count), 1)
-    center = np.stack([np.bincount(owner, flat[:, k], count) for k in range(3)], axis=-1) / mass[:, None]
-    quadric, offset = np.zeros((count, 3, 3)), np.zeros((count, 3))
-    outer = weights[:, None, None] * corner_normals[:, :, None] * corner_normals[:, None, :]
-    distance = ((flat - center[owner]) * corner_normals).sum(-1) * weights
-    np.add.at(quadric, owner, outer)
-    np.add.at(offset, owner, distance[:, None] * corner_normals)
-    pull = CENTER_PULL * np.maximum(np.trace(quadric, axis1=1, axis2=2), 1e-15)
-    shift = np.linalg.solve(quadric + pull[:, None, None] * np.eye(3), offset[..., None])[..., 0]
-    return np.clip(center + shift, cells * cell, (cells + 1) * cell)
+    points, merged, kept = decimate(points, faces, mesh.materials, tolerance)
+    normals = _average_normals(mesh, merged[faces].reshape(-1))
+    return Mesh(points[merged[faces[kept]]], normals[kept], mesh.uvs[kept], mesh.materials[kept], mesh.texture)
 
 
 def _average_normals(mesh: Mesh, owner: np.ndarray) -> np.ndarray:
-    """Return corner normals (F, 3, 3), averaged over corners of a cell that face the same way along the main axes."""
+    """Return corner normals (F, 3, 3), averaged over merged corners that face the same way along the main axes."""
     flat = mesh.normals.reshape(-1, 3)
     main = np.abs(flat).argmax(axis=1)
     facing = 2 * main + (flat[np.arange(len(flat)), main] < 0)
     _, group = np.unique(owner * 6 + facing, return_inverse=True)
-    weights = np.repeat(_face_normals(mesh.vertices)[1], 3) + 1e-12
+    weights = np.repeat(face_normals(mesh.vertices)[1], 3) + 1e-12
     mean = np.stack([np.bincount(group, flat[:, k] * weights) for k in range(3)], axis=-1)
     mean /= np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
     return mean[group].reshape(mesh.normals.shape)
