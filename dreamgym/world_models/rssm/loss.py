@@ -36,7 +36,7 @@ def rssm_loss(model: RSSM, batch: dict[str, Tensor], generator: torch.Generator 
     # The recurrence stays in float32: bfloat16 would round the state once a step for the whole sequence.
     with torch.autocast(device.type, enabled=False):
         h, z, posterior = model.dynamics.unroll(
-            embed, previous.transpose(0, 1), keep.transpose(0, 1), noise[..., 1:].transpose(0, 1)
+            embed, previous.transpose(0, 1), keep.transpose(0, 1), noise[..., 1:].transpose(0, 1).contiguous()
         )
     prior = model.dynamics.prior(h).float()
     kl, kl_value = balanced_kl(posterior, prior, config.kl_balance)
