@@ -20,8 +20,14 @@ myst_enable_extensions = ["colon_fence", "dollarmath", "attrs_inline"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
-autosummary_ignore_module_all = False
-autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
+# A room re-exports what its modules hold: each thing is documented once, where it is written.
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    "member-order": "bysource",
+    "ignore-module-all": True,
+}
+autodoc_inherit_docstrings = False  # a method that fulfils a contract is documented by the contract
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_class_signature = "separated"
@@ -32,3 +38,4 @@ napoleon_use_ivar = True
 html_theme = "furo"
 html_title = "dreamgym"
 html_static_path = ["_static"]
+html_css_files = ["wide.css"]

@@ -151,7 +151,7 @@ class ObservationReader:
         return spaces.Dict(parts)
 
     def features(self, state: State) -> Tensor:
-        """[B, *feature_shape], never a view of the state."""
+        """``[B, *feature_shape]``, never a view of the state."""
         features = self.model.features(state)
         return features.clone() if self._copy else features
 

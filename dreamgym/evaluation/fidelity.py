@@ -74,7 +74,7 @@ class Fidelity:
         curves: by measure ("rgb_static", ..., "drawer", "slider", "tcp", "bulb", "led").
         moving: the same state measures on those frames alone in which the real thing has changed since the context:
             where repeating the last state is wrong. Steps at which nothing had moved hold nan.
-        uncertainty: see `judge_uncertainty`; for open-loop predictions at all steps and, with the prefix "one_step_",
+        uncertainty: see `judge_uncertainty`; for open-loop predictions at all steps and, with the prefix ``one_step_``,
             for predictions of one frame from a state that has seen all frames before it.
         state_source: "decoded", "probe" or "none".
     """
