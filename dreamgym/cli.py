@@ -11,6 +11,7 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from json import dumps
 from pathlib import Path
 from typing import Any, Literal
@@ -146,6 +147,7 @@ def rewards(
     demonstrations: Path,
     play: Path | None = None,
     preset: Literal["tiny", "paper"] = "tiny",
+    epochs: int | None = None,
     out: Path | None = None,
 ) -> None:
     """Trains the success classifiers of a checkpoint (DiWA S.2.3) and calibrates their thresholds on held-out episodes.
@@ -155,18 +157,21 @@ def rewards(
         demonstrations: store of marked demonstrations and failed attempts.
         play: store of play, for more negatives and for imagined ones.
         preset: DiWA's sizes and learning rate (Table S.4), or ones that train in minutes on two cores.
+        epochs: passes over the demonstrations; the preset's where not given.
         out: checkpoint to write; in place where not given.
     """
     from dreamgym.data import EpisodeStore
     from dreamgym.rewards.fit import SuccessFitConfig, fit_success
+    from dreamgym.rewards.samples import tasks_of
     from dreamgym.rewards.success import SuccessConfig
     from dreamgym.rewards.tasks import TASKS
     from dreamgym.training.checkpoint import load
 
     opened = load(checkpoint)
     make, schedule = getattr(SuccessConfig, preset), getattr(SuccessFitConfig, preset)()
+    schedule = replace(schedule, epochs=epochs or schedule.epochs)
     marked, free = EpisodeStore.open(demonstrations), EpisodeStore.open(play) if play else None
-    sizes = make(TASKS, math.prod(opened.spec.feature_shape))
+    sizes = make(tasks_of(marked, TASKS), math.prod(opened.spec.feature_shape))
     classifier, metrics = fit_success(opened.model, marked, free, sizes, schedule, progress=True)
     _amend(checkpoint, out, {"rewards": metrics}, rewards={**opened.rewards, "success": classifier})
     for task, figures in metrics["tasks"].items():
@@ -176,7 +181,7 @@ def rewards(
 def starts(
     checkpoint: Path, stores: tuple[Path, ...], num_train: int = 200, num_val: int = 50, out: Path | None = None
 ) -> None:
-    """Fills the start bank of a checkpoint: filtered states in which each of DiWA's eight tasks can begin.
+    """Fills the start bank of a checkpoint: filtered states in which each task of its rewards can begin.
 
     Args:
         checkpoint: folder that ``dreamgym fit --out`` wrote.
@@ -192,7 +197,9 @@ def starts(
 
     sources = [EpisodeStore.open(store) for store in stores]
     config = BankConfig(num_train=num_train, num_val=num_val)
-    tensors, meta = build_starts(load(checkpoint).model, sources, TASKS, config, progress=True)
+    opened = load(checkpoint)
+    tasks = opened.rewards["success"].tasks if "success" in opened.rewards else TASKS
+    tensors, meta = build_starts(opened.model, sources, tasks, config, progress=True)
     _amend(checkpoint, out, {}, starts=tensors, starts_meta=meta)
     for task, counts in meta["counts"].items():
         print(f"{task:<22} " + ", ".join(f"{count} {split}" for split, count in counts.items()))

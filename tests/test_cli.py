@@ -1,13 +1,20 @@
 """The command line."""
 
+import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fakes import KEYS, FakeModel, episode
 
 pytest.importorskip("tyro")
 
 from dreamgym import __version__, cli
+from dreamgym.data import EpisodeStore
+from dreamgym.sims.calvin import scene_obs_success
+from dreamgym.training import checkpoint
+from dreamgym.world_models.registry import register_family
 
 
 def test_info_names_the_version_and_every_extra(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,3 +62,53 @@ def test_collect_fills_a_store_and_continues_it(tmp_path: Path, capsys: pytest.C
     assert "1 episodes, 8 steps, 1 new" in capsys.readouterr().out
     cli.main([*words, "16"])
     assert "2 episodes, 16 steps, 1 new" in capsys.readouterr().out
+
+
+def record(rng: np.random.Generator, action: np.ndarray) -> dict[str, np.ndarray]:
+    made = episode(rng, len(action), action=action)
+    return made | {"success": scene_obs_success("open_drawer", made["scene_obs"][:1], made["scene_obs"])}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """A folder with a checkpoint that knows its world, play in it, and demonstrations of one task."""
+    register_family("fake", FakeModel)
+    checkpoint.save(tmp_path / "bare", FakeModel(slip=0.1))
+    rng = np.random.default_rng(0)
+    keys = KEYS | {"success": ((), "bool")}
+    play, demos = (EpisodeStore.create(tmp_path / name, keys) for name in ("play", "demos"))
+    for i in range(4):
+        action = rng.uniform(-1, 1, (70, 7)).astype(np.float32)
+        play.append([(record(rng, action), {"split": "val" if i > 2 else "train", "skills": []})])
+    for i in range(12):
+        action = np.zeros((24, 7), np.float32)
+        action[4:, 1] = 0.9 if i % 2 else 0.2
+        meta = {"split": "val" if i > 7 else "train", "task": "open_drawer", "success": bool(i % 2)}
+        demos.append([(record(rng, action), meta)])
+    return tmp_path
+
+
+def test_rewards_and_starts_make_a_bare_checkpoint_whole(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare, whole, demos = str(world / "bare"), str(world / "whole"), str(world / "demos")
+    cli.main(["rewards", "--checkpoint", bare, "--demonstrations", demos, "--epochs", "2", "--out", whole])
+    cli.main(["starts", "--checkpoint", whole, "--stores", demos, "--num-train", "3", "--num-val", "1"])
+    assert "open_drawer" in capsys.readouterr().out
+    opened = checkpoint.load(whole)
+    assert opened.rewards["success"].tasks == ("open_drawer",)
+    assert opened.starts is not None
+    assert opened.starts["task"].shape == (4,)
+    assert not checkpoint.load(bare).rewards
+
+
+def test_fidelity_tables_every_measure_and_writes_it(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fidelity", "--checkpoint", str(world / "bare"), "--store", str(world / "play")]
+    cli.main([*words, "--windows", "4", "--steps", "10", "--json", str(world / "figures.json")])
+    curves = json.loads((world / "figures.json").read_text())["curves"]
+    shown = capsys.readouterr().out
+    assert curves
+    assert all(name in shown for name in curves)
+
+
+def test_fidelity_of_a_store_without_held_out_episodes_is_refused(world: Path) -> None:
+    with pytest.raises(SystemExit, match="dreamgym: "):
+        cli.main(["fidelity", "--checkpoint", str(world / "bare"), "--store", str(world / "empty")])
