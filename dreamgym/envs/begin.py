@@ -74,7 +74,6 @@ class Beginner:
         episode: Tensor,
         rows: Tensor | None,
         options: Mapping[str, Any],
-        generator: torch.Generator,
     ) -> tuple[State, Tensor, Tensor]:
         """States, tasks and bank rows (-1: none) of the envs that begin.
 
@@ -83,7 +82,6 @@ class Beginner:
             episode: [B], how many episodes each env has begun.
             rows: [K] the envs that begin; None: all B.
             options: see `DreamCore.reset`; every entry speaks of all B envs.
-            generator: for the model's filter, where a history is given.
         """
         env = self._env if rows is None else rows
         start = self._rows_of(options["start"])[env] if "start" in options else None
@@ -92,7 +90,7 @@ class Beginner:
         else:
             task, pick = self.draw_task(seed, episode, rows, options)
         if "history" in options or "state" in options:
-            return self._given(options, rows, generator), task, torch.full_like(env, -1)
+            return self._given(options, rows, seed + int(episode.sum())), task, torch.full_like(env, -1)
         if self.bank is None:
             raise ValueError("this dream has no start bank: reset with options={'history': ...} or {'state': ...}")
         if start is None:
@@ -141,7 +139,7 @@ class Beginner:
             raise ValueError(f"options[{option!r}] takes {what} in 0..{size - 1}, got {index.flatten().tolist()[:16]}")
         return index.long().flatten().expand(self.num_envs)
 
-    def _given(self, options: Mapping[str, Any], rows: Tensor | None, generator: torch.Generator) -> State:
+    def _given(self, options: Mapping[str, Any], rows: Tensor | None, seed: int) -> State:
         device = self._env.device
         if "state" in options:
             state = {k: v.to(device) for k, v in options["state"].items()}
@@ -149,7 +147,8 @@ class Beginner:
         else:
             spec = self.model.spec
             history = pad_history(sensors_to_torch(options["history"], spec, device), spec)
-            state = self.model.start(history, generator)
+            # A generator of its own: a partial reset must not move the noise of the envs that dream on.
+            state = self.model.start(history, torch.Generator(device).manual_seed(seed))
         size = len(next(iter(state.values())))
         if size != self.num_envs:
             raise ValueError(f"the history or state has {size} rows; give one for each of the {self.num_envs} envs")

@@ -281,7 +281,7 @@ class DreamCore:
 
     def _draw(self, rows: Tensor | None, options: Mapping[str, Any]) -> tuple[State, Tensor, Tensor]:
         """States, tasks and bank rows of the envs that begin."""
-        return self.beginner.begin(self.seed, self._episode, rows, options, self.generator)
+        return self.beginner.begin(self.seed, self._episode, rows, options)
 
     def _observe(self, rows: Tensor | None = None) -> Obs:
         """The present observation of all envs, or of ``rows``."""

@@ -100,9 +100,16 @@ class TwinCore(DreamCore):
         env = torch.tensor(envs, device=self.device)
         seeds = (uniform(self.seed, env, self._episode[env], 2) * 2**31).long().tolist()
         self._begin_sims(envs, [{"seed": s, "task": self.tasks[t]} for s, t in zip(seeds, task.tolist(), strict=True)])
-        history = {k: v[:, None] for k, v in self._stack(envs).items()}
-        state = self.model.start(pad_history(sensors_to_torch(history, self.spec, self.device), self.spec), self.generator)
+        # One at a time, each with a generator of its own: what one env draws must not depend on which others begin.
+        states = [self._first_state(e, s) for e, s in zip(envs, seeds, strict=True)]
+        state = {k: torch.cat([s[k] for s in states]) for k in states[0]}
         return state, task, torch.full_like(task, -1)
+
+    def _first_state(self, env: int, seed: int) -> State:
+        """The filtered first frame of one env, hold steps before it; leading dimension 1."""
+        frame = {k: v[:, None] for k, v in self._stack([env]).items()}
+        history = pad_history(sensors_to_torch(frame, self.spec, self.device), self.spec)
+        return self.model.start(history, torch.Generator(self.device).manual_seed(seed))
 
     def _begin_sims(self, envs: list[int], options: list[dict[str, Any]]) -> None:
         for env, (obs, snapshot) in zip(envs, self.sims.reset(envs, options), strict=True):

@@ -13,12 +13,16 @@ from dreamgym.testing.point_mass import (
     point_mass_checkpoint,
     point_mass_starts,
 )
+from dreamgym.testing.vector_env import check_vector_env
+from dreamgym.testing.world_model import check_world_model
 
 __all__ = [
     "PointMassConfig",
     "PointMassEnv",
     "PointMassModel",
     "PointMassReward",
+    "check_vector_env",
+    "check_world_model",
     "point_mass_checkpoint",
     "point_mass_starts",
 ]

@@ -1,0 +1,85 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+
+from dreamgym.testing import check_vector_env
+
+
+def make(folder, mode="same_step", array="numpy", **options):
+    options = {"num_envs": 3, "horizon": 8, **options}
+    return gym.make_vec("Dream-v0", checkpoint=folder, autoreset_mode=mode, array=array, **options)
+
+
+@pytest.mark.parametrize("array", ["numpy", "torch"])
+@pytest.mark.parametrize("obs", ["features", "dict"])
+def test_keeps_gymnasiums_promises(folder, array, obs):
+    check_vector_env(lambda mode: make(folder, mode, array, obs=obs), steps=12, horizon=8)
+
+
+def test_metadata_names_the_autoreset_mode(folder):
+    for mode in AutoresetMode:
+        assert make(folder, mode).metadata["autoreset_mode"] is mode
+        assert make(folder, mode.value).metadata["autoreset_mode"] is mode
+
+
+def test_final_obs_follow_gymnasiums_layout(folder):
+    env = make(folder, horizon=1, task="reach_top")
+    env.reset(seed=0)
+    info = env.step(np.zeros((3, 3), np.float32))[4]
+    assert info["final_obs"].dtype == object
+    assert info["final_obs"][0].shape == (3,)
+    assert info["_final_obs"].all()
+    assert info["final_info"]["horizon_reached"].all()
+    assert not info["_is_success"].any()
+
+
+def test_gymnasiums_wrappers_work_on_it(folder):
+    env = gym.wrappers.vector.RecordEpisodeStatistics(make(folder, horizon=4, task="reach_top"))
+    env.reset(seed=0)
+    for _ in range(4):
+        info = env.step(np.zeros((3, 3), np.float32))[4]
+    assert (info["episode"]["l"] == 4).all()
+
+
+def test_torch_arrays_stay_torch(folder):
+    env = make(folder, array="torch")
+    obs, _ = env.reset(seed=0)
+    out = env.step(torch.zeros(3, 3))
+    assert all(isinstance(x, torch.Tensor) for x in (obs, *out[:4], out[4]["success_probability"]))
+
+
+def test_numpy_face_validates_and_torch_face_does_not(folder):
+    bad = np.full((3, 3), np.nan, np.float32)
+    env = make(folder)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="not finite"):
+        env.step(bad)
+    loose = make(folder, array="torch")
+    loose.reset(seed=0)
+    assert loose.step(torch.from_numpy(bad))[4]["final_info"]["model_failure"].all()
+
+
+def test_render_shows_every_env(folder):
+    env = make(folder, render_mode="rgb_array", render_scale=2)
+    env.reset(seed=0)
+    frames = env.render()
+    assert len(frames) == 3
+    assert frames[0].shape == (32, 32, 3)
+    assert frames[0].dtype == np.uint8
+    assert frames[0].max() > 100
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"array": "jax"}, "array must be one of"),
+        ({"mode": "never"}, "autoreset_mode must be one of"),
+        ({"render_mode": "human"}, "render_mode must be"),
+        ({"render_scale": 0}, "render_scale must be"),
+    ],
+)
+def test_bad_options_are_one_clear_error(folder, options, message):
+    with pytest.raises(ValueError, match=message):
+        make(folder, **options)
