@@ -30,6 +30,7 @@ class VectorCodec(nn.Module):
     mean: Tensor
     std: Tensor
     two_valued: Tensor
+    rotation: Tensor
 
     def __init__(self, layout: Sequence[tuple[str, int]], floor: float = 0.05, rotation_floor: float = 0.2) -> None:
         super().__init__()
@@ -41,8 +42,9 @@ class VectorCodec(nn.Module):
         self.raw_dim = sum(size for _, size in self.layout)
         widths = [6 if kind == "euler" else size for kind, size in self.layout]
         self.dim = sum(widths)
-        flags = [kind in ("binary", "sign") for (kind, _), width in zip(self.layout, widths, strict=True) for _ in range(width)]
-        self.register_buffer("two_valued", torch.tensor(flags), persistent=False)
+        kinds = [kind for (kind, _), width in zip(self.layout, widths, strict=True) for _ in range(width)]
+        self.register_buffer("two_valued", torch.tensor([k in ("binary", "sign") for k in kinds]), persistent=False)
+        self.register_buffer("rotation", torch.tensor([k == "euler" for k in kinds]), persistent=False)
         self.register_buffer("mean", torch.zeros(self.dim))
         self.register_buffer("std", torch.ones(self.dim))
         self._widths = widths
@@ -50,12 +52,7 @@ class VectorCodec(nn.Module):
     def fit_statistics(self, raw: Tensor) -> None:
         """Sets mean and standard deviation from data [N, d], with the floors."""
         values = self._expand(raw.double())
-        rotation = torch.zeros_like(self.two_valued)
-        start = 0
-        for (kind, _), width in zip(self.layout, self._widths, strict=True):
-            rotation[start : start + width] = kind == "euler"
-            start += width
-        floor = torch.where(rotation.cpu(), self.rotation_floor, self.floor)
+        floor = torch.where(self.rotation.cpu(), self.rotation_floor, self.floor)
         std = torch.maximum(values.std(0).cpu(), floor.double())
         flags = self.two_valued.cpu()
         self.mean.copy_(torch.where(flags, 0.0, values.mean(0).cpu()))
@@ -82,17 +79,18 @@ class VectorCodec(nn.Module):
             parts.append(part)
         return torch.cat(parts, dim=-1)
 
-    def loss(self, output: Tensor, raw: Tensor, std: float, two_valued_weight: float) -> Tensor:
+    def loss(self, output: Tensor, raw: Tensor, std: float, rotation_std: float, two_valued_weight: float) -> Tensor:
         """Negative log-likelihood [...], summed over entries.
 
         Args:
             output: [..., e] network output; float32.
             raw: [..., d] the true values.
-            std: standard deviation of the Gaussian over continuous entries, in units of their own spread.
+            std: standard deviation of the Gaussian over linear entries, in units of their own spread.
+            rotation_std: the same for entries of rotations.
             two_valued_weight: weight of the cross-entropy of two-valued entries.
         """
         target = self.encode(raw)
-        gauss = 0.5 * ((output - target) / std).square()
+        gauss = 0.5 * ((output - target) / torch.where(self.rotation, rotation_std, std)).square()
         cross = F.binary_cross_entropy_with_logits(output, (target > 0).to(output.dtype), reduction="none")
         return torch.where(self.two_valued, two_valued_weight * cross, gauss).sum(-1)
 

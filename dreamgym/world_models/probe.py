@@ -53,7 +53,7 @@ class StateProbe(nn.Module):
     def loss(self, features: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
         """Mean negative log-likelihood; features [N, Z], targets [N, d] each."""
         losses = [
-            self._codec(name).loss(head(features.detach()), targets[name].float(), std=0.1, two_valued_weight=10.0).mean()
+            self._codec(name).loss(head(features.detach()), targets[name].float(), 0.1, 0.3, 10.0).mean()
             for name, head in self.heads.items()
         ]
         return torch.stack(losses).sum()

@@ -49,16 +49,16 @@ def test_loss_is_least_at_the_truth() -> None:
     codec, values = VectorCodec((("linear", 3), ("euler", 3))), torch.rand(8, 6)
     codec.fit_statistics(values)
     truth = codec.encode(values)
-    at_truth = codec.loss(truth, values, 0.1, 1.0)
-    beside = codec.loss(truth + 0.2, values, 0.1, 1.0)
+    at_truth = codec.loss(truth, values, 0.1, 0.2, 1.0)
+    beside = codec.loss(truth + 0.2, values, 0.1, 0.2, 1.0)
     assert torch.allclose(at_truth, torch.zeros(8), atol=1e-5)
-    # Nine entries, each two likelihood standard deviations off: 9 * 0.5 * 2^2 nats.
-    assert torch.allclose(beside, torch.full((8,), 18.0), rtol=1e-3)
+    # Three entries two likelihood standard deviations off and six of a rotation one off: 0.5 * (3 * 2^2 + 6) nats.
+    assert torch.allclose(beside, torch.full((8,), 9.0), rtol=1e-3)
 
 
 def test_light_costs_its_weighted_cross_entropy() -> None:
     codec = VectorCodec((("binary", 1),))
-    loss = codec.loss(torch.zeros(1, 1), torch.ones(1, 1), 0.1, two_valued_weight=10.0)
+    loss = codec.loss(torch.zeros(1, 1), torch.ones(1, 1), 0.1, 0.3, two_valued_weight=10.0)
     assert loss.item() == pytest.approx(6.931, abs=1e-3)
 
 

@@ -53,8 +53,8 @@ def rssm_loss(model: RSSM, batch: dict[str, Tensor], generator: torch.Generator 
         else:
             codec = model.codec(name)
             raw = batch[name].flatten(0, 1).float()
-            value = codec.loss(model.decoder(latent, name), raw, config.vector_std, config.binary_weight)
-            losses[name] = value.mean()
+            spreads = (config.vector_std, config.rotation_std)
+            losses[name] = codec.loss(model.decoder(latent, name), raw, *spreads, config.binary_weight).mean()
 
     with torch.autocast(device.type, enabled=False):
         weight = heads.float().unsqueeze(1).expand(-1, steps, -1).flatten(1)
