@@ -220,7 +220,8 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         """Return the static camera's image (H, W, 3) uint8 in render mode "rgb_array", else None."""
         if self.render_mode is None:
             return None
-        self.simulation
+        if self._simulation is None:
+            raise ValueError("the environment is closed: make a new one")
         return self._cameras.render("static")[0]
 
     def close(self) -> None:
@@ -240,9 +241,11 @@ def _check_cameras(cameras) -> tuple[str, ...]:
 
 
 def _check_image_size(image_size) -> tuple[int, int]:
-    size = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else tuple(image_size)
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"image_size: expected a positive number or (height, width), got {image_size!r}")
+    size = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else image_size
+    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(
+        isinstance(side, (int, np.integer)) and side >= 1 for side in size
+    ):  # fmt: skip
+        raise ValueError(f"image_size: expected a positive number of pixels or (height, width), got {image_size!r}")
     return int(size[0]), int(size[1])
 
 

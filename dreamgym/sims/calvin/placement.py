@@ -28,6 +28,8 @@ def sample_scene_obs(simulation: Simulation, task: str | None, rng: np.random.Ge
                 color, rng.uniform(surface.low, surface.high), simulation.bullet.getQuaternionFromEuler([0, 0, yaw])
             )
         if not simulation.blocks_touch():
+            if task == "unstack_block":
+                _stack(simulation)
             return
     raise RuntimeError(f"could not place {len(BLOCKS)} blocks apart in {MAX_PLACEMENTS} tries: enlarge the surfaces")
 
@@ -60,8 +62,14 @@ def _surface_for(task: str | None, color: str, simulation: Simulation, rng: np.r
     return surfaces[list(surfaces)[rng.integers(len(surfaces))]]
 
 
+def _stack(simulation: Simulation) -> None:
+    """Put the blue block, the smallest, on the pink one, the longest."""
+    position, quaternion = simulation.block_pose("pink")
+    simulation.set_block("blue", (position[0], position[1], position[2] + 0.042), quaternion)
+
+
 def _open_drawer(simulation: Simulation) -> Surface:
     """Return the part of the open drawer that sticks out from under the table, with room for a block."""
     table = simulation.table
     low, high = simulation.bullet.getAABB(table.body, table.links["drawer_link"], physicsClientId=simulation.client)
-    return Surface((low[0] + 0.09, low[1] + 0.12, high[2] - 0.01), (high[0] - 0.09, low[1] + 0.16, high[2] - 0.01))
+    return Surface((low[0] + 0.1, low[1] + 0.15, high[2] - 0.03), (high[0] - 0.1, low[1] + 0.2, high[2] - 0.03))

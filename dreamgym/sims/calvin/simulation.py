@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 
 from dreamgym.sims.calvin.assets import import_pybullet
@@ -18,6 +20,11 @@ SNAPSHOT_SIZE = 2 + 18 + 8 + 3 * 13 + 2 + 2 + 6 + 1
 _DYNAMIC_GROUP, _STATIC_GROUP, _EVERYTHING = 1, 2, -1
 
 
+def _disconnect(bullet, client: int) -> None:
+    if bullet.isConnected(client):
+        bullet.disconnect(client)
+
+
 class Simulation:
     """The physics behind :class:`~dreamgym.sims.calvin.env.CalvinEnv`, without rendering or episodes.
 
@@ -32,6 +39,10 @@ class Simulation:
         self.bullet = bullet = import_pybullet()
         self.scene = scene
         self.client = client = bullet.connect(bullet.DIRECT)
+        if client < 0:
+            raise RuntimeError("bullet gave no physics client: close environments that are no longer used")
+        # Bullet has room for a thousand clients: an environment dropped without close() gives its own back.
+        self._disconnect = weakref.finalize(self, _disconnect, bullet, client)
         bullet.setGravity(0, 0, -9.8, physicsClientId=client)
         bullet.setTimeStep(TIME_STEP, physicsClientId=client)
         # Contacts are then solved in the order of the bodies, not in that of their meeting: replays repeat bitwise.
@@ -54,9 +65,8 @@ class Simulation:
 
     def close(self) -> None:
         """End the physics client; the simulation cannot be used afterwards."""
-        if self.client >= 0:
-            self.bullet.disconnect(self.client)
-            self.client = -1
+        self._disconnect()
+        self.client = -1
 
     def _add_pedestal(self) -> None:
         x, y, z = self.scene.robot_position
@@ -120,9 +130,11 @@ class Simulation:
 
     def set_block(self, color: str, position, quaternion) -> None:
         """Put a block somewhere, at rest."""
+        body = self.blocks[color]
         self.bullet.resetBasePositionAndOrientation(
-            self.blocks[color], list(position), list(quaternion), physicsClientId=self.client
+            body, list(position), list(quaternion), physicsClientId=self.client
         )
+        self.bullet.resetBaseVelocity(body, [0, 0, 0], [0, 0, 0], physicsClientId=self.client)
 
     def reset_scene(self, scene_obs: np.ndarray) -> None:
         """Put furniture, lights and blocks where ``scene_obs`` (24,) says, at rest."""
