@@ -134,7 +134,8 @@ def _attempt(
         # The hand keeps a copy of the simulator's target pose, which only knows executed actions.
         stage.hand.target += (noisy[:3] - action[:3]) * 0.02
         stage.hand.target_euler += (noisy[3:6] - action[3:6]) * 0.05
-        stage.step(noisy, record=False)
+        stage.obs, *_ = stage.env.step(noisy)
+        stage.view.update(stage.obs)
         run.settle()
         actions.append(noisy)
         frames.append(stage.obs)
