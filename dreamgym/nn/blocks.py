@@ -1,4 +1,4 @@
-"""Multilayer perceptrons with layer norm and SiLU, and a linear layer whose weight gradient is taken once a sequence."""
+"""Multilayer perceptrons with layer norm and SiLU, and a linear layer for recurrences."""
 
 from __future__ import annotations
 

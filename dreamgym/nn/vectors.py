@@ -36,7 +36,9 @@ class VectorCodec(nn.Module):
         super().__init__()
         for kind, size in layout:
             if kind not in KINDS or size < 1 or (kind == "euler" and size != 3):
-                raise ValueError(f"layout segment {(kind, size)}: expected a kind of {KINDS} and its size (3 for euler)")
+                raise ValueError(
+                    f"layout segment {(kind, size)}: expected a kind of {KINDS} and its size (3 for euler)"
+                )
         self.layout = tuple((kind, int(size)) for kind, size in layout)
         self.floor, self.rotation_floor = floor, rotation_floor
         self.raw_dim = sum(size for _, size in self.layout)

@@ -163,14 +163,20 @@ class _Run:
         model.to(self.device).train()
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            self.parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=True
+            self.parameters,
+            lr=config.lr,
+            betas=config.betas,
+            eps=config.eps,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         loss: Any = LossModule(model, config.precision)
         if config.compile:
             loss = torch.compile(loss)
         self.loss, self.optimizer = self.accelerator.prepare(loss, optimizer)
         self.ema = EMA(model, config.ema) if config.ema is not None else None
-        self.step, self.bad, self.metrics = 0, 0, {}
+        self.step, self.bad = 0, 0
+        self.metrics: dict[str, float] = {}
         self.losses: dict[str, float] = {}
         self._resume()
 
@@ -199,7 +205,9 @@ class _Run:
         writer = _tensorboard(self.run_dir, self.step) if main else None
         saved = logged = time.monotonic()
         first = self.step
-        bar = tqdm(total=config.steps, initial=self.step, unit="update", dynamic_ncols=True, disable=not main, mininterval=2)
+        bar = tqdm(
+            total=config.steps, initial=self.step, unit="update", dynamic_ncols=True, disable=not main, mininterval=2
+        )
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         with bar, Prefetcher(self.sampler, self.step, config.steps, rank, world) as batches:
             while self.step < config.steps and not stop.is_set():

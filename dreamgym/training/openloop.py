@@ -14,7 +14,9 @@ from dreamgym.world_models.base import WorldModel
 
 
 @torch.no_grad()
-def open_loop_eval(model: WorldModel, batch: dict[str, Tensor], horizons: Sequence[int] = (1, 5, 20, 50)) -> dict[str, float]:
+def open_loop_eval(
+    model: WorldModel, batch: dict[str, Tensor], horizons: Sequence[int] = (1, 5, 20, 50)
+) -> dict[str, float]:
     """Errors after h imagined steps from ``spec.history`` context frames.
 
     Args:

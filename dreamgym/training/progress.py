@@ -84,7 +84,9 @@ def load_progress(
     try:
         model.load_state_dict(load_file(path / "model.safetensors"))
     except RuntimeError as error:
-        raise ValueError(f"{path} holds another model than this run's config builds: use a new run directory") from error
+        raise ValueError(
+            f"{path} holds another model than this run's config builds: use a new run directory"
+        ) from error
     if optimizer is not None:
         _restore_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
     if ema is not None and (path / "ema.safetensors").exists():
@@ -113,21 +115,19 @@ def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """AdamW's moments and step counts as flat tensors: "<parameter number>/<name>"."""
     state = optimizer.state_dict()["state"]
-    # A format of its own for each tensor's memory order is not needed: channels-last moments are saved contiguous.
     return _contiguous({f"{i}/{k}": v for i, entry in state.items() for k, v in entry.items()})
 
 
 def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         number, _, name = key.partition("/")
+        parameter = parameters[int(number)]
+        if value.shape == parameter.shape:
+            # The fused kernel pairs moments with weights by position in memory: keep the weight's own order.
+            value = torch.empty_like(parameter).copy_(value)
         state.setdefault(int(number), {})[name] = value
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for number, entry in state.items():
-        for name, value in entry.items():
-            if value.shape == parameters[number].shape:
-                # The fused kernel pairs moments with weights by position in memory: keep the weight's own order.
-                entry[name] = torch.empty_like(parameters[number]).copy_(value)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

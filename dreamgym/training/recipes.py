@@ -12,7 +12,7 @@ import argparse
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,11 @@ _log = logging.getLogger(__name__)
 PRESETS: dict[str, tuple[Callable[..., RSSMConfig], dict[str, Any], dict[str, Any]]] = {
     # name: model config, FitConfig changes, sampler's batch. "paper" is Table S.2 to the letter.
     "paper": (RSSMConfig.paper, {}, {"batch_size": 50, "length": 50}),
-    "tiny": (RSSMConfig.tiny, {"lr": 8e-4, "weight_decay": 1e-2, "warmup": 300, "ema": 0.999}, {"batch_size": 16, "length": 32}),
+    "tiny": (
+        RSSMConfig.tiny,
+        {"lr": 8e-4, "weight_decay": 1e-2, "warmup": 300, "ema": 0.999},
+        {"batch_size": 16, "length": 32},
+    ),
 }
 
 
@@ -70,7 +74,9 @@ def train_rssm(
     make, defaults, windows = PRESETS[preset]
     store = EpisodeStore.open(store_path)
     shapes = {k: (s[2], s[0], s[1]) for k, (s, dtype) in store.keys.items() if len(s) == 3 and dtype == np.uint8}
-    wanted = make(variant=variant, **{"images": shapes, **(model_changes or {})} if shapes else dict(model_changes or {}))
+    wanted = make(
+        variant=variant, **{"images": shapes, **(model_changes or {})} if shapes else dict(model_changes or {})
+    )
     windows = {k: fit_changes.pop(k, v) for k, v in windows.items()}
     episodes = training_episodes(store)
     precision = fit_changes.pop("precision", None) or best_precision()
@@ -81,9 +87,7 @@ def train_rssm(
     model = registry.build("rssm", run["model"])
     keys = sorted({*wanted.inputs, *wanted.targets, "action"})
     model.fit_statistics(gather(episodes, [k for k in wanted.vectors if k in keys]))  # type: ignore[operator]
-    sampler = SequenceSampler(
-        episodes, length=run["length"], batch_size=run["batch_size"], keys=keys, seed=config.seed
-    )
+    sampler = SequenceSampler(episodes, length=run["length"], batch_size=run["batch_size"], keys=keys, seed=config.seed)
     return fit(model, sampler, config, run_dir, _evaluation(store, wanted, keys))
 
 
@@ -95,7 +99,9 @@ def training_episodes(store: EpisodeView) -> EpisodeView:
 def first_episodes(view: EpisodeView, count: int) -> EpisodeView:
     """The ``count`` episodes that were published first."""
     if len(view) < count:
-        raise ValueError(f"{view.path} has {len(view)} training episodes, the run began with {count}: restore the store")
+        raise ValueError(
+            f"{view.path} has {len(view)} training episodes, the run began with {count}: restore the store"
+        )
     return EpisodeView(view.path, view.keys, view.info, view._entries[:count], view._shards)
 
 
@@ -111,7 +117,7 @@ def gather(view: EpisodeView, keys: list[str], limit: int = 200_000) -> dict[str
 
 
 def best_precision() -> str:
-    """"bf16" where the machine multiplies it fast (CPUs with AMX, recent GPUs), else "fp32"."""
+    """The faster of "bf16" and "fp32": bf16 on recent GPUs and on CPUs with AMX."""
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"

@@ -39,9 +39,12 @@ class Dynamics(nn.Module):
 
     def _gru(self, parts: Tensor, h: Tensor) -> Tensor:
         # DreamerV2's GRU: one layer norm over all gates, the reset gate on the candidate, update biased to keep.
-        reset, candidate, update = self.gates_norm(parts).chunk(3, dim=-1)
-        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
-        return torch.lerp(h, candidate, torch.sigmoid(update - 1))
+        parts = self.gates_norm(parts)
+        reset, candidate, update = parts.chunk(3, dim=-1)
+        if parts.requires_grad:
+            return torch.lerp(h, torch.tanh(torch.sigmoid(reset) * candidate), torch.sigmoid(update - 1))
+        # The same in place: at 1,024 envs, page faults of fresh megabytes cost as much as the arithmetic.
+        return torch.lerp(h, candidate.mul_(reset.sigmoid_()).tanh_(), update.sub_(1).sigmoid_())
 
     def prior(self, h: Tensor) -> Tensor:
         """Logits [..., stoch, classes] of p(z | h)."""

@@ -67,13 +67,17 @@ class RSSM(WorldModel):
         sensor = history[self.config.inputs[0]]
         batch, frames = sensor.shape[:2]
         if frames != self.spec.history:
-            raise ValueError(f"start needs a history of {self.spec.history} frames, got {frames}; pad it with hold steps")
+            raise ValueError(
+                f"start needs a history of {self.spec.history} frames, got {frames}; pad it with hold steps"
+            )
         latent = self.dynamics.initial(batch)
         first = latent.new_zeros(batch, 1, self.config.action.dim)
         action = torch.cat([first, history["action"].to(first)], dim=1) if frames > 1 else first
         return self.observe({"latent": latent}, action, history, generator)
 
-    def observe(self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None) -> State:
+    def observe(
+        self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None
+    ) -> State:
         batch, steps = action.shape[:2]
         frames = {}
         for name in self.config.inputs:
@@ -131,5 +135,8 @@ def _spec(config: RSSMConfig) -> WorldModelSpec:
         decodable=config.targets,
         history=config.history,
         frame_rate=config.frame_rate,
-        uncertainty_unit="variance over an ensemble of the predicted latent class probabilities, summed over classes, per latent variable",
+        uncertainty_unit=(
+            "variance over an ensemble of the predicted latent class probabilities, summed over classes, "
+            "per latent variable"
+        ),
     )

@@ -25,7 +25,7 @@ class ImageEncoder(nn.Sequential):
             layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.SiLU()]
         super().__init__(*layers, nn.Flatten())
         self.out_dim = 8 * depth * (shape[1] // 16) * (shape[2] // 16)
-        self.to(memory_format=torch.channels_last)
+        _channels_last(self)
 
 
 class ImageDecoder(nn.Module):
@@ -40,7 +40,7 @@ class ImageDecoder(nn.Module):
         for a, b in zip(channels[:-1], channels[1:], strict=True):
             layers += [nn.SiLU(), nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)]
         self.layers = nn.Sequential(*layers)
-        self.to(memory_format=torch.channels_last)
+        _channels_last(self)
 
     def forward(self, features: Tensor) -> Tensor:
         """[N, Z] to [N, C, H, W]."""
@@ -94,6 +94,13 @@ class ObservationDecoder(nn.Module):
         """Output of one head, float32: features [N, Z] to [N, C, H, W] or [N, e]."""
         output: Tensor = self.heads[name](features)
         return output.float()
+
+
+def _channels_last(module: nn.Module) -> None:
+    """Moves convolution weights to the memory order in which CPUs and GPUs convolve fastest."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _codec(codecs: nn.ModuleDict, name: str) -> VectorCodec:

@@ -214,7 +214,7 @@ def test_decodes_what_its_spec_names_in_the_layout_of_the_sensor(variant: str) -
     for name, value in decoded.items():
         assert value.dtype == torch.float32
         if data[name].dtype == torch.uint8:
-            assert 0 <= value.min()
+            assert value.min() >= 0
             assert value.max() <= 1
 
 
