@@ -53,7 +53,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _summary(name: str, metrics: Mapping[str, Any]) -> str:
     model = metrics.get("model", {})
     text = (
-        f"A {model.get('family', 'world')} world model ({model.get('variant', 'custom')}; {model.get('parameters', 0):,} parameters; "
+        f"World model of the family `{model.get('family', '?')}` ({model.get('variant', 'custom')}; {model.get('parameters', 0):,} parameters; "
         f"features of {model.get('features', '?')}) with rewards, start states and the state probe of a dreamgym environment."
     )
     use = f'import dreamgym, gymnasium as gym\n\nenv = gym.make("Dream-v0", checkpoint="{name}", task="open_drawer")'
@@ -74,8 +74,8 @@ def _recipe(metrics: Mapping[str, Any]) -> str:
     return text + (f"\n\n```\n{command}\n```" if command else "")
 
 
-def _value(name: str, value: float) -> str:
-    if value is None or np.isnan(value):
+def _value(name: str, value: float | None) -> str:
+    if value is None:
         return "-"
     if name in ("drawer", "slider", "tcp"):
         return f"{100 * value:.2f} cm"
@@ -126,7 +126,7 @@ def _uncertainty(metrics: Mapping[str, Any]) -> str:
     rows = [
         (f"AUROC for the worst tenth of {'one-step' if k.startswith('one_step') else 'open-loop'} {k.rsplit('_', 1)[1]} errors", f"{v:.3f}")
         for k, v in values.items()
-        if "auroc" in k
+        if "auroc" in k and v is not None
     ]  # fmt: skip
     rows += [("median", f"{values['p50']:.4g}"), ("99th percentile (the limit)", f"{values['p99']:.4g}")]
     return (f"Unit: {unit}.\n\n" if unit else "") + table(("uncertainty on held-out play", ""), rows)

@@ -28,6 +28,7 @@ from dreamgym.evaluation.measures import (
     auroc,
     moved,
     psnr,
+    rounded_json,
     squared_error,
     state_errors,
 )
@@ -95,7 +96,7 @@ class Fidelity:
             "state_source": self.state_source,
             "curves": {k: c.to_dict() for k, c in self.curves.items()},
             "moving": {k: c.to_dict() for k, c in self.moving.items()},
-            "uncertainty": self.uncertainty,
+            "uncertainty": {k: rounded_json(v) for k, v in self.uncertainty.items()},
         }
 
 

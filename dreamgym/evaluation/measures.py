@@ -124,9 +124,14 @@ class Curve:
         return self.model[step - 1], self.repeat[step - 1], self.mean[step - 1]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form, rounded to six digits."""
-        rounded = {k: [float(f"{x:.6g}") for x in v] if isinstance(v, list) else v for k, v in asdict(self).items()}
+        """JSON-ready form, rounded to six digits; None for nan, which JSON lacks."""
+        rounded = {k: [rounded_json(x) for x in v] if isinstance(v, list) else v for k, v in asdict(self).items()}
         return {**rounded, "beats_from_5": self.beats()}
+
+
+def rounded_json(value: float) -> float | None:
+    """Six digits of a number; None for nan."""
+    return None if np.isnan(value) else float(f"{value:.6g}")
 
 
 def as_numpy(tensor: Tensor) -> np.ndarray:

@@ -66,6 +66,11 @@ def test_a_seed_repeats_the_measurement(play):
     assert json.dumps(a) == json.dumps(b)
 
 
+def test_steps_at_which_nothing_moved_are_null_in_json(play):
+    text = json.dumps(measure(FakeModel(), play).to_dict(), allow_nan=False)
+    assert json.loads(text)["windows"] == 24
+
+
 def test_a_probe_states_the_drift_of_a_model_without_a_state_head(play):
     def probe(features):
         scene = torch.zeros(len(features), 24)
