@@ -8,6 +8,8 @@ import gymnasium as gym
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from dreamgym.testing import check_vector_env, check_world_model
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "own_world_model.py"
 
 pytest.importorskip("accelerate")
@@ -43,10 +45,12 @@ def test_the_dream_is_an_ordinary_environment(trained: Path) -> None:
     check_env(env.unwrapped, skip_render_check=True)
 
 
-def test_many_dreams_at_once(trained: Path) -> None:
-    envs = gym.make_vec("Dream-v0", num_envs=5, checkpoint=str(trained), task="stand")
-    obs, _ = envs.reset(seed=0)
-    assert obs.shape == (5, 3)
-    obs, reward, *_ = envs.step(envs.action_space.sample())
-    assert obs.shape == (5, 3)
-    assert reward.shape == (5,)
+def test_the_model_keeps_the_contract(example: ModuleType) -> None:
+    check_world_model(example.Swing().eval())
+
+
+def test_the_vector_env_keeps_its_promises(trained: Path) -> None:
+    check_vector_env(
+        lambda mode: gym.make_vec("Dream-v0", num_envs=4, checkpoint=str(trained), autoreset_mode=mode, horizon=10),
+        horizon=10,
+    )
