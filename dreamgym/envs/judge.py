@@ -124,12 +124,12 @@ def judge(
 
 def failures(features: Tensor, state: State, scores: list[Tensor]) -> Tensor:
     """[B] bool: NaN or infinity in features or scores, or NaN in the state (which may keep infinities of its own)."""
-    finite = torch.isfinite(features.flatten(1).sum(1))
+    finite = torch.isfinite(features.reshape(len(features), -1).sum(1))
     for score in scores:
         finite = finite & torch.isfinite(score)
     for value in state.values():
         if value.is_floating_point():
-            finite = finite & ~torch.isnan(value.flatten(1)).any(1)
+            finite = finite & ~torch.isnan(value.reshape(len(value), -1)).any(1)
     return ~finite
 
 

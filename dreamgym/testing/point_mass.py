@@ -31,6 +31,7 @@ from dreamgym.world_models.registry import register_family
 GAIN = 0.1
 SIZE = 16
 TASKS = ("reach_right", "reach_top", "turn_on_lamp")
+SIMULATOR = {"id": "dreamgym.testing.point_mass:PointMassEnv", "kwargs": {}}
 ACTION = ActionSpec(low=(-1.0, -1.0, -1.0), high=(1.0, 1.0, 1.0), binary=(2,), hold=(0.0, 0.0, -1.0))
 
 
@@ -189,11 +190,12 @@ class PointMassEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             }
         )
         self.action_space = spaces.Box(np.float32(ACTION.low), np.float32(ACTION.high), dtype=np.float32)
-        self._position, self._lamp, self._steps = np.zeros(2), 0.0, 0
+        self._position, self._lamp, self._steps, self._closed = np.zeros(2), 0.0, 0, False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self._check_open()
         super().reset(seed=seed)
         options = options or {}
         self.task = options.get("task", self.task)
@@ -203,6 +205,7 @@ class PointMassEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         return self.observe(), self._info()
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        self._check_open()
         action = ACTION.prepare(action)
         self._position = np.clip(self._position + GAIN * action[:2], -1, 1)
         self._lamp = float(action[2] > 0)
@@ -210,6 +213,10 @@ class PointMassEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         info = self._info()
         truncated = self.horizon is not None and self._steps >= self.horizon
         return self.observe(), float(info["is_success"]), info["is_success"], truncated, info
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise gym.error.ClosedEnvironmentError("this env was closed; make a new one")
 
     def _info(self) -> dict[str, Any]:
         done = (self._position[0] >= 0.5, self._position[1] >= 0.5, self._lamp > 0.5)
@@ -226,6 +233,10 @@ class PointMassEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         position, lamp = torch.tensor(self._position, dtype=torch.float32)[None], torch.tensor([self._lamp])
         image = (draw(position, lamp)[0] * 255).round().to(torch.uint8)
         return image.permute(1, 2, 0).numpy().copy()
+
+    def close(self) -> None:
+        """Refuses further steps and resets."""
+        self._closed = True
 
     def snapshot(self) -> np.ndarray:
         """Everything that decides how the simulation goes on, [3] float64."""
@@ -255,10 +266,9 @@ def point_mass_checkpoint(path: str | os.PathLike[str], config: PointMassConfig 
         rewards={"success": PointMassReward()},
         starts=starts.to_tensors(),
         starts_meta={"tasks": list(starts.tasks)},
-        simulator={"id": "PointMass-v0", "kwargs": {}},
+        simulator=SIMULATOR,
     )
 
 
 register_family("point_mass", PointMassModel)
 REWARDS[PointMassReward.kind] = PointMassReward.from_config
-gym.register(id="PointMass-v0", entry_point=PointMassEnv)

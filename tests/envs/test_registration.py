@@ -1,0 +1,84 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import dreamgym
+from dreamgym.envs.make import SHIPPED
+from dreamgym.envs.registration import DREAMS, REALS, register_envs
+from dreamgym.testing import check_vector_env
+from dreamgym.training.checkpoint import built_in_names
+
+MADE = [name for name, kwargs in DREAMS.items() if kwargs.get("checkpoint") in built_in_names()]
+
+
+def test_every_id_is_registered_once():
+    before = dict(gym.registry)
+    register_envs()
+    assert {*DREAMS, *REALS} <= set(gym.registry)
+    assert gym.registry == before
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_shipped_dreams_keep_gymnasiums_promises(name):
+    check_vector_env(lambda mode: gym.make_vec(name, num_envs=2, autoreset_mode=mode, horizon=4), steps=6, horizon=4)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_shipped_dreams_pass_gymnasiums_checker(name):
+    gym.utils.env_checker.check_env(gym.make(name, task="open_drawer").unwrapped, skip_render_check=True)
+
+
+@pytest.mark.skipif("playtable" not in built_in_names(), reason="the playtable checkpoint is not in this checkout")
+def test_the_shipped_twin_keeps_gymnasiums_promises():
+    pytest.importorskip("pybullet")
+    make = lambda mode: gym.make_vec(  # noqa: E731
+        "Real-PlayTable-v0", num_envs=2, world_model="playtable", autoreset_mode=mode, horizon=3
+    )
+    check_vector_env(make, steps=4, horizon=3)
+
+
+@pytest.mark.skipif("playtable" not in built_in_names(), reason="the playtable checkpoint is not in this checkout")
+def test_the_shipped_dream_and_its_twin_share_spaces_and_starts():
+    pytest.importorskip("pybullet")
+    dream = gym.make("Dream-PlayTable-v0", task="open_drawer")
+    real = gym.make("Real-PlayTable-v0", task="open_drawer", world_model="playtable")
+    assert dream.observation_space == real.observation_space
+    assert dream.action_space == real.action_space
+    (a, info_a), (b, info_b) = dream.reset(seed=1), real.reset(seed=1)
+    assert info_a == info_b
+    assert np.allclose(a, b)
+
+
+@pytest.mark.parametrize("name", [n for n, k in DREAMS.items() if k.get("checkpoint") not in [None, *built_in_names()]])
+def test_a_dream_whose_checkpoint_is_missing_says_what_to_do(name):
+    with pytest.raises(ValueError, match=f"of {name} is not in this installation.*checkpoint='path/to/folder'"):
+        gym.make(name)
+
+
+def test_shipped_names_belong_to_ids():
+    assert set(SHIPPED) == {"calvin_d", "playtable"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "needs a checkpoint"),
+        ({"checkpoint": "no/such/folder"}, "no checkpoint 'no/such/folder'"),
+    ],
+)
+def test_dream_v0_without_a_checkpoint_is_one_clear_error(options, message):
+    with pytest.raises(ValueError, match=message):
+        gym.make("Dream-v0", **options)
+
+
+def test_unknown_options_and_reward_models(folder):
+    with pytest.raises(TypeError, match="colour"):
+        gym.make("Dream-v0", checkpoint=folder, colour="red")
+    with pytest.raises(ValueError, match="no reward model 'goal'"):
+        gym.make("Dream-v0", checkpoint=folder, reward_model="goal")
+
+
+def test_public_names_are_found_and_unknown_ones_named():
+    assert dreamgym.make_core and dreamgym.load and dreamgym.register_family
+    with pytest.raises(AttributeError, match="no attribute 'gym_env'"):
+        dreamgym.gym_env  # noqa: B018
