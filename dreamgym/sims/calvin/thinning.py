@@ -6,15 +6,18 @@ Only what is drawn changes; collision shapes stay. Results are kept in the cache
 
 from __future__ import annotations
 
+import hashlib
+import os
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dreamgym.sims.calvin.assets import write_once
+from dreamgym.sims.calvin.assets import cache_folder, write_once
 from dreamgym.sims.calvin.decimation import decimate, face_normals
 
+VERSION = 1  # of the method: raise it when its results change, so that old ones are not reused
 MIN_TRIANGLES = 700  # smaller meshes stay as they are
 # Metres in the mesh's own scale. A pixel of the static camera is about a centimetre, but the two wrist links carry dark
 # rims and buttons in the middle of its view, and the gripper camera sees hand and finger tips from ten centimetres.
@@ -58,10 +61,21 @@ def _resolve(urdf: Path, filename: str) -> Path:
 
 
 def _thin_file(source: Path) -> Path:
+    """Return the thinned mesh's file, made on first use; small meshes stay as they are."""
+    tolerance = TOLERANCES.get(source.stem, DEFAULT_TOLERANCE)
+    key = hashlib.sha256(source.read_bytes() + f"{VERSION} {tolerance} {MIN_TRIANGLES}".encode()).hexdigest()[:16]
+    found = cache_folder() / f"{source.stem}-thin-{key}.obj"
+    keep = found.with_suffix(".keep")  # stands for "small enough as it is"
+    if found.exists():
+        return found
+    if keep.exists():
+        return source
     mesh = read_mesh(source)
     if mesh is None or len(mesh.vertices) < MIN_TRIANGLES:
+        keep.touch()
         return source
-    return write_mesh(thin(mesh, TOLERANCES.get(source.stem, DEFAULT_TOLERANCE)), source.stem)
+    os.replace(write_mesh(thin(mesh, tolerance), source.stem), found)
+    return found
 
 
 def read_mesh(path: Path) -> Mesh | None:
