@@ -112,15 +112,12 @@ def load_sequences(checkpoint: Checkpoint, count: int) -> Sequences:
 
 
 def _fresh_sequences(checkpoint: Checkpoint, tasks: tuple[str, ...], count: int) -> Sequences:
-    from dreamgym.data.play import PlayConfig
-    from dreamgym.evaluation.rollouts import expert_rollouts
+    from dreamgym.evaluation.rollouts import choose_sequences, demo_rollouts
 
     scene = ((checkpoint.simulator or {}).get("kwargs") or {}).get("scene", "playtable")
     bank = StartBank.from_tensors(checkpoint.starts or {}, tasks)
     each = -(-count // len(tasks))
-    made = expert_rollouts(bank, tasks, PlayConfig(scene=scene, cameras=()), per_task=each, miss_share=0.15, linger=12)
-    order = np.argsort(np.arange(len(made.row)) % each, kind="stable")  # every task once before any task twice
-    return Sequences(tasks, *(x.numpy()[order] for x in (made.row, made.task, made.length, made.action)))
+    return choose_sequences(demo_rollouts(bank, tasks, scene, each), count)
 
 
 def save_sequences(folder: Path, sequences: Sequences) -> None:
@@ -258,7 +255,10 @@ def write_clip(
     if not cameras:
         raise ValueError("nothing to show: the model decodes no camera; a demo needs a vision or hybrid model")
     picks = list(dict.fromkeys(sequences.names))
-    chosen = [(sequences.names.index(task), cameras[0]) for task in picks][: columns - (len(cameras) > 1)]
+    wanted = columns - (len(cameras) > 1)
+    # Tasks come in pairs, one undoing the other: show one of each pair where there are enough.
+    picks = picks[::2] if len(picks) >= 2 * wanted else picks
+    chosen = [(sequences.names.index(task), cameras[0]) for task in picks[:wanted]]
     chosen += [(chosen[0][0], c) for c in cameras[1:2]]
     captions = [f"{sequences.names[i].replace('_', ' ')}{'' if c == cameras[0] else ' (hand)'}" for i, c in chosen]
     frames = []

@@ -22,10 +22,16 @@ from dreamgym.data import EpisodeStore, EpisodeView, SequenceSampler
 from dreamgym.data.play import PlayConfig
 from dreamgym.envs.starts import StartBank
 from dreamgym.evaluation.card import write_card
-from dreamgym.evaluation.comparison import Sequences
 from dreamgym.evaluation.demo import machine, save_sequences
 from dreamgym.evaluation.fidelity import FidelityConfig, measure_fidelity
-from dreamgym.evaluation.rollouts import Rollouts, expert_rollouts, judge, success_agreement
+from dreamgym.evaluation.rollouts import (
+    Rollouts,
+    choose_sequences,
+    demo_rollouts,
+    expert_rollouts,
+    judge,
+    success_agreement,
+)
 from dreamgym.rewards import TASKS, DecodedStateReward, RewardModel, SuccessConfig
 from dreamgym.rewards.fit import SuccessFitConfig, fit_success
 from dreamgym.rewards.samples import tasks_of
@@ -158,7 +164,12 @@ def finish_model(
             "tasks": success_agreement(rewards["success"], rollouts, judged),
             "per_task": config.twin_per_task,
         }
-        sequences = choose_sequences(rollouts, config.demo_sequences)
+        each = -(-config.demo_sequences // len(tasks))
+        scene = simulator["kwargs"]["scene"]
+        # Twice as many as are shown: a demo should show successes where there are any.
+        sequences = choose_sequences(
+            demo_rollouts(bank, tasks, scene, 2 * each, config.seed + 1), config.demo_sequences
+        )
         clock.lap("twin")
     found["finish_seconds"] = {**clock.laps, "all": round(time.monotonic() - began, 1)}
     _log.info("finished in %s s", found["finish_seconds"])
@@ -249,22 +260,8 @@ def _twin_rollouts(
     used = {f"rgb_{c}" for c in kwargs["cameras"]} & set(model.spec.observations)
     kwargs["cameras"] = tuple(c for c in kwargs["cameras"] if f"rgb_{c}" in used)  # frames that nobody reads cost most
     return expert_rollouts(
-        bank, tasks, PlayConfig(**kwargs), per_task=config.twin_per_task, linger=12, seed=config.seed, progress=progress
+        bank, tasks, PlayConfig(**kwargs), per_task=config.twin_per_task, seed=config.seed, progress=progress
     )
-
-
-def choose_sequences(rollouts: Rollouts, count: int) -> Sequences:
-    """Action sequences for the demo: every task once before any task twice, successes before failures."""
-    succeeded = (rollouts.success & rollouts.mask).any(1).numpy()
-    task = rollouts.task.numpy()
-    order: list[int] = []
-    queues = {i: sorted(np.flatnonzero(task == i), key=lambda n: not succeeded[n]) for i in range(len(rollouts.tasks))}
-    while len(order) < min(count, len(task)):
-        for queue in queues.values():
-            if queue and len(order) < count:
-                order.append(int(queue.pop(0)))
-    picked = (rollouts.row, rollouts.task, rollouts.length, rollouts.action)
-    return Sequences(rollouts.tasks, *(x.numpy()[order] for x in picked))
 
 
 def _describe(model: WorldModel) -> dict[str, Any]:

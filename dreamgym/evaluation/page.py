@@ -42,7 +42,7 @@ td.win { font-weight:600; }
 .strips { display:grid; grid-template-columns:1fr 1fr; gap:26px 30px; margin-top:18px; }
 .strip img { width:100%; border-radius:8px; display:block; }
 .strip h3 { font-size:15px; margin:0 0 7px; display:flex; justify-content:space-between; align-items:baseline; gap:12px; }
-.strip h3 span { font-weight:400; color:var(--soft); font-size:13.5px; }
+.strip h3 span { font-weight:400; color:var(--soft); font-size:13px; white-space:nowrap; }
 .strip h3 span b { color:var(--ink); font-weight:600; } .strip h3 span em { color:var(--dream); font-style:normal; font-weight:600; }
 .strip svg { width:100%; height:46px; display:block; margin-top:5px; }
 pre { background:var(--wash); border-radius:12px; padding:16px 18px; overflow-x:auto;
@@ -180,12 +180,14 @@ def _strips(real: Played, dream: Played, sequences: Sequences, agreement: Agreem
             strip = filmstrip(real.frames[camera][i], dream.frames[camera][i], steps)
             picture = f'<img alt="{escape(episode["task"])}" src="{data_uri(strip)}">'
         verdict = [
-            f"done at step {s}" if s is not None else "not done"
+            f"done at {s}" if s is not None else "not done"
             for s in (episode["success_step_real"], episode["success_step_dream"])
         ]
         title = escape(episode["task"].replace("_", " "))
         label = f"<span>simulator <b>{verdict[0]}</b> · dream <em>{verdict[1]}</em></span>"
-        chart = _sparkline(dream.probability[i, : episode["length"] + 1], episode["success_step_real"])
+        # Nobody is asked about the start: the line begins with the first step's answer.
+        probability = dream.probability[i, np.r_[1, 1 : episode["length"] + 1]]
+        chart = _sparkline(probability, episode["success_step_real"])
         out.append(f'<div class="strip"><h3>{title}{label}</h3>{picture}{chart}</div>')
     return f'<div class="strips">{"".join(out)}</div>'
 

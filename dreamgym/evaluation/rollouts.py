@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from dreamgym.data.play import PlayConfig, Stage, draw_style
 from dreamgym.envs.starts import SPLITS, StartBank
+from dreamgym.evaluation.comparison import Sequences as ActionSequences
 from dreamgym.rewards.base import RewardModel
 from dreamgym.rewards.calibrate import f1_score
 from dreamgym.sims.calvin.skills import SkillRun
@@ -63,6 +64,7 @@ def expert_rollouts(
     linger: int = 6,
     noise: float = 0.15,
     miss_share: float = 0.25,
+    fill: bool = False,
     split: str = "val",
     seed: int = 0,
     progress: bool = False,
@@ -78,6 +80,7 @@ def expert_rollouts(
         linger: actions after the first success, or after the expert has given up.
         noise: standard deviation of Gaussian noise on the expert's actions, in units of the action.
         miss_share: share of the episodes in which the expert reaches for a wrong place.
+        fill: go on to the horizon in any case, wandering about once the task is over.
         split: of the starts.
         seed: of the choice of starts, styles and noise.
         progress: whether to show a bar.
@@ -100,7 +103,8 @@ def expert_rollouts(
     try:
         for i, row in tqdm(plan, desc="experts in the simulator", disable=not progress, leave=False):
             missing = bool(rng.random() < miss_share)
-            episodes.append(_attempt(stage, tasks[i], bank.snapshot[row].numpy(), rng, horizon, linger, noise, missing))
+            snapshot = bank.snapshot[row].numpy()
+            episodes.append(_attempt(stage, tasks[i], snapshot, rng, horizon, None if fill else linger, noise, missing))
     finally:
         stage.env.close()
     return _padded(tuple(tasks), plan, episodes, horizon)
@@ -112,20 +116,23 @@ def _attempt(
     snapshot: np.ndarray,
     rng: np.random.Generator,
     horizon: int,
-    linger: int,
+    linger: int | None,
     noise: float,
     miss: bool,
 ) -> dict[str, Any]:
-    """One episode: obs lists of T + 1 entries, action [T, A], success [T + 1]."""
+    """One episode: T + 1 frames, action [T, A], success [T + 1]; with ``linger`` None it goes on to the horizon."""
     stage.obs, _ = stage.env.reset(options={"snapshot": snapshot})
     stage.view.update(stage.obs)
     stage.hand.rng = rng
     stage.hand.sync(stage.view)
     run = SkillRun(task, stage.hand, stage.view, rng, draw_style(rng, miss=miss), horizon)
+    start, judge_success = run.start, run.skill.success
     frames: list[dict[str, np.ndarray]] = [stage.obs]
     actions: list[np.ndarray] = []
     marks = [False]
-    while len(actions) < horizon and linger > 0:
+    while len(actions) < horizon and linger != 0:
+        if run.done and linger is None:
+            run = SkillRun("wander", stage.hand, stage.view, rng, draw_style(rng, miss=False), horizon)
         if run.done:
             action = stage.hand.act(stage.view, Waypoint(stage.hand.reference.copy(), float(actions[-1][6])), run.style)
         else:
@@ -139,8 +146,9 @@ def _attempt(
         run.settle()
         actions.append(noisy)
         frames.append(stage.obs)
-        marks.append(bool(run.skill.success(run.start, stage.view.scene_obs)))
-        linger -= bool(marks[-1] or run.done)
+        marks.append(bool(judge_success(start, stage.view.scene_obs)))
+        if linger is not None:
+            linger -= bool(marks[-1] or run.done)
     return {"frames": frames, "action": np.stack(actions), "success": np.array(marks)}
 
 
@@ -165,6 +173,26 @@ def _padded(
         obs,
         torch.from_numpy(np.stack([fill(e["success"], length + 1) for e in episodes])),
     )
+
+
+def demo_rollouts(bank: StartBank, tasks: Sequence[str], scene: str, per_task: int = 1, seed: int = 0) -> Rollouts:
+    """Rollouts of exactly 50 steps without frames: the actions that a demo plays."""
+    blind = PlayConfig(scene=scene, cameras=())
+    return expert_rollouts(bank, tasks, blind, per_task=per_task, horizon=50, miss_share=0.1, fill=True, seed=seed)
+
+
+def choose_sequences(rollouts: Rollouts, count: int) -> ActionSequences:
+    """Action sequences for a demo: every task once before any task twice, successes before failures."""
+    succeeded = (rollouts.success & rollouts.mask).any(1).numpy()
+    task = rollouts.task.numpy()
+    order: list[int] = []
+    queues = {i: sorted(np.flatnonzero(task == i), key=lambda n: not succeeded[n]) for i in range(len(rollouts.tasks))}
+    while len(order) < min(count, len(task)):
+        for queue in queues.values():
+            if queue and len(order) < count:
+                order.append(int(queue.pop(0)))
+    picked = (rollouts.row, rollouts.task, rollouts.length, rollouts.action)
+    return ActionSequences(rollouts.tasks, *(x.numpy()[order] for x in picked))
 
 
 @dataclass(frozen=True)

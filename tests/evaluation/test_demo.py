@@ -8,13 +8,13 @@ pytest.importorskip("pybullet")
 pytest.importorskip("matplotlib")
 pytest.importorskip("PIL")
 
-from dreamgym.envs.starts import StartBank  # noqa: E402
-from dreamgym.evaluation.comparison import Sequences  # noqa: E402
-from dreamgym.evaluation.demo import demo_rows, run_demo, save_sequences  # noqa: E402
-from dreamgym.rewards import DecodedStateReward  # noqa: E402
-from dreamgym.sims.calvin import CalvinEnv  # noqa: E402
-from dreamgym.training import checkpoint  # noqa: E402
-from dreamgym.world_models.rssm import RSSM, RSSMConfig  # noqa: E402
+from dreamgym.envs.starts import StartBank
+from dreamgym.evaluation.comparison import Sequences
+from dreamgym.evaluation.demo import demo_rows, run_demo, save_sequences
+from dreamgym.rewards import DecodedStateReward
+from dreamgym.sims.calvin import CalvinEnv
+from dreamgym.training import checkpoint
+from dreamgym.world_models.rssm import RSSM, RSSMConfig
 
 TASKS = ("open_drawer", "close_drawer")
 STEPS = 7

@@ -8,8 +8,7 @@ from dreamgym.envs.make import make_core
 from dreamgym.evaluation.comparison import Sequences
 from dreamgym.evaluation.demo import load_sequences, save_sequences
 from dreamgym.evaluation.fidelity import FidelityConfig
-from dreamgym.evaluation.finish import FinishConfig, choose_sequences, finish_model, round_weights
-from dreamgym.evaluation.rollouts import Rollouts
+from dreamgym.evaluation.finish import FinishConfig, finish_model, round_weights
 from dreamgym.rewards.fit import SuccessFitConfig
 from dreamgym.sims.calvin import scene_obs_success
 from dreamgym.training.bank import BankConfig
@@ -91,21 +90,6 @@ def test_sequences_travel_beside_the_checkpoint(folder):
     with pytest.raises(ValueError, match=r"demo\.safetensors is damaged"):
         load_sequences(load(folder), 2)
     (folder / "demo.safetensors").unlink()
-
-
-def test_sequences_take_each_task_once_and_successes_first():
-    success = torch.zeros(6, 4, dtype=torch.bool)
-    success[[1, 5], 3] = True
-    rollouts = Rollouts(
-        ("a", "b"),
-        torch.arange(6),
-        torch.tensor([0, 0, 0, 1, 1, 1]),
-        torch.full((6,), 3),
-        torch.zeros(6, 3, 7),
-        {},
-        success,
-    )
-    assert choose_sequences(rollouts, 3).row.tolist() == [1, 5, 0]
 
 
 def test_rounded_weights_survive_half_precision():

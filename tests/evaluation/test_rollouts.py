@@ -6,7 +6,7 @@ pytest.importorskip("pybullet")
 
 from dreamgym.data.play import PlayConfig
 from dreamgym.envs.starts import StartBank
-from dreamgym.evaluation.rollouts import expert_rollouts, judge, success_agreement
+from dreamgym.evaluation.rollouts import Rollouts, choose_sequences, expert_rollouts, judge, success_agreement
 from dreamgym.rewards import DecodedStateReward
 from dreamgym.sims.calvin import CalvinEnv
 
@@ -75,3 +75,25 @@ def test_a_dream_that_stands_still_never_succeeds(bank, rollouts):
 def test_a_bank_without_snapshots_is_refused(bank):
     with pytest.raises(ValueError, match="snapshots"):
         expert_rollouts(StartBank(bank.states, TASKS, bank.task, bank.split), TASKS, CONFIG)
+
+
+def test_a_filled_episode_goes_on_to_the_horizon(bank):
+    blind = PlayConfig(cameras=())
+    made = expert_rollouts(bank, TASKS[:1], blind, per_task=1, horizon=60, noise=0.0, miss_share=0.0, fill=True)
+    assert made.length.tolist() == [60]
+    assert set(made.obs) == {"robot_obs", "scene_obs"}
+
+
+def test_sequences_take_each_task_once_and_successes_first():
+    success = torch.zeros(6, 4, dtype=torch.bool)
+    success[[1, 5], 3] = True
+    rollouts = Rollouts(
+        ("a", "b"),
+        torch.arange(6),
+        torch.tensor([0, 0, 0, 1, 1, 1]),
+        torch.full((6,), 3),
+        torch.zeros(6, 3, 7),
+        {},
+        success,
+    )
+    assert choose_sequences(rollouts, 3).row.tolist() == [1, 5, 0]
