@@ -13,7 +13,7 @@ from dreamgym.data.play import PlayConfig
 from dreamgym.sims.calvin import CalvinEnv, scene_obs_success
 from dreamgym.sims.calvin.skills import SKILLS, TASKS
 
-PLAY = PlayConfig(cameras=(), episode_steps=200)
+PLAY = PlayConfig(cameras=(), episode_steps=100)
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,10 @@ def test_play_episode_has_one_row_a_step(played):
     _, episode, _ = played
     shapes = {key: (array.shape, array.dtype.name) for key, array in episode.items()}
     assert shapes == {
-        "action": ((200, 7), "float32"),
-        "robot_obs": ((200, 15), "float32"),
-        "scene_obs": ((200, 24), "float32"),
-        "snapshot": ((200, 78), "float64"),
+        "action": ((100, 7), "float32"),
+        "robot_obs": ((100, 15), "float32"),
+        "scene_obs": ((100, 24), "float32"),
+        "snapshot": ((100, 78), "float64"),
     }
     assert np.abs(episode["action"]).max() <= 1
     assert set(np.unique(episode["action"][:, 6])) <= {-1.0, 1.0}
@@ -57,9 +57,9 @@ def test_play_logs_skills_back_to_back(played):
 def test_recorded_actions_lead_from_each_observation_to_the_next(played):
     _, episode, _ = played
     env = CalvinEnv("playtable", cameras=())
-    for start in (0, 120):
+    for start in (0, 60):
         env.restore(episode["snapshot"][start])
-        for row in range(start, start + 60):
+        for row in range(start, start + 40):
             seen = env.observe()
             np.testing.assert_allclose(seen["scene_obs"], episode["scene_obs"][row], atol=1e-6)
             # The tcp of a restored state is read anew; after a step it is up to a millimetre behind, as in CALVIN.
