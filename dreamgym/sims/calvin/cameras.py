@@ -35,7 +35,8 @@ class Cameras:
     def _gripper_view(self):
         """View matrix of the camera on the hand: it looks along its link's y axis, its -z axis up."""
         robot = self._simulation.robot
-        position, quaternion = self._bullet.getLinkState(robot.body, robot.camera_link, physicsClientId=self._client)[:2]
+        link = self._bullet.getLinkState(robot.body, robot.camera_link, physicsClientId=self._client)
+        position, quaternion = link[:2]
         rotation = np.array(self._bullet.getMatrixFromQuaternion(quaternion)).reshape(3, 3)
         target = np.array(position) + rotation[:, 1]
         return self._bullet.computeViewMatrix(position, target.tolist(), (-rotation[:, 2]).tolist())

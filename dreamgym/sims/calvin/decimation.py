@@ -33,7 +33,7 @@ def decimate(
         tolerance: root mean square distance to the planes a vertex stands for, in the unit of ``vertices``.
 
     Returns:
-        Moved vertices (V, 3); the index each vertex was merged into (V,); the indices (into ``faces``) of surviving faces.
+        Moved vertices (V, 3); the index each vertex was merged into (V,); the places in ``faces`` of surviving faces.
     """
     vertices = vertices.astype(np.float64).copy()
     merged = np.arange(len(vertices))

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from dreamgym.sims.calvin.cameras import CAMERAS, Cameras
+from dreamgym.sims.calvin.cameras import CAMERAS, GRIPPER_FAR, Cameras
 from dreamgym.sims.calvin.models import scene_files
 from dreamgym.sims.calvin.placement import sample_scene_obs
 from dreamgym.sims.calvin.scenes import ROBOT_LABELS, SCENE_LABELS, Scene, as_vector, find_scene
@@ -17,15 +17,19 @@ from dreamgym.sims.calvin.simulation import Simulation
 from dreamgym.sims.calvin.tasks import TASKS, TaskState, achieved_tasks, check_task
 
 SETTLE_TICKS = 60  # a quarter of a second: blocks dropped at reset come to rest
+# Generous bounds of the state: a block may be thrown off the table, joints overshoot a little.
+_POSE_BOUND = [10.0, 10.0, 10.0, 3.15, 3.15, 3.15]
+ROBOT_BOUND = np.array([*_POSE_BOUND, 0.2, *[4.0] * 7, 1.0], dtype=np.float32)
+SCENE_BOUND = np.array([1.0] * 6 + 3 * _POSE_BOUND, dtype=np.float32)
 RESET_OPTIONS = ("robot_obs", "scene_obs", "snapshot", "task")
 
 
 class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     """A Panda at a play table with a drawer, a sliding door, a button, a switch, two lights and three blocks.
 
-    Observations: ``robot_obs`` (15,) and ``scene_obs`` (24,) float32, ``rgb_static`` and ``rgb_gripper`` (H, W, 3) uint8,
-    with ``depth=True`` also ``depth_static`` and ``depth_gripper`` (H, W) float32 in metres. :attr:`state_labels` names
-    the state's entries; positions in metres, angles in radians.
+    Observations: ``robot_obs`` (15,) and ``scene_obs`` (24,) float32, ``rgb_static`` and ``rgb_gripper`` (H, W, 3)
+    uint8, with ``depth=True`` also ``depth_static`` and ``depth_gripper`` (H, W) float32 in metres.
+    :attr:`state_labels` names the state's entries; positions in metres, angles in radians.
 
     Actions (7,) in [-1, 1] at 30 Hz: relative position (x 0.02 m) and Euler angles (x 0.05 rad), which accumulate on a
     target pose the arm follows, and the gripper: at or above 0 opens, below 0 closes.
@@ -87,13 +91,14 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     def _make_observation_space(self) -> spaces.Dict:
         size = (self.height, self.width)
         found: dict[str, spaces.Space] = {
-            "robot_obs": spaces.Box(-np.inf, np.inf, (15,), np.float32),
-            "scene_obs": spaces.Box(-np.inf, np.inf, (24,), np.float32),
+            "robot_obs": spaces.Box(-ROBOT_BOUND, ROBOT_BOUND, dtype=np.float32),
+            "scene_obs": spaces.Box(-SCENE_BOUND, SCENE_BOUND, dtype=np.float32),
         }
         for camera in self.cameras:
             found[f"rgb_{camera}"] = spaces.Box(0, 255, (*size, 3), np.uint8)
             if self.depth:
-                found[f"depth_{camera}"] = spaces.Box(0.0, np.inf, size, np.float32)
+                far = self.scene.camera.far if camera == "static" else GRIPPER_FAR
+                found[f"depth_{camera}"] = spaces.Box(0.0, 1.01 * far, size, np.float32)
         return spaces.Dict(found)
 
     @property
@@ -114,9 +119,10 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
         Args:
             seed: seeds the blocks' places.
-            options: any of ``robot_obs`` (15,), whose joints, gripper width and gripper action are set, ``scene_obs`` (24,);
-                ``snapshot`` alone, from :meth:`snapshot`; ``task``, which replaces the environment's task for this
-                episode. With a task and no ``scene_obs`` the furniture starts where the task can be done.
+            options: any of ``robot_obs`` (15,), whose joints, gripper width and gripper action are set, and
+                ``scene_obs`` (24,); or ``snapshot``, from :meth:`snapshot`; and ``task``, which replaces the
+                environment's task for this episode. With a task and no ``scene_obs`` the furniture starts where the
+                task can be done.
 
         Raises:
             ValueError: an option is unknown, malformed, or goes not with another.

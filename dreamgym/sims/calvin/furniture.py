@@ -50,7 +50,7 @@ class Furniture:
 
     def _set_motors(self) -> None:
         """Give door, drawer and switch friction, and the button a spring back to its rest."""
-        for name, index in zip(JOINTS, self.joints):
+        for name, index in zip(JOINTS, self.joints, strict=True):
             spring = name == JOINTS[BUTTON]
             self._bullet.setJointMotorControl2(
                 self.body,
@@ -104,5 +104,5 @@ class Furniture:
 
     def write_joints(self, values: np.ndarray) -> None:
         """Set what :meth:`read_joints` returned."""
-        for index, position, velocity in zip(self.joints, values[:4], values[4:]):
+        for index, position, velocity in zip(self.joints, values[:4], values[4:], strict=True):
             self._bullet.resetJointState(self.body, index, position, velocity, physicsClientId=self._client)

@@ -66,7 +66,7 @@ class Panda:
     def reset(self, joints=None, finger: float = FINGER_OPEN, gripper_action: float = 1.0) -> None:
         """Put the arm at rest at ``joints`` (7,), fingers ``finger`` metres from the centre, and hold it there."""
         joints = self.home_joints if joints is None else np.asarray(joints, dtype=np.float64)
-        for index, angle in zip(self.arm, joints):
+        for index, angle in zip(self.arm, joints, strict=True):
             self._bullet.resetJointState(self.body, index, angle, physicsClientId=self._client)
         for index in self.fingers:
             self._bullet.resetJointState(self.body, index, finger, physicsClientId=self._client)
@@ -76,7 +76,7 @@ class Panda:
         self.gripper_action = gripper_action
 
     def _hold(self, joints, targets, force: float, velocity: float) -> None:
-        for index, target in zip(joints, targets):
+        for index, target in zip(joints, targets, strict=True):
             self._bullet.setJointMotorControl2(
                 self.body,
                 index,
@@ -133,7 +133,7 @@ class Panda:
     def write_joints(self, values: np.ndarray) -> None:
         """Set what :meth:`read_joints` returned."""
         count = len(self.joints)
-        for index, angle, velocity in zip(self.joints, values[:count], values[count:]):
+        for index, angle, velocity in zip(self.joints, values[:count], values[count:], strict=True):
             self._bullet.resetJointState(self.body, index, angle, velocity, physicsClientId=self._client)
 
     def observe(self) -> np.ndarray:

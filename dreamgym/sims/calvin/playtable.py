@@ -1,7 +1,7 @@
 """The built-in play table: CALVIN's furniture rebuilt from boxes, with pybullet_data's Panda.
 
-Joint names, axes, ranges and the places of handles, button and switch follow CALVIN's table D, so that the same scripted
-skills work on both; shapes and colours are our own. All numbers are metres in the frame of their link.
+Joint names, axes, ranges and the places of handles, button and switch follow CALVIN's table D, so that the same
+scripted skills work on both; shapes and colours are our own. All numbers are metres in the frame of their link.
 """
 
 from __future__ import annotations
@@ -177,9 +177,7 @@ FINGER = (
 def playtable_files(scene: Scene) -> SceneFiles:
     """Write the built-in scene's descriptions to the cache, once, and return where they are."""
     table = _robot_element("playtable", TABLE)
-    plane = _robot_element(
-        "floor", (Link("base_link", (Part((-4.0, -4.0, -0.02), (4.0, 4.0, 0.0), SLATE),)),)
-    )
+    plane = _robot_element("floor", (Link("base_link", (Part((-4.0, -4.0, -0.02), (4.0, 4.0, 0.0), SLATE),)),))
     blocks = {}
     for color, size in scene.blocks.items():
         half = [edge / 2 for edge in size]
@@ -230,7 +228,7 @@ def _add_part(link: ElementTree.Element, part: Part, name: str, turn: float = 0.
     """Add a part's visual and, if it collides, its collision shape; ``turn`` rotates it about z, radians."""
     for kind in ("visual", "collision") if part.collides else ("visual",):
         element = ElementTree.SubElement(link, kind)
-        center = [(low + high) / 2 for low, high in zip(part.low, part.high)]
+        center = [(low + high) / 2 for low, high in zip(part.low, part.high, strict=True)]
         if part.shape == "prism":
             center = [0.0, 0.0, 0.0]
         if turn:
@@ -239,12 +237,13 @@ def _add_part(link: ElementTree.Element, part: Part, name: str, turn: float = 0.
         _add_shape(ElementTree.SubElement(element, "geometry"), part, name)
         if kind == "visual":
             # Bullet identifies materials by name: the name must change with the colour.
-            material = ElementTree.SubElement(element, "material", name="rgb" + "_".join(f"{c:.3f}" for c in part.color))
+            label = "rgb" + "_".join(f"{channel:.3f}" for channel in part.color)
+            material = ElementTree.SubElement(element, "material", name=label)
             ElementTree.SubElement(material, "color", rgba=_vector((*part.color, 1.0)))
 
 
 def _add_shape(geometry: ElementTree.Element, part: Part, name: str) -> None:
-    size = [high - low for low, high in zip(part.low, part.high)]
+    size = [high - low for low, high in zip(part.low, part.high, strict=True)]
     if part.shape == "box":
         ElementTree.SubElement(geometry, "box", size=_vector(size))
     elif part.shape == "cylinder":
@@ -260,7 +259,7 @@ def _write_prism(part: Part, name: str) -> Path:
     count = len(part.outline)
     lines = [f"v {x:.9g} {y:.9g} {z:.9g}" for x in (part.low[0], part.high[0]) for y, z in part.outline]
     lines += ["vn -1 0 0", "vn 1 0 0"]
-    for (y, z), (next_y, next_z) in zip(part.outline, (*part.outline[1:], part.outline[0])):
+    for (y, z), (next_y, next_z) in zip(part.outline, (*part.outline[1:], part.outline[0]), strict=True):
         length = ((next_y - y) ** 2 + (next_z - z) ** 2) ** 0.5
         lines.append(f"vn 0 {(next_z - z) / length:.9g} {-(next_y - y) / length:.9g}")
     for index in range(1, count - 1):

@@ -106,8 +106,8 @@ def _calvin(letter: str, blocks: dict[str, str], surfaces: dict[str, Surface]) -
     return Scene(letter, f"calvin_table_{letter}/urdf/calvin_table_{letter}.urdf", files, surfaces)
 
 
-# The order of a scene's blocks is CALVIN's loading order; observations always list red, blue, pink in scenes D and
-# PlayTable. CALVIN itself reports blocks in loading order, which differs in A and C; here the layout is the same for all.
+# Blocks stand in CALVIN's loading order, which shows in the physics. CALVIN's own scene_obs lists them in that order
+# too, so A and C differ from B and D there; ours lists red, blue, pink in every scene.
 SCENES: dict[str, Scene] = {
     "playtable": Scene(
         "playtable",

@@ -121,7 +121,7 @@ class Simulation:
         """Return the scene's observation, (24,) float64."""
         poses = [self.block_pose(color) for color in BLOCKS]
         eulers = [self.bullet.getEulerFromQuaternion(quaternion) for _, quaternion in poses]
-        blocks = [value for (position, _), euler in zip(poses, eulers) for value in (*position, *euler)]
+        blocks = [value for (position, _), euler in zip(poses, eulers, strict=True) for value in (*position, *euler)]
         return np.array([*self.table.positions(), *self.table.lights, *blocks])
 
     def block_pose(self, color: str) -> tuple:
@@ -131,15 +131,13 @@ class Simulation:
     def set_block(self, color: str, position, quaternion) -> None:
         """Put a block somewhere, at rest."""
         body = self.blocks[color]
-        self.bullet.resetBasePositionAndOrientation(
-            body, list(position), list(quaternion), physicsClientId=self.client
-        )
+        self.bullet.resetBasePositionAndOrientation(body, list(position), list(quaternion), physicsClientId=self.client)
         self.bullet.resetBaseVelocity(body, [0, 0, 0], [0, 0, 0], physicsClientId=self.client)
 
     def reset_scene(self, scene_obs: np.ndarray) -> None:
         """Put furniture, lights and blocks where ``scene_obs`` (24,) says, at rest."""
         self.table.reset(scene_obs[:4], scene_obs[4:6] > 0.5)
-        for color, pose in zip(BLOCKS, scene_obs[6:].reshape(3, 6)):
+        for color, pose in zip(BLOCKS, scene_obs[6:].reshape(3, 6), strict=True):
             self.set_block(color, pose[:3], self.bullet.getQuaternionFromEuler(pose[3:].tolist()))
 
     def settle(self) -> None:
@@ -158,9 +156,7 @@ class Simulation:
     def task_state(self) -> TaskState:
         """Return what the oracle needs of this moment."""
         bodies = [self.blocks[color] for color in BLOCKS]
-        velocities = [
-            np.concatenate(self.bullet.getBaseVelocity(body, physicsClientId=self.client)) for body in bodies
-        ]
+        velocities = [np.concatenate(self.bullet.getBaseVelocity(body, physicsClientId=self.client)) for body in bodies]
         return TaskState(
             scene_obs=self.scene_obs(),
             quaternions=np.array([self.block_pose(color)[1] for color in BLOCKS]),
@@ -224,7 +220,7 @@ class Simulation:
         self.table.reset(table[:4], lights > 0.5)
         self.table.write_joints(table)
         self.table.button_pressed, self.table.switch_on = bool(logic[0]), bool(logic[1])
-        for color, values in zip(BLOCKS, blocks.reshape(3, 13)):
+        for color, values in zip(BLOCKS, blocks.reshape(3, 13), strict=True):
             self.set_block(color, values[:3], values[3:7])
             self.bullet.resetBaseVelocity(
                 self.blocks[color], values[7:10].tolist(), values[10:].tolist(), physicsClientId=self.client

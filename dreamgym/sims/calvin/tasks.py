@@ -54,7 +54,7 @@ TASKS: tuple[str, ...] = (
     "push_into_drawer",
 )
 SCENE_OBS_TASKS: tuple[str, ...] = (*DOOR_TASKS, *LIGHT_TASKS, *PUSH_TASKS, *ROTATE_TASKS)
-"""Tasks :func:`scene_obs_success` can judge: the first eight exactly, pushes and rotations up to their contact rules."""
+"""What :func:`scene_obs_success` can judge: the first eight exactly, pushes and rotations up to their contact rules."""
 
 MAX_TILT = 30.0  # degrees about x and y that a rotation may add
 MAX_ROTATION_SHIFT = 0.1  # metres a block may travel while it is rotated

@@ -35,7 +35,7 @@ TOLERANCES = {
 
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles by corner: positions and normals (F, 3, 3), texture coordinates (F, 3, 2); a material label of each (F,)."""
+    """Triangles by corner: positions and normals (F, 3, 3), texture coordinates (F, 3, 2); each one's material (F,)."""
 
     vertices: np.ndarray
     normals: np.ndarray
@@ -166,7 +166,7 @@ def write_mesh(mesh: Mesh, name: str) -> Path:
         blocks += [word + " " + " ".join(f"{number:g}" for number in row) for row in unique]
         indices.append(inverse.reshape(-1, 3) + 1)
     faces = [
-        "f " + " ".join(f"{v}/{t}/{n}" for v, t, n in zip(*(index[row] for index in indices)))
+        "f " + " ".join(f"{v}/{t}/{n}" for v, t, n in zip(*(index[row] for index in indices), strict=True))
         for row in range(len(mesh.vertices))
     ]
     return write_once(name, ".obj", "\n".join([*header, *blocks, *faces, ""]).encode())

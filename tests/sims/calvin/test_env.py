@@ -8,7 +8,7 @@ from gymnasium.utils.env_checker import check_env
 
 pytest.importorskip("pybullet")
 
-from dreamgym.sims.calvin import ROBOT_LABELS, SCENE_LABELS, CalvinEnv  # noqa: E402
+from dreamgym.sims.calvin import ROBOT_LABELS, SCENE_LABELS, CalvinEnv
 
 STILL = np.array([0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
 
@@ -214,7 +214,9 @@ def test_a_task_starts_where_it_can_be_done(env, task, place, value):
     assert not env.step(STILL)[4]["is_success"]
 
 
-@pytest.mark.parametrize(("place", "link"), [("table", "base_link"), ("slider", "plank_link"), ("drawer", "drawer_link")])
+@pytest.mark.parametrize(
+    ("place", "link"), [("table", "base_link"), ("slider", "plank_link"), ("drawer", "drawer_link")]
+)
 def test_a_lift_task_starts_with_its_block_in_place(env, place, link):
     for seed in range(3):
         env.reset(seed=seed, options={"task": f"lift_pink_block_{place}"})

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("pybullet")
 
-from dreamgym.sims.calvin import BLOCKS, SCENES, CalvinEnv, Surface  # noqa: E402
+from dreamgym.sims.calvin import BLOCKS, SCENES, CalvinEnv, Surface
 
 needs_assets = pytest.mark.skipif("DREAMGYM_CALVIN_ASSETS" not in os.environ, reason="needs CALVIN's assets")
 

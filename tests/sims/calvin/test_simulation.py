@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("pybullet")
 
-from dreamgym.sims.calvin import CalvinEnv  # noqa: E402
+from dreamgym.sims.calvin import CalvinEnv
 
 
 @pytest.fixture(scope="module")

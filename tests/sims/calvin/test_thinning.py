@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("pybullet")
 
-from dreamgym.sims.calvin import CalvinEnv  # noqa: E402
-from dreamgym.sims.calvin.decimation import decimate, face_normals  # noqa: E402
-from dreamgym.sims.calvin.thinning import Mesh, read_mesh, thin, write_mesh  # noqa: E402
+from dreamgym.sims.calvin import CalvinEnv
+from dreamgym.sims.calvin.decimation import decimate, face_normals
+from dreamgym.sims.calvin.thinning import Mesh, read_mesh, thin, write_mesh
 
 
 def make_grid(count: int, height=lambda x, y: 0 * x) -> tuple[np.ndarray, np.ndarray]:
@@ -17,7 +17,10 @@ def make_grid(count: int, height=lambda x, y: 0 * x) -> tuple[np.ndarray, np.nda
     x, y = (axis.ravel() for axis in np.meshgrid(*[np.linspace(0, 1, count)] * 2, indexing="ij"))
     corner = (np.arange(count - 1)[:, None] * count + np.arange(count - 1)).ravel()
     faces = np.concatenate(
-        [np.stack([corner, corner + count, corner + 1], 1), np.stack([corner + 1, corner + count, corner + count + 1], 1)]
+        [
+            np.stack([corner, corner + count, corner + 1], 1),
+            np.stack([corner + 1, corner + count, corner + count + 1], 1),
+        ]
     )
     return np.stack([x, y, height(x, y)], axis=1), faces
 
@@ -57,7 +60,9 @@ def test_a_written_mesh_is_read_back(tmp_path, monkeypatch):
     monkeypatch.setenv("DREAMGYM_CACHE", str(tmp_path))
     vertices, faces = make_grid(4, lambda x, y: x * y)
     corners = vertices[faces]
-    mesh = Mesh(corners, np.repeat(face_normals(corners)[0][:, None], 3, 1), corners[..., :2], np.zeros(len(faces), int))
+    mesh = Mesh(
+        corners, np.repeat(face_normals(corners)[0][:, None], 3, 1), corners[..., :2], np.zeros(len(faces), int)
+    )
     path = write_mesh(mesh, "sheet")
     found = read_mesh(path)
     np.testing.assert_allclose(found.vertices, mesh.vertices, atol=1e-5)
