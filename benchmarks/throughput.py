@@ -18,8 +18,8 @@ policy is timed. Everybody runs the same world model, reward and task, under ``t
 
 What WorldModelEnv (0.14.1) needs before it runs: its docstring example raises, so specs are written by hand; bounded
 action specs raise, so the action is Unbounded; with its default observation spec the latent never advances, so every
-latent key is listed in one; it cannot reset by itself, so the start is handed to ``rollout``; it never resets an env that
-is done, so here it has no ends at all, which saves it work that ours does.
+latent key is listed in one; it cannot reset by itself, so the start is handed to ``rollout``; it never resets an env
+that is done, so here it has no ends at all, which saves it work that ours does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ import torch
 from torch import Tensor, nn
 
 import dreamgym
-from dreamgym.envs.core import DreamCore
 from dreamgym.envs.make import choose_reward, make_core, start_bank
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
 from dreamgym.training.checkpoint import Checkpoint, load
@@ -64,7 +63,9 @@ def random_checkpoint(preset: str) -> Checkpoint:
     (features,) = model.spec.feature_shape
     make = SuccessConfig.paper if preset == "paper" else SuccessConfig.tiny
     reward = SuccessClassifier(make((TASK,), features), [2.0]).eval().requires_grad_(False)  # never succeeds
-    images = {k: torch.randint(0, 256, (64, 2, *s.shape), dtype=torch.uint8) for k, s in model.spec.observations.items()}
+    images = {
+        k: torch.randint(0, 256, (64, 2, *s.shape), dtype=torch.uint8) for k, s in model.spec.observations.items()
+    }
     with torch.no_grad():
         states = model.start({**images, "action": torch.zeros(64, 1, 7)})
     starts = {f"state/{k}": v.half() for k, v in states.items()}
@@ -141,7 +142,9 @@ def vector_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertaint
 
 def single_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
     assert num_envs == 1
-    env = gym.make("Dream-v0", checkpoint=checkpoint, task=TASK, horizon=HORIZON, device=device, uncertainty=uncertainty)
+    env = gym.make(
+        "Dream-v0", checkpoint=checkpoint, task=TASK, horizon=HORIZON, device=device, uncertainty=uncertainty
+    )
     action = actions(checkpoint, 1).numpy()[0]
     env.reset(seed=0)
 
@@ -246,7 +249,9 @@ def worldmodelenv_runner(checkpoint: Checkpoint, num_envs: int, device: str, unc
         done_spec = Binary(1, shape=(num_envs, 1), dtype=torch.bool, device=device)
 
     Specs.device = torch.device(device)  # type: ignore[attr-defined]
-    latents = Composite({k: Unbounded(v.shape, device=device, dtype=v.dtype) for k, v in bare.state.items()}, shape=batch)
+    latents = Composite(
+        {k: Unbounded(v.shape, device=device, dtype=v.dtype) for k, v in bare.state.items()}, shape=batch
+    )
     module = WorldModel(
         TensorDictModule(nn.Identity(), in_keys=["observation"], out_keys=[keys[0]]),
         TensorDictModule(_Dynamics(bare), in_keys=[*keys, "action"], out_keys=nexts),
@@ -357,14 +362,19 @@ def table(checkpoint: Checkpoint, args: argparse.Namespace) -> list[dict[str, An
                     "uncertainty": uncertainty,
                 }
             )
-            print(f"{face:>22} {num_envs:>6} envs  uncertainty={uncertainty!s:<5} {rows[-1]['steps_per_s']:>12,.0f} steps/s")
+            rate = statistics.median(values)
+            print(f"{face:>22} {num_envs:>6} envs  uncertainty={uncertainty!s:<5} {rate:>12,.0f} steps/s")
     return rows
 
 
 def ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The figures that the targets are stated in."""
     rate = {(r["face"], r["num_envs"], r["uncertainty"]): r["steps_per_s"] for r in rows}
-    out: dict[str, Any] = {"core_over_bare": {}, "core_over_bare_with_uncertainty": {}, "torchrl_over_worldmodelenv": {}}
+    out: dict[str, Any] = {
+        "core_over_bare": {},
+        "core_over_bare_with_uncertainty": {},
+        "torchrl_over_worldmodelenv": {},
+    }
     for n in sorted({r["num_envs"] for r in rows}):
         for name, over, under in (
             ("core_over_bare", ("core", n, False), ("bare", n, False)),
@@ -390,7 +400,12 @@ def memory(checkpoint: Checkpoint, steps: int, device: str) -> dict[str, Any]:
     for _ in range(9):
         run(steps // 10)
         trace.append(resident_mib())
-    return {"num_envs": 64, "steps": steps, "resident_mib": [round(m, 1) for m in trace], "growth_mib": round(trace[-1] - trace[0], 1)}
+    return {
+        "num_envs": 64,
+        "steps": steps,
+        "resident_mib": [round(m, 1) for m in trace],
+        "growth_mib": round(trace[-1] - trace[0], 1),
+    }
 
 
 def matmul_share(checkpoint: Checkpoint, num_envs: int, device: str, seconds: float, repeats: int) -> dict[str, Any]:
@@ -435,11 +450,14 @@ def machine() -> dict[str, Any]:
     if info.exists():
         cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), cpu)
     load = os.getloadavg()[0]
-    return {"cpu": cpu, "cores": os.cpu_count(), "load_before": round(load, 2), "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}  # fmt: skip
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return {"cpu": cpu, "cores": os.cpu_count(), "load_before": round(load, 2), **versions}
 
 
 def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
     return done.stdout.strip() or "unknown"
 
 
@@ -453,7 +471,8 @@ def main() -> None:
     parser.add_argument("--faces", nargs="+", default=list(FACES), choices=list(FACES))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--clock", default="wall", choices=tuple(CLOCKS), help="cpu: processor time, for one thread on a busy machine")  # fmt: skip
+    clocks = "cpu: processor time of this process, for one thread on a busy machine"
+    parser.add_argument("--clock", default="wall", choices=tuple(CLOCKS), help=clocks)
     parser.add_argument("--seconds", type=float, default=1.0, help="of one timing")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--memory-steps", type=int, default=10_000)
@@ -467,7 +486,8 @@ def main() -> None:
     clock = CLOCKS[args.clock]
     checkpoint = load(args.checkpoint) if args.checkpoint else random_checkpoint(args.preset)
     args.env = args.env or args.checkpoint or f"rssm-{args.preset}-random"
-    result: dict[str, Any] = {"machine": machine(), "commit": commit(), "clock": args.clock, "seconds": args.seconds, "repeats": args.repeats, "seed": 0}  # fmt: skip
+    how = {"clock": args.clock, "seconds": args.seconds, "repeats": args.repeats, "seed": 0}
+    result: dict[str, Any] = {"machine": machine(), "commit": commit(), **how}
     result["rows"] = table(checkpoint, args)
     result["ratios"] = ratios(result["rows"])
     if args.memory_steps:

@@ -21,7 +21,9 @@ from dreamgym.testing.point_mass import SIMULATOR
 from dreamgym.training.checkpoint import load
 
 
-@pytest.mark.parametrize("config", [PointMassConfig(), PointMassConfig(noise=0.1, history=1), PointMassConfig(vector=False)])
+@pytest.mark.parametrize(
+    "config", [PointMassConfig(), PointMassConfig(noise=0.1, history=1), PointMassConfig(vector=False)]
+)
 def test_the_point_mass_keeps_the_contract(config):
     check_world_model(PointMassModel(config))
 
@@ -125,7 +127,7 @@ class Unseeded(DreamVectorEnv):
 
 class Restless(DreamVectorEnv):
     def reset(self, *, seed=None, options=None):
-        return super().reset(seed=None if options else np.random.randint(1000), options=options)
+        return super().reset(seed=None if options else int(np.random.default_rng().integers(10**6)), options=options)
 
 
 class Coupled(DreamVectorEnv):

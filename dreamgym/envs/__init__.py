@@ -1,0 +1,1 @@
+"""The batched simulation core and its faces."""

@@ -12,12 +12,12 @@ from torch import Tensor
 from dreamgym.types import ActionSpec
 
 _SLACK = 1e-3
-"""Overshoot of a bound that validation forgives, as a share of the range: what float rounding and tanh heads produce."""
+"""Overshoot of a bound that validation forgives, as a share of the range: float rounding makes it."""
 
 
 def action_space(spec: ActionSpec, chunk: int | None = None) -> spaces.Box:
     """Box (A,), or Box (chunk, A)."""
-    low, high = np.float32(spec.low), np.float32(spec.high)
+    low, high = np.array(spec.low, np.float32), np.array(spec.high, np.float32)
     if chunk is not None:
         low, high = np.tile(low, (chunk, 1)), np.tile(high, (chunk, 1))
     return spaces.Box(low, high, dtype=np.float32)
@@ -31,8 +31,8 @@ def check_chunk(chunk: int, actions_per_frame: int) -> int:
     """
     if chunk < 1 or chunk % actions_per_frame:
         raise ValueError(
-            f"chunk={chunk}: this model predicts a frame every {actions_per_frame} actions, so a chunk must be a positive "
-            f"multiple of {actions_per_frame}"
+            f"chunk={chunk}: this model predicts a frame every {actions_per_frame} actions, so a chunk must be a "
+            f"positive multiple of {actions_per_frame}"
         )
     return chunk
 
@@ -45,7 +45,9 @@ class ActionReader:
     would make an accelerator wait.
     """
 
-    def __init__(self, spec: ActionSpec, num_envs: int, chunk: int | None, device: torch.device, validate: bool) -> None:
+    def __init__(
+        self, spec: ActionSpec, num_envs: int, chunk: int | None, device: torch.device, validate: bool
+    ) -> None:
         self.spec, self.device, self.validate = spec, device, validate
         self.shape = (num_envs, spec.dim) if chunk is None else (num_envs, chunk, spec.dim)
         low, high = torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device)
@@ -65,7 +67,7 @@ class ActionReader:
             action = torch.from_numpy(np.ascontiguousarray(action, np.float32))
         elif not action.is_floating_point():
             raise ValueError(f"actions must be floats, got dtype {action.dtype}; pass action.float()")
-        if tuple(action.shape) != self.shape:
+        if action.shape != self.shape:
             raise ValueError(f"actions have shape {tuple(action.shape)}, expected {self.shape} {self._axes()}")
         if action.device != self.device:
             action = action.to(self.device)
@@ -86,5 +88,5 @@ class ActionReader:
             raise ValueError(f"actions of env(s) {rows[:8]} are not finite; look for a diverged policy")
         raise ValueError(
             f"actions run from {float(flat.min()):.4g} to {float(flat.max()):.4g}, outside low={list(self.spec.low)}, "
-            f"high={list(self.spec.high)}; clip them, or make the env with validate=False to have them clipped in silence"
+            f"high={list(self.spec.high)}; clip them, or make the env with validate=False, which clips in silence"
         )

@@ -64,8 +64,8 @@ class Beginner:
         wrong = [k for k in sorted({*got, *self._shapes}) if got.get(k) != self._shapes.get(k)]
         detail = ", ".join(f"{k!r}: got {got.get(k)}, expected {self._shapes.get(k)}" for k in wrong)
         raise ValueError(
-            f"{what} does not fit this {self.model.spec.family} model ({detail}); use the states that came with the model, "
-            "or encode new ones with model.start"
+            f"{what} does not fit this {self.model.spec.family} model ({detail}); use the states that came with the "
+            "model, or encode new ones with model.start"
         )
 
     def begin(
@@ -109,7 +109,7 @@ class Beginner:
         if "task" in options:
             return self._tasks_of(options["task"])[env], None
         if len(self.pool) == 1:
-            return self._pool.expand(len(env)), torch.zeros_like(env)
+            return self._pool.repeat(len(env)), torch.zeros_like(env)
         pick = (uniform(seed, env, episode[env], 1) * len(self._pool)).long()
         return self._pool[pick], pick
 

@@ -12,7 +12,7 @@ from gymnasium import spaces
 class ChunkActions(gym.Wrapper[Any, np.ndarray, Any, np.ndarray], gym.utils.RecordConstructorArgs):
     """Takes [chunk, A] actions, executes them in order, sums their rewards and stops at the first end.
 
-    ``info`` is that of the last executed step, with "executed": how many actions were. The dream's own ``chunk=`` option
+    ``info`` is that of the last executed step, with "executed": how many actions were. The dream's own ``chunk=``
     does the same inside the core, also for vector envs.
 
     Args:
@@ -25,7 +25,9 @@ class ChunkActions(gym.Wrapper[Any, np.ndarray, Any, np.ndarray], gym.utils.Reco
 
     def __init__(self, env: gym.Env, chunk: int) -> None:
         if not isinstance(env, gym.Env):
-            raise ValueError(f"ChunkActions wraps single envs, got {type(env).__name__}; make vector envs with chunk={chunk}")
+            raise ValueError(
+                f"ChunkActions wraps single envs, got {type(env).__name__}; make vector envs with chunk={chunk}"
+            )
         box = env.action_space
         if not isinstance(box, spaces.Box) or len(box.shape) != 1:
             raise ValueError(f"ChunkActions needs an action space Box (A,), got {box}")
@@ -35,7 +37,7 @@ class ChunkActions(gym.Wrapper[Any, np.ndarray, Any, np.ndarray], gym.utils.Reco
         gym.Wrapper.__init__(self, env)
         self.chunk = chunk
         low, high = np.tile(box.low, (chunk, 1)), np.tile(box.high, (chunk, 1))
-        self.action_space = spaces.Box(low, high, dtype=box.dtype)  # type: ignore[arg-type]
+        self.action_space = spaces.Box(low, high, dtype=box.dtype)
 
     def step(self, action: np.ndarray) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Executes up to ``chunk`` actions.

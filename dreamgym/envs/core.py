@@ -9,10 +9,8 @@ any other device every branch is a ``torch.where``, so that a step never waits f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from gymnasium import error, spaces
 from torch import Tensor
@@ -22,81 +20,12 @@ from dreamgym.envs.begin import OPTIONS, Beginner
 from dreamgym.envs.judge import Rules, Verdict, failures, judge, surely_finite
 from dreamgym.envs.observation import ObservationReader, zero_history
 from dreamgym.envs.starts import StartBank
+from dreamgym.envs.steps import Final, Info, Obs, Snapshot, Step
 from dreamgym.rewards.base import RewardModel
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel, clone
 
 AUTORESET = ("same_step", "next_step", "disabled")
-
-Obs = Tensor | dict[str, Tensor]
-Info = dict[str, Tensor]
-
-
-class Final(NamedTuple):
-    """The last observation and info of envs that ended and were reset within one step (autoreset "same_step").
-
-    Attributes:
-        mask: [B] bool, the envs that ended.
-        rows: [K] int64, the same as indices: ``obs`` and ``info`` hold those K rows. None on devices other than the
-            CPU, where they hold all B rows and ``mask`` says which count.
-        obs: their last observation.
-        info: their last info.
-    """
-
-    mask: Tensor
-    rows: Tensor | None
-    obs: Obs
-    info: Info
-
-
-class Step(NamedTuple):
-    """What a step returns: tensors [B, ...], fresh each time.
-
-    Attributes:
-        obs: after the step, and after the autoreset where there was one.
-        reward: [B] float32, summed over a chunk.
-        terminated: [B] bool, the task succeeded (reward "success" only).
-        truncated: [B] bool, cut off by the horizon, the uncertainty limit or a model failure; never with terminated.
-        info: is_success, success_probability, uncertainty, task, horizon_reached, uncertainty_exceeded (where a limit
-            is set), model_failure; false and zero where the env was just reset.
-        final: set where an autoreset took place in this step (on other devices than the CPU: may have).
-    """
-
-    obs: Obs
-    reward: Tensor
-    terminated: Tensor
-    truncated: Tensor
-    info: Info
-    final: Final | None
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything that decides how a dream goes on; `DreamCore.restore` branches from it.
-
-    Attributes:
-        state, memory: model state and reward memory, [B, ...].
-        counters: per-env tensors [B]; "begun" counts from the moment of the snapshot.
-        last: the verdict that waiting envs repeat (autoreset "disabled").
-        seed: seed of the start draws.
-        noise: state of the noise generator.
-        simulators: [B, 2, S] in a twin: simulator states at the start of the episode and now.
-    """
-
-    state: State
-    memory: dict[str, Tensor]
-    counters: dict[str, Tensor]
-    last: dict[str, Tensor] | None
-    seed: int
-    noise: Tensor = field(repr=False)
-    simulators: np.ndarray | None = field(default=None, repr=False)
-
-    def select(self, index: Tensor) -> Snapshot:
-        """The envs at ``index`` [K] as a snapshot of K envs: fans dreams out for planning."""
-        pick = lambda d: {k: v[index] for k, v in d.items()}  # noqa: E731
-        last = None if self.last is None else pick(self.last)
-        sims = None if self.simulators is None else self.simulators[index.cpu().numpy()]
-        return Snapshot(pick(self.state), pick(self.memory), pick(self.counters), last, self.seed, self.noise, sims)
 
 
 class DreamCore:
@@ -105,7 +34,7 @@ class DreamCore:
     Args:
         model: any `WorldModel`; moved to ``device``, put in eval mode.
         reward: scores tasks on it.
-        starts: where episodes begin; without a bank every reset needs ``options={"history": ...}`` or ``{"state": ...}``.
+        starts: where episodes begin; without a bank every reset needs options "history" or "state".
         num_envs: B.
         horizon: control steps after which an episode is truncated.
         task: a task name, a list of names (each episode draws one) or "all" (draws from every task of the reward).
@@ -212,7 +141,7 @@ class DreamCore:
         """Begins new episodes, in all envs or where ``mask`` [B] is true.
 
         Args:
-            seed: seeds the start draws and the noise; whole resets only. None goes on with the numbers of the last seed.
+            seed: seeds the start draws and the noise; whole resets only. None goes on from the last seed.
             options: "start": bank rows; "task": names or indices into ``tasks``; "history": real observations, as
                 `pad_history` takes them; "state": model states; "reset_mask": same as ``mask``. Each has one entry for
                 each of the B envs, also in a partial reset ("start" and "task" may have one for all).
@@ -228,9 +157,13 @@ class DreamCore:
             raise ValueError(f"unknown reset options {unknown}; known: {list(OPTIONS)}")
         mask = self._mask(options.pop("reset_mask", mask))
         if mask is not None and seed is not None:
-            raise ValueError("a partial reset cannot be seeded, the noise of all envs is drawn together: seed a whole reset")
+            raise ValueError(
+                "a partial reset cannot be seeded, the noise of all envs is drawn together: seed a whole reset"
+            )
         if mask is not None and not self._ready:
-            raise error.ResetNeeded("the first reset must be whole: call reset() without a mask before resetting in part")
+            raise error.ResetNeeded(
+                "the first reset must be whole: call reset() without a mask before resetting in part"
+            )
         if seed is not None or not self._ready:
             self._seed(int(torch.randint(0, 2**62, ()).item()) if seed is None else int(seed))
         with torch.set_grad_enabled(self.gradients):
@@ -253,7 +186,9 @@ class DreamCore:
             return None
         mask = torch.as_tensor(mask, device=self.device)
         if mask.dtype != torch.bool or tuple(mask.shape) != (self.num_envs,):
-            raise ValueError(f"a reset mask must be bool of shape ({self.num_envs},), got {mask.dtype} {tuple(mask.shape)}")
+            raise ValueError(
+                f"a reset mask must be bool of shape ({self.num_envs},), got {mask.dtype} {tuple(mask.shape)}"
+            )
         return mask
 
     def _seed(self, seed: int) -> None:
@@ -266,16 +201,30 @@ class DreamCore:
         state, task, start = self._draw(rows, options)
         memory = self.reward.start(self.model, state, task)
         no = torch.zeros((2, len(task)), dtype=torch.bool, device=self.device)
-        fresh = {"task": task, "start": start, "begun": torch.full_like(task, self._clock), "done": no[0], "achieved": no[1]}
+        fresh = {
+            "task": task,
+            "start": start,
+            "begun": torch.full_like(task, self._clock),
+            "done": no[0],
+            "achieved": no[1],
+        }
+        drawn = "task" not in options and "start" not in options
         if mask is None:
             self.state, self.memory, self.counters = state, memory, fresh
+            self._one_task = drawn and len(self.beginner.pool) == 1
             self._last: Verdict | None = None
             self._episode = self._episode + 1
             self._ready, self._waiting = True, False
             return
         self.state = self._put(self.state, state, rows, mask)
         self.memory = self._put(self.memory, memory, rows, mask)
-        self.counters = self._put(self.counters, fresh, rows, mask)
+        self._one_task = self._one_task and drawn
+        if self._one_task:
+            # Every env has the one task already: the very same tensor stays, so that a reward that groups envs by task
+            # need not look at it again.
+            del fresh["task"]
+        old = {k: self.counters[k] for k in fresh}
+        self.counters = {**self.counters, **self._put(old, fresh, rows, mask)}
         self._episode = self._episode + mask
         self._waiting = not self._eager or bool(self.counters["done"].any())
 
@@ -429,14 +378,15 @@ class DreamCore:
         size = len(snapshot.counters["task"])
         if size != self.num_envs:
             raise ValueError(f"the snapshot holds {size} envs, this dream {self.num_envs}; use snapshot.select(index)")
-        move = lambda d: {k: v.to(self.device, copy=True) for k, v in d.items()}  # noqa: E731
-        self.state, self.memory, self.counters = move(snapshot.state), move(snapshot.memory), move(snapshot.counters)
+        parts = (snapshot.state, snapshot.memory, snapshot.counters)
+        self.state, self.memory, self.counters = (_copy_to(part, self.device) for part in parts)
         self._episode, self.seed = self.counters.pop("episode"), snapshot.seed
         self.counters["begun"] += self._clock
         self.generator.set_state(snapshot.noise)
-        self._last = None
+        self._last, self._one_task = None, False
         if snapshot.last is not None:
-            self._last = Verdict(**{**dict.fromkeys(Verdict._fields), **move(snapshot.last)})
+            last = _copy_to(snapshot.last, self.device)
+            self._last = Verdict(*(last.get(field) for field in Verdict._fields))  # type: ignore[arg-type]
         self._ready = True
         self._waiting = self.autoreset != "same_step" and (not self._eager or bool(self.counters["done"].any()))
         with torch.set_grad_enabled(self.gradients):
@@ -457,12 +407,16 @@ def _limit(limit: float | str | None, calibrated: float | None) -> float | None:
     if limit == "auto":
         if calibrated is None:
             raise ValueError(
-                "uncertainty_limit='auto' needs a calibrated checkpoint, and this one records no limit; pass a number or None"
+                "uncertainty_limit='auto' needs a calibrated checkpoint, and this one records no limit; pass a number"
             )
         return calibrated
     if isinstance(limit, str):
         raise ValueError(f"uncertainty_limit must be a number, 'auto' or None, got {limit!r}")
     return None if limit is None else float(limit)
+
+
+def _copy_to(state: State, device: torch.device) -> State:
+    return {k: v.to(device, copy=True) for k, v in state.items()}
 
 
 def _where(mask: Tensor, new: State, old: State) -> State:

@@ -31,7 +31,8 @@ def open_checkpoint(checkpoint: str | Checkpoint | None) -> Checkpoint:
     """
     if checkpoint is None:
         raise ValueError(
-            "Dream-v0 needs a checkpoint: gym.make('Dream-v0', checkpoint='path/to/folder') or 'hf://org/name' or a shipped name"
+            "Dream-v0 needs a checkpoint: gym.make('Dream-v0', checkpoint='path/to/folder'), 'hf://org/name' or a "
+            "shipped name"
         )
     if not isinstance(checkpoint, str | os.PathLike):
         return checkpoint
@@ -39,9 +40,9 @@ def open_checkpoint(checkpoint: str | Checkpoint | None) -> Checkpoint:
 
     if checkpoint in SHIPPED and checkpoint not in built_in_names() and not os.path.isdir(checkpoint):
         raise ValueError(
-            f"the checkpoint {checkpoint!r} of {SHIPPED[checkpoint]} is not in this installation ({built_in_names() or 'none'} "
-            "shipped): install a release of dreamgym, train it with the scripts of the repository, or pass "
-            "checkpoint='path/to/folder' of your own"
+            f"the checkpoint {checkpoint!r} of {SHIPPED[checkpoint]} is not in this installation (which has "
+            f"{built_in_names() or 'none'}): install a release of dreamgym, train it with the scripts of the "
+            "repository, or pass checkpoint='path/to/folder' of your own"
         )
     return load(checkpoint)
 
@@ -130,6 +131,6 @@ def make_vector(
     render_scale: int = 1,
     **kwargs: Any,
 ) -> DreamVectorEnv:
-    """Dreams as a `gymnasium.vector.VectorEnv`; ``validate`` is on for numpy, off for torch, the rest as `make_core`."""
+    """Dreams as a `gymnasium.vector.VectorEnv`; ``validate`` is on for numpy, off for torch; else as `make_core`."""
     kwargs = {"validate": array == "numpy", **kwargs}
     return DreamVectorEnv(make_core(checkpoint, num_envs=num_envs, **kwargs), array, render_mode, render_scale)

@@ -46,17 +46,21 @@ def pad_history(history: dict[str, Tensor], spec: WorldModelSpec) -> dict[str, T
         value = history[key]
         if tuple(value.shape) != (batch, length, *sensor.shape):
             raise ValueError(
-                f"history {key!r} has shape {tuple(value.shape)}, expected {(batch, length, *sensor.shape)} (B, h, then the "
-                "sensor's own shape; torch images are C H W, numpy images H W C)"
+                f"history {key!r} has shape {tuple(value.shape)}, expected {(batch, length, *sensor.shape)} (B, h, "
+                "then the sensor's own shape; torch images are C H W, numpy images H W C)"
             )
         value = value.to(torch.uint8 if sensor.kind == "image" else torch.float32)
         short = spec.history - length
-        out[key] = torch.cat([value[:, :1].expand(-1, short, *sensor.shape), value], 1) if short > 0 else value[:, -short:]
+        out[key] = (
+            torch.cat([value[:, :1].expand(-1, short, *sensor.shape), value], 1) if short > 0 else value[:, -short:]
+        )
     action = history.get("action")
     if action is None:
         action = torch.tensor(spec.action.hold, device=first.device).expand(batch, length - 1, -1)
     if tuple(action.shape) != (batch, length - 1, spec.action.dim):
-        raise ValueError(f"history 'action' has shape {tuple(action.shape)}, expected {(batch, length - 1, spec.action.dim)}")
+        raise ValueError(
+            f"history 'action' has shape {tuple(action.shape)}, expected {(batch, length - 1, spec.action.dim)}"
+        )
     action = spec.prepare(action)
     if spec.history > length:
         hold = torch.tensor(spec.action.hold, device=first.device).expand(batch, spec.history - length, -1)
@@ -120,8 +124,8 @@ class ObservationReader:
         family = self.model.spec.family
         if self.mode == "state" and not self.vectors:
             raise ValueError(
-                f"obs='state' needs a model with a state head; this {family} model decodes {list(self.model.spec.decodable)}. "
-                "Use obs='features', or a hybrid or state checkpoint"
+                f"obs='state' needs a model with a state head; this {family} model decodes "
+                f"{list(self.model.spec.decodable)}. Use obs='features', or a hybrid or state checkpoint"
             )
         if self.mode == "pixels" and not self.images:
             raise ValueError(
@@ -181,7 +185,8 @@ class ObservationReader:
         """All cameras side by side, uint8 [B, H, W, 3]; lower ones are padded with black below."""
         if not self.images:
             raise ValueError(
-                f"nothing to render: this {self.model.spec.family} model decodes {list(self.model.spec.decodable)}, no images"
+                f"nothing to render: this {self.model.spec.family} model decodes no images, only "
+                f"{list(self.model.spec.decodable)}"
             )
         images = list(self._pixels(self.model.decode(state, list(self.images))).values())
         height = max(i.shape[1] for i in images)

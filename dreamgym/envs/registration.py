@@ -12,11 +12,21 @@ if TYPE_CHECKING:
 
 # Module and name of what makes a core for the ids of each kind.
 _CORES = {f"dreamgym.envs.{m}:make_single": f"dreamgym.envs.{m}:make_core" for m in ("make", "twin")}
-_DREAM = {"entry_point": "dreamgym.envs.make:make_single", "vector_entry_point": "dreamgym.envs.make:make_vector"}
-_REAL = {"entry_point": "dreamgym.envs.twin:make_single", "vector_entry_point": "dreamgym.envs.twin:make_vector"}
+_DREAM: dict[str, Any] = {
+    "entry_point": "dreamgym.envs.make:make_single",
+    "vector_entry_point": "dreamgym.envs.make:make_vector",
+}
+_REAL: dict[str, Any] = {
+    "entry_point": "dreamgym.envs.twin:make_single",
+    "vector_entry_point": "dreamgym.envs.twin:make_vector",
+}
 
-DREAMS = {"Dream-CALVIN-v0": {"checkpoint": "calvin_d"}, "Dream-PlayTable-v0": {"checkpoint": "playtable"}, "Dream-v0": {}}
-REALS = {
+DREAMS: dict[str, dict[str, Any]] = {
+    "Dream-CALVIN-v0": {"checkpoint": "calvin_d"},
+    "Dream-PlayTable-v0": {"checkpoint": "playtable"},
+    "Dream-v0": {},
+}
+REALS: dict[str, dict[str, Any]] = {
     "Real-CALVIN-v0": {"simulator": {"id": "calvin", "kwargs": {"scene": "D"}}},
     "Real-PlayTable-v0": {"simulator": {"id": "calvin", "kwargs": {"scene": "playtable"}}},
 }

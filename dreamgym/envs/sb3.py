@@ -8,8 +8,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from dreamgym.envs.core import DreamCore, Final
+from dreamgym.envs.core import DreamCore
 from dreamgym.envs.registration import make_core_by_id
+from dreamgym.envs.steps import Final
 from dreamgym.envs.vector import check_render, enlarge, to_numpy
 
 try:
@@ -23,8 +24,8 @@ class DreamVecEnv(VecEnv):
 
     Infos of an env that goes on: ``is_success``, ``success_probability`` (and ``uncertainty`` where the core reports
     it). Infos of an env that ended add ``terminal_observation``, ``TimeLimit.truncated``, ``task`` and the reasons.
-    A truncation by the uncertainty limit or a model failure has ``TimeLimit.truncated`` false: SB3 bootstraps the value of
-    the last state where it is true, and a state that the model does not vouch for has none.
+    A truncation by the uncertainty limit or a model failure has ``TimeLimit.truncated`` false: SB3 bootstraps the value
+    of the last state where it is true, and a state that the model does not vouch for has none.
 
     Args:
         core: a core with ``autoreset`` "same_step".

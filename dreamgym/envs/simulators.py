@@ -1,11 +1,12 @@
 """Several real simulators side by side: one after the other in this process, or spread over worker processes.
 
-A simulator is any ``gymnasium.Env`` with a dict of sensors for observations (numpy layout), ``reset`` options "task" and
-"snapshot", ``info["is_success"]``, and ``snapshot() -> [S] float64``, ``restore(snapshot)``, ``observe()``.
+A simulator is any ``gymnasium.Env`` with a dict of sensors for observations (numpy layout), ``reset`` options "task"
+and "snapshot", ``info["is_success"]``, and ``snapshot() -> [S] float64``, ``restore(snapshot)``, ``observe()``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing as mp
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -18,6 +19,7 @@ import numpy as np
 SIMULATORS = {"calvin": "dreamgym.sims.calvin:CalvinEnv"}
 
 Sensors = dict[str, np.ndarray]
+
 
 def resolve_simulator(simulator: Mapping[str, Any]) -> dict[str, Any]:
     """{"id", "kwargs"} with a twin's env id ("Real-PlayTable-v0") replaced by the simulator that it stands for."""
@@ -41,7 +43,9 @@ def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
     if target in gym.registry:
         return gym.make(target, **kwargs).unwrapped
     if target.count(":") != 1:
-        raise ValueError(f"unknown simulator {name!r}: expected one of {list(SIMULATORS)}, a Gymnasium id or 'module:Class'")
+        raise ValueError(
+            f"unknown simulator {name!r}: expected one of {list(SIMULATORS)}, a Gymnasium id or 'module:Class'"
+        )
     module, _, attribute = target.partition(":")
     env: gym.Env = getattr(import_module(module), attribute)(**kwargs)
     return env
@@ -189,10 +193,8 @@ class WorkerSimulators:
         """Ends the workers."""
         for pipe, process in zip(self._pipes, self._processes, strict=True):
             if process.is_alive():
-                try:
+                with contextlib.suppress(OSError):  # it may be gone already
                     pipe.send(("close", ()))
-                except (BrokenPipeError, OSError):
-                    pass
             process.join(timeout=5)
             if process.is_alive():
                 process.terminate()

@@ -59,7 +59,7 @@ class DreamEnv(gym.Env[Any, np.ndarray]):
         out["task"] = self.core.tasks[out["task"]]
         return out
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | None:
         """[H, W, 3] uint8, the cameras side by side; None without a render mode."""
         return None if self.render_mode is None else enlarge(to_numpy(self.core.render()), self.render_scale)[0]
 

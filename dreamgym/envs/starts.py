@@ -91,8 +91,8 @@ class StartBank:
         if len(index) == 0:
             held = sorted({self.tasks[i] for i in self.task.tolist() if i >= 0})
             raise ValueError(
-                f"the start bank has no {split or ''} start for task {task!r}; it holds starts for {held}. Choose one of "
-                "those tasks, another split, or reset with options={'history': ...} or {'start': rows}"
+                f"the start bank has no {split or ''} start for task {task!r}; it holds starts for {held}. Choose one "
+                "of those tasks, another split, or reset with options={'history': ...} or {'start': rows}"
             )
         return index
 

@@ -19,13 +19,14 @@ import torch
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from torch import Tensor
 
-from dreamgym.envs.core import DreamCore, Obs, Snapshot
+from dreamgym.envs.core import DreamCore
 from dreamgym.envs.draws import uniform
 from dreamgym.envs.make import choose_reward, open_checkpoint, start_bank
 from dreamgym.envs.observation import PROPRIOCEPTION, pad_history, sensors_to_torch
 from dreamgym.envs.simulators import Sensors, Simulators, WorkerSimulators, make_simulator, resolve_simulator
 from dreamgym.envs.single import DreamEnv
 from dreamgym.envs.starts import StartBank
+from dreamgym.envs.steps import Obs, Snapshot
 from dreamgym.envs.vector import MODES, DreamVectorEnv, mode_name
 from dreamgym.rewards.base import RewardModel
 from dreamgym.types import State
@@ -65,21 +66,27 @@ class TwinCore(DreamCore):
         # The simulators wait for every step anyway, so reading a value costs nothing on any device.
         self._eager = True
         many = num_workers > 0
-        self.sims = WorkerSimulators(simulator, self.num_envs, num_workers) if many else Simulators(simulator, self.num_envs)
+        self.sims = (
+            WorkerSimulators(simulator, self.num_envs, num_workers) if many else Simulators(simulator, self.num_envs)
+        )
         self._sensors: list[Sensors] = [{} for _ in range(self.num_envs)]
         self._begun: list[np.ndarray] = [np.empty(0) for _ in range(self.num_envs)]
 
     def _draw(self, rows: Tensor | None, options: Mapping[str, Any]) -> tuple[State, Tensor, Tensor]:
         given = [k for k in ("state", "history") if k in options]
         if given:
-            raise ValueError(f"a twin cannot begin from options {given}: a simulator needs a snapshot; use {{'start': rows}}")
+            raise ValueError(
+                f"a twin cannot begin from options {given}: a simulator needs a snapshot; use {{'start': rows}}"
+            )
         envs = list(range(self.num_envs)) if rows is None else rows.tolist()
         if self.starts is None:
             return self._draw_simulated(envs, rows, options)
         state, task, start = super()._draw(rows, options)
         assert self.starts.snapshot is not None
         snapshots = self.starts.snapshot[start.cpu()].numpy()
-        self._begin_sims(envs, [{"snapshot": s, "task": self.tasks[t]} for s, t in zip(snapshots, task.tolist(), strict=True)])
+        self._begin_sims(
+            envs, [{"snapshot": s, "task": self.tasks[t]} for s, t in zip(snapshots, task.tolist(), strict=True)]
+        )
         return state, task, start
 
     @property
@@ -245,7 +252,9 @@ def make_core(
         kwargs: task, num_envs, horizon, obs, ...: as for `DreamCore`.
     """
     if world_model is None:
-        raise ValueError("this face of a twin needs world_model=...: the checkpoint through which the simulator is seen")
+        raise ValueError(
+            "this face of a twin needs world_model=...: the checkpoint through which the simulator is seen"
+        )
     if starts not in ("bank", "simulator"):
         raise ValueError(f"starts must be 'bank' or 'simulator', got {starts!r}")
     opened = open_checkpoint(world_model)
@@ -345,12 +354,14 @@ def _simulator(
     if simulator is None:
         raise ValueError("no simulator given: pass simulator={'id': ..., 'kwargs': {...}}")
     if task is not None and not isinstance(task, str):
-        raise ValueError(f"the plain simulator takes one task name or None, got {task!r}; with world_model=... it takes more")
+        raise ValueError(
+            f"the plain simulator takes one task name or None, got {task!r}; with world_model=... it takes more"
+        )
     kwargs = {**(simulator.get("kwargs") or {}), **simulator_kwargs}
     kwargs |= {"task": None if task == "all" else task, "horizon": horizon, "render_mode": render_mode}
     try:
         return make_simulator({"id": simulator["id"], "kwargs": kwargs})
     except TypeError as wrong:
         raise ValueError(
-            f"{wrong}: without world_model=... the env is the plain simulator and takes only that simulator's own options"
+            f"{wrong}: without world_model=... the env is the plain simulator and takes that simulator's options"
         ) from wrong

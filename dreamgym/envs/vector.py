@@ -10,7 +10,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
-from dreamgym.envs.core import DreamCore, Final, Info, Obs
+from dreamgym.envs.core import DreamCore
+from dreamgym.envs.steps import Final, Info, Obs
 
 MODES = {
     "same_step": AutoresetMode.SAME_STEP,
@@ -111,7 +112,7 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
             objects[env] = {k: v[i] for k, v in obs.items()} if isinstance(obs, dict) else obs[i]
         return objects
 
-    def render(self) -> tuple[np.ndarray, ...] | None:  # type: ignore[override]
+    def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture [H, W, 3] an env, its cameras side by side; None without a render mode."""
         return None if self.render_mode is None else tuple(enlarge(to_numpy(self.core.render()), self.render_scale))
 

@@ -20,6 +20,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from dreamgym.envs.actions import action_space
 from dreamgym.envs.starts import StartBank
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.rewards.registry import REWARDS
@@ -106,7 +107,9 @@ class PointMassModel(WorldModel):
         obs = history["robot_obs"][:, -1].float()
         return {"position": obs[:, :2].clone(), "lamp": obs[:, 2].clone()}
 
-    def observe(self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None) -> State:
+    def observe(
+        self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None
+    ) -> State:
         return self.start({"robot_obs": obs["robot_obs"]})
 
     def imagine(self, state: State, action: Tensor, generator: torch.Generator | None = None) -> State:
@@ -175,7 +178,7 @@ class PointMassReward(RewardModel):
         return cls(config["tasks"])
 
 
-class PointMassEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
+class PointMassEnv(gym.Env[Any, np.ndarray]):
     """The real simulator that `PointMassModel` models, with snapshots and a task oracle, as the twin needs them."""
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -189,7 +192,7 @@ class PointMassEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
                 "robot_obs": spaces.Box(-1, 1, (3,), np.float32),
             }
         )
-        self.action_space = spaces.Box(np.float32(ACTION.low), np.float32(ACTION.high), dtype=np.float32)
+        self.action_space = action_space(ACTION)
         self._position, self._lamp, self._steps, self._closed = np.zeros(2), 0.0, 0, False
 
     def reset(
@@ -228,7 +231,7 @@ class PointMassEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         vector = np.array([*self._position, self._lamp], np.float32)
         return {"rgb_static": self.render(), "robot_obs": vector}
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """The camera, [16, 16, 3] uint8."""
         position, lamp = torch.tensor(self._position, dtype=torch.float32)[None], torch.tensor([self._lamp])
         image = (draw(position, lamp)[0] * 255).round().to(torch.uint8)

@@ -27,10 +27,10 @@ def check_vector_env(
 ) -> None:
     """Checks a vector env in each autoreset mode.
 
-    The same seed gives the same rollout, another seed another one; what env 0 does changes nothing for the others; ends at the
-    horizon are truncations; ``final_obs`` and ``final_info`` (same step), the reset step (next step) and partial resets
-    (disabled) are right, and agree between the modes; arrays that were handed out are never written to again; a closed env
-    refuses to step.
+    The same seed gives the same rollout, another seed another one; what env 0 does changes nothing for the others; ends
+    at the horizon are truncations; ``final_obs`` and ``final_info`` (same step), the reset step (next step) and partial
+    resets (disabled) are right, and agree between the modes; arrays that were handed out are never written to again; a
+    closed env refuses to step.
 
     Args:
         make: gives a new env of at least 2 envs in the mode it is handed.
@@ -105,11 +105,12 @@ def step(env: VectorEnv, action: np.ndarray) -> Transition:
     num, info = env.num_envs, dict(info)
     if "final_obs" in info:
         info["final_obs"] = rows(info["final_obs"], num)
-    flags = [array(x) for x in (reward, terminated, truncated)]
-    for name, value in zip(("reward", "terminated", "truncated"), flags, strict=True):
+    reward, terminated, truncated = array(reward), array(terminated), array(truncated)
+    for name, value in (("reward", reward), ("terminated", terminated), ("truncated", truncated)):
         assert value.shape == (num,), f"{name} has shape {value.shape}, expected ({num},)"
-    assert flags[1].dtype == np.bool_ and flags[2].dtype == np.bool_, "terminated and truncated must be bool"
-    return Transition(rows(obs, num), *flags, {k: v if k == "final_obs" else array(v) for k, v in info.items()})
+        assert name == "reward" or value.dtype == np.bool_, f"{name} must be bool, got {value.dtype}"
+    info = {k: v if k == "final_obs" else array(v) for k, v in info.items()}
+    return Transition(rows(obs, num), reward, terminated, truncated, info)
 
 
 def rollout(env: VectorEnv, plan: list[np.ndarray], seed: int) -> list[Transition]:
@@ -145,7 +146,9 @@ def check_seeds(env: VectorEnv, steps: int, seed: int) -> list[Transition]:
     plan = actions(env, steps, seed)
     one, two = rollout(env, plan, seed), rollout(env, plan, seed)
     for t, (a, b) in enumerate(zip(one, two, strict=True)):
-        assert equal(a.obs, b.obs) if _flat(a.obs) else all(map(equal, a.obs, b.obs)), f"same seed, other observation at step {t}"
+        assert equal(a.obs, b.obs) if _flat(a.obs) else all(map(equal, a.obs, b.obs)), (
+            f"same seed, other observation at step {t}"
+        )
         for name in ("reward", "terminated", "truncated"):
             assert equal(getattr(a, name), getattr(b, name)), f"same seed, other {name} at step {t}"
     others = [rollout(env, [], seed + 1 + k)[0].obs for k in range(3)]
@@ -181,7 +184,9 @@ def check_fresh_arrays(env: VectorEnv, seed: int) -> None:
         held.append((out, tuple(array(_plain(v)) for v in out)))
     for t, (now, then) in enumerate(held):
         for part, kept in zip(now, then, strict=True):
-            assert _unchanged(array(_plain(part)), kept), f"an array handed out at step {t} was written to by a later step"
+            assert _unchanged(array(_plain(part)), kept), (
+                f"an array handed out at step {t} was written to by a later step"
+            )
 
 
 def _plain(value: Any) -> Any:
@@ -228,14 +233,16 @@ def check_partial_reset(env: VectorEnv, seed: int) -> None:
 
 
 def check_same_step(same: list[Transition], disabled: list[Transition]) -> None:
-    """``final_obs`` and ``final_info`` are there exactly where an env ended, and hold what mode "disabled" shows there."""
+    """``final_obs`` and ``final_info`` are there exactly where an env ended, and hold what "disabled" shows there."""
     alive = np.ones(len(same[0].obs), bool)
     for t, one in enumerate(same[1:], 1):
         done = one.terminated | one.truncated
         mask = np.asarray(one.info.get("_final_obs", np.zeros(len(done), bool)))
         assert equal(mask, done), f"info['_final_obs'] at step {t} is {mask.tolist()}, but {done.tolist()} ended"
         if done.any():
-            assert "final_info" in one.info and equal(one.info["_final_info"], done), f"final_info is missing at step {t}"
+            assert "final_info" in one.info and equal(one.info["_final_info"], done), (
+                f"final_info is missing at step {t}"
+            )
         for i in np.flatnonzero(done & alive):
             if t < len(disabled):
                 shown = disabled[t].obs[i]

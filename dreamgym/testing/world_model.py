@@ -15,8 +15,8 @@ from dreamgym.world_models.base import WorldModel, clone
 def check_world_model(model: WorldModel, batch: int = 3, seed: int = 0) -> None:
     """Checks every method but ``loss`` on random observations and actions.
 
-    Shapes, types and ranges; the same generator seed gives the same state; nothing is kept between calls; inputs are not
-    written to; what one env holds does not touch another; randomness comes from the generator alone.
+    Shapes, types and ranges; the same generator seed gives the same state; nothing is kept between calls; inputs are
+    not written to; what one env holds does not touch another; randomness comes from the generator alone.
 
     Args:
         model: in eval mode.
@@ -28,7 +28,14 @@ def check_world_model(model: WorldModel, batch: int = 3, seed: int = 0) -> None:
     """
     checker = _Checker(model, batch, seed)
     with torch.no_grad():
-        for check in (checker.spec, checker.start, checker.imagine, checker.observe, checker.outputs, checker.independence):
+        for check in (
+            checker.spec,
+            checker.start,
+            checker.imagine,
+            checker.observe,
+            checker.outputs,
+            checker.independence,
+        ):
             check()
 
 
@@ -94,7 +101,9 @@ class _Checker:
         self.layout(after, state, "imagine")
         self.same(state, before, "imagine writes into the state it is given; make new tensors")
         self.step(after, self.action)  # a call in between, which must leave nothing behind
-        self.same(after, self.step(state, self.action), "imagine twice from one state with one seed differs: a hidden state?")
+        self.same(
+            after, self.step(state, self.action), "imagine twice from one state with one seed differs: a hidden state?"
+        )
         self.layout(self.model.imagine(state, self.chunk, self.generator()), state, "imagine with a chunk [B, j, A]")
         self.only_generator(lambda: self.step(state, self.action), "imagine")
 
@@ -147,8 +156,8 @@ class _Checker:
             self.same(
                 {k: v[1:] for k, v in changed.items()},
                 {k: v[1:] for k, v in usual.items()},
-                f"changing the {name} of env 0 changes what other envs become: batch statistics, or noise not drawn for "
-                "the whole batch at once?",
+                f"changing the {name} of env 0 changes what other envs become: batch statistics, or noise not drawn "
+                "for the whole batch at once?",
             )
 
     # -- helpers --
@@ -158,9 +167,12 @@ class _Checker:
         assert list(state) == list(like), f"{what} returns keys {list(state)}, start returned {list(like)}"
         for key, value in state.items():
             assert isinstance(value, Tensor), f"{what}: {key!r} is a {type(value).__name__}, not a tensor"
-            assert value.dim() >= 1 and len(value) == self.batch, f"{what}: {key!r} has shape {tuple(value.shape)}, not [B, ...]"
+            assert value.dim() >= 1 and len(value) == self.batch, (
+                f"{what}: {key!r} has shape {tuple(value.shape)}, not [B, ...]"
+            )
             same = value.shape == like[key].shape and value.dtype == like[key].dtype
-            assert same, f"{what}: {key!r} is {value.dtype} {tuple(value.shape)}, start gave {like[key].dtype} {tuple(like[key].shape)}"
+            want = f"{like[key].dtype} {tuple(like[key].shape)}"
+            assert same, f"{what}: {key!r} is {value.dtype} {tuple(value.shape)}, start gave {want}"
             finite = not value.is_floating_point() or not bool(value.isnan().any())
             assert finite, f"{what}: {key!r} holds NaN"
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from gymnasium import error
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dreamgym.envs.core import DreamCore
 from dreamgym.envs.starts import StartBank
@@ -244,7 +245,9 @@ def test_snapshot_branches_the_dream_noise_included():
     one = [env.step(actions(*[STAY] * 3)) for _ in range(6)]
     env.restore(branch)
     two = [env.step(actions(*[STAY] * 3)) for _ in range(6)]
-    assert all(torch.equal(a.obs, b.obs) and torch.equal(a.truncated, b.truncated) for a, b in zip(one, two, strict=True))
+    assert all(
+        torch.equal(a.obs, b.obs) and torch.equal(a.truncated, b.truncated) for a, b in zip(one, two, strict=True)
+    )
 
 
 def test_snapshot_fans_one_env_out():
@@ -300,6 +303,56 @@ def test_what_a_caller_writes_into_an_observation_stays_out_of_the_dream():
     assert torch.allclose(step.obs[:, 0], torch.tensor(0.1))
 
 
+# -- accelerators: what runs there, run here --
+
+
+class NoSync(TorchDispatchMode):
+    """Raises where a device would have to be waited for: reading a value, or a shape that depends on values."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket._qualified_op_name
+        assert name not in ("aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero", "aten::equal"), name
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("autoreset", ["same_step", "next_step", "disabled"])
+@pytest.mark.parametrize(
+    "options", [{}, {"task": "all", "reward_mode": "probability"}, {"chunk": 2, "uncertainty_limit": 0.5}]
+)
+def test_a_step_on_an_accelerator_never_waits_and_gives_the_same(autoreset, options):
+    config = PointMassConfig(noise=0.05, breaks_above=0.45)
+    options = {"horizon": 4, "autoreset": autoreset, **options}
+    here, there = core(6, config, **options), core(6, config, **options)
+    there._eager = False
+    for env in (here, there):
+        env.reset(seed=3)
+    plan = torch.rand(10, *here._actions.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for action in plan:
+        one = here.step(action)
+        with NoSync():
+            two = there.step(action)
+        assert torch.equal(one.obs, two.obs)
+        assert torch.equal(one.reward, two.reward)
+        assert torch.equal(one.terminated, two.terminated)
+        assert torch.equal(one.truncated, two.truncated)
+        assert set(one.info) == set(two.info)
+        assert all(torch.equal(v, two.info[k]) for k, v in one.info.items())
+        if one.final is not None:
+            assert torch.equal(one.final.mask, two.final.mask)
+            assert torch.equal(one.final.obs, two.final.obs[one.final.rows])
+
+
+def test_one_task_stays_the_same_tensor():
+    env = core(3, horizon=2)
+    env.reset(seed=0)
+    task = env.counters["task"]
+    for _ in range(5):
+        env.step(actions(*[STAY] * 3))
+    assert env.counters["task"] is task
+    env.reset(options={"task": "reach_top"}, mask=torch.tensor([True, False, False]))
+    assert env.counters["task"].tolist() == [1, 0, 0]
+
+
 # -- bad input --
 
 
@@ -332,7 +385,10 @@ def test_options_that_do_not_fit_raise(options, message):
         ({"start": [0, 1, 64]}, "in 0..63"),
         ({"start": [0.5, 1.0, 2.0]}, "takes bank rows"),
         ({"task": "fly"}, "unknown task"),
-        ({"state": {"position": torch.zeros(3, 3), "lamp": torch.zeros(3)}}, r"'position': got \(3,\), expected \(2,\)"),
+        (
+            {"state": {"position": torch.zeros(3, 3), "lamp": torch.zeros(3)}},
+            r"'position': got \(3,\), expected \(2,\)",
+        ),
         ({"state": {"position": torch.zeros(2, 2), "lamp": torch.zeros(2)}}, "has 2 rows"),
         ({"history": {"robot_obs": torch.zeros(3, 1, 3)}}, "lacks .'rgb_static'"),
         ({"reset_mask": torch.zeros(2, dtype=torch.bool)}, "reset mask must be bool"),
@@ -359,7 +415,12 @@ def test_without_a_bank_reset_asks_for_a_history():
 
 def test_calls_out_of_order_raise():
     env = core(1)
-    for call in (lambda: env.step(actions(STAY)), env.snapshot, env.render, lambda: env.reset(mask=torch.tensor([True]))):
+    for call in (
+        lambda: env.step(actions(STAY)),
+        env.snapshot,
+        env.render,
+        lambda: env.reset(mask=torch.tensor([True])),
+    ):
         with pytest.raises(error.ResetNeeded, match="reset"):
             call()
     env.reset()

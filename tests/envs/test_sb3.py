@@ -4,13 +4,14 @@ import pytest
 
 pytest.importorskip("stable_baselines3")
 
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_checker import check_env
+from stable_baselines3.common.evaluation import evaluate_policy
+
 import dreamgym
 from dreamgym.envs.core import DreamCore
 from dreamgym.envs.sb3 import DreamVecEnv
 from dreamgym.testing import PointMassConfig, PointMassModel, PointMassReward, point_mass_starts
-from stable_baselines3 import PPO
-from stable_baselines3.common.env_checker import check_env
-from stable_baselines3.common.evaluation import evaluate_policy
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -49,7 +49,11 @@ def test_step_before_reset_and_after_close(folder):
 
 @pytest.mark.parametrize(
     ("action", "message"),
-    [(np.full(3, np.nan, np.float32), "not finite"), (np.full(3, 2, np.float32), "outside"), (np.zeros(2, np.float32), "shape")],
+    [
+        (np.full(3, np.nan, np.float32), "not finite"),
+        (np.full(3, 2, np.float32), "outside"),
+        (np.zeros(2, np.float32), "shape"),
+    ],
 )
 def test_bad_actions_raise(folder, action, message):
     env = gym.make("Dream-v0", checkpoint=folder).unwrapped

@@ -3,9 +3,11 @@ import torch
 
 pytest.importorskip("torchrl")
 
-import dreamgym
 from torchrl.collectors import Collector
+from torchrl.envs import EnvBase
 from torchrl.envs.utils import check_env_specs
+
+import dreamgym
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -14,7 +16,9 @@ def make(folder, **options):
     return dreamgym.torchrl_env("Dream-v0", checkpoint=folder, **{"num_envs": 5, "horizon": 7, **options})
 
 
-@pytest.mark.parametrize("options", [{}, {"obs": "dict"}, {"obs": "pixels"}, {"chunk": 3}, {"info": ("task", "uncertainty")}])
+@pytest.mark.parametrize(
+    "options", [{}, {"obs": "dict"}, {"obs": "pixels"}, {"chunk": 3}, {"info": ("task", "uncertainty")}]
+)
 def test_passes_torchrls_own_check(folder, options):
     check_env_specs(make(folder, **options))
 
@@ -55,9 +59,28 @@ def test_the_same_seed_repeats_a_rollout(folder):
     for seed in (1, 1, 2):
         env = make(folder)
         env.set_seed(seed)
-        runs.append(env.rollout(12, lambda td: td.set("action", torch.zeros(5, 3)), break_when_any_done=False)["observation"])
+        runs.append(
+            env.rollout(12, lambda td: td.set("action", torch.zeros(5, 3)), break_when_any_done=False)["observation"]
+        )
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
+
+
+@pytest.mark.parametrize("obs", ["features", "dict"])
+def test_the_short_way_through_a_step_gives_what_torchrls_own_does(folder, obs):
+    ours, theirs = make(folder, obs=obs), make(folder, obs=obs)
+    tds = []
+    for env in (ours, theirs):
+        env.set_seed(0)
+        tds.append(env.reset().set("hidden", torch.arange(5.0)))
+    for _ in range(9):
+        action = torch.rand(5, 3)
+        one = ours.step_and_maybe_reset(tds[0].set("action", action))
+        two = EnvBase.step_and_maybe_reset(theirs, tds[1].set("action", action))
+        for a, b in zip(one, two, strict=True):
+            assert set(a.keys(True, True)) == set(b.keys(True, True))
+            assert (a == b).all()
+        tds = [one[1], two[1]]
 
 
 def test_success_ends_and_pays(folder):
@@ -68,7 +91,8 @@ def test_success_ends_and_pays(folder):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"info": ("colour",)}, "unknown info"), ({"autoreset_mode": "same_step"}, "autoreset_mode")]
+    ("options", "message"),
+    [({"info": ("colour",)}, "unknown info"), ({"autoreset_mode": "same_step"}, "autoreset_mode")],
 )
 def test_bad_options_are_one_clear_error(folder, options, message):
     with pytest.raises((ValueError, TypeError), match=message):

@@ -10,7 +10,6 @@ from dreamgym.testing import PointMassConfig, PointMassModel, check_vector_env
 from dreamgym.testing.point_mass import SIMULATOR
 
 
-
 def twin(folder, **options):
     options = {"num_envs": 3, "horizon": 6, **options}
     return gym.make_vec("Real-PlayTable-v0", world_model=folder, simulator=SIMULATOR, **options)
