@@ -62,8 +62,11 @@ class SuccessConfig:
 
     @classmethod
     def tiny(cls, tasks: Sequence[str], feature_dim: int) -> SuccessConfig:
-        """A classifier of some hundred kilobytes a task, which also compares with the start."""
-        return cls(tuple(tasks), feature_dim, embedding=(128, 128), head=(64,), compare_start=True)
+        """A classifier of some hundred kilobytes a task.
+
+        It does not compare with the start: with fifty demonstrations a task that overfits (held-out F1 0.80 against 0.85).
+        """
+        return cls(tuple(tasks), feature_dim, embedding=(128, 128), head=(64,))
 
 
 class StackedLinear(nn.Module):
