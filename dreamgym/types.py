@@ -40,7 +40,8 @@ class ObservationSpec:
         if self.kind not in ("image", "vector"):
             raise ValueError(f"an observation is an 'image' or a 'vector', got kind={self.kind!r}")
         if len(self.shape) != (3 if self.kind == "image" else 1):
-            raise ValueError(f"an {self.kind} observation of shape {self.shape}: expected C H W for images, (d,) for vectors")
+            expected = "C H W for images, (d,) for vectors"
+            raise ValueError(f"an {self.kind} observation of shape {self.shape}: expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class ActionSpec:
         if not self.hold:
             object.__setattr__(self, "hold", tuple((lo + hi) / 2 for lo, hi in zip(self.low, self.high, strict=True)))
         if not len(self.low) == len(self.high) == len(self.hold):
-            raise ValueError(f"low, high and hold need one length, got {len(self.low)}, {len(self.high)}, {len(self.hold)}")
+            lengths = len(self.low), len(self.high), len(self.hold)
+            raise ValueError(f"low, high and hold need one length, got {lengths}")
         if any(lo >= hi for lo, hi in zip(self.low, self.high, strict=True)):
             raise ValueError(f"every low must lie below its high, got low={self.low}, high={self.high}")
         if any(not 0 <= i < len(self.low) for i in self.binary):
@@ -87,7 +89,8 @@ class ActionSpec:
             low, high, middle, binary = _bounds(self, action.device)
             out = torch.clamp(action.to(torch.float32), low, high)
             return torch.where(binary, torch.where(out >= middle, high, low), out) if self.binary else out
-        clipped = np.clip(np.asarray(action, np.float32), np.float32(self.low), np.float32(self.high))
+        bounds = np.asarray([self.low, self.high], np.float32)
+        clipped = np.clip(np.asarray(action, np.float32), bounds[0], bounds[1])
         for i in self.binary:
             middle = (self.low[i] + self.high[i]) / 2
             clipped[..., i] = np.where(clipped[..., i] >= middle, self.high[i], self.low[i])

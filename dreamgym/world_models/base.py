@@ -51,7 +51,9 @@ class WorldModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def observe(self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None) -> State:
+    def observe(
+        self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None
+    ) -> State:
         """Filters real observations that follow ``state``: how a twin turns a real sim's frames into features.
 
         Args:

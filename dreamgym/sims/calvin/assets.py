@@ -7,12 +7,13 @@ import os
 import tempfile
 import uuid
 from pathlib import Path
+from typing import Any
 
 ASSETS_VARIABLE = "DREAMGYM_CALVIN_ASSETS"
 CACHE_VARIABLE = "DREAMGYM_CACHE"
 
 
-def import_pybullet():
+def import_pybullet() -> Any:
     """Return the pybullet module.
 
     Raises:

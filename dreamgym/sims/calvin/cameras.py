@@ -32,14 +32,15 @@ class Cameras:
         }
         self._static_view = self._bullet.computeViewMatrix(static.eye, static.target, static.up)
 
-    def _gripper_view(self):
+    def _gripper_view(self) -> tuple[float, ...]:
         """View matrix of the camera on the hand: it looks along its link's y axis, its -z axis up."""
         robot = self._simulation.robot
         link = self._bullet.getLinkState(robot.body, robot.camera_link, physicsClientId=self._client)
         position, quaternion = link[:2]
         rotation = np.array(self._bullet.getMatrixFromQuaternion(quaternion)).reshape(3, 3)
         target = np.array(position) + rotation[:, 1]
-        return self._bullet.computeViewMatrix(position, target.tolist(), (-rotation[:, 2]).tolist())
+        view: tuple[float, ...] = self._bullet.computeViewMatrix(position, target.tolist(), (-rotation[:, 2]).tolist())
+        return view
 
     def render(self, camera: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the image (H, W, 3) uint8 and the depth (H, W) float32, metres along the optical axis."""

@@ -6,6 +6,8 @@ instead of one step of a priority queue.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 MAX_ROUNDS = 400
@@ -81,7 +83,7 @@ def _distinct(faces: np.ndarray) -> np.ndarray:
     return proper & unique
 
 
-def _quadrics(vertices, faces, colors) -> tuple[np.ndarray, np.ndarray]:
+def _quadrics(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each vertex's summed plane quadric (V, 4, 4) and its weight (V,)."""
     normals, areas = face_normals(vertices[faces])
     quadrics, masses = np.zeros((len(vertices), 4, 4)), np.zeros(len(vertices))
@@ -107,14 +109,18 @@ def _quadrics(vertices, faces, colors) -> tuple[np.ndarray, np.ndarray]:
     return quadrics, np.maximum(masses, 1e-15)
 
 
-def _add_planes(quadrics, normals, points, weights, owners) -> None:
+def _add_planes(
+    quadrics: np.ndarray, normals: np.ndarray, points: np.ndarray, weights: np.ndarray, owners: Iterable[np.ndarray]
+) -> None:
     planes = np.concatenate([normals, -(normals * points).sum(-1, keepdims=True)], axis=1)
     outer = weights[:, None, None] * planes[:, :, None] * planes[:, None, :]
     for owner in owners:
         np.add.at(quadrics, owner, outer)
 
 
-def _collapse_targets(vertices, quadrics, masses, edges) -> tuple[np.ndarray, np.ndarray]:
+def _collapse_targets(
+    vertices: np.ndarray, quadrics: np.ndarray, masses: np.ndarray, edges: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return for each edge the best point (E, 3) and its mean squared distance (E,) to the planes."""
     total = quadrics[edges[:, 0]] + quadrics[edges[:, 1]]
     middle = vertices[edges].mean(axis=1)
@@ -132,7 +138,7 @@ def _collapse_targets(vertices, quadrics, masses, edges) -> tuple[np.ndarray, np
     return points, np.maximum(costs, 0) + 1e-6 * length**2
 
 
-def _independent(edges, costs, count: int) -> np.ndarray:
+def _independent(edges: np.ndarray, costs: np.ndarray, count: int) -> np.ndarray:
     """Return which edges (E,) are the cheapest in reach of one edge, so that collapses share no face."""
     rank = np.empty(len(edges), dtype=np.int64)
     rank[np.argsort(costs, kind="stable")] = np.arange(len(edges))
@@ -145,7 +151,7 @@ def _independent(edges, costs, count: int) -> np.ndarray:
     return (around[edges[:, 0]] == rank) & (around[edges[:, 1]] == rank)
 
 
-def _flips(vertices, faces, edges, points) -> np.ndarray:
+def _flips(vertices: np.ndarray, faces: np.ndarray, edges: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return which collapses (E,) would turn a face over."""
     moved, owner = vertices.copy(), np.full(len(vertices), -1)
     for side in (0, 1):

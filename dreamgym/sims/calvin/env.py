@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import ArrayLike
 
 from dreamgym.sims.calvin.cameras import CAMERAS, GRIPPER_FAR, Cameras
 from dreamgym.sims.calvin.models import scene_files
@@ -83,7 +85,7 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self._simulation = Simulation(self.scene, scene_files(self.scene, assets, visuals))
         self._cameras = Cameras(self._simulation, self.scene.camera, self.height, self.width)
         self.action_space = spaces.Box(-1.0, 1.0, (7,), np.float32)
-        self.observation_space = self._make_observation_space()
+        self.observation_space = self._make_observation_space()  # type: ignore[assignment]
         self._start: TaskState | None = None
         self._episode_task = self.task
         self._steps = 0
@@ -112,7 +114,9 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             raise ValueError("the environment is closed: make a new one")
         return self._simulation
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Start an episode.
 
         Without options the furniture is closed, the lights are off and the blocks lie at random places.
@@ -137,15 +141,15 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         else:
             self._reset_from_obs(options.get("robot_obs"), options.get("scene_obs"))
         self._steps = 0
-        self._start = simulation.task_state()
-        return self.observe(), self._info(self._start)
+        self._start = start = simulation.task_state()
+        return self.observe(), self._info(start, start)
 
-    def _reset_from_obs(self, robot_obs, scene_obs) -> None:
+    def _reset_from_obs(self, robot_obs: ArrayLike | None, scene_obs: ArrayLike | None) -> None:
         simulation = self.simulation
-        robot = {}
+        robot: dict[str, Any] = {}
         if robot_obs is not None:
-            robot_obs = as_vector(robot_obs, 15, "robot_obs")
-            robot = {"joints": robot_obs[7:14], "finger": robot_obs[6] / 2, "gripper_action": robot_obs[14]}
+            vector = as_vector(robot_obs, 15, "robot_obs")
+            robot = {"joints": vector[7:14], "finger": vector[6] / 2, "gripper_action": vector[14]}
         if scene_obs is not None:
             simulation.reset_scene(as_vector(scene_obs, 24, "scene_obs"))
             simulation.robot.reset(**robot)
@@ -159,7 +163,7 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         simulation.settle()
         simulation.tick()
 
-    def step(self, action: np.ndarray):
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Apply one action (7,), clipped to [-1, 1].
 
         Raises:
@@ -170,13 +174,13 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             raise ValueError("step before reset: call reset() first")
         simulation.step(np.clip(as_vector(action, 7, "action"), -1.0, 1.0))
         self._steps += 1
-        info = self._info(simulation.task_state())
+        info = self._info(self._start, simulation.task_state())
         terminated = info["is_success"]
         truncated = self.horizon is not None and self._steps >= self.horizon
         return self.observe(), float(terminated), terminated, truncated, info
 
-    def _info(self, state: TaskState) -> dict[str, Any]:
-        tasks = achieved_tasks(self._start, state)
+    def _info(self, start: TaskState, state: TaskState) -> dict[str, Any]:
+        tasks = achieved_tasks(start, state)
         return {"is_success": self._episode_task in tasks, "tasks": tuple(name for name in TASKS if name in tasks)}
 
     def observe(self, cameras: bool = True) -> dict[str, np.ndarray]:
@@ -237,7 +241,7 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             self._simulation = None
 
 
-def _check_cameras(cameras) -> tuple[str, ...]:
+def _check_cameras(cameras: Sequence[str]) -> tuple[str, ...]:
     if isinstance(cameras, str):
         raise ValueError(f"cameras: expected a tuple such as ({cameras!r},), got the string {cameras!r}")
     unknown = [camera for camera in cameras if camera not in CAMERAS]
@@ -246,7 +250,7 @@ def _check_cameras(cameras) -> tuple[str, ...]:
     return tuple(cameras)
 
 
-def _check_image_size(image_size) -> tuple[int, int]:
+def _check_image_size(image_size: Any) -> tuple[int, int]:
     size = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else image_size
     if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(
         isinstance(side, (int, np.integer)) and side >= 1 for side in size

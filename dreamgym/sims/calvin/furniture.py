@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 JOINTS = ("base__slide", "base__drawer", "base__button", "base__switch")
 LIGHT_LINKS = ("light_link", "led_link")
@@ -28,7 +31,7 @@ class Furniture:
         scaling: global scaling of the description.
     """
 
-    def __init__(self, bullet, client: int, urdf: Path, scaling: float) -> None:
+    def __init__(self, bullet: Any, client: int, urdf: Path, scaling: float) -> None:
         self._bullet, self._client = bullet, client
         self.body = bullet.loadURDF(str(urdf), [0, 0, 0], [0, 0, 0, 1], globalScaling=scaling, physicsClientId=client)
         info = [
@@ -71,7 +74,7 @@ class Furniture:
             self.lights[light] = int(on)
             self._paint(light)
 
-    def reset(self, joints, lights) -> None:
+    def reset(self, joints: ArrayLike, lights: Sequence[bool] | np.ndarray) -> None:
         """Set the four joints at rest and both lights (bulb, LED)."""
         self.write_joints(np.concatenate([joints, np.zeros(4)]))
         for light in (BULB, LED):

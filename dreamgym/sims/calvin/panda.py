@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MAX_RELATIVE_POSITION = 0.02  # metres a unit of action
 MAX_RELATIVE_ANGLE = 0.05  # radians a unit of action
@@ -30,7 +33,9 @@ class Panda:
         home_joints: angles after :meth:`reset` and rest pose of the null space, radians.
     """
 
-    def __init__(self, bullet, client: int, urdf: Path, position, home_joints) -> None:
+    def __init__(
+        self, bullet: Any, client: int, urdf: Path, position: Sequence[float], home_joints: Sequence[float]
+    ) -> None:
         self._bullet, self._client = bullet, client
         self.home_joints = np.asarray(home_joints, dtype=np.float64)
         self.body = bullet.loadURDF(str(urdf), position, [0, 0, 0, 1], useFixedBase=True, physicsClientId=client)
@@ -63,7 +68,7 @@ class Panda:
         )
         self._bullet.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=50, physicsClientId=self._client)
 
-    def reset(self, joints=None, finger: float = FINGER_OPEN, gripper_action: float = 1.0) -> None:
+    def reset(self, joints: ArrayLike | None = None, finger: float = FINGER_OPEN, gripper_action: float = 1.0) -> None:
         """Put the arm at rest at ``joints`` (7,), fingers ``finger`` metres from the centre, and hold it there."""
         joints = self.home_joints if joints is None else np.asarray(joints, dtype=np.float64)
         for index, angle in zip(self.arm, joints, strict=True):
@@ -75,7 +80,7 @@ class Panda:
         self.target = np.concatenate(self.tcp_pose())
         self.gripper_action = gripper_action
 
-    def _hold(self, joints, targets, force: float, velocity: float) -> None:
+    def _hold(self, joints: Sequence[int], targets: Iterable[float], force: float, velocity: float) -> None:
         for index, target in zip(joints, targets, strict=True):
             self._bullet.setJointMotorControl2(
                 self.body,

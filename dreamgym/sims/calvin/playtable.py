@@ -7,6 +7,7 @@ scripted skills work on both; shapes and colours are our own. All numbers are me
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import pi
 from pathlib import Path
@@ -180,10 +181,10 @@ def playtable_files(scene: Scene) -> SceneFiles:
     plane = _robot_element("floor", (Link("base_link", (Part((-4.0, -4.0, -0.02), (4.0, 4.0, 0.0), SLATE),)),))
     blocks = {}
     for color, size in scene.blocks.items():
-        half = [edge / 2 for edge in size]
-        part = Part(tuple(-edge for edge in half), tuple(half), BLOCK_COLORS[color])
+        x, y, z = (float(edge) / 2 for edge in size)
+        part = Part((-x, -y, -z), (x, y, z), BLOCK_COLORS[color])
         block = _robot_element(f"block_{color}", (Link("base_link", (part,), mass=1.0),))
-        contact = ElementTree.SubElement(block.find("link"), "contact")
+        contact = ElementTree.SubElement(_child(block, "link"), "contact")
         for name, value in BLOCK_FRICTION.items():
             ElementTree.SubElement(contact, name, value=str(value))
         blocks[color] = _save(f"block_{color}", block)
@@ -195,7 +196,14 @@ def _save(name: str, robot: ElementTree.Element) -> Path:
     return write_once(name, ".urdf", ElementTree.tostring(robot))
 
 
-def _vector(values) -> str:
+def _child(element: ElementTree.Element, path: str) -> ElementTree.Element:
+    """The element at ``path``, which is known to be there."""
+    found = element.find(path)
+    assert found is not None, f"no {path} in {element.tag}"
+    return found
+
+
+def _vector(values: Iterable[float]) -> str:
     return " ".join(f"{value:.9g}" for value in values)
 
 
@@ -293,10 +301,12 @@ def _panda() -> ElementTree.Element:
     return robot
 
 
-def _attach(robot, name: str, joint: str, xyz: Vector, rpy: Vector, mass: float, parts: tuple[Part, ...]) -> None:
+def _attach(
+    robot: ElementTree.Element, name: str, joint: str, xyz: Vector, rpy: Vector, mass: float, parts: tuple[Part, ...]
+) -> None:
     """Fix a new link to the hand."""
-    link = _robot_element(name, (Link(name, parts, mass=mass),)).find("link")
-    link.find("inertial/inertia").attrib.update(ixx="0.1", iyy="0.1", izz="0.1")
+    link = _child(_robot_element(name, (Link(name, parts, mass=mass),)), "link")
+    _child(link, "inertial/inertia").attrib.update(ixx="0.1", iyy="0.1", izz="0.1")
     robot.append(link)
     element = ElementTree.SubElement(robot, "joint", name=joint, type="fixed")
     ElementTree.SubElement(element, "parent", link="panda_hand")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 BLOCKS = ("red", "blue", "pink")
 ROBOT_LABELS = (
@@ -92,7 +93,10 @@ class Scene:
         return float(int.from_bytes(self.name.encode()[:6].ljust(6, b"\0"), "big"))
 
 
-def _surfaces(table, left, right) -> dict[str, Surface]:
+Span = tuple[float, float]
+
+
+def _surfaces(table: Span, left: Span, right: Span) -> dict[str, Surface]:
     """Surfaces from (x_low, x_high) of the table top and the two halves of the shelf, as CALVIN's scene files give."""
     return {
         "table": Surface((table[0], -0.15, 0.46), (table[1], -0.03, 0.46)),
@@ -102,7 +106,9 @@ def _surfaces(table, left, right) -> dict[str, Surface]:
 
 
 def _calvin(letter: str, blocks: dict[str, str], surfaces: dict[str, Surface]) -> Scene:
-    files = {color: f"blocks/block_{color}_{size}.urdf" for color, size in blocks.items()}
+    files: dict[str, str | tuple[float, float, float]] = {
+        color: f"blocks/block_{color}_{size}.urdf" for color, size in blocks.items()
+    }
     return Scene(letter, f"calvin_table_{letter}/urdf/calvin_table_{letter}.urdf", files, surfaces)
 
 
@@ -154,7 +160,7 @@ def find_scene(scene: str | Scene) -> Scene:
     return SCENES[scene]
 
 
-def as_vector(value, size: int, name: str) -> np.ndarray:
+def as_vector(value: ArrayLike, size: int, name: str) -> np.ndarray:
     """Return ``value`` as a finite float64 vector of ``size`` numbers, or raise ValueError."""
     vector = np.asarray(value, dtype=np.float64)
     if vector.shape != (size,):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,7 @@ SNAPSHOT_SIZE = 2 + 18 + 8 + 3 * 13 + 2 + 2 + 6 + 1
 _DYNAMIC_GROUP, _STATIC_GROUP, _EVERYTHING = 1, 2, -1
 
 
-def _disconnect(bullet, client: int) -> None:
+def _disconnect(bullet: Any, client: int) -> None:
     if bullet.isConnected(client):
         bullet.disconnect(client)
 
@@ -128,7 +130,7 @@ class Simulation:
         """Return a block's position and quaternion."""
         return self.bullet.getBasePositionAndOrientation(self.blocks[color], physicsClientId=self.client)
 
-    def set_block(self, color: str, position, quaternion) -> None:
+    def set_block(self, color: str, position: Iterable[float], quaternion: Iterable[float]) -> None:
         """Put a block somewhere, at rest."""
         body = self.blocks[color]
         self.bullet.resetBasePositionAndOrientation(body, list(position), list(quaternion), physicsClientId=self.client)

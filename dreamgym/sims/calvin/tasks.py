@@ -7,8 +7,10 @@ the 24-d scene observation alone, batched over numpy arrays or torch tensors, wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from dreamgym.sims.calvin.scenes import BLOCKS
 
@@ -187,7 +189,7 @@ def _is_pushed_into_drawer(block: str, start: TaskState, end: TaskState) -> bool
     return start.contacts[block] == {("table", "base_link")} and ("table", "drawer_link") in end.contacts[block]
 
 
-def scene_obs_success(task: str, start_scene_obs, scene_obs):
+def scene_obs_success(task: str, start_scene_obs: Any, scene_obs: Any) -> Any:
     """Judge a task from scene observations alone.
 
     Lights count as on above 0.5, so decoded probabilities may be passed. Pushes and rotations ignore the contact rules
@@ -228,27 +230,32 @@ def scene_obs_success(task: str, start_scene_obs, scene_obs):
     )
 
 
-def _rotated_by_euler(block: str, angle: float, start, end):
+def _rotated_by_euler(block: str, angle: float, start: Any, end: Any) -> Any:
     xp = np if isinstance(start, np.ndarray) else _torch()
     first = FIRST_BLOCK + 6 * BLOCKS.index(block)
     shift = ((end[..., first : first + 3] - start[..., first : first + 3]) ** 2).sum(-1) ** 0.5
     before, after = (_euler_matrix(obs[..., first + 3 : first + 6], xp) for obs in (start, end))
-    return (shift <= MAX_ROTATION_SHIFT) & _is_turned(*_relative_angles(before, after, xp), angle)
+    x, y, z = _relative_angles(before, after, xp)
+    return (shift <= MAX_ROTATION_SHIFT) & _is_turned(x, y, z, angle)
 
 
-def _torch():
+def _torch() -> Any:
     import torch
 
     return torch
 
 
-def _is_turned(x, y, z, angle: float):
+def _is_turned(x: Any, y: Any, z: Any, angle: float) -> Any:
     """Whether rotation (degrees about x, y, z) is one beyond ``angle`` about z with little tilt."""
     turned = (z > angle) & (z < 180) if angle > 0 else (z < angle) & (z > -180)
     return turned & (abs(x) < MAX_TILT) & (abs(y) < MAX_TILT)
 
 
-def _matrix(quaternion) -> tuple:
+Rows = tuple[tuple[Any, Any, Any], ...]
+"""The rows of a 3 x 3 matrix whose entries are numbers, arrays or tensors."""
+
+
+def _matrix(quaternion: ArrayLike) -> Rows:
     """Return the nine entries, row by row, of the rotation matrix of a quaternion x y z w."""
     x, y, z, w = np.asarray(quaternion) / np.linalg.norm(quaternion)
     return (
@@ -258,7 +265,7 @@ def _matrix(quaternion) -> tuple:
     )
 
 
-def _euler_matrix(euler, xp) -> tuple:
+def _euler_matrix(euler: Any, xp: Any) -> Rows:
     """Return the rows of Rz Ry Rx for Euler angles (..., 3) in radians."""
     (cx, cy, cz), (sx, sy, sz) = ([f(euler[..., k]) for k in range(3)] for f in (xp.cos, xp.sin))
     return (
@@ -268,10 +275,10 @@ def _euler_matrix(euler, xp) -> tuple:
     )
 
 
-def _relative_angles(start: tuple, end: tuple, xp) -> tuple:
+def _relative_angles(start: Rows, end: Rows, xp: Any) -> tuple[Any, Any, Any]:
     """Return degrees about x, y, z of ``end @ start.T``, both given as rows of a rotation matrix."""
 
-    def entry(row: int, column: int):
+    def entry(row: int, column: int) -> Any:
         return sum(end[row][k] * start[column][k] for k in range(3))
 
     arctan2 = xp.arctan2

@@ -149,7 +149,7 @@ def _average_normals(mesh: Mesh, owner: np.ndarray) -> np.ndarray:
     _, group = np.unique(owner * 6 + facing, return_inverse=True)
     weights = np.repeat(face_normals(mesh.vertices)[1], 3) + 1e-12
     mean = np.stack([np.bincount(group, flat[:, k] * weights) for k in range(3)], axis=-1)
-    mean /= np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
+    mean = mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
     return mean[group].reshape(mesh.normals.shape)
 
 
