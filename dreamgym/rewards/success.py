@@ -64,7 +64,8 @@ class SuccessConfig:
     def tiny(cls, tasks: Sequence[str], feature_dim: int) -> SuccessConfig:
         """A classifier of some hundred kilobytes a task.
 
-        It does not compare with the start: with fifty demonstrations a task that overfits (held-out F1 0.80 against 0.85).
+        It does not compare with the start: with fifty demonstrations a task that overfits (held-out F1 0.80 against
+        0.85).
         """
         return cls(tuple(tasks), feature_dim, embedding=(128, 128), head=(64,))
 
