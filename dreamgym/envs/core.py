@@ -114,6 +114,11 @@ class DreamCore:
         return self._ready
 
     @property
+    def some_done(self) -> bool:
+        """Whether some env may have ended and wait for its reset; on other devices than the CPU always true."""
+        return self._waiting
+
+    @property
     def elapsed(self) -> Tensor:
         """[B] int64, control steps since each episode began."""
         return self._clock - self.counters["begun"]
@@ -212,6 +217,7 @@ class DreamCore:
         if mask is None:
             self.state, self.memory, self.counters = state, memory, fresh
             self._one_task = drawn and len(self.beginner.pool) == 1
+            self._threshold = self._find_threshold()
             self._last: Verdict | None = None
             self._episode = self._episode + 1
             self._ready, self._waiting = True, False
@@ -223,10 +229,18 @@ class DreamCore:
             # Every env has the one task already: the very same tensor stays, so that a reward that groups envs by task
             # need not look at it again.
             del fresh["task"]
+        else:
+            self._threshold = None
         old = {k: self.counters[k] for k in fresh}
         self.counters = {**self.counters, **self._put(old, fresh, rows, mask)}
         self._episode = self._episode + mask
         self._waiting = not self._eager or bool(self.counters["done"].any())
+
+    def _find_threshold(self) -> Tensor | None:
+        """The threshold where all envs have one task: a view, as a look-up for each env costs more than comparing."""
+        if not self._one_task or type(self.reward).succeeded is not RewardModel.succeeded:
+            return None
+        return self.reward.thresholds[self.tasks.index(self.beginner.pool[0])]
 
     def _draw(self, rows: Tensor | None, options: Mapping[str, Any]) -> tuple[State, Tensor, Tensor]:
         """States, tasks and bank rows of the envs that begin."""
@@ -319,7 +333,9 @@ class DreamCore:
         task, before = self.counters["task"], self.state
         state = self.model.imagine(before, action, self.generator)
         reward, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
-        return state, reward, probability, self.reward.succeeded(probability, task), memory
+        if self._threshold is None:
+            return state, reward, probability, self.reward.succeeded(probability, task), memory
+        return state, reward, probability, probability >= self._threshold, memory
 
     def _finish(self, verdict: Verdict, waiting: Tensor | None) -> Step:
         """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
@@ -329,7 +345,7 @@ class DreamCore:
         if self.autoreset != "same_step":
             self.counters["done"], self._waiting = done, ended
         if self.autoreset == "disabled":
-            self._last = verdict.copy()
+            self._last = verdict.copy() if ended else None
         if self.autoreset == "next_step" and waiting is not None:
             obs, info = self._restart(waiting, None, info)
             reward = reward.masked_fill(waiting, 0.0)
@@ -383,7 +399,7 @@ class DreamCore:
         self._episode, self.seed = self.counters.pop("episode"), snapshot.seed
         self.counters["begun"] += self._clock
         self.generator.set_state(snapshot.noise)
-        self._last, self._one_task = None, False
+        self._last, self._one_task, self._threshold = None, False, None
         if snapshot.last is not None:
             last = _copy_to(snapshot.last, self.device)
             self._last = Verdict(*(last.get(field) for field in Verdict._fields))  # type: ignore[arg-type]
