@@ -325,3 +325,21 @@ def test_missing_assets_are_explained(monkeypatch, tmp_path):
         CalvinEnv("D")
     with pytest.raises(FileNotFoundError, match="playtable"):
         CalvinEnv("D", assets=tmp_path)
+
+
+def test_hiding_links_out_of_view_leaves_frames_as_they_are(monkeypatch):
+    env = CalvinEnv(image_size=32)
+    env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        action = rng.uniform(-1, 1, 7)
+        for _ in range(8):
+            env.simulation.step(action)
+        hiding = env.observe()
+        assert not all(env._cameras._arm._shown)
+        with monkeypatch.context() as patch:
+            patch.setattr(env._cameras._arm, "show_only_what_is_in_view", lambda *_: env._cameras._arm.show_all())
+            showing = env.observe()
+        for camera in ("rgb_static", "rgb_gripper"):
+            np.testing.assert_array_equal(hiding[camera], showing[camera])
+    env.close()
