@@ -83,3 +83,12 @@ def test_render_shows_every_env(folder):
 def test_bad_options_are_one_clear_error(folder, options, message):
     with pytest.raises(ValueError, match=message):
         make(folder, **options)
+
+
+def test_gymnasium_can_vectorise_the_single_env_too(folder):
+    options = {"checkpoint": folder, "task": "reach_top", "horizon": 2}
+    env = gym.make_vec("Dream-v0", num_envs=2, vectorization_mode="sync", **options)
+    env.reset(seed=0)
+    for _ in range(2):
+        truncated = env.step(np.zeros((2, 3), np.float32))[3]
+    assert truncated.all()
