@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from tqdm import trange
 
 from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.calibrate import calibrate
-from dreamgym.rewards.samples import DEMO_POSTERIOR, Samples, add_demonstrations, add_play
+from dreamgym.rewards.samples import DEMO_POSTERIOR, SOURCES, Samples, add_demonstrations, add_play
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig, success_loss
 from dreamgym.world_models.base import WorldModel
 
@@ -32,6 +33,9 @@ class SuccessFitConfig:
         play_windows: windows of play that add negatives (and the successes that happen in them).
         play_context: real frames before a window's start.
         play_steps: frames of a window after its start.
+        mix: how often each source is drawn, in the order of `samples.SOURCES`: filtered and imagined frames of
+            demonstrations, then of play. Filtered demonstrations weigh most, since they are what a policy's episodes
+            look like and their labels are sure.
         seed: of draws and weights.
     """
 
@@ -43,11 +47,14 @@ class SuccessFitConfig:
     play_windows: int = 256
     play_context: int = 8
     play_steps: int = 48
+    mix: tuple[float, float, float, float] = (3.0, 1.0, 1.0, 1.0)
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 4 or self.learning_rate <= 0 or self.demo_passes < 1:
             raise ValueError(f"epochs and demo_passes >= 1, batch_size >= 4, learning_rate > 0; got {self}")
+        if len(self.mix) != len(SOURCES) or min(self.mix) <= 0:
+            raise ValueError(f"mix needs a positive weight for each of {SOURCES}, got {self.mix}")
 
     @classmethod
     def paper(cls) -> SuccessFitConfig:
@@ -121,7 +128,7 @@ def _optimise(
     device = next(classifier.parameters()).device
     draws = torch.Generator().manual_seed(fit.seed)
     pool = samples.pool().to(device)
-    balanced = [_Balanced(*samples.of(i)[:3]) for i in range(len(samples.tasks))]
+    balanced = [_Balanced(*samples.of(i)[:3], fit.mix) for i in range(len(samples.tasks))]
     frames = sum(int((samples.of(i)[2] == DEMO_POSTERIOR).sum()) for i in range(len(balanced))) / len(balanced)
     updates = fit.epochs * max(1, round(frames / fit.demo_passes / fit.batch_size))
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=fit.learning_rate, weight_decay=fit.weight_decay)
@@ -139,21 +146,22 @@ def _optimise(
 
 
 class _Balanced:
-    """Draws batches of one task: the first half successes, the second failures, every source as often as another."""
+    """Draws batches of one task: the first half successes, the second failures, each source by its weight."""
 
-    def __init__(self, rows: Tensor, label: Tensor, source: Tensor) -> None:
+    def __init__(self, rows: Tensor, label: Tensor, source: Tensor, mix: Sequence[float]) -> None:
         self.halves = []
         for wanted in (True, False):
-            parts = [rows[(label == wanted) & (source == s)] for s in source.unique()]
-            parts = [p for p in parts if len(p)]
+            found = [(rows[(label == wanted) & (source == s)], weight) for s, weight in enumerate(mix)]
+            parts = [p for p, _ in found if len(p)]
+            weights = torch.tensor([weight for p, weight in found if len(p)])
             length = torch.tensor([len(p) for p in parts])
-            self.halves.append((torch.cat(parts), length, torch.cumsum(length, 0) - length))
+            self.halves.append((torch.cat(parts), length, torch.cumsum(length, 0) - length, weights))
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Rows [count, 2]."""
         drawn = []
-        for (rows, length, offset), size in zip(self.halves, (count // 2, count - count // 2), strict=True):
-            which = torch.randint(len(length), (size,), generator=generator)
+        for (rows, length, offset, weights), size in zip(self.halves, (count // 2, count - count // 2), strict=True):
+            which = torch.multinomial(weights, size, replacement=True, generator=generator)
             inside = (torch.rand(size, generator=generator) * length[which]).long()
             drawn.append(rows[offset[which] + inside])
         return torch.cat(drawn)

@@ -96,3 +96,8 @@ def test_the_threshold_is_the_middle_of_the_best_plateau():
     assert sweep["recall"][0] == 1
     assert sweep["precision"][0] == pytest.approx(0.5)
     assert f1_score(probability > 0.2, label) == pytest.approx(0.8)
+
+
+def test_a_mix_without_a_source_is_refused():
+    with pytest.raises(ValueError, match="mix"):
+        SuccessFitConfig(mix=(1.0, 1.0, 1.0, 0.0))
