@@ -64,6 +64,8 @@ def _recipe(metrics: Mapping[str, Any]) -> str:
     training, data = metrics["training"], metrics.get("data", {})
     rows = [("updates", f"{training['updates']:,}")]
     rows += [(k, training[k]) for k in ("batch_size", "length", "precision") if k in training]
+    if "episodes" in training:
+        rows.append(("episodes of play that the world model saw", training["episodes"]))
     for kind, entry in data.items():
         rows.append(
             (f"{kind} data", f"{entry['episodes']:,} episodes, {entry['steps']:,} transitions ({entry['note']})")
