@@ -70,11 +70,16 @@ def cache_folder() -> Path:
 def write_once(name: str, suffix: str, content: bytes) -> Path:
     """Write ``content`` under a name that carries its hash and return the path.
 
-    The file is written beside its final name and renamed, so that processes that start together never read half a file.
+    Processes that start together may write it twice, with the same content.
     """
     path = cache_folder() / f"{name}-{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
     if not path.exists():
-        temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        write_whole(path, content)
     return path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its place and rename it there, so that nobody ever reads half of it."""
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

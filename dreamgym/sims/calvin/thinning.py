@@ -7,14 +7,13 @@ Only what is drawn changes; collision shapes stay. Results are kept in the cache
 from __future__ import annotations
 
 import hashlib
-import os
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dreamgym.sims.calvin.assets import cache_folder, write_once
+from dreamgym.sims.calvin.assets import cache_folder, write_once, write_whole
 from dreamgym.sims.calvin.decimation import decimate, face_normals
 
 VERSION = 1  # of the method: raise it when its results change, so that old ones are not reused
@@ -74,7 +73,7 @@ def _thin_file(source: Path) -> Path:
     if mesh is None or len(mesh.vertices) < MIN_TRIANGLES:
         keep.touch()
         return source
-    os.replace(write_mesh(thin(mesh, tolerance), source.stem), found)
+    write_whole(found, mesh_text(thin(mesh, tolerance), source.stem))
     return found
 
 
@@ -153,8 +152,8 @@ def _average_normals(mesh: Mesh, owner: np.ndarray) -> np.ndarray:
     return mean[group].reshape(mesh.normals.shape)
 
 
-def write_mesh(mesh: Mesh, name: str) -> Path:
-    """Write a Wavefront file, with its texture beside it, to the cache and return its path."""
+def mesh_text(mesh: Mesh, name: str) -> bytes:
+    """Return the Wavefront file of a mesh; the texture it names is put into the cache."""
     header = []
     if mesh.texture is not None:
         texture = write_once(mesh.texture.stem, mesh.texture.suffix, mesh.texture.read_bytes())
@@ -169,4 +168,4 @@ def write_mesh(mesh: Mesh, name: str) -> Path:
         "f " + " ".join(f"{v}/{t}/{n}" for v, t, n in zip(*(index[row] for index in indices), strict=True))
         for row in range(len(mesh.vertices))
     ]
-    return write_once(name, ".obj", "\n".join([*header, *blocks, *faces, ""]).encode())
+    return "\n".join([*header, *blocks, *faces, ""]).encode()

@@ -9,7 +9,7 @@ pytest.importorskip("pybullet")
 
 from dreamgym.sims.calvin import CalvinEnv
 from dreamgym.sims.calvin.decimation import decimate, face_normals
-from dreamgym.sims.calvin.thinning import Mesh, read_mesh, thin, write_mesh
+from dreamgym.sims.calvin.thinning import Mesh, mesh_text, read_mesh, thin
 
 
 def make_grid(count: int, height=lambda x, y: 0 * x) -> tuple[np.ndarray, np.ndarray]:
@@ -56,19 +56,18 @@ def test_colour_borders_stay():
     assert areas[colors[kept] == 1].sum() == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_written_mesh_is_read_back(tmp_path, monkeypatch):
-    monkeypatch.setenv("DREAMGYM_CACHE", str(tmp_path))
+def test_a_written_mesh_is_read_back(tmp_path):
     vertices, faces = make_grid(4, lambda x, y: x * y)
     corners = vertices[faces]
     mesh = Mesh(
         corners, np.repeat(face_normals(corners)[0][:, None], 3, 1), corners[..., :2], np.zeros(len(faces), int)
     )
-    path = write_mesh(mesh, "sheet")
+    path = tmp_path / "sheet.obj"
+    path.write_bytes(mesh_text(mesh, "sheet"))
     found = read_mesh(path)
     np.testing.assert_allclose(found.vertices, mesh.vertices, atol=1e-5)
     np.testing.assert_allclose(found.normals, mesh.normals, atol=1e-5)
     np.testing.assert_allclose(found.uvs, mesh.uvs, atol=1e-5)
-    assert path.parent.parent == tmp_path
 
 
 def test_thinning_keeps_material_labels_of_surviving_faces():
@@ -79,6 +78,16 @@ def test_thinning_keeps_material_labels_of_surviving_faces():
     mesh = thin(Mesh(corners, normals, corners[..., :2], labels), 1e-3)
     assert set(mesh.materials) == {0, 1}
     assert len(mesh.vertices) == len(mesh.normals) == len(mesh.uvs) < len(faces)
+
+
+def test_meshes_are_thinned_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("DREAMGYM_CACHE", str(tmp_path))
+    CalvinEnv(cameras=()).close()
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert any("link6-thin" in path.name for path in files)
+    monkeypatch.setattr("dreamgym.sims.calvin.thinning.thin", None)  # would fail if it were called again
+    CalvinEnv(cameras=()).close()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
 
 
 @pytest.mark.slow
