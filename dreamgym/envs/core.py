@@ -17,13 +17,14 @@ from torch import Tensor
 
 from dreamgym.envs.actions import ActionReader, action_space, check_chunk
 from dreamgym.envs.begin import OPTIONS, Beginner
-from dreamgym.envs.judge import Rules, Verdict, failures, judge, surely_finite
+from dreamgym.envs.judge import Rules, Verdict, failures, judge, nothing_happened, surely_finite
 from dreamgym.envs.observation import ObservationReader, zero_history
+from dreamgym.envs.rows import copy_to, take_rows, write_rows
 from dreamgym.envs.starts import StartBank
 from dreamgym.envs.steps import Final, Info, Obs, Snapshot, Step
 from dreamgym.rewards.base import RewardModel
 from dreamgym.types import State
-from dreamgym.world_models.base import WorldModel, clone
+from dreamgym.world_models.base import WorldModel, clone, where
 
 AUTORESET = ("same_step", "next_step", "disabled")
 
@@ -218,6 +219,7 @@ class DreamCore:
             self.state, self.memory, self.counters = state, memory, fresh
             self._one_task = drawn and len(self.beginner.pool) == 1
             self._threshold = self._find_threshold()
+            self._next_horizon = self._clock + self.rules.horizon
             self._last: Verdict | None = None
             self._episode = self._episode + 1
             self._ready, self._waiting = True, False
@@ -235,10 +237,12 @@ class DreamCore:
         self.counters = {**self.counters, **self._put(old, fresh, rows, mask)}
         self._episode = self._episode + mask
         self._waiting = not self._eager or bool(self.counters["done"].any())
+        if self._eager:
+            self._next_horizon = int(self.counters["begun"].min()) + self.rules.horizon
 
     def _find_threshold(self) -> Tensor | None:
-        """The threshold where all envs have one task: a view, as a look-up for each env costs more than comparing."""
-        if not self._one_task or type(self.reward).succeeded is not RewardModel.succeeded:
+        """The threshold where all envs have one task (a view); None elsewhere, or where the reward has own rules."""
+        if not self._eager or not self._one_task or type(self.reward).succeeded is not RewardModel.succeeded:
             return None
         return self.reward.thresholds[self.tasks.index(self.beginner.pool[0])]
 
@@ -256,7 +260,7 @@ class DreamCore:
     def _put(self, old: State, new: State, rows: Tensor | None, mask: Tensor) -> State:
         """``old`` with ``new`` at ``rows`` (new holds those rows only), or where ``mask`` is true (rows None)."""
         if rows is None:
-            return _where(mask, new, old)
+            return where(mask, new, old)
         if len(rows) == self.num_envs:
             return new
         # The core owns its tensors, so rows are written in place: copying a large state for a few rows is what costs.
@@ -294,8 +298,8 @@ class DreamCore:
         for frame in action.split(per_frame, 1):
             verdict = self._frame(frame[:, 0] if per_frame == 1 else frame, frozen, verdict)
             total = total + verdict.reward
-            frozen = verdict.terminated | verdict.truncated
-            if self._eager:
+            frozen = None if verdict.quiet else verdict.terminated | verdict.truncated
+            if self._eager and frozen is not None:
                 if bool(frozen.all()):
                     break
                 frozen = frozen if bool(frozen.any()) else None
@@ -307,18 +311,23 @@ class DreamCore:
         before, counters = self.state, self.counters
         state, reward, probability, success, memory = self._advance(action, frozen)
         uncertainty = self.model.uncertainty(state) if self.report_uncertainty else None
+        self._clock += self.spec.actions_per_frame
+        if success is None and frozen is None and self._is_quiet(state, reward, probability, uncertainty):
+            self.state, self.memory = state, memory
+            return nothing_happened(self.rules, reward, probability, counters["achieved"], uncertainty)
+        if success is None:
+            success = self.reward.succeeded(probability, counters["task"])
         scores = [probability] if reward is probability else [reward, probability]
         scores += [] if uncertainty is None else [uncertainty]
         failed = None
         if not (self._eager and surely_finite(state, scores)):
             failed = failures(self.model.features(state), state, scores)
-        self._clock += self.spec.actions_per_frame
         horizon = counters["begun"] <= self._clock - self.rules.horizon
         achieved = None if self.rules.reward == "success" else counters["achieved"]
         verdict = judge(self.rules, reward, probability, success, achieved, uncertainty, failed, horizon)
         keep = frozen if failed is None else failed if frozen is None else frozen | failed
         if keep is not None:
-            state, memory = _where(keep, before, state), _where(keep, self.memory, memory)
+            state, memory = where(keep, before, state), where(keep, self.memory, memory)
         if frozen is not None and last is not None:
             verdict = verdict.where_not(frozen, last)
         self.state, self.memory = state, memory
@@ -328,22 +337,34 @@ class DreamCore:
 
     def _advance(
         self, action: Tensor, frozen: Tensor | None
-    ) -> tuple[State, Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """Next state, the model's reward, success probability, success and reward memory."""
+    ) -> tuple[State, Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
+        """Next state, the model's reward, success probability, success (None: by the threshold) and reward memory."""
         task, before = self.counters["task"], self.state
         state = self.model.imagine(before, action, self.generator)
         reward, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
-        if self._threshold is None:
-            return state, reward, probability, self.reward.succeeded(probability, task), memory
-        return state, reward, probability, probability >= self._threshold, memory
+        return state, reward, probability, None, memory
+
+    def _is_quiet(self, state: State, reward: Tensor, probability: Tensor, uncertainty: Tensor | None) -> bool:
+        """Whether surely no env ends at this frame; most frames are such, and judging them env by env costs.
+
+        On the CPU only, since it reads values. NaN fails every comparison, so it never passes for quiet.
+        """
+        if self._threshold is None or self._clock >= self._next_horizon:
+            return False
+        if not probability.max().item() < self._threshold.item():
+            return False
+        if uncertainty is not None and not uncertainty.max().item() < self.rules.highest_uncertainty:
+            return False
+        return surely_finite(state, [] if reward is probability else [reward])
 
     def _finish(self, verdict: Verdict, waiting: Tensor | None) -> Step:
         """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
         reward, terminated, truncated = verdict.reward, verdict.terminated, verdict.truncated
-        done, info, final = terminated | truncated, verdict.info(), None
-        ended = not self._eager or bool(done.any())
+        info, final = verdict.info(), None
+        done = verdict.terminated if verdict.quiet else terminated | truncated
+        ended = not verdict.quiet and (not self._eager or bool(done.any()))
         if self.autoreset != "same_step":
-            self.counters["done"], self._waiting = done, ended
+            self.counters["done"], self._waiting = done.clone() if verdict.quiet else done, ended
         if self.autoreset == "disabled":
             self._last = verdict.copy() if ended else None
         if self.autoreset == "next_step" and waiting is not None:
@@ -354,7 +375,7 @@ class DreamCore:
         obs = self._observe()
         if ended and self.autoreset == "same_step":
             rows = done.nonzero().flatten() if self._eager else None
-            final = Final(done, rows, _take(obs, rows), {k: _take(v, rows) for k, v in info.items()})
+            final = Final(done, rows, take_rows(obs, rows), {k: take_rows(v, rows) for k, v in info.items()})
             obs, info = self._restart(done, obs, info)
         return Step(obs, reward, terminated, truncated, info, final)
 
@@ -365,7 +386,7 @@ class DreamCore:
         if obs is None or rows is None or self.gradients:
             obs = self._observe()
         else:
-            obs = _write(obs, rows, self._observe(rows))
+            obs = write_rows(obs, rows, self._observe(rows))
         info = {k: v.masked_fill(mask, 0) for k, v in info.items() if k != "task"}
         return obs, {**info, "task": self.counters["task"].clone()}
 
@@ -385,7 +406,7 @@ class DreamCore:
         """A copy of everything that decides how this dream goes on, noise included."""
         self._check_ready("snapshot")
         counters = clone({**self.counters, "episode": self._episode, "begun": self.counters["begun"] - self._clock})
-        last = None if self._last is None else {k: v for k, v in self._last.copy()._asdict().items() if v is not None}
+        last = None if self._last is None else self._last.copy().tensors()
         return Snapshot(clone(self.state), clone(self.memory), counters, last, self.seed, self.generator.get_state())
 
     def restore(self, snapshot: Snapshot) -> Obs:
@@ -395,14 +416,14 @@ class DreamCore:
         if size != self.num_envs:
             raise ValueError(f"the snapshot holds {size} envs, this dream {self.num_envs}; use snapshot.select(index)")
         parts = (snapshot.state, snapshot.memory, snapshot.counters)
-        self.state, self.memory, self.counters = (_copy_to(part, self.device) for part in parts)
+        self.state, self.memory, self.counters = (copy_to(part, self.device) for part in parts)
         self._episode, self.seed = self.counters.pop("episode"), snapshot.seed
         self.counters["begun"] += self._clock
         self.generator.set_state(snapshot.noise)
         self._last, self._one_task, self._threshold = None, False, None
         if snapshot.last is not None:
-            last = _copy_to(snapshot.last, self.device)
-            self._last = Verdict(*(last.get(field) for field in Verdict._fields))  # type: ignore[arg-type]
+            last = copy_to(snapshot.last, self.device)
+            self._last = Verdict.from_tensors(last)
         self._ready = True
         self._waiting = self.autoreset != "same_step" and (not self._eager or bool(self.counters["done"].any()))
         with torch.set_grad_enabled(self.gradients):
@@ -429,26 +450,3 @@ def _limit(limit: float | str | None, calibrated: float | None) -> float | None:
     if isinstance(limit, str):
         raise ValueError(f"uncertainty_limit must be a number, 'auto' or None, got {limit!r}")
     return None if limit is None else float(limit)
-
-
-def _copy_to(state: State, device: torch.device) -> State:
-    return {k: v.to(device, copy=True) for k, v in state.items()}
-
-
-def _where(mask: Tensor, new: State, old: State) -> State:
-    return {k: torch.where(mask.view(-1, *([1] * (v.dim() - 1))), new[k], v) for k, v in old.items()}
-
-
-def _take(value: Any, rows: Tensor | None) -> Any:
-    if rows is None:
-        return value
-    return {k: v[rows] for k, v in value.items()} if isinstance(value, dict) else value[rows]
-
-
-def _write(obs: Obs, rows: Tensor, new: Obs) -> Obs:
-    """``obs`` with ``new`` at ``rows``, in place."""
-    if isinstance(obs, Tensor):
-        assert isinstance(new, Tensor)
-        return obs.index_copy_(0, rows, new)
-    assert isinstance(new, dict)
-    return {k: v.index_copy_(0, rows, new[k]) for k, v in obs.items()}

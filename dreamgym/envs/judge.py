@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,11 +34,17 @@ class Rules:
         if self.horizon < 1:
             raise ValueError(f"horizon must be at least 1 step, got {self.horizon}")
 
+    @property
+    def highest_uncertainty(self) -> float:
+        """The limit, or infinity."""
+        return math.inf if self.uncertainty_limit is None else self.uncertainty_limit
+
 
 class Verdict(NamedTuple):
     """One frame's outcome, tensors [B], none shared with another field.
 
-    ``model_failure`` None means all false; ``uncertainty`` and ``uncertainty_exceeded`` None: not asked for.
+    ``model_failure`` None means all false; ``uncertainty`` and ``uncertainty_exceeded`` None: not asked for; ``quiet``:
+    it is known that no env ended.
     """
 
     reward: Tensor
@@ -49,6 +56,7 @@ class Verdict(NamedTuple):
     uncertainty: Tensor | None
     uncertainty_exceeded: Tensor | None
     model_failure: Tensor | None
+    quiet: bool = False
 
     def info(self) -> dict[str, Tensor]:
         """What `DreamCore.step` reports, without the task."""
@@ -72,12 +80,21 @@ class Verdict(NamedTuple):
                 return None if old is None else old & frozen
             return torch.where(frozen, torch.zeros_like(new) if old is None else old, new)
 
-        picked = Verdict(*map(pick, self, last))  # type: ignore[arg-type]
+        picked = Verdict(*map(pick, self[:-1], last[:-1]))  # type: ignore[arg-type]
         return picked._replace(reward=self.reward.masked_fill(frozen, 0.0))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that hold a tensor; `from_tensors` reads them back."""
+        return {k: v for k, v in self._asdict().items() if isinstance(v, Tensor)}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> Verdict:
+        """What `tensors` gave."""
+        return cls(*(tensors.get(field) for field in cls._fields[:-1]))  # type: ignore[arg-type]
 
     def copy(self) -> Verdict:
         """A deep copy."""
-        return Verdict(*(None if v is None else v.clone() for v in self))  # type: ignore[arg-type]
+        return Verdict(*(None if v is None else v.clone() for v in self[:-1]))  # type: ignore[arg-type]
 
 
 def judge(
@@ -120,6 +137,23 @@ def judge(
         truncated = truncated.clone() if truncated is horizon else truncated
         reward = reward.clone() if reward is probability else reward
     return Verdict(reward, terminated, truncated, success, probability, horizon, uncertainty, exceeded, failed)
+
+
+def nothing_happened(
+    rules: Rules, reward: Tensor, probability: Tensor, achieved: Tensor, uncertainty: Tensor | None
+) -> Verdict:
+    """What `judge` gives for a frame at which no env ends, made at once; arguments as there."""
+    flags = torch.zeros((6, len(probability)), dtype=torch.bool, device=probability.device).unbind(0)
+    terminated, truncated, success, horizon, failed, exceeded = flags
+    if rules.reward == "success":
+        reward = torch.zeros_like(probability)
+    else:
+        success = achieved.clone()
+        reward = reward.clone() if reward is probability else reward
+    limited = exceeded if rules.uncertainty_limit is not None else None
+    return Verdict(
+        reward, terminated, truncated, success, probability, horizon, uncertainty, limited, failed, quiet=True
+    )
 
 
 def failures(features: Tensor, state: State, scores: list[Tensor]) -> Tensor:

@@ -122,7 +122,7 @@ class DreamTorchRLEnv(EnvBase):
         if unusual:
             return super().step_and_maybe_reset(tensordict)
         following = {k: v for k, v in held.items() if k != "reward"}
-        out = self._stepped(held["action"])
+        out = self._stepped(tensordict.get("action"))
         # Every entry has the right batch size and device already, so the checks of the constructor are skipped.
         held["next"] = TensorDict._new_unsafe(out, batch_size=self._size, device=self._device_of_all)
         following.update(out)

@@ -139,7 +139,7 @@ class TwinCore(DreamCore):
 
     def _advance(
         self, action: Tensor, frozen: Tensor | None
-    ) -> tuple[State, Tensor, Tensor, Tensor, dict[str, Tensor]]:
+    ) -> tuple[State, Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
         task, before = self.counters["task"], self.state
         envs = list(range(self.num_envs)) if frozen is None else (~frozen).nonzero().flatten().tolist()
         success = torch.zeros(self.num_envs, dtype=torch.bool)

@@ -303,6 +303,29 @@ def test_what_a_caller_writes_into_an_observation_stays_out_of_the_dream():
     assert torch.allclose(step.obs[:, 0], torch.tensor(0.1))
 
 
+# -- quiet frames, on which no env ends, are judged all at once --
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"reward_mode": "probability"}, {"uncertainty_limit": 0.6}, {"uncertainty": False}]
+)
+@pytest.mark.parametrize("autoreset", ["same_step", "next_step", "disabled"])
+def test_quiet_frames_are_judged_as_all_others(autoreset, options):
+    config = PointMassConfig(noise=0.05, breaks_above=0.6)
+    quick, slow = (core(5, config, horizon=7, autoreset=autoreset, **options) for _ in range(2))
+    slow._is_quiet = lambda *args: False
+    for env in (quick, slow):
+        env.reset(seed=2)
+    plan = torch.rand(25, 5, 3, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    for action in plan:
+        one, two = quick.step(action), slow.step(action)
+        assert torch.equal(one.obs, two.obs)
+        for name in ("reward", "terminated", "truncated"):
+            assert torch.equal(getattr(one, name), getattr(two, name)), name
+        assert set(one.info) == set(two.info)
+        assert all(torch.equal(v, two.info[k]) for k, v in one.info.items())
+
+
 # -- accelerators: what runs there, run here --
 
 
