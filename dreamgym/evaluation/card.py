@@ -138,17 +138,28 @@ def _rewards(metrics: Mapping[str, Any]) -> str:
     rewards = metrics["rewards"]
     rows: list[tuple[Any, ...]] = [
         (
-            f"`{name}`", f"{m['threshold']:.2f}", f"{m['f1']:.3f}", f"{m['precision']:.3f}", f"{m['recall']:.3f}",
+            f"`{name}`", f"{m['threshold']:.2f}", f"{m['f1']:.3f}", f"{m['f1_off_edge']:.3f}", f"{m['precision']:.3f}", f"{m['recall']:.3f}",
             f"{m['episode_f1']:.3f}", f"{m['f1_imagined']:.3f}", m["num_episodes"],
         )
         for name, m in rewards["tasks"].items()
     ]  # fmt: skip
-    heads = ["task", "threshold", "F1", "precision", "recall", "F1 of episodes", "F1 imagined", "episodes"]
+    heads = [
+        "task",
+        "threshold",
+        "F1",
+        "F1 off the edge",
+        "precision",
+        "recall",
+        "F1 of episodes",
+        "F1 imagined",
+        "episodes",
+    ]
     rows.append(
         (
             "mean",
             "",
             f"{rewards['mean_f1']:.3f}",
+            f"{rewards['mean_f1_off_edge']:.3f}",
             "",
             "",
             f"{rewards['mean_episode_f1']:.3f}",
@@ -158,7 +169,7 @@ def _rewards(metrics: Mapping[str, Any]) -> str:
     )
     return (
         "The latent success classifier (DiWA S.2.3) on held-out demonstrations and failed attempts, frame by frame; F1 is "
-        "cross-fitted (each half is judged with the threshold chosen on the other). Imagined: on latents of the prior along "
+        "cross-fitted (each half is judged with the threshold chosen on the other). Off the edge: without the one frame before and the one after the crossing. Imagined: on latents of the prior along "
         f"the recorded actions.\n\n{table(heads, rows)}"
     )
 

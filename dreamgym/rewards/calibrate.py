@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dreamgym.rewards.samples import DEMO_POSTERIOR, DEMO_PRIOR, Samples
@@ -37,11 +38,16 @@ def curve(probability: Tensor, label: Tensor, grid: Tensor = GRID) -> dict[str, 
 
 
 def best_threshold(parts: Sequence[tuple[Tensor, Tensor]], grid: Tensor = GRID) -> float:
-    """The threshold with the highest F1, averaged over ``parts`` (probability, label); the middle one of a plateau."""
-    total = sum(torch.tensor(curve(p, y, grid)["f1"]) for p, y in parts if y.any())
-    if not isinstance(total, Tensor):
+    """The threshold with the highest F1, averaged over ``parts`` (probability, label); the middle one of a plateau.
+
+    The sweep is smoothed over five thresholds first: on a few episodes its peaks are noise.
+    """
+    curves = [torch.tensor(curve(p, y, grid)["f1"]) for p, y in parts if y.any()]
+    if not curves:
         return 0.5
-    best = (total >= total.max() - 1e-9).nonzero().flatten()
+    total = torch.stack(curves).mean(0)
+    total = F.avg_pool1d(F.pad(total[None, None], (2, 2), mode="replicate"), 5, 1)[0, 0]
+    best = (total >= total.max() - 1e-6).nonzero().flatten()
     return float(grid[best[len(best) // 2]])
 
 
@@ -66,9 +72,10 @@ def calibrate(classifier: SuccessClassifier, samples: Samples) -> dict[str, Any]
     each half of the episodes is judged with the threshold chosen on the other half.
 
     Returns:
-        For each task: threshold, f1 (filtered frames of demonstrations), f1_imagined, precision, recall (at the final
-        threshold, filtered), episode_f1 (an episode counts as a success once any of its frames does), num_episodes,
-        curve (the sweep on filtered frames).
+        For each task: threshold, f1 (filtered frames of demonstrations), f1_off_edge (the same without the last frame
+        before and the first frame after the crossing), f1_imagined, precision, recall (at the final threshold,
+        filtered), episode_f1 (an episode counts as a success once any of its frames does), num_episodes, curve (the
+        sweep on filtered frames).
     """
     out = {}
     for i, name in enumerate(classifier.tasks):
@@ -85,10 +92,12 @@ def calibrate(classifier: SuccessClassifier, samples: Samples) -> dict[str, Any]
         classifier.thresholds[i] = threshold
         real = parts[0]
         final = probability[real] >= threshold
+        inner = ~edges(label[real], group[real])
         sweep = curve(probability[real], label[real])
         out[name] = {
             "threshold": threshold,
             "f1": f1_score(predicted[parts[0]], label[parts[0]]),
+            "f1_off_edge": f1_score(predicted[real][inner], label[real][inner]),
             "f1_imagined": f1_score(predicted[parts[1]], label[parts[1]]),
             "precision": _ratio(final & label[real], final),
             "recall": _ratio(final & label[real], label[real]),
@@ -97,6 +106,13 @@ def calibrate(classifier: SuccessClassifier, samples: Samples) -> dict[str, Any]
             "curve": {k: v[::4] for k, v in sweep.items()},
         }
     return out
+
+
+def edges(label: Tensor, group: Tensor) -> Tensor:
+    """Frames beside which the label changes within an episode, bool [n]: one on either side of a crossing."""
+    change = (label[1:] != label[:-1]) & (group[1:] == group[:-1])
+    none = change.new_zeros(1)
+    return torch.cat([change, none]) | torch.cat([none, change])
 
 
 def _ratio(part: Tensor, whole: Tensor) -> float:

@@ -47,7 +47,7 @@ class SuccessFitConfig:
     play_windows: int = 256
     play_context: int = 8
     play_steps: int = 48
-    mix: tuple[float, float, float, float] = (3.0, 1.0, 1.0, 1.0)
+    mix: tuple[float, float, float, float] = (4.0, 1.0, 1.0, 1.0)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -116,7 +116,7 @@ def fit_success(
     classifier.eval()
     per_task = calibrate(classifier, held_out)
     metrics = {"tasks": per_task, "fit": asdict(fit), "losses": losses, "frames": int(train.pool_size)}
-    for key in ("f1", "f1_imagined", "episode_f1"):
+    for key in ("f1", "f1_off_edge", "f1_imagined", "episode_f1"):
         metrics[f"mean_{key}"] = sum(m[key] for m in per_task.values()) / len(per_task)
     _log.info("success classifier: held-out F1 %.3f, imagined %.3f", metrics["mean_f1"], metrics["mean_f1_imagined"])
     return classifier, metrics

@@ -5,7 +5,7 @@ from fakes import FEATURES, KEYS, FakeModel, episode
 
 from dreamgym.data import EpisodeStore
 from dreamgym.rewards import SuccessConfig
-from dreamgym.rewards.calibrate import best_threshold, curve, f1_score
+from dreamgym.rewards.calibrate import best_threshold, curve, edges, f1_score
 from dreamgym.rewards.encode import encode
 from dreamgym.rewards.fit import SuccessFitConfig, fit_success
 from dreamgym.sims.calvin import scene_obs_success
@@ -101,3 +101,9 @@ def test_the_threshold_is_the_middle_of_the_best_plateau():
 def test_a_mix_without_a_source_is_refused():
     with pytest.raises(ValueError, match="mix"):
         SuccessFitConfig(mix=(1.0, 1.0, 1.0, 0.0))
+
+
+def test_edges_are_the_frames_on_either_side_of_a_crossing():
+    label = torch.tensor([0, 0, 1, 1, 1, 0, 0], dtype=torch.bool)
+    group = torch.tensor([0, 0, 0, 0, 0, 1, 1])
+    assert edges(label, group).tolist() == [False, True, True, False, False, False, False]
