@@ -298,11 +298,13 @@ def _table(title: str, heads: list[str], rows: list[list[str]]) -> None:
 
     table = Table(title=title, title_justify="left")
     for i, head in enumerate(heads):
-        table.add_column(head, justify="right" if i else "left")
+        table.add_column(head, justify="right" if i else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     console = Console()
-    console.print(table, width=max(console.width, 140) if not console.is_terminal else None)
+    if not console.is_terminal:  # a file or a pipe has no edge to keep within
+        console = Console(width=max(console.width, 140))
+    console.print(table)
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
