@@ -186,12 +186,12 @@ def sb3_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: 
 
 
 def rollout_runner(env: Any, action: Tensor, start: Any = None) -> Runner:
-    """TorchRL's own loop; a rollout keeps its data, so long runs are cut into rollouts that fit in memory."""
+    """TorchRL's own loop, in rollouts of one horizon (shorter for many envs): a rollout keeps and stacks its data."""
 
     def policy(td: Any) -> Any:
         return td.set("action", action)
 
-    longest = max(8, min(256, 65536 // len(action)))
+    longest = max(8, min(HORIZON, 16384 // len(action)))
 
     @torch.no_grad()
     def run(steps: int) -> None:
@@ -213,6 +213,7 @@ def torchrl_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertain
         horizon=HORIZON,
         device=device,
         uncertainty=uncertainty,
+        info=(),  # what WorldModelEnv delivers: observation, reward and ends
     )
     return rollout_runner(env, actions(checkpoint, num_envs).to(device))
 

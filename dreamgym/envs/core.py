@@ -51,6 +51,8 @@ class DreamCore:
         validate: raise on NaN or out-of-range actions (see `ActionReader`).
         split: "train", "val" or None (both): which starts of the bank.
         gradients: keep the autograd graph through steps, for policies trained by backpropagation; `detach` cuts it.
+        share_features: hand out features that are the state itself (an RSSM's) without a copy. The core never writes to
+            them; a caller who does is told so at the next step.
         device: where to dream; None: where the model is.
 
     Raises:
@@ -75,6 +77,7 @@ class DreamCore:
         validate: bool = False,
         split: str | None = "train",
         gradients: bool = False,
+        share_features: bool = False,
         device: torch.device | str | None = None,
     ) -> None:
         if autoreset not in AUTORESET:
@@ -97,7 +100,9 @@ class DreamCore:
         self._actions = ActionReader(self.spec.action, num_envs, self.chunk, self.device, validate)
         with torch.no_grad():
             blank = self.model.start(zero_history(self.spec, 1, self.device), torch.Generator(self.device))
-        self.observe = ObservationReader(self.model, obs, self.tasks, blank)
+        self.observe = ObservationReader(self.model, obs, self.tasks, blank, copy=not share_features)
+        self._shared = self.observe.aliases
+        self._versions: list[int] = []
         self.beginner = Beginner(self.model, self.tasks, task, starts, split, num_envs, blank)
         self.generator = torch.Generator(self.device)
         # Frames since the core was made; an episode that began at t has lasted clock - t control steps.
@@ -253,6 +258,8 @@ class DreamCore:
     def _observe(self, rows: Tensor | None = None) -> Obs:
         """The present observation of all envs, or of ``rows``."""
         task = self.counters["task"]
+        if self._shared:
+            self._versions = self._count_writes()
         if rows is None:
             return self.observe(self.state, task)
         return self.observe({k: v[rows] for k, v in self.state.items()}, task[rows])
@@ -264,7 +271,7 @@ class DreamCore:
         if len(rows) == self.num_envs:
             return new
         # The core owns its tensors, so rows are written in place: copying a large state for a few rows is what costs.
-        if self.gradients or not all(v.is_contiguous() for v in old.values()):
+        if self.gradients or self._shared or not all(v.is_contiguous() for v in old.values()):
             return {k: v.index_copy(0, rows, new[k]) for k, v in old.items()}
         return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
 
@@ -281,6 +288,8 @@ class DreamCore:
         """
         self._check_ready("step")
         action = self._actions(action)
+        if self._shared:
+            self._check_untouched()
         with torch.set_grad_enabled(self.gradients):
             waiting = self.counters["done"] if self._waiting else None
             # Under next_step the envs that wait are reset below, whatever happens to them here.
@@ -290,6 +299,18 @@ class DreamCore:
             else:
                 verdict = self._run_chunk(action, frozen)
             return self._finish(verdict, waiting)
+
+    def _check_untouched(self) -> None:
+        """Raises where a caller wrote into features that are the state; tensors count their writes."""
+        if self._versions and self._versions != self._count_writes():
+            self._versions = []
+            raise RuntimeError(
+                "an observation was written to in place, and it is the dream's state: clone observations before you "
+                "change them, or make the env with share_features=False; reset before you go on"
+            )
+
+    def _count_writes(self) -> list[int]:
+        return [v._version for v in self.state.values() if not v.is_inference()]
 
     def _run_chunk(self, action: Tensor, frozen: Tensor | None) -> Verdict:
         """Frame by frame; an env that ends stays where it ended, and the rest of its chunk is not executed."""
@@ -383,7 +404,7 @@ class DreamCore:
         """New episodes where ``mask`` is true; observations and info of the new episodes there."""
         rows = mask.nonzero().flatten() if self._eager else None
         self._begin(rows, mask, {})
-        if obs is None or rows is None or self.gradients:
+        if obs is None or rows is None or self.gradients or self._shared:
             obs = self._observe()
         else:
             obs = write_rows(obs, rows, self._observe(rows))

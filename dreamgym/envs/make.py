@@ -82,6 +82,7 @@ def make_core(
     validate: bool = False,
     split: str | None = "train",
     gradients: bool = False,
+    share_features: bool = False,
     device: str | torch.device | None = None,
 ) -> DreamCore:
     """A batch of dreams from a checkpoint, without any face.
@@ -91,8 +92,8 @@ def make_core(
         reward: "success" or "probability".
         reward_model: which of the checkpoint's reward models.
         autoreset_mode: "same_step", "next_step" or "disabled", or Gymnasium's AutoresetMode.
-        task, num_envs, horizon, obs, uncertainty, uncertainty_limit, chunk, validate, split, gradients, device: see
-            `DreamCore`.
+        task, num_envs, horizon, obs, uncertainty, uncertainty_limit, chunk, validate, split, gradients: see `DreamCore`.
+        share_features, device: see `DreamCore`.
     """
     opened = open_checkpoint(checkpoint)
     return DreamCore(
@@ -111,6 +112,7 @@ def make_core(
         validate=validate,
         split=split,
         gradients=gradients,
+        share_features=share_features,
         device=device,
     )
 

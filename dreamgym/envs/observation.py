@@ -97,10 +97,11 @@ class ObservationReader:
     Attributes:
         mode: "features", "state", "pixels" or "dict".
         space: the single-env space.
+        aliases: whether features are handed out that are the state itself.
         images, vectors: what the model decodes, key -> shape (C H W and (d,)), found on a blank state.
     """
 
-    def __init__(self, model: WorldModel, mode: str, tasks: tuple[str, ...], blank: State) -> None:
+    def __init__(self, model: WorldModel, mode: str, tasks: tuple[str, ...], blank: State, copy: bool = True) -> None:
         if mode not in OBS_MODES:
             raise ValueError(f"obs must be one of {OBS_MODES}, got {mode!r}")
         self.model, self.mode = model, mode
@@ -116,7 +117,9 @@ class ObservationReader:
         self.vectors = {k: tuple(v.shape[1:]) for k, v in decoded.items() if v.dim() == 2}
         # A features() that hands out the state itself would let a caller write into the dream.
         held = {v.untyped_storage().data_ptr() for v in blank.values()}
-        self._copy = features.untyped_storage().data_ptr() in held
+        same = features.untyped_storage().data_ptr() in held
+        self._copy = same and copy
+        self.aliases = same and not copy
         self._require()
         self.space = self._space(len(tasks))
 

@@ -178,11 +178,12 @@ def torchrl_env(
         id: an env id of this library.
         num_envs: B.
         info: see `DreamTorchRLEnv`.
-        kwargs: as for `gymnasium.make_vec` with that id; ``validate`` is off unless given.
+        kwargs: as for `gymnasium.make_vec` with that id; ``validate`` is off and ``share_features`` on unless given.
 
     Raises:
         ImportError: torchrl is missing.
         ValueError: not an id of this library, or options that do not fit.
     """
+    kwargs.setdefault("share_features", True)
     kwargs.setdefault("uncertainty", any(k.startswith("uncertainty") for k in info))
     return DreamTorchRLEnv(make_core_by_id(id, num_envs=num_envs, autoreset_mode="disabled", **kwargs), info)

@@ -376,6 +376,33 @@ def test_one_task_stays_the_same_tensor():
     assert env.counters["task"].tolist() == [1, 0, 0]
 
 
+def test_shared_features_are_never_written_by_the_core():
+    env = DreamCore(
+        Bare(), PointMassReward(), num_envs=3, task="reach_right", share_features=True, autoreset="disabled"
+    )
+    start = {"all": torch.full((3, 3), 0.1)}
+    obs, _ = env.reset(options={"state": start})
+    assert obs.data_ptr() == env.state["all"].data_ptr()
+    held = [(obs, obs.clone())]
+    for _ in range(3):
+        obs = env.step(actions(RIGHT, STAY, RIGHT)).obs
+        held.append((obs, obs.clone()))
+        obs, _ = env.reset(options={"state": start}, mask=torch.tensor([True, False, False]))
+        held.append((obs, obs.clone()))
+    assert all(torch.equal(a, b) for a, b in held)
+
+
+def test_writing_into_shared_features_is_one_clear_error():
+    env = DreamCore(Bare(), PointMassReward(), num_envs=2, task="reach_right", share_features=True)
+    options = {"state": {"all": torch.zeros(2, 3)}}
+    obs, _ = env.reset(options=options)
+    obs[0] += 1
+    with pytest.raises(RuntimeError, match="written to in place.*clone"):
+        env.step(actions(STAY, STAY))
+    env.reset(options=options)
+    env.step(actions(STAY, STAY))
+
+
 # -- bad input --
 
 
