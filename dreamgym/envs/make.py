@@ -92,8 +92,8 @@ def make_core(
         reward: "success" or "probability".
         reward_model: which of the checkpoint's reward models.
         autoreset_mode: "same_step", "next_step" or "disabled", or Gymnasium's AutoresetMode.
-        task, num_envs, horizon, obs, uncertainty, uncertainty_limit, chunk, validate, split, gradients: see `DreamCore`.
-        share_features, device: see `DreamCore`.
+        task, num_envs, horizon, obs, uncertainty, uncertainty_limit, chunk, validate, split: see `DreamCore`.
+        gradients, share_features, device: see `DreamCore`.
     """
     opened = open_checkpoint(checkpoint)
     return DreamCore(
