@@ -33,7 +33,7 @@ test: $(STAMPS)/test
 lint: $(STAMPS)/test $(STAMPS)/lint
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 docs: $(STAMPS)/test $(STAMPS)/docs
 	rm -rf docs/api/generated
