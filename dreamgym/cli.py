@@ -271,7 +271,12 @@ def demo(
     from dreamgym.evaluation.demo import MANY, demo_rows, run_demo
 
     done = run_demo(out, dream, real, checkpoint, num_sequences, seed)
-    _table(f"{dream} against {real}; in brackets: repeating the start", *demo_rows(done))
+    heads, rows = demo_rows(done)
+    measures = [
+        list(line) for line in zip(*rows, strict=True)
+    ]  # a measure a line: there are more of them than of steps
+    lines = [[name, *line] for name, line in zip(heads[1:], measures[1:], strict=True)]
+    _table(f"{dream} against {real}; in brackets: repeating the start", ["after steps", *measures[0]], lines)
     print(
         "steps/s: {dream_1:,.0f} in one dream, {dream_many:,.0f} in {many}, {real:,.0f} real".format(
             **done.speed, many=MANY
@@ -301,10 +306,8 @@ def _table(title: str, heads: list[str], rows: list[list[str]]) -> None:
         table.add_column(head, justify="right" if i else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console()
-    if not console.is_terminal:  # a file or a pipe has no edge to keep within
-        console = Console(width=max(console.width, 140))
-    console.print(table)
+    # A log has no width of its own; in a narrow window lines may wrap, but cells are never cut.
+    Console(width=max(Console().width, 110)).print(table)
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
