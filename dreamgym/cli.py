@@ -256,6 +256,7 @@ def demo(
     real: str = "Real-PlayTable-v0",
     checkpoint: str | None = None,
     num_sequences: int = 8,
+    threads: int = 1,
     seed: int = 0,
 ) -> None:
     """Plays held-out actions in a dream and in its simulator twin: a table, a clip, a drift plot and a page.
@@ -266,10 +267,15 @@ def demo(
         real: id of its twin.
         checkpoint: another checkpoint for both.
         num_sequences: how many sequences, spread over the tasks.
+        threads: torch threads. A dream's step is small: on a busy machine, waiting for a second thread can cost a
+            hundred times what it saves.
         seed: of the dream's draws.
     """
+    import torch
+
     from dreamgym.evaluation.demo import MANY, demo_rows, run_demo
 
+    torch.set_num_threads(threads)
     done = run_demo(out, dream, real, checkpoint, num_sequences, seed)
     heads, rows = demo_rows(done)
     measures = [
