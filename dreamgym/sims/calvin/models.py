@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from dreamgym.sims.calvin.assets import find_assets
-from dreamgym.sims.calvin.scenes import Scene
+from dreamgym.sims.calvin.playtable import playtable_files
+from dreamgym.sims.calvin.scenes import Scene, SceneFiles
+from dreamgym.sims.calvin.thinning import thin_visuals
 
 VISUALS = ("thin", "stock")
-
-
-@dataclass(frozen=True)
-class SceneFiles:
-    """URDF of each body; blocks by colour in loading order."""
-
-    robot: Path
-    table: Path
-    plane: Path
-    blocks: dict[str, Path]
 
 
 def scene_files(scene: Scene, assets: str | Path | None = None, visuals: str = "thin") -> SceneFiles:
@@ -36,8 +27,6 @@ def scene_files(scene: Scene, assets: str | Path | None = None, visuals: str = "
     if visuals not in VISUALS:
         raise ValueError(f"visuals: expected one of {VISUALS}, got {visuals!r}")
     if scene.table is None:
-        from dreamgym.sims.calvin.playtable import playtable_files
-
         files = playtable_files(scene)
     else:
         folder = find_assets(assets)
@@ -51,8 +40,6 @@ def scene_files(scene: Scene, assets: str | Path | None = None, visuals: str = "
         )
     if visuals == "stock":
         return files
-    from dreamgym.sims.calvin.thinning import thin_visuals
-
     return SceneFiles(
         robot=thin_visuals(files.robot),
         table=thin_visuals(files.table),

@@ -13,8 +13,7 @@ from math import pi
 from pathlib import Path
 
 from dreamgym.sims.calvin.assets import write_once
-from dreamgym.sims.calvin.models import SceneFiles
-from dreamgym.sims.calvin.scenes import Scene
+from dreamgym.sims.calvin.scenes import Scene, SceneFiles
 
 Vector = tuple[float, float, float]
 

@@ -7,6 +7,7 @@ names, so the 15-d robot and 24-d scene observations mean the same everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -94,6 +95,16 @@ class Scene:
 
 
 Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """URDF of each body; blocks by colour in loading order."""
+
+    robot: Path
+    table: Path
+    plane: Path
+    blocks: dict[str, Path]
 
 
 def _surfaces(table: Span, left: Span, right: Span) -> dict[str, Surface]:

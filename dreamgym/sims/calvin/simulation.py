@@ -10,9 +10,8 @@ import numpy as np
 
 from dreamgym.sims.calvin.assets import import_pybullet
 from dreamgym.sims.calvin.furniture import Furniture
-from dreamgym.sims.calvin.models import SceneFiles
 from dreamgym.sims.calvin.panda import Panda
-from dreamgym.sims.calvin.scenes import BLOCKS, Scene, as_vector
+from dreamgym.sims.calvin.scenes import BLOCKS, Scene, SceneFiles, as_vector
 from dreamgym.sims.calvin.tasks import TaskState
 
 SUBSTEPS = 8
