@@ -86,6 +86,10 @@ def write_gif(path: Path, frames: Sequence[Image], frame_rate: float) -> None:
     for i, frame in enumerate(sample):
         mosaic.paste(frame, (0, i * frame.height))
     colors = mosaic.quantize(191, method=pillow.Quantize.MEDIANCUT).getpalette()[: 191 * 3]
+    # Near-whites would win against pure white, because Pillow compares colours coarsely.
+    paper = [i for i in range(0, len(colors), 3) if min(colors[i : i + 3]) > 235]
+    for i in paper:
+        colors[i : i + 3] = [255, 255, 255]
     palette = pillow.new("P", (1, 1))
     palette.putpalette([*colors, 255, 255, 255])
     small = [f.quantize(palette=palette, dither=pillow.Dither.NONE) for f in frames]

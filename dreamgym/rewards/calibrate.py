@@ -12,7 +12,7 @@ from torch import Tensor
 from dreamgym.rewards.samples import DEMO_POSTERIOR, DEMO_PRIOR, Samples
 from dreamgym.rewards.success import SuccessClassifier
 
-GRID = torch.linspace(0.02, 0.98, 49)
+GRID = torch.linspace(0.1, 0.9, 41)
 
 
 def f1_score(predicted: Tensor, label: Tensor) -> float:

@@ -64,7 +64,7 @@ class SuccessFitConfig:
     @classmethod
     def tiny(cls) -> SuccessFitConfig:
         """A minute on two cores: at 1e-6 a small classifier would hardly leave its initial weights."""
-        return cls(epochs=25, batch_size=64, learning_rate=3e-4, weight_decay=1e-2, demo_passes=3)
+        return cls(epochs=12, batch_size=64, learning_rate=3e-4, weight_decay=1e-2, demo_passes=2)
 
 
 def fit_success(
