@@ -93,7 +93,7 @@ def write_page(
         f'<div class="plot">{figure_svg(plot_drift(agreement.curves))}</div>' if agreement.curves else "",
         "<h2>The sequences</h2>"
         '<p class="note">Upper row the simulator, lower row the dream. Under each, the probability of success that the '
-        "learned reward sees in the dream; the mark is where the simulator's own rules say done.</p>",
+        "learned reward sees in the dream; the mark is where the simulator's own rules say done. The actions are a noisy scripted expert's; where there was a choice, one in which it succeeds was taken.</p>",
         _strips(real, dream, sequences, agreement),
         "<h2>Use it</h2><pre>import dreamgym, gymnasium as gym\n\n"
         f'env = gym.make("{escape(str(facts["dream_id"]))}", task="open_drawer")\n'
@@ -125,7 +125,7 @@ def _tiles(agreement: Agreement, step: int, facts: Mapping[str, Any]) -> str:
         (
             _number(speed["real"]),
             "/s",
-            f"steps of the simulator with cameras; one dream alone: {_number(speed['dream_1'])}",
+            f"steps of the twin (simulator, cameras, filter); one dream alone: {_number(speed['dream_1'])}",
         ),
         (str(same), f"of {len(agreement.episodes)}", "sequences with the same verdict, done or not, in both"),
     ]
