@@ -39,7 +39,8 @@ class Demo:
         folder: where the files are: index.html, clip.gif, drift.png, demo.json.
         agreement: dream against twin.
         horizons: steps at which tables report.
-        speed: steps per second: dream_1, dream_many (``many`` dreams at once), real (the twin: simulator, cameras and filter).
+        speed: steps per second: dream_1, dream_many (``many`` dreams at once), real (the twin: simulator, cameras,
+            filter).
         facts: ids, versions, machine.
     """
 
