@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from dreamgym import __version__
 from dreamgym.envs.starts import StartBank
@@ -121,13 +121,10 @@ def _fresh_sequences(checkpoint: Checkpoint, tasks: tuple[str, ...], count: int)
     return choose_sequences(demo_rollouts(bank, tasks, scene, each), count)
 
 
-def save_sequences(folder: Path, sequences: Sequences) -> None:
-    """Writes sequences beside a checkpoint's other files."""
+def sequence_tensors(sequences: Sequences) -> dict[str, torch.Tensor]:
+    """Sequences as what `checkpoint.save` attaches under "demo"."""
     names = ("row", "task", "length", "action")
-    tensors = {k: torch.from_numpy(np.ascontiguousarray(getattr(sequences, k))) for k in names}
-    temporary = folder / f".{SEQUENCES_FILE}.tmp"
-    save_file(tensors, temporary)
-    os.replace(temporary, folder / SEQUENCES_FILE)
+    return {k: torch.from_numpy(np.ascontiguousarray(getattr(sequences, k))) for k in names}
 
 
 def play_dream(

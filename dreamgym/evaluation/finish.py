@@ -22,7 +22,7 @@ from dreamgym.data import EpisodeStore, EpisodeView, SequenceSampler
 from dreamgym.data.play import PlayConfig
 from dreamgym.envs.starts import StartBank
 from dreamgym.evaluation.card import write_card
-from dreamgym.evaluation.demo import machine, save_sequences
+from dreamgym.evaluation.demo import machine, sequence_tensors
 from dreamgym.evaluation.fidelity import FidelityConfig, measure_fidelity
 from dreamgym.evaluation.rollouts import (
     Rollouts,
@@ -173,7 +173,7 @@ def finish_model(
         clock.lap("twin")
     found["finish_seconds"] = {**clock.laps, "all": round(time.monotonic() - began, 1)}
     _log.info("finished in %s s", found["finish_seconds"])
-    folder = checkpoint.save(
+    return checkpoint.save(
         out,
         model,
         rewards=rewards,
@@ -183,11 +183,9 @@ def finish_model(
         metrics=found,
         card=write_card(Path(out).name, found),
         starts_meta=starts_meta,
+        attachments={} if sequences is None else {"demo": sequence_tensors(sequences)},
         dtype=torch.float16 if config.half else None,
     )
-    if sequences is not None:
-        save_sequences(folder, sequences)
-    return folder
 
 
 class _Clock:

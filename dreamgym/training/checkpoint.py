@@ -32,7 +32,7 @@ FORMAT = 1
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 BUILT_IN = Path(__file__).resolve().parent.parent / "checkpoints"
 HUB_PREFIX = "hf://"
-FILES = ("model.safetensors", "rewards.safetensors", "probe.safetensors", "starts.safetensors", "README.md")
+DOWNLOADED = ["config.json", "README.md", "*.safetensors"]
 
 
 class CheckpointError(ValueError):
@@ -77,6 +77,7 @@ def save(
     card: str = "",
     *,
     starts_meta: Mapping[str, Any] | None = None,
+    attachments: Mapping[str, Mapping[str, Tensor]] | None = None,
     dtype: torch.dtype | None = None,
 ) -> Path:
     """Writes a checkpoint folder; one that stood there before is replaced as a whole.
@@ -91,6 +92,7 @@ def save(
         metrics: JSON-ready.
         card: the model card, Markdown.
         starts_meta: JSON-ready, "tasks" among it.
+        attachments: further tensors by file name ("demo": written as demo.safetensors), under the same checksums.
         dtype: store parameters in this type (float16 halves the file); buffers keep theirs, and `load` gives float32.
 
     Returns:
@@ -107,14 +109,8 @@ def save(
     temporary = final.parent / f".tmp-{final.name}-{uuid.uuid4().hex[:8]}"
     temporary.mkdir()
     try:
-        save_file(_weights(model, dtype), temporary / "model.safetensors")
-        if rewards:
-            tensors = {f"{name}/{k}": v for name, r in rewards.items() for k, v in _weights(r, dtype).items()}
-            save_file(tensors, temporary / "rewards.safetensors")
-        if probe is not None:
-            save_file(_weights(probe, dtype), temporary / "probe.safetensors")
-        if starts is not None:
-            save_file({k: v.detach().cpu().contiguous() for k, v in starts.items()}, temporary / "starts.safetensors")
+        for name, tensors in _files(model, rewards or {}, starts, probe, attachments or {}, dtype).items():
+            save_file(tensors, temporary / f"{name}.safetensors")
         (temporary / "README.md").write_text(card or f"# {final.name}\n\nA dreamgym checkpoint.\n", encoding="utf-8")
         config = {
             "format": FORMAT,
@@ -135,6 +131,27 @@ def save(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return final
+
+
+def _files(
+    model: WorldModel,
+    rewards: Mapping[str, RewardModel],
+    starts: Mapping[str, Tensor] | None,
+    probe: StateProbe | None,
+    attachments: Mapping[str, Mapping[str, Tensor]],
+    dtype: torch.dtype | None,
+) -> dict[str, dict[str, Tensor]]:
+    """The tensors of each file of a checkpoint, by name without suffix."""
+    files = {"model": _weights(model, dtype)}
+    if rewards:
+        files["rewards"] = {f"{name}/{k}": v for name, r in rewards.items() for k, v in _weights(r, dtype).items()}
+    if probe is not None:
+        files["probe"] = _weights(probe, dtype)
+    loose = dict(attachments) if starts is None else {"starts": starts, **attachments}
+    taken = sorted(set(attachments) & {"model", "rewards", "probe", "starts"})
+    if taken:
+        raise ValueError(f"attachments called {taken}: those files are the checkpoint's own; choose other names")
+    return files | {name: {k: v.detach().cpu().contiguous() for k, v in t.items()} for name, t in loose.items()}
 
 
 def load(name_or_path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Checkpoint:
@@ -297,7 +314,7 @@ def _from_hub(text: str) -> Path:
         raise CheckpointError(f"{text!r}: expected hf://organisation/name, with @revision if need be")
     download: Callable[..., str] = snapshot_download
     try:
-        return Path(download(repository, revision=revision or None, allow_patterns=["config.json", *FILES]))
+        return Path(download(repository, revision=revision or None, allow_patterns=DOWNLOADED))
     except (OSError, ValueError) as error:  # the Hub's errors (not found, offline and not cached) are OSErrors
         raise CheckpointError(
             f"{text!r} could not be fetched ({type(error).__name__}: {error}): check the name and the network; "

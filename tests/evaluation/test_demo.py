@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 pytest.importorskip("pybullet")
 pytest.importorskip("matplotlib")
@@ -10,7 +11,7 @@ pytest.importorskip("PIL")
 
 from dreamgym.envs.starts import StartBank
 from dreamgym.evaluation.comparison import Sequences
-from dreamgym.evaluation.demo import demo_rows, run_demo, save_sequences
+from dreamgym.evaluation.demo import demo_rows, run_demo, sequence_tensors
 from dreamgym.rewards import DecodedStateReward
 from dreamgym.sims.calvin import CalvinEnv
 from dreamgym.training import checkpoint
@@ -42,7 +43,10 @@ def folder(tmp_path_factory):
         simulator={"id": "calvin", "kwargs": {"scene": "playtable", "image_size": 16}},
     )
     action = np.random.default_rng(0).uniform(-1, 1, (2, STEPS, 7)).astype(np.float32)
-    save_sequences(path, Sequences(TASKS, np.arange(2), np.arange(2), np.array([STEPS, 4]), action))
+    save_file(
+        sequence_tensors(Sequences(TASKS, np.arange(2), np.arange(2), np.array([STEPS, 4]), action)),
+        path / "demo.safetensors",
+    )
     return path
 
 

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 from fakes import KEYS, FakeModel, episode
+from safetensors.torch import save_file
 
 from dreamgym.data import EpisodeStore
 from dreamgym.envs.make import make_core
 from dreamgym.evaluation.comparison import Sequences
-from dreamgym.evaluation.demo import load_sequences, save_sequences
+from dreamgym.evaluation.demo import load_sequences, sequence_tensors
 from dreamgym.evaluation.fidelity import FidelityConfig
 from dreamgym.evaluation.finish import FinishConfig, finish_model, round_weights
 from dreamgym.rewards.fit import SuccessFitConfig
@@ -82,7 +83,7 @@ def test_sequences_travel_beside_the_checkpoint(folder):
     sequences = Sequences(
         ("open_drawer",), np.arange(3), np.zeros(3, int), np.full(3, 9), np.zeros((3, 9, 7), np.float32)
     )
-    save_sequences(folder, sequences)
+    save_file(sequence_tensors(sequences), folder / "demo.safetensors")
     found = load_sequences(load(folder), 2)
     assert found.names == ["open_drawer"] * 2
     assert found.action.shape == (2, 9, 7)

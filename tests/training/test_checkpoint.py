@@ -1,6 +1,7 @@
 import json
 import sys
 import types
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -232,7 +233,9 @@ def test_hub_name_is_downloaded(monkeypatch: pytest.MonkeyPatch, folder: Path) -
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=snapshot_download))
     assert load("hf://someone/dream@v2").path == folder
     assert (asked["repository"], asked["revision"]) == ("someone/dream", "v2")
-    assert "model.safetensors" in asked["patterns"]
+    wanted = [p.name for p in folder.iterdir()]
+    assert all(any(fnmatch(name, pattern) for pattern in asked["patterns"]) for name in wanted)
+    assert not any(fnmatch("weights.bin", pattern) for pattern in asked["patterns"])
 
 
 def test_offline_hub_says_what_can_be_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -252,3 +255,19 @@ def test_missing_hub_extra_says_how_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=r"dreamgym\[hub\]"):
         load("hf://a/b")
+
+
+def test_attachments_stand_under_the_same_checksums(tmp_path: Path) -> None:
+    folder = save(tmp_path / "with", model(), attachments={"demo": {"row": torch.arange(3)}})
+    load(folder)
+    data = bytearray((folder / "demo.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "demo.safetensors").write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match=r"demo\.safetensors"):
+        load(folder)
+
+
+def test_attachments_may_not_shadow_the_checkpoints_own_files(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="choose other names"):
+        save(tmp_path / "with", model(), attachments={"model": {"row": torch.arange(3)}})
+    assert not (tmp_path / "with").exists()
