@@ -116,16 +116,21 @@ def actions(checkpoint: Checkpoint, num_envs: int) -> Tensor:
 # ---------------------------------------------------------------------------------------------------------- the faces
 
 
+def repeated(step: Callable[[Any], Any], action: Any) -> Runner:
+    """A runner that takes the same action again and again."""
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            step(action)
+
+    return run
+
+
 def core_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
     core = make_core(checkpoint, task=TASK, num_envs=num_envs, horizon=HORIZON, device=device, uncertainty=uncertainty)
     action = actions(checkpoint, num_envs).to(device)
     core.reset(seed=0)
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            core.step(action)
-
-    return run
+    return repeated(core.step, action)
 
 
 def vector_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
@@ -140,12 +145,7 @@ def vector_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertaint
     )
     action = actions(checkpoint, num_envs).numpy()
     env.reset(seed=0)
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            env.step(action)
-
-    return run
+    return repeated(env.step, action)
 
 
 def single_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
@@ -177,12 +177,7 @@ def sb3_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: 
     )
     action = actions(checkpoint, num_envs).numpy()
     env.reset()
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            env.step(action)
-
-    return run
+    return repeated(env.step, action)
 
 
 def rollout_runner(env: Any, action: Tensor, start: Any = None) -> Runner:
@@ -291,12 +286,7 @@ def twin_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty:
     )
     action = actions(checkpoint, num_envs).numpy()
     env.reset(seed=0)
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            env.step(action)
-
-    return run
+    return repeated(env.step, action)
 
 
 FACES: dict[str, Callable[[Checkpoint, int, str, bool], Runner]] = {

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dreamgym.data import EpisodeStore, EpisodeView, SequenceSampler
 from dreamgym.data.play import PlayConfig
 from dreamgym.envs.starts import StartBank
 from dreamgym.evaluation.card import write_card
+from dreamgym.evaluation.comparison import Sequences
 from dreamgym.evaluation.demo import machine, sequence_tensors
 from dreamgym.evaluation.fidelity import FidelityConfig, measure_fidelity
 from dreamgym.evaluation.rollouts import (
@@ -157,19 +158,7 @@ def finish_model(
     }
     sequences = None
     if config.twin_per_task and simulator is not None and "snapshot" in starts:
-        bank = StartBank.from_tensors(starts, tasks)
-        rollouts = _twin_rollouts(bank, tasks, simulator, model, config, progress)
-        judged = judge(model, rewards["success"], bank, rollouts, seed=config.seed)
-        found["twin"] = {
-            "tasks": success_agreement(rewards["success"], rollouts, judged),
-            "per_task": config.twin_per_task,
-        }
-        each = -(-config.demo_sequences // len(tasks))
-        scene = simulator["kwargs"]["scene"]
-        # Twice as many as are shown: a demo should show successes where there are any.
-        sequences = choose_sequences(
-            demo_rollouts(bank, tasks, scene, 2 * each, config.seed + 1), config.demo_sequences
-        )
+        found["twin"], sequences = _twin(model, rewards["success"], starts, tasks, simulator, config, progress)
         clock.lap("twin")
     found["finish_seconds"] = {**clock.laps, "all": round(time.monotonic() - began, 1)}
     _log.info("finished in %s s", found["finish_seconds"])
@@ -186,6 +175,26 @@ def finish_model(
         attachments={} if sequences is None else {"demo": sequence_tensors(sequences)},
         dtype=torch.float16 if config.half else None,
     )
+
+
+def _twin(
+    model: WorldModel,
+    success: RewardModel,
+    starts: Mapping[str, Tensor],
+    tasks: tuple[str, ...],
+    simulator: Mapping[str, Any],
+    config: FinishConfig,
+    progress: bool,
+) -> tuple[dict[str, Any], Sequences]:
+    """How the classifier does on rollouts in the simulator, and the held-out sequences that the demo plays."""
+    bank = StartBank.from_tensors(starts, tasks)
+    rollouts = _twin_rollouts(bank, tasks, simulator, model, config, progress)
+    judged = judge(model, success, bank, rollouts, seed=config.seed)
+    metrics = {"tasks": success_agreement(success, rollouts, judged), "per_task": config.twin_per_task}
+    each = -(-config.demo_sequences // len(tasks))
+    # Twice as many as are shown: a demo should show successes where there are any.
+    candidates = demo_rollouts(bank, tasks, simulator["kwargs"]["scene"], 2 * each, config.seed + 1)
+    return metrics, choose_sequences(candidates, config.demo_sequences)
 
 
 class _Clock:

@@ -81,7 +81,7 @@ class PointMassModel(WorldModel):
 
     def __init__(self, config: PointMassConfig | None = None) -> None:
         super().__init__()
-        self.config = config or PointMassConfig()
+        self.config: PointMassConfig = config or PointMassConfig()
         self.gain = nn.Parameter(torch.tensor(GAIN))
         self.spec = WorldModelSpec(
             family=self.family,

@@ -34,7 +34,7 @@ class WorldModel(nn.Module, ABC):
 
     family: ClassVar[str]
     spec: WorldModelSpec
-    config: Any
+    config: Config
 
     @abstractmethod
     def start(self, history: Observation, generator: torch.Generator | None = None, instruction: Any = None) -> State:
