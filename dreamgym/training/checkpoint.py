@@ -123,11 +123,11 @@ def save(
             "probe": probe.to_config() if probe is not None else None,
             "simulator": dict(simulator) if simulator is not None else None,
             "metrics": dict(metrics or {}),
-            "files": {f.name: _sha256(f) for f in sorted(temporary.iterdir())},
+            "files": {f.name: file_sha256(f) for f in sorted(temporary.iterdir())},
         }
         config["digest"] = _digest(json.loads(json.dumps(config)))
         (temporary / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-        _replace(temporary, final)
+        replace_folder(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return final
@@ -238,14 +238,15 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     if config.get("digest") != _digest({k: v for k, v in config.items() if k != "digest"}):
         raise CheckpointError(f"{file} was altered after it was written: copy or download the checkpoint again")
     for name, expected in config["files"].items():
-        _verify(folder / name, expected)
+        verify_file(folder / name, expected)
     return config
 
 
-def _verify(file: Path, expected: str) -> None:
+def verify_file(file: Path, expected: str) -> None:
+    """`CheckpointError` unless ``file`` is there and has the sha256 ``expected``."""
     if not file.is_file():
         raise CheckpointError(f"{file} is missing: copy or download the checkpoint again")
-    if _sha256(file) != expected:
+    if file_sha256(file) != expected:
         raise CheckpointError(
             f"{file} is damaged ({file.stat().st_size} bytes, its sha256 differs from config.json): "
             "copy or download the checkpoint again"
@@ -322,7 +323,7 @@ def _from_hub(text: str) -> Path:
         ) from error
 
 
-def _replace(temporary: Path, final: Path) -> None:
+def replace_folder(temporary: Path, final: Path) -> None:
     """Renames into place; an older folder steps aside first, since a folder that is not empty cannot be overwritten."""
     if not final.exists():
         os.rename(temporary, final)
@@ -333,7 +334,8 @@ def _replace(temporary: Path, final: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
+    """Its sha256 in hexadecimal."""
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

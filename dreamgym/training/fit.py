@@ -140,7 +140,7 @@ def fit(
         FloatingPointError: twenty updates in a row had a non-finite gradient.
     """
     run = _Run(model, sampler, config, Path(run_dir), eval_fn)
-    with _stop_signals() as stop:
+    with stop_signals() as stop:
         return run.train(stop)
 
 
@@ -187,7 +187,7 @@ class _Run:
             self.metrics = extra.get("metrics", {})
             _log.info("resuming %s at update %d", self.run_dir, self.step)
         if self.accelerator.is_main_process:
-            _truncate_log(self.run_dir / "log.jsonl", self.step)
+            truncate_log(self.run_dir / "log.jsonl", self.step)
             (self.run_dir / "fit.json").write_text(json.dumps(asdict(self.config), indent=1))
 
     @property
@@ -202,7 +202,7 @@ class _Run:
 
         config = self.config
         main = self.accelerator.is_main_process
-        writer = _tensorboard(self.run_dir, self.step) if main else None
+        writer = open_tensorboard(self.run_dir, self.step) if main else None
         saved = logged = time.monotonic()
         first = self.step
         bar = tqdm(
@@ -302,7 +302,7 @@ def _seed(seed: int, step: int, rank: int) -> int:
     return (seed * 1_000_003 + rank * 500_009_999 + step * 7_919 + 12_345) % (2**63 - 1)
 
 
-def _truncate_log(path: Path, step: int) -> None:
+def truncate_log(path: Path, step: int) -> None:
     """Drops lines that a killed run wrote after its last save, so that the log holds one curve."""
     if not path.exists():
         return
@@ -318,7 +318,8 @@ def _truncate_log(path: Path, step: int) -> None:
     temporary.replace(path)
 
 
-def _tensorboard(run_dir: Path, step: int) -> Any:
+def open_tensorboard(run_dir: Path, step: int) -> Any:
+    """A SummaryWriter in ``run_dir/tensorboard`` that goes on after ``step``, or None where TensorBoard is missing."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -328,7 +329,7 @@ def _tensorboard(run_dir: Path, step: int) -> Any:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
+def stop_signals() -> Iterator[threading.Event]:
     """SIGTERM and SIGINT end the run after the update under way, with its progress saved."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
