@@ -10,7 +10,10 @@ policy is timed. Everybody runs the same world model, reward and task, under ``t
 
     bare    state = model.imagine(state, action); reward.step(...); and model.uncertainty where ``uncertainty`` is true:
             no clipping, no start states, no ends, no observation
-    core    `DreamCore.step`, same-step autoreset, horizon 64
+    core    `DreamCore.step`, same-step autoreset, horizon 64. With reward="success" (the default) an env ends
+            when its task succeeds, and a trained classifier finds successes under random actions at every second or
+            third step of 64 envs, each a reset that the bare loop has not; with "probability" (DiWA's) only the
+            horizon ends episodes, and core and bare do the same work. Both are given.
     vector  gymnasium.make_vec's env, numpy arrays in and out          single   gymnasium.make's env
     sb3     Stable-Baselines3's VecEnv                                 torchrl  EnvBase.rollout over our env
     torchrl_worldmodelenv   EnvBase.rollout over TorchRL's WorldModelEnv around the same two modules
@@ -32,6 +35,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +130,18 @@ def repeated(step: Callable[[Any], Any], action: Any) -> Runner:
     return run
 
 
-def core_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
-    core = make_core(checkpoint, task=TASK, num_envs=num_envs, horizon=HORIZON, device=device, uncertainty=uncertainty)
+def core_runner(
+    checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool, reward: str = "success"
+) -> Runner:
+    core = make_core(
+        checkpoint,
+        task=TASK,
+        num_envs=num_envs,
+        horizon=HORIZON,
+        device=device,
+        uncertainty=uncertainty,
+        reward=reward,
+    )
     action = actions(checkpoint, num_envs).to(device)
     core.reset(seed=0)
     return repeated(core.step, action)
@@ -292,6 +306,7 @@ def twin_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty:
 FACES: dict[str, Callable[[Checkpoint, int, str, bool], Runner]] = {
     "bare": Bare,
     "core": core_runner,
+    "core/probability": partial(core_runner, reward="probability"),
     "vector": vector_runner,
     "single": single_runner,
     "sb3": sb3_runner,
@@ -304,7 +319,7 @@ FACES: dict[str, Callable[[Checkpoint, int, str, bool], Runner]] = {
 def plan(args: argparse.Namespace) -> Iterator[tuple[int, list[tuple[str, bool]]]]:
     """Numbers of envs, and the (face, uncertainty) timed together at each."""
     for num_envs in args.num_envs:
-        faces = [(f, u) for f in ("bare", "core") for u in (False, True)]
+        faces = [(f, u) for f in ("bare", "core", "core/probability") for u in (False, True)]
         faces += [(f, False) for f in ("vector", "sb3", "torchrl", "torchrl_worldmodelenv")]
         faces += [("single", False)] if num_envs == 1 else []
         faces += [("twin", False)] if num_envs in args.twin_envs else []
@@ -351,7 +366,8 @@ def table(checkpoint: Checkpoint, args: argparse.Namespace) -> list[dict[str, An
             rows.append(
                 {
                     "env": args.env,
-                    "face": face,
+                    "face": face.split("/")[0],
+                    "reward": (face.split("/") + ["success"])[1],
                     "num_envs": num_envs,
                     "threads": torch.get_num_threads(),
                     "device": args.device,
@@ -368,21 +384,25 @@ def table(checkpoint: Checkpoint, args: argparse.Namespace) -> list[dict[str, An
 
 def ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The figures that the targets are stated in."""
-    rate = {(r["face"], r["num_envs"], r["uncertainty"]): r["steps_per_s"] for r in rows}
-    out: dict[str, Any] = {
-        "core_over_bare": {},
-        "core_over_bare_with_uncertainty": {},
-        "torchrl_over_worldmodelenv": {},
+    rate = {(r["face"], r["reward"], r["uncertainty"], r["num_envs"]): r["steps_per_s"] for r in rows}
+    pairs = {
+        "core_over_bare": (("core", "success", False), ("bare", "success", False)),
+        "core_over_bare_with_uncertainty": (("core", "success", True), ("bare", "success", True)),
+        "core_over_bare_without_successes": (("core", "probability", False), ("bare", "success", False)),
+        "core_over_bare_without_successes_with_uncertainty": (
+            ("core", "probability", True),
+            ("bare", "success", True),
+        ),
+        "torchrl_over_worldmodelenv": (("torchrl", "success", False), ("torchrl_worldmodelenv", "success", False)),
     }
-    for n in sorted({r["num_envs"] for r in rows}):
-        for name, over, under in (
-            ("core_over_bare", ("core", n, False), ("bare", n, False)),
-            ("core_over_bare_with_uncertainty", ("core", n, True), ("bare", n, True)),
-            ("torchrl_over_worldmodelenv", ("torchrl", n, False), ("torchrl_worldmodelenv", n, False)),
-        ):
-            if over in rate and under in rate:
-                out[name][str(n)] = round(rate[over] / rate[under], 3)
-    return out
+    return {
+        name: {
+            str(n): round(rate[*over, n] / rate[*under, n], 3)
+            for n in sorted({r["num_envs"] for r in rows})
+            if (*over, n) in rate and (*under, n) in rate
+        }
+        for name, (over, under) in pairs.items()
+    }
 
 
 def resident_mib() -> float:

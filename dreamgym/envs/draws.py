@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -31,8 +33,25 @@ def uniform(seed: int, env: Tensor, episode: Tensor, stream: int = 0) -> Tensor:
     Returns:
         [K] float64.
     """
-    x = env * _STRIDES[0] + episode * _STRIDES[1] + (stream * _STRIDES[2] + seed * _STRIDES[3]) % (1 << 63)
+    offset = (stream * _STRIDES[2] + seed * _STRIDES[3]) % (1 << 63)
+    if env.device.type == "cpu":
+        return torch.from_numpy(_uniform_numpy(env.numpy(), episode.numpy(), offset))
+    x = env * _STRIDES[0] + episode * _STRIDES[1] + offset
     for constant, bits in zip(_MIX, (30, 27), strict=True):
         x = (x ^ _shift(x, bits)) * constant
     x = x ^ _shift(x, 31)
     return _shift(x, 11).double() * 2.0**-53
+
+
+_SHIFTS = tuple(np.uint64(bits) for bits in (30, 27, 31, 11))
+_WRAPPED = tuple(np.uint64(c % (1 << 64)) for c in (*_STRIDES[:2], *_MIX))
+
+
+def _uniform_numpy(env: np.ndarray, episode: np.ndarray, offset: int) -> np.ndarray:
+    """The same numbers: for the few envs that end at a step, calling torch costs more than the arithmetic."""
+    env_stride, episode_stride, *mix = _WRAPPED
+    x = env.view(np.uint64) * env_stride + episode.view(np.uint64) * episode_stride + np.uint64(offset)
+    for constant, bits in zip(mix, _SHIFTS[:2], strict=True):
+        x = (x ^ (x >> bits)) * constant
+    values: np.ndarray = ((x ^ (x >> _SHIFTS[2])) >> _SHIFTS[3]) * 2.0**-53
+    return values

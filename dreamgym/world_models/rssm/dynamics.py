@@ -39,7 +39,8 @@ class Dynamics(nn.Module):
 
     def _gru(self, parts: Tensor, h: Tensor) -> Tensor:
         # DreamerV2's GRU: one layer norm over all gates, the reset gate on the candidate, update biased to keep.
-        parts = self.gates_norm(parts)
+        # The state stays in its own precision under autocast.
+        parts = self.gates_norm(parts).to(h.dtype)
         reset, candidate, update = parts.chunk(3, dim=-1)
         if parts.requires_grad:
             return torch.lerp(h, torch.tanh(torch.sigmoid(reset) * candidate), torch.sigmoid(update - 1))
@@ -62,12 +63,12 @@ class Dynamics(nn.Module):
     def imagine(self, latent: Tensor, action: Tensor, uniform: Tensor) -> Tensor:
         """One step of the dream: [B, k] to [B, k]."""
         h = self.recur(latent, action)
-        return torch.cat([h, self.sample(self.prior(h), uniform)], dim=1)
+        return torch.cat([h, self.sample(self.prior(h), uniform).to(h.dtype)], dim=1)
 
     def observe(self, latent: Tensor, action: Tensor, embed: Tensor, uniform: Tensor) -> Tensor:
         """One step of filtering: [B, k] to [B, k]."""
         h = self.recur(latent, action)
-        return torch.cat([h, self.sample(self.posterior(h, embed), uniform)], dim=1)
+        return torch.cat([h, self.sample(self.posterior(h, embed), uniform).to(h.dtype)], dim=1)
 
     def unroll(self, embed: Tensor, action: Tensor, keep: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Filters whole sequences from nothing; the one loop of training, so all that can leaves it.
