@@ -6,7 +6,6 @@ over envs, and a batch of one task costs one plain MLP.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dreamgym.nn.stacked import StackedLinear
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
@@ -64,24 +64,6 @@ class SuccessConfig:
     def tiny(cls, tasks: Sequence[str], feature_dim: int) -> SuccessConfig:
         """A megabyte a task at features of 1024; compares with the start (held-out F1 0.91 against 0.90 without)."""
         return cls(tuple(tasks), feature_dim, embedding=(128, 128), head=(64,), compare_start=True)
-
-
-class StackedLinear(nn.Module):
-    """N linear layers with one weight tensor [N, in, out]."""
-
-    def __init__(self, num: int, in_dim: int, out_dim: int) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(in_dim)
-        self.weight = nn.Parameter(torch.empty(num, in_dim, out_dim).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(num, out_dim).uniform_(-bound, bound))
-
-    def one(self, x: Tensor, i: int) -> Tensor:
-        """Layer ``i`` on x [B, in]."""
-        return torch.addmm(self.bias[i], x, self.weight[i])
-
-    def all(self, x: Tensor) -> Tensor:
-        """Every layer on its own batch: x [N, B, in] -> [N, B, out]."""
-        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
 
 
 class SuccessClassifier(RewardModel):

@@ -10,6 +10,7 @@ from dreamgym.world_models.base import WorldModel
 # One line a family; the module is imported when the family is first asked for.
 _FAMILIES: dict[str, str] = {
     "rssm": "dreamgym.world_models.rssm.model:RSSM",
+    "mlp": "dreamgym.world_models.mlp.model:MLPWorldModel",
 }
 
 

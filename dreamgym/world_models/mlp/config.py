@@ -1,0 +1,80 @@
+"""Configuration of the MLP family."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from dreamgym.types import ActionSpec
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    """An ensemble of MLPs from a history of observations and actions to the next observation (WARPD, section 4).
+
+    Attributes:
+        obs_dim: entries O of the observation.
+        action: low, high, binary and hold of the action. A history that is too short is padded with `hold`; training
+            pads in the same way, so any constant does.
+        sensor: name of the observation.
+        hidden: widths of the hidden layers.
+        ensemble: members. The paper has one; their disagreement is the uncertainty, so 1 has none.
+        history: observations H that a prediction reads, with the H actions that follow them. The paper says "history"
+            and gives no number; its equation 5 conditions on one. 2 shows velocities.
+        std: standard deviation of the predictive Gaussian, in units of the spread of one step's change. The paper
+            fixes the variance without naming it.
+        unroll: steps that the training loss predicts from its own predictions. 1 is the paper's teacher forcing.
+        margin: imagined observations stay within the range of the training data, widened by this share of it.
+        frame_rate: control steps per second, Hz.
+    """
+
+    obs_dim: int
+    action: ActionSpec
+    sensor: str = "state"
+    hidden: tuple[int, ...] = (1024, 1024)
+    ensemble: int = 5
+    history: int = 2
+    std: float = 1.0
+    unroll: int = 1
+    margin: float = 0.1
+    frame_rate: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("obs_dim", "ensemble", "history", "unroll"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"hidden: expected the width of each hidden layer, got {self.hidden}")
+        if self.std <= 0 or self.margin < 0 or self.frame_rate <= 0:
+            raise ValueError(
+                f"std and frame_rate must be positive and margin at least 0, got {self.std}, {self.frame_rate} and "
+                f"{self.margin}"
+            )
+
+    @classmethod
+    def paper(cls, obs_dim: int, action: ActionSpec, **changes: Any) -> MLPConfig:
+        """WARPD, section 4: two hidden layers of 1024, one model, teacher forcing."""
+        return cls(**{"obs_dim": obs_dim, "action": action, "ensemble": 1, **changes})
+
+    @classmethod
+    def tiny(cls, obs_dim: int, action: ActionSpec, **changes: Any) -> MLPConfig:
+        """Trains in a minute or two on one CPU core; small enough to ship."""
+        return cls(**{"obs_dim": obs_dim, "action": action, "hidden": (128, 128), "unroll": 4, **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> MLPConfig:
+        """Reads what `to_dict` (through JSON) wrote."""
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise ValueError(f"MLPConfig has no field {unknown}; it has {sorted(known)}")
+        values = dict(data)
+        if isinstance(values.get("action"), dict):
+            values["action"] = ActionSpec(**{k: tuple(v) for k, v in values["action"].items()})
+        if "hidden" in values:
+            values["hidden"] = tuple(values["hidden"])
+        return cls(**values)

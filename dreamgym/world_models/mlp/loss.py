@@ -1,0 +1,55 @@
+"""The training objective: squared errors of predicted observations (WARPD, equations 5 and 13)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from dreamgym.world_models.mlp.model import MLPWorldModel
+
+
+def mlp_loss(model: MLPWorldModel, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Negative log-likelihood in nats a step, without its constant. See `WorldModel.loss` for the batch.
+
+    A prediction from frame t reads frames t - H + 1 to t. Where the window begins later than that, the first frame is
+    repeated with hold actions, as at a reset; so the model knows such histories.
+
+    With ``unroll`` k, every member goes on from its own prediction for k steps, and each of them counts.
+
+    Raises:
+        ValueError: windows of fewer than unroll + 1 frames.
+    """
+    config, scaling = model.config, model.scaling
+    obs, action = scaling.obs(batch[config.sensor].float()), scaling.action(batch["action"].float())
+    begins = obs.shape[1] - config.unroll  # frames from which all of the unroll lies in the window
+    if begins < 1:
+        raise ValueError(f"windows of {obs.shape[1]} frames: unroll={config.unroll} needs at least {config.unroll + 1}")
+    before = config.history - 1
+    hold = scaling.action(torch.tensor(config.action.hold, device=obs.device))
+    obs = torch.cat([obs[:, :1].expand(-1, before, -1), obs], 1)
+    action = torch.cat([hold.expand(len(obs), before, -1), action], 1)
+
+    # [N, H, ...] for every begin, then a copy a member, which drifts on its own.
+    seen = _windows(obs[:, : begins + before], config.history).expand(config.ensemble, -1, -1, -1)
+    losses, steps = [], []
+    for k in range(config.unroll):
+        taken = _windows(action[:, k : k + begins + before], config.history).expand(config.ensemble, -1, -1, -1)
+        newest = seen[:, :, -1] + model.changes(seen, taken)
+        target = obs[:, before + k + 1 : before + k + 1 + begins].flatten(0, 1)
+        error = (newest - target) / (config.std * scaling.step)
+        losses.append(0.5 * error.square().sum(-1).mean())
+        steps.append(error.detach())
+        seen = torch.cat([seen[:, :, 1:], newest.unsqueeze(2)], 2)
+    loss = torch.stack(losses).mean()
+    log = {"one_step": losses[0].detach(), "last_step": losses[-1].detach()}
+    # Share of the first change that stays unexplained: 1 is no better than repeating the frame.
+    log["unexplained"] = config.std**2 * steps[0].square().mean()
+    return {"loss": loss, **log}
+
+
+def _windows(x: Tensor, length: int) -> Tensor:
+    """[B, T, D] to all its windows [B * (T - length + 1), length, D]."""
+    return x.unfold(1, length, 1).transpose(-1, -2).flatten(0, 1)
