@@ -297,10 +297,18 @@ def _amend(checkpoint: Path, out: Path | None, metrics: dict[str, Any], **parts:
 
     old = load(checkpoint)
     old.model.spec = old.spec
-    kept = {"rewards": old.rewards, "starts": old.starts, "starts_meta": old.starts_meta, "probe": old.probe}
-    card = (old.path / "README.md").read_text(encoding="utf-8")
-    contents = {**kept, "simulator": old.simulator, "metrics": {**old.metrics, **metrics}, "card": card, **parts}
-    print(f"wrote {save(out or checkpoint, old.model, **contents)}")
+    contents: dict[str, Any] = {
+        "rewards": old.rewards,
+        "starts": old.starts,
+        "starts_meta": old.starts_meta,
+        "probe": old.probe,
+        "simulator": old.simulator,
+        "attachments": old.attachments(),
+        "card": (old.path / "README.md").read_text(encoding="utf-8"),
+        "metrics": {**old.metrics, **metrics},
+        "dtype": old.dtype,
+    }
+    print(f"wrote {save(out or checkpoint, old.model, **{**contents, **parts})}")
 
 
 def _table(title: str, heads: list[str], rows: list[list[str]]) -> None:

@@ -38,12 +38,14 @@ from dreamgym.rewards.fit import SuccessFitConfig, fit_success
 from dreamgym.rewards.samples import tasks_of
 from dreamgym.training import checkpoint
 from dreamgym.training.bank import BankConfig, build_starts
+from dreamgym.training.packing import round_weights
 from dreamgym.training.progress import latest
 from dreamgym.training.recipes import load_run, training_episodes
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.probe import StateProbe, fit_probe
 from dreamgym.world_models.rssm.config import ROBOT_OBS, SCENE_OBS
 
+WEIGHTS = {"int8": torch.int8, "float16": torch.float16, "float32": torch.float32}
 VECTORS = {"robot_obs": ROBOT_OBS, "scene_obs": SCENE_OBS}
 _log = logging.getLogger(__name__)
 
@@ -59,7 +61,8 @@ class FinishConfig:
         fidelity: the open-loop evaluation.
         twin_per_task: rollouts a task of scripted experts in the simulator; 0 for none (and no demo sequences).
         demo_sequences: held-out action sequences that ship with the checkpoint.
-        half: store weights as float16. What is measured is measured with the weights so rounded.
+        weights: the type that parameters are stored in, "int8" (the world model's matrices; the rest as float16),
+            "float16" or "float32". What is measured is measured with the world model's weights so rounded.
         seed: of everything that does not have its own.
     """
 
@@ -69,8 +72,12 @@ class FinishConfig:
     fidelity: FidelityConfig = field(default_factory=FidelityConfig)
     twin_per_task: int = 16
     demo_sequences: int = 8
-    half: bool = True
+    weights: str = "int8"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.weights not in WEIGHTS:
+            raise ValueError(f"weights must be one of {sorted(WEIGHTS)}, got {self.weights!r}")
 
     @classmethod
     def quick(cls) -> FinishConfig:
@@ -132,8 +139,7 @@ def finish_model(
     config = FinishConfig() if config is None else config
     began, clock = time.monotonic(), _Clock()
     model.eval().requires_grad_(False)
-    if config.half:
-        round_weights(model)
+    round_weights(model, WEIGHTS[config.weights])
     tasks = tasks_of(demos, TASKS)
     train, held_out = training_episodes(play), play.select(split="val")
     probe = _probe(model, train, config)
@@ -173,7 +179,7 @@ def finish_model(
         card=write_card(Path(out).name, found),
         starts_meta=starts_meta,
         attachments={} if sequences is None else {"demo": sequence_tensors(sequences)},
-        dtype=torch.float16 if config.half else None,
+        dtype=WEIGHTS[config.weights],
     )
 
 
@@ -211,12 +217,9 @@ class _Clock:
         _log.info("%s: %.0f s", name, self.laps[name])
 
 
-@torch.no_grad()
-def round_weights(module: nn.Module) -> None:
-    """Rounds parameters to float16 in place, so that what is measured is what is stored."""
-    for parameter in module.parameters():
-        if parameter.is_floating_point():
-            parameter.copy_(parameter.half().to(parameter.dtype))
+def _round_small(module: nn.Module, config: FinishConfig) -> None:
+    """Rounds what is fitted on the world model as it will be stored."""
+    round_weights(module, torch.float32 if config.weights == "float32" else torch.float16)
 
 
 def _probe(model: WorldModel, train: EpisodeView, config: FinishConfig) -> StateProbe:
@@ -224,8 +227,7 @@ def _probe(model: WorldModel, train: EpisodeView, config: FinishConfig) -> State
     sampler = SequenceSampler(train, length=32, batch_size=16, keys=keys, seed=config.seed)
     vectors = {k: v for k, v in VECTORS.items() if k in train.keys}
     probe = fit_probe(model, sampler, config.probe_steps, vectors, seed=config.seed)
-    if config.half:
-        round_weights(probe)
+    _round_small(probe, config)
     return probe
 
 
@@ -240,8 +242,7 @@ def _rewards(
 ) -> tuple[dict[str, RewardModel], dict[str, Any]]:
     sizes = SuccessConfig.tiny(tasks, int(np.prod(model.spec.feature_shape)))
     classifier, metrics = fit_success(model, demos, train, sizes, config.rewards, progress)
-    if config.half:
-        round_weights(classifier)
+    _round_small(classifier, config)
     decodes = "scene_obs" in model.spec.decodable
     return {"success": classifier, "decoded": DecodedStateReward(tasks, probe=None if decodes else probe)}, metrics
 

@@ -23,15 +23,17 @@ from torch import Tensor, nn
 
 from dreamgym import __version__
 from dreamgym.rewards.base import RewardModel
+from dreamgym.training.packing import pack_bits, pack_weight, unpack
 from dreamgym.types import WorldModelSpec
 from dreamgym.world_models import registry
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.probe import StateProbe
 
-FORMAT = 1
+FORMAT = 2  # 1 had no packed tensors; it is read too
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 BUILT_IN = Path(__file__).resolve().parent.parent / "checkpoints"
 HUB_PREFIX = "hf://"
+OWN_FILES = ("model", "rewards", "probe", "starts")
 DOWNLOADED = ["config.json", "README.md", "*.safetensors"]
 
 
@@ -52,6 +54,7 @@ class Checkpoint:
         probe: features to simulator state, or None.
         simulator: {"id", "kwargs"} of the real twin, or None.
         metrics: measured fidelity, as in the card.
+        dtype: what parameters were stored in; None: as they were.
         path: the folder it came from.
     """
 
@@ -64,6 +67,12 @@ class Checkpoint:
     probe: StateProbe | None = None
     simulator: dict[str, Any] | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
+    dtype: torch.dtype | None = None
+
+    def attachments(self) -> dict[str, dict[str, Tensor]]:
+        """The further tensors that `save` was given, by file name."""
+        files = sorted(self.path.glob("*.safetensors"))
+        return {f.stem: _tensors(self.path, f.name) for f in files if f.stem not in OWN_FILES}
 
 
 def save(
@@ -93,7 +102,8 @@ def save(
         card: the model card, Markdown.
         starts_meta: JSON-ready, "tasks" among it.
         attachments: further tensors by file name ("demo": written as demo.safetensors), under the same checksums.
-        dtype: store parameters in this type (float16 halves the file); buffers keep theirs, and `load` gives float32.
+        dtype: store parameters in this type; buffers keep theirs, and `load` gives float32. float16 halves the files;
+            int8 quarters the world model's (see `packing`) and stores the rest as float16.
 
     Returns:
         The folder.
@@ -117,6 +127,7 @@ def save(
             "library_version": __version__,
             "family": model.spec.family,
             "config": model.config.to_dict(),
+            "dtype": None if dtype is None else str(dtype).removeprefix("torch."),
             "spec": model.spec.to_dict(),
             "rewards": {name: {"kind": r.kind, "config": r.to_config()} for name, r in (rewards or {}).items()},
             "starts": dict(starts_meta or {}) if starts is not None else None,
@@ -143,15 +154,19 @@ def _files(
 ) -> dict[str, dict[str, Tensor]]:
     """The tensors of each file of a checkpoint, by name without suffix."""
     files = {"model": _weights(model, dtype)}
+    dtype = torch.float16 if dtype == torch.int8 else dtype
     if rewards:
         files["rewards"] = {f"{name}/{k}": v for name, r in rewards.items() for k, v in _weights(r, dtype).items()}
     if probe is not None:
         files["probe"] = _weights(probe, dtype)
-    loose = dict(attachments) if starts is None else {"starts": starts, **attachments}
-    taken = sorted(set(attachments) & {"model", "rewards", "probe", "starts"})
+    if starts is not None:
+        files["starts"] = {}
+        for key, value in starts.items():
+            files["starts"] |= pack_bits(key, value.detach().cpu())
+    taken = sorted(set(attachments) & set(OWN_FILES))
     if taken:
         raise ValueError(f"attachments called {taken}: those files are the checkpoint's own; choose other names")
-    return files | {name: {k: v.detach().cpu().contiguous() for k, v in t.items()} for name, t in loose.items()}
+    return files | {name: {k: v.detach().cpu().contiguous() for k, v in t.items()} for name, t in attachments.items()}
 
 
 def load(name_or_path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Checkpoint:
@@ -180,6 +195,7 @@ def load(name_or_path: str | os.PathLike[str], device: torch.device | str = "cpu
     checkpoint = Checkpoint(
         model=_ready(model, device), spec=spec, path=path, simulator=config["simulator"], metrics=config["metrics"]
     )
+    checkpoint.dtype = getattr(torch, config.get("dtype") or "", None)
     if config["rewards"]:
         checkpoint.rewards = _load_rewards(path, config["rewards"], device)
     if config["starts"] is not None:
@@ -258,7 +274,7 @@ def _tensors(folder: Path, name: str) -> dict[str, Tensor]:
     if not file.is_file():
         raise CheckpointError(f"{file} is missing: copy or download the checkpoint again")
     try:
-        return load_file(file)
+        return unpack(load_file(file))
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{file} is no readable safetensors file ({error}): save the checkpoint again") from error
 
@@ -296,12 +312,9 @@ def _ready(module: ModuleT, device: torch.device | str) -> ModuleT:
 
 def _weights(module: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
     parameters = {name for name, _ in module.named_parameters()}
-    out = {}
+    out: dict[str, Tensor] = {}
     for name, value in module.state_dict().items():
-        value = value.detach().cpu()
-        if dtype is not None and name in parameters:
-            value = value.to(dtype)
-        out[name] = value.contiguous()
+        out |= pack_weight(name, value.detach().cpu(), dtype if name in parameters else None)
     return out
 
 

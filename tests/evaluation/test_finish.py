@@ -9,7 +9,7 @@ from dreamgym.envs.make import make_core
 from dreamgym.evaluation.comparison import Sequences
 from dreamgym.evaluation.demo import load_sequences, sequence_tensors
 from dreamgym.evaluation.fidelity import FidelityConfig
-from dreamgym.evaluation.finish import FinishConfig, finish_model, round_weights
+from dreamgym.evaluation.finish import FinishConfig, finish_model
 from dreamgym.rewards.fit import SuccessFitConfig
 from dreamgym.sims.calvin import scene_obs_success
 from dreamgym.training.bank import BankConfig
@@ -91,9 +91,3 @@ def test_sequences_travel_beside_the_checkpoint(folder):
     with pytest.raises(ValueError, match=r"demo\.safetensors is damaged"):
         load_sequences(load(folder), 2)
     (folder / "demo.safetensors").unlink()
-
-
-def test_rounded_weights_survive_half_precision():
-    layer = torch.nn.Linear(8, 8)
-    round_weights(layer)
-    assert torch.equal(layer.weight, layer.weight.half().float())

@@ -10,6 +10,7 @@ import torch
 from dreamgym.rewards.decoded import DecodedStateReward
 from dreamgym.training import checkpoint
 from dreamgym.training.checkpoint import CheckpointError, load, save
+from dreamgym.training.packing import round_weights
 from dreamgym.world_models.probe import StateProbe
 from dreamgym.world_models.rssm import RSSM, RSSMConfig
 from dreamgym.world_models.rssm.config import SCENE_OBS
@@ -100,6 +101,28 @@ def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path: Path) -> 
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
     for name, value in model().state_dict().items():
         assert torch.allclose(loaded.state_dict()[name], value, atol=1e-3), name
+
+
+def test_int8_quarters_the_model_and_loads_what_was_rounded(tmp_path: Path) -> None:
+    rounded = model(units=128)
+    round_weights(rounded, torch.int8)
+    whole, small = save(tmp_path / "whole", rounded), save(tmp_path / "small", rounded, dtype=torch.int8)
+    sizes = [(p / "model.safetensors").stat().st_size for p in (whole, small)]
+    assert sizes[1] < 0.5 * sizes[0]
+    for name, value in load(small).model.state_dict().items():
+        assert torch.allclose(rounded.state_dict()[name], value, rtol=1e-5, atol=1e-7), name
+
+
+def test_a_folder_of_the_first_format_is_read(folder: Path) -> None:
+    edit(folder, format=1)
+    assert load(folder).probe is not None
+
+
+def test_a_checkpoint_knows_its_type_and_what_is_attached(tmp_path: Path) -> None:
+    sequences = {"action": torch.rand(2, 3, 7)}
+    loaded = load(save(tmp_path / "dream", model(), attachments={"demo": sequences}, dtype=torch.float16))
+    assert loaded.dtype == torch.float16
+    assert torch.equal(loaded.attachments()["demo"]["action"], sequences["action"])
 
 
 def test_there_is_no_pickle(folder: Path) -> None:
