@@ -1,0 +1,48 @@
+"""A diffusion policy, cloned from demonstrations and fine-tuned in a dream with PPO over its denoising steps (DiWA).
+
+The room, in the order of the data::
+
+    config.py          sizes and schedules; `paper()` and `tiny()` presets
+    schedule.py        the noise schedule and the posterior of denoising
+    networks.py        the MLP, the denoising network, the critic
+    policy.py          what policies share: chunks under way, chains of denoising steps
+    diffusion.py       `DiffusionPolicy`        gaussian.py   `GaussianPolicy`
+    demonstrations.py  demonstrations as features and chunks
+    clone.py           `clone`
+    rollout.py         trajectories of the Dream Diffusion MDP
+    advantages.py      GAE at k = 1, carried back along the denoising steps
+    ppo.py             the clipped objective and the cloning regulariser
+    tune.py            `tune`
+    checkpoint.py      `save_policy`, `load_policy`
+    log.py             the progress bar and the log of a run
+    __main__.py        ``python -m dreamgym_agents.diffusion_ppo clone | tune``
+"""
+
+from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
+from dreamgym_agents.diffusion_ppo.clone import clone
+from dreamgym_agents.diffusion_ppo.config import CloneConfig, DiffusionConfig, GaussianConfig, PolicyConfig, TuneConfig
+from dreamgym_agents.diffusion_ppo.demonstrations import Demonstrations, demonstrations_of, encode_demonstrations
+from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
+from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
+from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
+from dreamgym_agents.diffusion_ppo.tune import TuneResult, tune
+
+__all__ = [
+    "ChunkPolicy",
+    "CloneConfig",
+    "Demonstrations",
+    "DiffusionConfig",
+    "DiffusionPolicy",
+    "GaussianConfig",
+    "GaussianPolicy",
+    "PolicyConfig",
+    "TuneConfig",
+    "TuneResult",
+    "clone",
+    "demonstrations_of",
+    "encode_demonstrations",
+    "load_policy",
+    "read_policy_config",
+    "save_policy",
+    "tune",
+]

@@ -1,0 +1,246 @@
+"""``python -m dreamgym_agents.diffusion_ppo clone | tune``: each option is an argument of a function below.
+
+    python -m dreamgym_agents.diffusion_ppo clone demos --task close_drawer --checkpoint playtable --out policies/base
+    python -m dreamgym_agents.diffusion_ppo tune policies/base --env Dream-PlayTable-v0 --run runs/close_drawer
+    python -m dreamgym_agents.diffusion_ppo tune policies/base --env Real-PlayTable-v0 --checkpoint playtable \
+        --reward success --run runs/online
+
+The same ``tune`` command goes on with an interrupted run.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
+from dreamgym_agents.diffusion_ppo.clone import clone as clone_demonstrations
+from dreamgym_agents.diffusion_ppo.config import CloneConfig, DiffusionConfig, GaussianConfig, TuneConfig
+from dreamgym_agents.diffusion_ppo.demonstrations import Demonstrations, demonstrations_of, encode_demonstrations
+from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
+from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
+from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
+from dreamgym_agents.diffusion_ppo.tune import tune as fine_tune
+
+CHANGED = ("total_steps", "bc_weight", "actor_lr", "tuned_steps", "num_updates", "clip", "eval_every")
+
+
+def clone(
+    demonstrations: Path,
+    task: str,
+    out: Path,
+    checkpoint: str = "playtable",
+    policy: Literal["diffusion", "gaussian"] = "diffusion",
+    preset: Literal["tiny", "paper"] = "tiny",
+    epochs: int | None = None,
+    num: int = 50,
+    seed: int = 0,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> None:
+    """Clones a policy from demonstrations of one task, or goes on with it; Ctrl-C saves and stops.
+
+    Args:
+        demonstrations: episode store that ``dreamgym collect --kind demonstrations`` filled.
+        task: whose successful training demonstrations to imitate.
+        out: the policy's folder; progress lives beside it in ``OUT.run``.
+        checkpoint: the world model that encodes observations: a shipped name, a folder, or hf://organisation/name.
+        policy: a diffusion policy, or a unimodal Gaussian one.
+        preset: DiWA's sizes and schedule (Table S.3), or ones for two cores.
+        epochs: passes over the demonstrations; the preset's where not given.
+        num: how many demonstrations.
+        seed: of everything random.
+        device: where to compute.
+        threads: torch threads.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    config: CloneConfig = getattr(CloneConfig, preset)()
+    config = replace(config, epochs=epochs or config.epochs, demonstrations=num, seed=seed)
+    made, done = clone_task(demonstrations, task, checkpoint, policy, preset, config, Path(f"{out}.run"), device)
+    if not done:
+        print(f"stopped; the same command goes on with {out}.run")
+        return
+    print(f"wrote {save_policy(out, made, task=task, world_model=checkpoint, metrics={'clone_epochs': config.epochs})}")
+
+
+def clone_task(
+    demonstrations: Path | str,
+    task: str,
+    checkpoint: str,
+    kind: str,
+    preset: str,
+    config: CloneConfig,
+    run_dir: Path,
+    device: str = "cpu",
+) -> tuple[ChunkPolicy, bool]:
+    """Clones one task from a store, arguments as of `clone`; returns the policy and whether all epochs are done."""
+    from dreamgym.data import EpisodeStore
+    from dreamgym.training.checkpoint import load
+
+    opened, store = load(checkpoint, device), EpisodeStore.open(demonstrations)
+    generator = torch.Generator(device).manual_seed(config.seed)
+
+    def encoded(split: str, num: int) -> Demonstrations:
+        view = demonstrations_of(store, task, num, split)
+        return encode_demonstrations(opened.model, view, sizes.chunk, passes=config.passes, generator=generator)
+
+    feature_dim, action = math.prod(opened.spec.feature_shape), opened.spec.action
+    sizes: Any = getattr(DiffusionConfig if kind == "diffusion" else GaussianConfig, preset)(feature_dim, action)
+    torch.manual_seed(config.seed)  # the network's first weights
+    made = (DiffusionPolicy if kind == "diffusion" else GaussianPolicy)(sizes).to(device)
+    data = encoded("train", config.demonstrations)
+    held_out = encoded("val", 20) if len(store.select(task=task, split="val", success=True)) else None
+    done = clone_demonstrations(made, data, config, run_dir, held_out)
+    return made.eval(), done
+
+
+def make_env(
+    id: str,
+    task: str,
+    chunk: int,
+    *,
+    checkpoint: str | None = None,
+    num_envs: int = 256,
+    horizon: int = 64,
+    reward: str = "probability",
+    reward_model: str | None = None,
+    uncertainty_limit: float | str | None = None,
+    num_workers: int = 0,
+    device: str | None = None,
+) -> Any:
+    """The vector env that `tune` needs, a dream or a twin ("Real-..."); arguments as of ``gymnasium.make_vec``."""
+    import gymnasium as gym
+
+    import dreamgym  # noqa: F401 - registers the ids
+
+    options: dict[str, Any] = {"num_workers": num_workers} if id.startswith("Real-") else {}
+    if checkpoint is not None:
+        options["world_model" if id.startswith("Real-") else "checkpoint"] = checkpoint
+    return gym.make_vec(
+        id,
+        num_envs=num_envs,
+        array="torch",
+        chunk=chunk,
+        task=task,
+        horizon=horizon,
+        reward=reward,
+        reward_model=reward_model,
+        uncertainty_limit=uncertainty_limit,
+        share_features=True,  # the rollout copies what it keeps
+        device=device,
+        **options,
+    )
+
+
+def tune(
+    policy: Path,
+    run: Path,
+    env: str = "Dream-PlayTable-v0",
+    checkpoint: str | None = None,
+    task: str | None = None,
+    preset: Literal["tiny", "paper"] = "tiny",
+    num_envs: int = 256,
+    horizon: int = 64,
+    reward: Literal["probability", "success"] = "probability",
+    reward_model: str | None = None,
+    uncertainty_limit: Literal["none", "auto"] = "none",
+    total_steps: int | None = None,
+    bc_weight: float | None = None,
+    actor_lr: float | None = None,
+    tuned_steps: int | None = None,
+    num_updates: int | None = None,
+    clip: float | None = None,
+    eval_every: int | None = None,
+    num_workers: int = 0,
+    seed: int = 0,
+    device: str | None = None,
+    threads: int | None = None,
+) -> None:
+    """Fine-tunes a cloned policy in a dream, or online in a twin ("Real-..."), or goes on with the run.
+
+    Args:
+        policy: folder that ``clone`` wrote.
+        run: folder of the run; RUN/best is the policy of the highest imagined return.
+        env: a dream's id, or a twin's for online fine-tuning.
+        checkpoint: the env's world model, where the id does not name one; a twin needs it.
+        task: the policy's own where not given.
+        preset: DiWA's Table S.5, or a fifth of its steps at three times the actor's rate.
+        num_envs: episodes imagined side by side.
+        horizon: control steps of an episode.
+        reward: the classifier's probability at every step (DiWA III.C), or 1 once at success.
+        reward_model: which of the world model's rewards ("success", "decoded").
+        uncertainty_limit: "auto" cuts an episode off where the model becomes unsure.
+        total_steps: env steps in all; the preset's where not given, as for the options below.
+        bc_weight: weight of staying near the cloned policy.
+        actor_lr: the policy's learning rate.
+        tuned_steps: how many of the last denoising steps to tune.
+        num_updates: passes over the samples of an iteration.
+        clip: PPO's.
+        eval_every: iterations between evaluations and saved policies.
+        num_workers: processes of a twin's simulators.
+        seed: of everything random.
+        device: where to compute; where the world model is.
+        threads: torch threads.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    about, given = read_policy_config(policy), locals()
+    changes = {k: given[k] for k in CHANGED if given[k] is not None}
+    config: TuneConfig = replace(getattr(TuneConfig, preset)(), seed=seed, **changes)
+    task = task or about["task"]
+    if task is None:
+        raise ValueError(f"{policy} does not say which task it was made for: give --task")
+    base = load_policy(policy)
+    world_model = checkpoint or about["world_model"]
+    limit = None if uncertainty_limit == "none" else uncertainty_limit
+    made = make_env(
+        env,
+        task,
+        base.config.chunk,
+        checkpoint=world_model if env.startswith("Real-") or checkpoint else None,
+        num_envs=num_envs,
+        horizon=horizon,
+        reward=reward,
+        reward_model=reward_model,
+        uncertainty_limit=limit,
+        num_workers=num_workers,
+        device=device,
+    )
+    result = fine_tune(base, made, config, run, task=task, world_model=world_model)
+    made.close()
+    print(f"{result.iterations} iterations, {result.dream_steps:,} imagined and {result.sim_steps:,} simulator steps")
+    for entry in result.evaluations:
+        print("iteration {iteration:>5}: return {return:8.3f}, success {success_rate:.3f}".format(**entry))
+    print(f"best by return: {result.best}" if result.finished else f"stopped; the same command goes on with {run}")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs one subcommand.
+
+    Raises:
+        SystemExit: bad arguments or input, with a message.
+    """
+    try:
+        import tyro
+    except ImportError:
+        raise SystemExit('the command line needs tyro: pip install "dreamgym[cli]"') from None
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    name = "python -m dreamgym_agents.diffusion_ppo"
+    commands = {"clone": clone, "tune": tune}
+    words = sys.argv[1:] if args is None else list(args)
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, prog=name, description=__doc__, args=words)
+    except (ImportError, ValueError, FileNotFoundError) as error:
+        raise SystemExit(f"{name}: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

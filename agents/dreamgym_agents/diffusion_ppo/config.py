@@ -1,0 +1,253 @@
+"""Sizes and schedules of the policies, of cloning and of fine-tuning (DiWA Tables S.3 and S.5)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dreamgym.types import ActionSpec
+
+SAMPLERS = ("ddpm", "ddim")
+BOOTSTRAPS = ("auto", "horizon", "never")
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """What both kinds of policy share.
+
+    Attributes:
+        feature_dim: Z, size of the world model's features, flattened.
+        action_low, action_high: bounds of an action; the networks work on actions scaled to [-1, 1].
+        chunk: actions a decision holds, all of them executed (T_p = T_a = 4).
+        hidden: widths of the MLP.
+        tuned_steps: K', the last denoising steps that have a tunable copy of the network; 0 before fine-tuning. A
+            Gaussian policy has one step.
+        min_std: least standard deviation while exploring, and in every log-probability, in units of scaled actions.
+            Table S.5 leaves it out; 0.1 is what the DPPO paper found to explore well.
+    """
+
+    feature_dim: int
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    chunk: int = 4
+    hidden: tuple[int, ...] = (512, 512, 512)
+    tuned_steps: int = 0
+    min_std: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("action_low", "action_high", "hidden"):  # JSON has lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if len(self.action_low) != len(self.action_high) or not self.action_low:
+            raise ValueError(f"action bounds need one length, got {self.action_low} and {self.action_high}")
+        if self.feature_dim < 1 or self.chunk < 1 or not self.hidden:
+            raise ValueError(f"feature_dim, chunk and hidden must not be empty, got {self}")
+        if self.min_std <= 0:
+            raise ValueError(f"min_std must be positive, got {self.min_std}: a step without noise has no likelihood")
+
+    @property
+    def action_dim(self) -> int:
+        """A."""
+        return len(self.action_low)
+
+    @property
+    def flat_dim(self) -> int:
+        """D = chunk x A, a flattened chunk."""
+        return self.chunk * self.action_dim
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+    @staticmethod
+    def sizes(feature_dim: int, action: ActionSpec) -> dict[str, Any]:
+        """The fields that a world model decides."""
+        return {"feature_dim": feature_dim, "action_low": action.low, "action_high": action.high}
+
+
+@dataclass(frozen=True)
+class DiffusionConfig(PolicyConfig):
+    """Configures a `DiffusionPolicy` (DiWA S.2.2, Table S.3).
+
+    Attributes:
+        steps: K, denoising steps.
+        schedule: noise schedule, a name of diffusers' ``beta_schedule``; "squaredcos_cap_v2" is the cosine of Nichol
+            and Dhariwal and needs no diffusers.
+        time_dim: size of the sinusoidal embedding of k.
+        sampler: how ``act`` samples: "ddpm", or "ddim" (deterministic, in fewer steps).
+        ddim_steps: denoising steps of the DDIM sampler.
+    """
+
+    steps: int = 20
+    schedule: str = "squaredcos_cap_v2"
+    time_dim: int = 32
+    sampler: str = "ddpm"
+    ddim_steps: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sampler not in SAMPLERS:
+            raise ValueError(f"sampler must be one of {SAMPLERS}, got {self.sampler!r}")
+        if not 0 <= self.tuned_steps <= self.steps:
+            raise ValueError(f"tuned_steps must lie in [0, {self.steps}], got {self.tuned_steps}")
+        if not 1 <= self.ddim_steps <= self.steps:
+            raise ValueError(f"ddim_steps must lie in [1, {self.steps}], got {self.ddim_steps}")
+
+    @classmethod
+    def paper(cls, feature_dim: int, action: ActionSpec) -> DiffusionConfig:
+        """Table S.3."""
+        return cls(**cls.sizes(feature_dim, action))
+
+    @classmethod
+    def tiny(cls, feature_dim: int, action: ActionSpec) -> DiffusionConfig:
+        """Half the width: a quarter of the work of a denoising step."""
+        return cls(**cls.sizes(feature_dim, action), hidden=(256, 256, 256))
+
+
+@dataclass(frozen=True)
+class GaussianConfig(PolicyConfig):
+    """Configures a `GaussianPolicy` (DiWA S.5.3): a mean and a diagonal covariance.
+
+    Attributes:
+        initial_std: standard deviation before training, in scaled actions.
+        sample: whether ``act`` draws from the Gaussian or takes its mean.
+    """
+
+    initial_std: float = 0.3
+    sample: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tuned_steps not in (0, 1):
+            raise ValueError(f"a Gaussian policy has one step: tuned_steps must be 0 or 1, got {self.tuned_steps}")
+
+    @classmethod
+    def paper(cls, feature_dim: int, action: ActionSpec) -> GaussianConfig:
+        """The diffusion policy's MLP."""
+        return cls(**cls.sizes(feature_dim, action))
+
+    @classmethod
+    def tiny(cls, feature_dim: int, action: ActionSpec) -> GaussianConfig:
+        """Half the width."""
+        return cls(**cls.sizes(feature_dim, action), hidden=(256, 256, 256))
+
+
+@dataclass(frozen=True)
+class CloneConfig:
+    """How to clone demonstrations (Table S.3).
+
+    Attributes:
+        demonstrations: how many, taken in the order of the store.
+        epochs: passes over all their chunks.
+        batch_size: chunks an update.
+        lr, final_lr: learning rate, along a cosine.
+        weight_decay: decoupled.
+        ema, ema_start, ema_every: decay of the weights' average; the epoch at which it begins; updates between its
+            updates (the table says 10 without a unit).
+        passes: times each demonstration is filtered; each draws the stochastic latents anew.
+        seed: of everything random.
+        checkpoint_every_s: seconds between saves of progress.
+    """
+
+    demonstrations: int = 50
+    epochs: int = 5000
+    batch_size: int = 256
+    lr: float = 1e-4
+    final_lr: float = 1e-5
+    weight_decay: float = 1e-6
+    ema: float = 0.995
+    ema_start: int = 20
+    ema_every: int = 10
+    passes: int = 1
+    seed: int = 0
+    checkpoint_every_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name in ("demonstrations", "epochs", "batch_size", "ema_every", "passes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @classmethod
+    def paper(cls) -> CloneConfig:
+        """Table S.3."""
+        return cls()
+
+    @classmethod
+    def tiny(cls) -> CloneConfig:
+        """A tenth of the epochs at three times the rate: minutes on two cores."""
+        return cls(epochs=400, lr=3e-4, final_lr=3e-5)
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """How to fine-tune (Table S.5; what the table leaves out is marked with *).
+
+    Attributes:
+        total_steps: env steps of all iterations together (DiWA: 5 M imagined ones).
+        tuned_steps: K', denoising steps that are tuned.
+        decisions*: decisions (chunks) of each env an iteration; None: one whole horizon.
+        num_updates*: passes over the samples of an iteration.
+        batch_size: samples an update, each one denoising step of one decision.
+        actor_lr, critic_lr: of Adam.
+        critic_hidden: widths of the critic's MLP.
+        discount: gamma, a decision (0.999); a decision is ``chunk`` env steps, whose rewards are summed.
+        denoising_discount: gamma_DP, a denoising step.
+        gae_lambda: of generalised advantage estimation.
+        bc_weight: alpha_BC. DiWA: 0.05, but 0.1 for open_drawer, 0.025 for close_drawer and turn_on_led.
+        bc_share*: cloning samples for each PPO sample.
+        clip*: epsilon of PPO, on the exact likelihood ratio of a denoising step (all D entries of the chunk).
+        target_kl*: no further pass over the samples once the policy has moved this far, in nats a denoising step.
+        max_grad_norm*: of actor and critic together.
+        critic_warmup*: iterations at the beginning that train the critic only.
+        bootstrap*: whether the value of the state at the horizon counts: "horizon", "never" (Eq. 17 ends its sum at T),
+            or "auto": "horizon" where success ends an episode, "never" where rewards are paid until the horizon. Values
+            after a truncation for uncertainty or a model failure never count.
+        reward_scale*: factor on rewards inside the learner; None: returns lie in [0, 1] (1 / horizon where rewards are
+            paid until the horizon).
+        eval_every*: iterations between evaluations of the policy as it will act, in the same env, and saves of it.
+        seed: of everything random.
+        checkpoint_every_s*: seconds between saves of progress.
+    """
+
+    total_steps: int = 5_000_000
+    tuned_steps: int = 10
+    decisions: int | None = None
+    num_updates: int = 5
+    batch_size: int = 7500
+    actor_lr: float = 1e-5
+    critic_lr: float = 1e-3
+    critic_hidden: tuple[int, ...] = (256, 256, 256)
+    discount: float = 0.999
+    denoising_discount: float = 0.99
+    gae_lambda: float = 0.95
+    bc_weight: float = 0.05
+    bc_share: float = 0.25
+    clip: float = 0.1
+    target_kl: float = 0.1
+    max_grad_norm: float = 1.0
+    critic_warmup: int = 2
+    bootstrap: str = "auto"
+    reward_scale: float | None = None
+    eval_every: int = 10
+    seed: int = 0
+    checkpoint_every_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "critic_hidden", tuple(self.critic_hidden))
+        if self.bootstrap not in BOOTSTRAPS:
+            raise ValueError(f"bootstrap must be one of {BOOTSTRAPS}, got {self.bootstrap!r}")
+        for name in ("total_steps", "tuned_steps", "num_updates", "batch_size", "eval_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("discount", "denoising_discount", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+
+    @classmethod
+    def paper(cls) -> TuneConfig:
+        """Table S.5."""
+        return cls()
+
+    @classmethod
+    def tiny(cls) -> TuneConfig:
+        """A fifth of the steps at three times the actor's rate."""
+        return cls(total_steps=1_000_000, actor_lr=3e-5)

@@ -1,0 +1,195 @@
+"""Fine-tuning in a dream (DiWA III.E, Algorithm 1) or, with the same loop, online in its twin (DPPO).
+
+A run lives in a directory: ``tune.json`` (what was asked), ``progress/`` (weights and optimizer, the newest two),
+``log.jsonl`` (a line an iteration), ``tensorboard/``, ``policies/`` (a policy every ``eval_every`` iterations) and
+``best/`` (the one of the highest imagined return). Iteration i is a function of (seed, i) and the weights before it, so
+that a run that was killed goes on along the curve of an unbroken one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dreamgym.envs.vector import DreamVectorEnv
+from dreamgym.training.fit import stop_signals
+from dreamgym.training.progress import latest, load_progress, save_progress
+from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, save_policy
+from dreamgym_agents.diffusion_ppo.config import TuneConfig
+from dreamgym_agents.diffusion_ppo.log import RunLog
+from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
+from dreamgym_agents.diffusion_ppo.ppo import Learner, optimizer_of, prepare, update
+from dreamgym_agents.diffusion_ppo.rollout import Rollout, check_env, collect, is_real, play
+
+_log = logging.getLogger(__name__)
+
+EVAL_SEED = 424_242
+"""Seed of every evaluation: all policies of a run are compared on the same starts and the same noise."""
+
+
+@dataclass
+class TuneResult:
+    """What a run ended with.
+
+    Attributes:
+        iterations: done.
+        dream_steps, sim_steps: env steps taken, evaluations included; one of them is 0.
+        evaluations: {"iteration", "steps", "return", "success_rate"} of every policy that was saved.
+        best: folder of the policy with the highest return in this env, or None before the first evaluation.
+        finished: whether all steps are done; false where a signal ended the run.
+    """
+
+    iterations: int
+    dream_steps: int
+    sim_steps: int
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    best: Path | None = None
+    finished: bool = False
+
+
+def tune(
+    policy: ChunkPolicy,
+    env: DreamVectorEnv,
+    config: TuneConfig,
+    run_dir: str | Path,
+    *,
+    task: str | None = None,
+    world_model: str | None = None,
+) -> TuneResult:
+    """Fine-tunes a cloned policy in a vector env of dreamgym; resumes where ``run_dir`` holds progress.
+
+    Args:
+        policy: the cloned policy; it is not changed.
+        env: ``gym.make_vec(id, num_envs=B, array="torch", chunk=policy.config.chunk, reward="probability", ...)``: a
+            dream, or a twin for online fine-tuning.
+        config: how.
+        run_dir: where the run lives.
+        task, world_model: written into the policies that are saved.
+
+    Raises:
+        ValueError: an env or a policy that do not fit (see `check_env`), or a run that was begun with another config.
+    """
+    run = _Run(policy, env, config, Path(run_dir), {"task": task, "world_model": world_model})
+    with stop_signals() as stop:
+        return run.train(stop)
+
+
+class _Run:
+    """The state of one call of `tune`."""
+
+    def __init__(
+        self, policy: ChunkPolicy, env: DreamVectorEnv, config: TuneConfig, run_dir: Path, about: dict[str, Any]
+    ) -> None:
+        core = check_env(env, policy.config.chunk)
+        self.env, self.config, self.run_dir, self.about, self.core = env, config, run_dir, about, core
+        run_dir.mkdir(parents=True, exist_ok=True)
+        self._check_same_run()
+        # The critic's first weights come from torch's global generator: a resumed run loads them, a new one draws them.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.learner = Learner(policy.to(core.device).for_tuning(config.tuned_steps), config).to(core.device)
+        self.policy = self.learner.policy
+        self.optimizer = optimizer_of(self.learner, config)
+        paid_to_horizon = core.rules.reward == "probability"
+        self.scale = config.reward_scale or (1 / core.rules.horizon if paid_to_horizon else 1.0)
+        bootstrap = config.bootstrap == "horizon" or (config.bootstrap == "auto" and not paid_to_horizon)
+        decisions = config.decisions or -(-core.rules.horizon // policy.config.chunk)
+        self.rollout = Rollout.empty(self.policy, decisions, core.num_envs, bootstrap, core.device)
+        self.iteration, self.steps = 0, 0
+        self.evaluations: list[dict[str, Any]] = []
+        path = latest(run_dir)
+        if path is not None:
+            self.iteration, extra = load_progress(path, self.learner, self.optimizer)
+            self.steps, self.evaluations = extra["steps"], extra["evaluations"]
+            _log.info("resuming %s at iteration %d", run_dir, self.iteration)
+
+    def _check_same_run(self) -> None:
+        """Writes what was asked, or raises where the run was begun with something else."""
+        rules = self.core.rules
+        asked = asdict(self.config) | {
+            "num_envs": self.core.num_envs,
+            "reward": rules.reward,
+            "horizon": rules.horizon,
+            "uncertainty_limit": rules.uncertainty_limit,
+            "real": is_real(self.core),
+        }
+        asked = json.loads(json.dumps(asked))
+        file = self.run_dir / "tune.json"
+        begun = json.loads(file.read_text()) if file.exists() else asked
+        free = ("total_steps", "checkpoint_every_s")  # what may change without bending the curve
+        other = {k: (begun.get(k), v) for k, v in asked.items() if k not in free and begun.get(k) != v}
+        if other:
+            raise ValueError(f"{self.run_dir} was begun with other settings {other} (then, now): use a new run directory")
+        file.write_text(json.dumps(asked, indent=1))
+
+    def train(self, stop: Any) -> TuneResult:
+        """Runs to ``config.total_steps`` or until ``stop`` is set."""
+        config, saved = self.config, time.monotonic()
+        with RunLog(self.run_dir, self.steps, config.total_steps, "step", "tune", self.iteration) as log:
+            while self.steps < config.total_steps and not stop.is_set():
+                before = self.steps
+                if self.iteration % config.eval_every == 0:
+                    self._evaluate()
+                values = self._iterate()
+                log.show(return_=f"{values['return']:.2f}", success=f"{values['success_rate']:.2f}")
+                log.advance(self.iteration, self.steps - before, values)
+                if time.monotonic() - saved > config.checkpoint_every_s:
+                    self._save()
+                    saved = time.monotonic()
+            finished = self.steps >= config.total_steps
+            self._save()
+            if finished:
+                self._evaluate()
+                self._save()
+        best = self._choose() if self.evaluations else None
+        real = is_real(self.core)
+        dream_steps, sim_steps = (0, self.steps) if real else (self.steps, 0)
+        return TuneResult(self.iteration, dream_steps, sim_steps, self.evaluations, best, finished)
+
+    def _iterate(self) -> dict[str, float]:
+        """One iteration of Algorithm 1."""
+        config, began = self.config, time.monotonic()
+        seed = (config.seed * 1_000_003 + self.iteration * 7_919 + 1) % 2**62
+        generator = torch.Generator(self.core.device).manual_seed(seed)
+        values = collect(self.env, self.policy, self.rollout, generator, seed)
+        collected = time.monotonic()
+        samples = prepare(self.learner, self.rollout, config, self.scale, generator)
+        train_actor = self.iteration >= config.critic_warmup
+        values |= update(self.learner, self.optimizer, samples, config, generator, train_actor)
+        self.iteration += 1
+        self.steps += int(values.pop("steps"))
+        real = is_real(self.core)
+        times = {"collect_seconds": collected - began, "update_seconds": time.monotonic() - collected}
+        counts = {"dream_steps": 0 if real else self.steps, "sim_steps": self.steps if real else 0}
+        return {**values, **counts, **times}
+
+    def _evaluate(self) -> None:
+        """Scores the policy as it acts, on the same starts each time, and saves it."""
+        if self.evaluations and self.evaluations[-1]["iteration"] == self.iteration:
+            return
+        generator = torch.Generator(self.core.device).manual_seed(EVAL_SEED)
+        found = play(self.env, self.policy, generator, EVAL_SEED)
+        self.steps += int(found["steps"])
+        entry = {"iteration": self.iteration, "steps": self.steps}
+        entry |= {k: found[k] for k in ("return", "success_rate")}
+        self.evaluations.append(entry)
+        save_policy(self._folder(self.iteration), self.policy, metrics=entry, **self.about)
+
+    def _folder(self, iteration: int) -> Path:
+        return self.run_dir / "policies" / f"iteration_{iteration:06d}"
+
+    def _choose(self) -> Path:
+        """Writes the policy of the highest return as ``best``; never by a real episode unless the env is real."""
+        entry = max(self.evaluations, key=lambda e: e["return"])
+        policy = load_policy(self._folder(entry["iteration"]), self.core.device)
+        return save_policy(self.run_dir / "best", policy, metrics=entry, **self.about)
+
+    def _save(self) -> None:
+        extra = {"steps": self.steps, "evaluations": self.evaluations}
+        save_progress(self.run_dir, self.iteration, self.learner, self.optimizer, None, extra)
