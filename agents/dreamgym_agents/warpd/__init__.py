@@ -1,0 +1,58 @@
+"""WARPD: small closed-loop policies generated as weights from a latent space ("World model Assisted Reactive Policy
+Diffusion"), and the baselines it is compared with. ``docs/warpd.md`` goes through it.
+
+    demonstrations ──encode──> z ──decode──> weights of a policy          stage 1: `PolicyVAE`, with a world model
+                               ▲
+              state, task ─────┘ denoise                                  stage 2: `LatentDiffusion`
+
+    demos = Demonstrations.from_episodes([(obs, action), ...], task=[...])
+    config = WARPDConfig.tiny(demos.obs_dim, demos.action_dim, length=100, tasks=demos.tasks, condition="task")
+    agent = WARPD.for_demonstrations(config, demos, dynamics=WorldModelDynamics(MLPWorldModel(...)))
+    train(agent, demos, "runs/warpd")
+    policy = PlanningPolicy(agent, task="drawer-open")        # dreamgym.types.Policy: draws anew at its horizon
+    policies = agent.generate(states, task="drawer-open")     # B policies, fixed
+"""
+
+from dreamgym_agents.warpd.agent import Agent
+from dreamgym_agents.warpd.baselines import DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy
+from dreamgym_agents.warpd.config import (
+    DenoiserConfig,
+    DiffusionConfig,
+    PolicyShape,
+    TrainConfig,
+    VAEConfig,
+    WARPDConfig,
+)
+from dreamgym_agents.warpd.demonstrations import Demonstrations, Scale
+from dreamgym_agents.warpd.dynamics import Dynamics, WorldModelDynamics
+from dreamgym_agents.warpd.policy import GeneratedPolicy, PlanningPolicy, RandomPolicy
+from dreamgym_agents.warpd.saving import load, load_agent, save
+from dreamgym_agents.warpd.training import train
+from dreamgym_agents.warpd.vae import PolicyVAE
+from dreamgym_agents.warpd.warpd import WARPD
+
+__all__ = [
+    "WARPD",
+    "WARPDConfig",
+    "VAEConfig",
+    "DiffusionConfig",
+    "DenoiserConfig",
+    "TrainConfig",
+    "PolicyShape",
+    "Demonstrations",
+    "Scale",
+    "Dynamics",
+    "WorldModelDynamics",
+    "train",
+    "Agent",
+    "DiffusionPolicy",
+    "LatentDiffusionPolicy",
+    "MLPPolicy",
+    "PlanningPolicy",
+    "GeneratedPolicy",
+    "RandomPolicy",
+    "PolicyVAE",
+    "save",
+    "load",
+    "load_agent",
+]

@@ -1,0 +1,170 @@
+"""What WARPD and its baselines share: a plan drawn from the present, followed until the horizon."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dreamgym_agents.warpd.config import WARPDConfig
+from dreamgym_agents.warpd.demonstrations import Demonstrations
+from dreamgym_agents.warpd.scaling import Scaling
+
+Task = str | Sequence[str] | Tensor
+"""A task's name, one name for each env, or indices [B] of ``config.tasks``."""
+
+
+@dataclass
+class Stage:
+    """One stage of training, for `dreamgym_agents.warpd.training`.
+
+    Attributes:
+        name: of the stage; its folder in the run.
+        epochs: how many.
+        module: what is trained, and what progress is kept of.
+        groups: parameter groups for Adam.
+        loss: (batch, generator, epoch) to scalars, "loss" among them.
+        prepare: called once before the first epoch with the demonstrations and a generator.
+        ema: decay of the average that replaces the weights at the end; None for none.
+        lead: steps that snippets hold before the first of ``config.length``; an episode's first row is repeated there.
+    """
+
+    name: str
+    epochs: int
+    module: nn.Module
+    groups: list[dict[str, object]]
+    loss: Callable[[dict[str, Tensor], torch.Generator, int], dict[str, Tensor]]
+    prepare: Callable[[Demonstrations, torch.Generator], None] | None = None
+    ema: float | None = None
+    lead: int = 0
+
+
+class Agent(nn.Module, ABC):
+    """A policy that plans now and then, and how it is trained.
+
+    Attributes:
+        kind: the name under which it is saved.
+        history: observations that a plan is drawn from.
+        horizon: steps between plans.
+    """
+
+    kind: ClassVar[str]
+    history: int = 1
+
+    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.horizon = config.horizon
+        self.scaling = scaling or Scaling.identity(config.obs_dim, config.action_dim)
+
+    @classmethod
+    def for_demonstrations(
+        cls, config: WARPDConfig, demonstrations: Demonstrations, constant: str = "raise", **kwargs: Any
+    ) -> Self:
+        """A new agent, seeded by ``config.train.seed``, scaled to the demonstrations.
+
+        Args:
+            config: see there.
+            demonstrations: what it will learn from.
+            constant: what to do with entries that never change, see `Scale.of`.
+            kwargs: for the constructor.
+
+        Raises:
+            ValueError: demonstrations of other sizes or tasks than the config's, too short, or with constant entries.
+        """
+        sizes = demonstrations.obs_dim, demonstrations.action_dim
+        if sizes != (config.obs_dim, config.action_dim):
+            raise ValueError(f"demonstrations of {sizes} entries, a config of {config.obs_dim, config.action_dim}")
+        if demonstrations.tasks != config.tasks:
+            raise ValueError(
+                f"demonstrations of tasks {demonstrations.tasks}, a config of {config.tasks}: make them one"
+            )
+        demonstrations.check_length(config.length)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.train.seed)
+            return cls(config, Scaling(*demonstrations.scales(constant)), **kwargs)
+
+    # -- acting --
+
+    @property
+    def max_horizon(self) -> int:
+        """The most steps a plan can be followed: no limit for closed-loop ones."""
+        return 2**31 - 1
+
+    @abstractmethod
+    def plan(self, history: Tensor, task: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Draws what to follow.
+
+        Args:
+            history: raw observations [B, history, O], the newest last.
+            task: indices [B].
+            generator: of the draw, or None for torch's own.
+
+        Returns:
+            [B, ...].
+        """
+
+    @abstractmethod
+    def follow(self, plan: Tensor, obs: Tensor, step: Tensor) -> Tensor:
+        """Raw actions [B, A] of plans [B, ...] on raw observations [B, O], ``step`` [B] steps after they were drawn."""
+
+    # -- training --
+
+    @abstractmethod
+    def stages(self) -> list[Stage]:
+        """The stages of training, in order."""
+
+    # -- shared --
+
+    def task_index(self, task: Task, num: int) -> Tensor:
+        """Indices [num] of a task, or of one for each env.
+
+        Raises:
+            ValueError: a task that was not trained, or as many as there are not envs.
+        """
+        if isinstance(task, Tensor):
+            index = task.long()
+            if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(self.config.tasks):
+                raise ValueError(f"task indices must lie in [0, {len(self.config.tasks)}), got {index.tolist()}")
+        else:
+            names = [task] * num if isinstance(task, str) else list(task)
+            unknown = sorted(set(names) - set(self.config.tasks))
+            if unknown:
+                raise ValueError(
+                    f"tasks {unknown} were never seen: this agent was trained on {list(self.config.tasks)}; "
+                    "add demonstrations of them and train again"
+                )
+            index = torch.tensor([self.config.tasks.index(name) for name in names])
+        if index.shape != (num,):
+            raise ValueError(f"{num} envs need one task or {num}, got {tuple(index.shape)}")
+        return index
+
+    def condition(self, history: Tensor, task: Tensor, on: str) -> Tensor:
+        """What a denoiser is told, [B, N]: scaled observations, the task as one-hot, or both.
+
+        Args:
+            history: raw [B, H, O].
+            task: indices [B].
+            on: "state", "task" or "state+task".
+        """
+        parts = []
+        if "state" in on:
+            parts.append(self.scaling.observe(history).flatten(1))
+        if "task" in on:
+            parts.append(F.one_hot(task, len(self.config.tasks)).to(self.scaling.obs_mean))
+        return torch.cat(parts, 1)
+
+    def condition_dim(self, on: str) -> int:
+        """N of `condition`."""
+        state = self.history * self.config.obs_dim if "state" in on else 0
+        return state + (len(self.config.tasks) if "task" in on else 0)
+
+    @property
+    def baseline_condition(self) -> str:
+        """What baselines are told: "all baseline models receive the task identifier as part of the state input"."""
+        return "state+task" if len(self.config.tasks) > 1 else "state"

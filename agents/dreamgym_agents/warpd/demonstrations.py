@@ -1,0 +1,238 @@
+"""Demonstrations in memory: trajectories of states and actions, their scales, and random snippets of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ArrayLike = Any
+
+CONSTANT = ("raise", "ignore")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An affine scale, entry by entry: ``(x - mean) / std``; an entry with std 0 is constant and always reads 0.
+
+    Attributes:
+        mean, std: [D].
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, name: str, constant: str = "raise", tolerance: float = 1e-4) -> Scale:
+        """The mean and standard deviation of x [N, D].
+
+        Args:
+            x: rows.
+            name: of what they are, for the error.
+            constant: what to do with an entry whose standard deviation is at most ``tolerance`` of the largest value it
+                takes (or of 1): "raise", or "ignore" it: observed it reads as 0, acted it stays as demonstrated.
+            tolerance: see there.
+
+        Raises:
+            ValueError: constant entries, where ``constant`` is "raise".
+        """
+        if constant not in CONSTANT:
+            raise ValueError(f"constant must be one of {CONSTANT}, got {constant!r}")
+        mean, std = x.double().mean(0), x.double().std(0, correction=0)
+        flat = std <= tolerance * x.double().abs().amax(0).clamp(min=1.0)
+        if constant == "raise" and flat.any():
+            entries = flat.nonzero().flatten().tolist()
+            raise ValueError(
+                f"{name} entries {entries} never change in these demonstrations, so they have no scale: drop them, "
+                'or pass constant="ignore" to have observed ones read as 0 and acted ones stay as they are'
+            )
+        return cls(mean.float(), torch.where(flat, 0.0, std).float())
+
+
+@dataclass
+class Demonstrations:
+    """Trajectories laid end to end; make one with `from_episodes`.
+
+    Attributes:
+        obs: [S, O] float32, all states in a row.
+        action: [S, A] float32; ``action[i]`` is applied at ``obs[i]``.
+        starts, lengths: [N] int64, first row and number of rows of each trajectory.
+        task: [N] int64, an index of ``tasks``.
+        tasks: names.
+        labels: anything else that is known of each trajectory (an operator), by name, N entries each.
+    """
+
+    obs: Tensor
+    action: Tensor
+    starts: Tensor
+    lengths: Tensor
+    task: Tensor
+    tasks: tuple[str, ...]
+    labels: dict[str, list[Any]]
+
+    @classmethod
+    def from_episodes(
+        cls,
+        episodes: Sequence[tuple[ArrayLike, ArrayLike]],
+        task: Sequence[str] | str = "task",
+        tasks: Sequence[str] | None = None,
+        labels: Mapping[str, Sequence[Any]] | None = None,
+    ) -> Demonstrations:
+        """From pairs (obs [T, O], action [T, A]), arrays or tensors; T may differ.
+
+        Args:
+            episodes: the trajectories.
+            task: the task of each, or of all.
+            tasks: every task there is, in order; by default those that occur, sorted.
+            labels: see the attribute.
+
+        Raises:
+            ValueError: no episode; shapes that do not belong together; NaN; a task that is not among ``tasks``.
+        """
+        if not len(episodes):
+            raise ValueError("no demonstrations: an empty set trains nothing; collect at least one trajectory")
+        pairs = [(_rows(o), _rows(a)) for o, a in episodes]
+        dims = pairs[0][0].shape[-1], pairs[0][1].shape[-1]
+        for i, (obs, action) in enumerate(pairs):
+            _check_episode(i, obs, action, dims)
+        each = [task] * len(pairs) if isinstance(task, str) else list(task)
+        known = tuple(sorted(set(each))) if tasks is None else tuple(tasks)
+        if len(each) != len(pairs) or set(each) - set(known):
+            unknown = sorted(set(each) - set(known))
+            raise ValueError(f"{len(each)} tasks for {len(pairs)} trajectories; unknown {unknown}, known {list(known)}")
+        lengths = torch.tensor([len(obs) for obs, _ in pairs])
+        named = {name: list(values) for name, values in (labels or {}).items()}
+        return cls(
+            torch.cat([obs for obs, _ in pairs]),
+            torch.cat([action for _, action in pairs]),
+            lengths.cumsum(0) - lengths,
+            lengths,
+            torch.tensor([known.index(name) for name in each]),
+            known,
+            named,
+        )
+
+    @classmethod
+    def from_store(cls, store: Any, obs: str, tasks: Sequence[str] | None = None) -> Demonstrations:
+        """From a `dreamgym.data` store or view: the key ``obs``, "action", and "task" of each episode's meta.
+
+        Raises:
+            ValueError: an empty store, or as in `from_episodes`.
+        """
+        episodes = [store.episode(i, [obs, "action"]) for i in range(len(store))]
+        return cls.from_episodes(
+            [(e[obs], e["action"]) for e in episodes], [m.get("task", "task") for m in store.metas], tasks
+        )
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def obs_dim(self) -> int:
+        """O."""
+        return self.obs.shape[1]
+
+    @property
+    def action_dim(self) -> int:
+        """A."""
+        return self.action.shape[1]
+
+    def scales(self, constant: str = "raise") -> tuple[Scale, Scale]:
+        """The scales of observations and of actions, over all rows; see `Scale.of`."""
+        return Scale.of(self.obs, "observation", constant), Scale.of(self.action, "action", constant)
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Every trajectory in full: obs [N, T, O], action [N, T, A].
+
+        Raises:
+            ValueError: their lengths differ.
+        """
+        low, high = int(self.lengths.min()), int(self.lengths.max())
+        if low != high:
+            raise ValueError(
+                f"these trajectories have between {low} and {high} steps, and whole ones must be of one length: take "
+                f"snippets of {low} steps or fewer (config length), or lengthen the short ones with padded({high})"
+            )
+        return self._gather(self.starts, high)
+
+    def padded(self, length: int) -> Demonstrations:
+        """A copy whose shorter trajectories go on to ``length`` by repeating their last row.
+
+        That tells a policy to do at the end what was done last; right where the last action holds still or hardly
+        matters (a solved task).
+        """
+        index = [
+            torch.arange(max(length, n)).clamp(max=n - 1) + start
+            for start, n in zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
+        ]
+        return self._rearranged(torch.cat(index), self.lengths.clamp(min=length))
+
+    def led(self, steps: int) -> Demonstrations:
+        """A copy in which every trajectory begins with its first row ``steps`` times more: the history after a reset."""
+        index = [
+            torch.arange(-steps, n).clamp(min=0) + start
+            for start, n in zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
+        ]
+        return self._rearranged(torch.cat(index), self.lengths + steps)
+
+    def check_length(self, length: int) -> None:
+        """Raises ValueError where a trajectory is shorter than a snippet of ``length``."""
+        short = (self.lengths < length).nonzero().flatten()
+        if len(short):
+            raise ValueError(
+                f"{len(short)} of {len(self)} trajectories have fewer than {length} steps (the shortest "
+                f"{int(self.lengths.min())}): ask for shorter snippets, leave them out, or use padded({length})"
+            )
+
+    def snippets(self, rows: Tensor, length: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """A random snippet of each of the trajectories ``rows`` [B]: obs [B, length, O], action [B, length, A]."""
+        spare = (self.lengths[rows] - length + 1).double()
+        shift = (torch.rand(len(rows), generator=generator, dtype=torch.float64) * spare).floor().long()
+        return self._gather(self.starts[rows] + shift, length)
+
+    def epoch(
+        self, length: int, batch_size: int, generator: torch.Generator, snippets: int = 1
+    ) -> Iterator[dict[str, Tensor]]:
+        """One random snippet of each trajectory, or ``snippets`` of them, in random order.
+
+        Yields:
+            obs [B, T, O], action [B, T, A], task [B]; the last batch may be smaller.
+        """
+        self.check_length(length)
+        order = torch.randperm(len(self) * snippets, generator=generator) % len(self)
+        for rows in order.split(batch_size):
+            obs, action = self.snippets(rows, length, generator)
+            yield {"obs": obs, "action": action, "task": self.task[rows]}
+
+    def _rearranged(self, rows: Tensor, lengths: Tensor) -> Demonstrations:
+        starts = lengths.cumsum(0) - lengths
+        labels = dict(self.labels)
+        return Demonstrations(self.obs[rows], self.action[rows], starts, lengths, self.task, self.tasks, labels)
+
+    def _gather(self, first: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        index = first[:, None] + torch.arange(length)
+        return self.obs[index], self.action[index]
+
+
+def _rows(x: ArrayLike) -> Tensor:
+    if isinstance(x, Tensor):
+        return x.detach().float().cpu()
+    return torch.from_numpy(np.array(x, np.float32))
+
+
+def _check_episode(i: int, obs: Tensor, action: Tensor, dims: tuple[int, int]) -> None:
+    if obs.dim() != 2 or action.dim() != 2 or len(obs) != len(action) or not len(obs):
+        raise ValueError(
+            f"trajectory {i} has obs {tuple(obs.shape)} and action {tuple(action.shape)}: expected [T, O] and [T, A] "
+            "with one action for each observation; drop the observation after the last action"
+        )
+    if (obs.shape[1], action.shape[1]) != dims:
+        raise ValueError(
+            f"trajectory {i} has {obs.shape[1]} + {action.shape[1]} entries, the first {dims}: one robot each"
+        )
+    if not (obs.isfinite().all() and action.isfinite().all()):
+        raise ValueError(f"trajectory {i} holds NaN or infinity: leave it out or mend it")

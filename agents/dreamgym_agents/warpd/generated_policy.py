@@ -1,0 +1,68 @@
+"""Many small policies at once: multilayer perceptrons whose weights are rows of one tensor."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dreamgym_agents.warpd.config import PolicyShape
+
+_ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh, "silu": F.silu}
+
+
+def unflatten(theta: Tensor, shape: PolicyShape) -> list[tuple[Tensor, Tensor]]:
+    """Parts [B, P] into (weight [B, out, in], bias [B, out]) of each layer; views, not copies.
+
+    Raises:
+        ValueError: P is not what the shape has.
+    """
+    if theta.dim() != 2 or theta.shape[1] != shape.num_parameters:
+        raise ValueError(f"weights of {shape} are [B, {shape.num_parameters}], got {tuple(theta.shape)}")
+    layers, at = [], 0
+    for inputs, outputs in shape.layers:
+        weight = theta[:, at : at + inputs * outputs].view(-1, outputs, inputs)
+        at += inputs * outputs
+        layers.append((weight, theta[:, at : at + outputs]))
+        at += outputs
+    return layers
+
+
+def run(theta: Tensor, obs: Tensor, shape: PolicyShape) -> Tensor:
+    """The actions of B policies, each on its own observations: one batched matrix product a layer.
+
+    Args:
+        theta: [B, P], a policy a row.
+        obs: [B, O], or [B, T, O] for T observations of each.
+        shape: of the policies.
+
+    Returns:
+        [B, A] or [B, T, A].
+    """
+    single = obs.dim() == 2
+    x = obs.unsqueeze(1) if single else obs
+    activation = _ACTIVATIONS[shape.activation]
+    layers = unflatten(theta, shape)
+    for i, (weight, bias) in enumerate(layers):
+        x = torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+        if i < len(layers) - 1:
+            x = activation(x)
+    return x.squeeze(1) if single else x
+
+
+def initial_weights(shape: PolicyShape, generator: torch.Generator | None = None) -> Tensor:
+    """Weights [P] as `torch.nn.Linear` would draw them: uniform within 1 / sqrt(inputs)."""
+    parts = []
+    for inputs, outputs in shape.layers:
+        bound = 1 / math.sqrt(inputs)
+        for count in (inputs * outputs, outputs):
+            parts.append((torch.rand(count, generator=generator) * 2 - 1) * bound)
+    return torch.cat(parts)
+
+
+def weight_scales(shape: PolicyShape) -> Tensor:
+    """Standard deviation [P] of what `initial_weights` draws, entry by entry."""
+    parts = [torch.full((i * o + o,), 1 / math.sqrt(3 * i)) for i, o in shape.layers]
+    return torch.cat(parts)

@@ -1,0 +1,178 @@
+"""Agents behind the policy protocol: the same object acts in the dream and in the real twin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamgym_agents.warpd.agent import Agent, Task
+from dreamgym_agents.warpd.demonstrations import Scale
+from dreamgym_agents.warpd.vae import PolicyVAE
+
+Carry = dict[str, Tensor]
+
+
+def read_obs(obs: Any, dim: int, key: str | None = None, scale: Scale | None = None) -> Tensor:
+    """An env's observation as raw float32 [B, O].
+
+    Args:
+        obs: what the env's face returns: an array or tensor [B, O], or a dict of them.
+        dim: O.
+        key: which entry of a dict; by default the only one that is [B, O].
+        scale: where the env shows standardised observations (the features of an MLP world model): their scale.
+
+    Raises:
+        ValueError: nothing of that shape.
+    """
+    if isinstance(obs, Mapping):
+        fitting = [k for k, v in obs.items() if np.ndim(v) == 2 and v.shape[-1] == dim] if key is None else [key]
+        if len(fitting) != 1 or fitting[0] not in obs:
+            raise ValueError(f"expected one observation [B, {dim}] among {list(obs)}, found {fitting}: give obs_key")
+        obs = obs[fitting[0]]
+    x = torch.as_tensor(obs, dtype=torch.float32)
+    if x.dim() != 2 or x.shape[1] != dim:
+        raise ValueError(
+            f"expected observations [B, {dim}], got {tuple(x.shape)}: was the policy trained for another env?"
+        )
+    return x if scale is None else x * scale.std.to(x) + scale.mean.to(x)
+
+
+class PlanningPolicy:
+    """Draws a plan (weights, or a chunk of actions), follows it for ``horizon`` steps, draws the next.
+
+    The carry holds the plan of every env, the steps since it was drawn, the last observations and the task. An env that
+    is fresh draws at once. Only the rows that are due are drawn, from the generator that ``act`` is given.
+
+    Args:
+        agent: WARPD or a baseline.
+        task: one for all envs or one for each.
+        horizon: steps between plans; by default the agent's. A chunk of actions cannot last longer than it is.
+        obs_key, obs_scale: see `read_obs`.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        task: Task | None = None,
+        horizon: int | None = None,
+        obs_key: str | None = None,
+        obs_scale: Scale | None = None,
+    ) -> None:
+        tasks = agent.config.tasks
+        if task is None and len(tasks) > 1:
+            raise ValueError(
+                f"this agent knows {len(tasks)} tasks: say which, one of {list(tasks)}, or one for each env"
+            )
+        self.agent = agent.eval()
+        self.task: Task = tasks[0] if task is None else task
+        if not isinstance(self.task, Tensor):
+            agent.task_index(
+                self.task, 1 if isinstance(self.task, str) else len(self.task)
+            )  # an unseen task fails here
+        self.horizon = agent.horizon if horizon is None else horizon
+        if not 1 <= self.horizon <= agent.max_horizon:
+            raise ValueError(f"a horizon of {self.horizon}: this agent's plans last 1 to {agent.max_horizon} steps")
+        self.obs_key, self.obs_scale = obs_key, obs_scale
+
+    def start(self, num_envs: int, generator: torch.Generator | None = None) -> Carry:
+        """The carry of fresh envs: no plan yet."""
+        device = self.agent.scaling.obs_mean.device
+        config = self.agent.config
+        return {
+            "steps": torch.full((num_envs,), self.horizon, device=device),
+            "history": torch.zeros(num_envs, self.agent.history, config.obs_dim, device=device),
+            "task": self.agent.task_index(self.task, num_envs).to(device),
+        }
+
+    @torch.no_grad()
+    def act(
+        self, obs: Any, carry: Carry, fresh: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Carry]:
+        """Raw actions [B, A] and the new carry; the old one is left as it was."""
+        steps, device = carry["steps"], carry["steps"].device
+        x = read_obs(obs, self.agent.config.obs_dim, self.obs_key, self.obs_scale).to(device)
+        fresh = torch.as_tensor(fresh, device=device)
+        first = x.unsqueeze(1).expand(-1, self.agent.history, -1)
+        shifted = torch.cat([carry["history"][:, 1:], x.unsqueeze(1)], 1)
+        history = torch.where(fresh[:, None, None], first, shifted)
+        if "plan" not in carry:  # nothing planned yet: every row is due, and its history is what it sees
+            history = first.contiguous()
+        due = fresh | (steps >= self.horizon)
+        plan = self._renewed(carry.get("plan"), history, carry["task"], due, generator)
+        steps = torch.where(due, 0, steps)
+        action = self.agent.follow(plan, x, steps)
+        return action, {"plan": plan, "steps": steps + 1, "history": history, "task": carry["task"]}
+
+    def _renewed(
+        self, plan: Tensor | None, history: Tensor, task: Tensor, due: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        if plan is None or due.all():
+            return self.agent.plan(history, task, generator)
+        if due.any():
+            rows = due.nonzero().flatten()
+            plan = plan.index_copy(0, rows, self.agent.plan(history[rows], task[rows], generator))
+        return plan
+
+
+class GeneratedPolicy:
+    """B policies that were generated, one an env, to be followed as long as the caller likes.
+
+    Args:
+        vae: whose policies they are.
+        theta: their weights [B, P].
+        obs_key, obs_scale: see `read_obs`.
+    """
+
+    def __init__(
+        self, vae: PolicyVAE, theta: Tensor, obs_key: str | None = None, obs_scale: Scale | None = None
+    ) -> None:
+        self.vae, self.theta, self.obs_key, self.obs_scale = vae, theta, obs_key, obs_scale
+
+    def __call__(self, obs: Tensor) -> Tensor:
+        """Raw actions [B, A], or [B, T, A], on raw observations [B, O], or [B, T, O]; differentiable."""
+        return self.vae.act(self.theta, obs)
+
+    def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:
+        """Nothing to remember.
+
+        Raises:
+            ValueError: another number of envs than there are policies.
+        """
+        if num_envs != len(self.theta):
+            raise ValueError(
+                f"{len(self.theta)} policies were generated, for as many envs, not {num_envs}: generate again"
+            )
+
+    @torch.no_grad()
+    def act(
+        self, obs: Any, carry: None, fresh: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, None]:
+        """Raw actions [B, A]."""
+        x = read_obs(obs, self.vae.config.obs_dim, self.obs_key, self.obs_scale)
+        return self(x.to(self.theta.device)), None
+
+
+class RandomPolicy:
+    """Uniform actions: the paper's lower bound.
+
+    Args:
+        low, high: bounds [A].
+    """
+
+    def __init__(self, low: Tensor, high: Tensor) -> None:
+        self.low, self.high = low, high
+
+    def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:
+        """Nothing to remember."""
+        return None
+
+    def act(
+        self, obs: Any, carry: None, fresh: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, None]:
+        """Actions [B, A]."""
+        draw = torch.rand((len(fresh), len(self.low)), generator=generator).to(self.low)
+        return self.low + (self.high - self.low) * draw, None

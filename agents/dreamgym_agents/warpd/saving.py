@@ -1,0 +1,159 @@
+"""Agents on disk: a folder of JSON and safetensors, written whole or not at all. Never a pickle.
+
+config.json           {format, library_version, policy: "warpd", kind, config, task, horizon, obs_key, world_model,
+                       metrics, files: {name: sha256}}
+agent.safetensors     weights and scales; "features/mean" and "features/std" where the policy reads a dream's features
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dreamgym import __version__
+from dreamgym.training.checkpoint import CheckpointError, file_sha256, replace_folder, verify_file
+from dreamgym_agents.warpd.agent import Agent
+from dreamgym_agents.warpd.baselines import DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy
+from dreamgym_agents.warpd.config import WARPDConfig
+from dreamgym_agents.warpd.demonstrations import Scale
+from dreamgym_agents.warpd.policy import PlanningPolicy
+from dreamgym_agents.warpd.warpd import WARPD
+
+FORMAT = 1
+POLICY = "warpd"
+WEIGHTS = "agent.safetensors"
+FEATURES = "features/"
+KINDS: dict[str, type[Agent]] = {a.kind: a for a in (WARPD, DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy)}
+
+
+def save(
+    path: str | os.PathLike[str],
+    agent: Agent,
+    *,
+    task: str | None = None,
+    horizon: int | None = None,
+    obs_key: str | None = None,
+    features: Scale | None = None,
+    world_model: str | None = None,
+    metrics: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes an agent's folder; one that stood there before is replaced as a whole.
+
+    Args:
+        path: the folder.
+        agent: WARPD or a baseline, trained.
+        task: what the policy is to do when it is loaded by name; needed where the agent knows several.
+        horizon, obs_key: see `PlanningPolicy`.
+        features: the scale of the features that the policy will read (``world_model.scaling`` of an MLP world model has
+            it: `Scale(scaling.mean, scaling.std)`); None where it reads raw observations.
+        world_model: name of the checkpoint whose features those are.
+        metrics: JSON-ready.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: the path holds something else; a task that was never seen.
+    """
+    final = Path(path)
+    if final.exists() and any(final.iterdir()) and not (final / WEIGHTS).exists():
+        raise ValueError(f"{final} exists and is no agent's folder: choose another path")
+    if task is not None:
+        agent.task_index(task, 1)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.parent / f".tmp-{final.name}-{uuid.uuid4().hex[:8]}"
+    temporary.mkdir()
+    try:
+        # Copies: the scales are one module that stands in two places, and safetensors refuses shared memory.
+        weights = {k: v.detach().cpu().clone().contiguous() for k, v in agent.state_dict().items()}
+        if features is not None:
+            weights |= {f"{FEATURES}mean": features.mean.cpu().clone(), f"{FEATURES}std": features.std.cpu().clone()}
+        save_file(weights, temporary / WEIGHTS)
+        config = {
+            "format": FORMAT,
+            "library_version": __version__,
+            "policy": POLICY,
+            "kind": agent.kind,
+            "config": agent.config.to_dict(),
+            "task": task,
+            "horizon": horizon,
+            "obs_key": obs_key,
+            "world_model": world_model,
+            "metrics": dict(metrics or {}),
+            "files": {WEIGHTS: file_sha256(temporary / WEIGHTS)},
+        }
+        (temporary / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+        replace_folder(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return final
+
+
+def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """``config.json`` of an agent's folder, verified against its files.
+
+    Raises:
+        CheckpointError: no such folder, or it is damaged, foreign or newer; the message names the file and the mend.
+    """
+    file = Path(path) / "config.json"
+    if not file.is_file():
+        raise CheckpointError(f"{path} is no agent: it has no config.json; give the folder that `save` wrote")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is damaged ({error}): copy or save the agent again") from error
+    if not isinstance(config, dict) or config.get("policy") != POLICY or config.get("kind") not in KINDS:
+        raise CheckpointError(f"{file} describes no agent of {sorted(KINDS)}: give a folder that `save` wrote")
+    if config["format"] > FORMAT:
+        raise CheckpointError(
+            f"{file} has format {config['format']}, written by dreamgym {config.get('library_version')}; this is "
+            f"dreamgym {__version__}, which reads up to format {FORMAT}: pip install -U dreamgym"
+        )
+    for name, expected in config["files"].items():
+        verify_file(file.parent / name, expected)
+    return config
+
+
+def load_agent(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Agent:
+    """Loads an agent, in eval mode; its weights need no gradients.
+
+    Raises:
+        CheckpointError: see `read_config`; also weights of another agent.
+    """
+    return _build(Path(path), read_config(path), device)[0]
+
+
+def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> PlanningPolicy:
+    """Loads an agent as a policy: what `dreamgym evaluate FOLDER` calls.
+
+    Raises:
+        CheckpointError: as in `load_agent`.
+        ValueError: the agent knows several tasks and was saved without one.
+    """
+    config = read_config(path)
+    agent, features = _build(Path(path), config, device)
+    return PlanningPolicy(agent, config["task"], config["horizon"], config["obs_key"], features)
+
+
+def _build(folder: Path, config: dict[str, Any], device: torch.device | str) -> tuple[Agent, Scale | None]:
+    try:
+        agent = KINDS[config["kind"]](WARPDConfig.from_dict(config["config"]))
+        tensors = load_file(folder / WEIGHTS)
+        features: dict[str, Tensor] = {k: v for k, v in tensors.items() if k.startswith(FEATURES)}
+        agent.load_state_dict({k: v for k, v in tensors.items() if k not in features})
+    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder}: weights and config do not fit ({error}): save the agent again") from error
+    scale = None
+    if features:
+        scale = Scale(features[f"{FEATURES}mean"].to(device), features[f"{FEATURES}std"].to(device))
+    return agent.to(device).eval().requires_grad_(False), scale

@@ -1,0 +1,164 @@
+"""Training an agent, stage by stage; a killed run goes on from its last save.
+
+A run lives in a directory: ``config.json`` (kind and config), a folder of progress for each stage (weights, optimizer,
+average; safetensors and JSON), ``log.jsonl`` (a line an epoch). What epoch i draws is a function of (seed, stage, i), so
+a run that was killed goes on along the curve of an unbroken one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import zlib
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from dreamgym.training.ema import EMA
+from dreamgym.training.fit import stop_signals
+from dreamgym.training.progress import latest, load_averaged, load_progress, save_progress
+from dreamgym_agents.warpd.agent import Agent, Stage
+from dreamgym_agents.warpd.demonstrations import Demonstrations
+
+_log = logging.getLogger(__name__)
+
+AgentT = TypeVar("AgentT", bound=Agent)
+
+
+def train(agent: AgentT, demonstrations: Demonstrations, run_dir: str | Path, show: bool = True) -> AgentT:
+    """Trains in ``run_dir``, or goes on where a run there stopped.
+
+    Args:
+        agent: made by its ``for_demonstrations``, the same way when a run goes on.
+        demonstrations: what to learn from.
+        run_dir: the run.
+        show: a progress bar.
+
+    Returns:
+        The agent, trained and in eval mode.
+
+    Raises:
+        ValueError: the directory holds a run of another agent or config, or the demonstrations do not fit.
+        FloatingPointError: the loss was not finite.
+        KeyboardInterrupt: the run was asked to stop (SIGINT or SIGTERM); its progress is saved.
+    """
+    folder = Path(run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(agent, folder)
+    for stage in agent.stages():
+        _Run(agent, stage, demonstrations, folder).train(show)
+    return agent.eval()
+
+
+def _claim(agent: Agent, folder: Path) -> None:
+    path = folder / "config.json"
+    asked = json.loads(json.dumps({"kind": agent.kind, "config": agent.config.to_dict()}))
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")) != asked:
+            raise ValueError(f"{folder} holds a run of another agent or config: choose another directory, or remove it")
+        return
+    path.write_text(json.dumps(asked, indent=1), encoding="utf-8")
+
+
+class _Run:
+    """One stage in its folder."""
+
+    def __init__(self, agent: Agent, stage: Stage, demonstrations: Demonstrations, folder: Path) -> None:
+        self.agent, self.stage, self.log = agent, stage, folder / "log.jsonl"
+        self.folder = folder / stage.name
+        self.demonstrations = demonstrations.led(stage.lead) if stage.lead else demonstrations
+        self.length = agent.config.length + stage.lead
+        self.optimizer = torch.optim.Adam(stage.groups)  # type: ignore[arg-type]
+        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.ema: EMA | None = None
+        self.epoch = 0
+
+    def train(self, show: bool) -> None:
+        """Runs the epochs that are left, then puts the averaged weights in place."""
+        from tqdm.auto import tqdm
+
+        stage = self.stage
+        self._begin()
+        stage.module.train()
+        bar = tqdm(total=stage.epochs, initial=self.epoch, desc=stage.name, disable=not show, unit="epoch")
+        saved = time.monotonic()
+        with stop_signals() as stop, bar:
+            while self.epoch < stage.epochs:
+                metrics = self._run_epoch()
+                self.epoch += 1
+                self._write(metrics)
+                bar.update()
+                bar.set_postfix({k: f"{v:.3g}" for k, v in metrics.items()})
+                due = time.monotonic() - saved > self.agent.config.train.save_every_s
+                if due or stop.is_set() or self.epoch == stage.epochs:
+                    save_progress(self.folder, self.epoch, stage.module, self.optimizer, self.ema, {})
+                    saved = time.monotonic()
+                if stop.is_set() and self.epoch < stage.epochs:
+                    raise KeyboardInterrupt(f"stopped after epoch {self.epoch} of {stage.name}; run again to go on")
+        stage.module.eval()
+        done = latest(self.folder)
+        assert done is not None
+        load_averaged(done, stage.module)
+
+    def _begin(self) -> None:
+        progress, stage = latest(self.folder), self.stage
+        if progress is None and stage.prepare is not None:
+            stage.prepare(self.demonstrations, self._generator(-1))
+        if stage.ema is not None:
+            self.ema = EMA(stage.module, stage.ema)
+        if progress is not None:
+            self.epoch, _ = load_progress(progress, stage.module, self.optimizer, self.ema)
+            _log.info("going on with %s at epoch %d", self.folder, self.epoch)
+        _drop_lines(self.log, stage.name, self.epoch)
+
+    def _run_epoch(self) -> dict[str, float]:
+        config, generator = self.agent.config.train, self._generator(self.epoch)
+        totals: dict[str, float] = {}
+        batches = 0
+        for batch in self.demonstrations.epoch(self.length, config.batch_size, generator, config.snippets):
+            losses = self.stage.loss(batch, generator, self.epoch)
+            if not losses["loss"].isfinite():
+                raise FloatingPointError(
+                    f"the loss of {self.stage.name} is {losses['loss'].item()} in epoch {self.epoch + 1} "
+                    f"({ {k: round(v.item(), 4) for k, v in losses.items()} }): lower the learning rate or set grad_clip"
+                )
+            self.optimizer.zero_grad(set_to_none=True)
+            losses["loss"].backward()
+            if config.grad_clip is not None:
+                nn.utils.clip_grad_norm_(self.parameters, config.grad_clip)
+            self.optimizer.step()
+            if self.ema is not None:
+                self.ema.update(self.stage.module)
+            batches += 1
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + value.item()
+        return {name: value / batches for name, value in totals.items()}
+
+    def _generator(self, epoch: int) -> torch.Generator:
+        seed = (self.agent.config.train.seed * 1_000_003 + zlib.crc32(self.stage.name.encode()) + epoch * 7_919) % 2**63
+        return torch.Generator().manual_seed(seed)
+
+    def _write(self, metrics: dict[str, float]) -> None:
+        line = {"stage": self.stage.name, "epoch": self.epoch, **metrics}
+        with self.log.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(line) + "\n")
+
+
+def _drop_lines(path: Path, stage: str, epoch: int) -> None:
+    """Drops what a killed run wrote of a stage after its last save, so that the log holds one curve."""
+    if not path.exists():
+        return
+    kept = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue  # the line that the kill cut short
+        if line["stage"] != stage or line["epoch"] <= epoch:
+            kept.append(text + "\n")
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.replace(path)
