@@ -40,7 +40,7 @@ class TuneResult:
     Attributes:
         iterations: done.
         dream_steps, sim_steps: env steps taken, evaluations included; one of them is 0.
-        evaluations: {"iteration", "steps", "return", "success_rate"} of every policy that was saved.
+        evaluations: {"iteration", "dream_steps", "sim_steps", "return", "success_rate"} of every policy that was saved.
         best: folder of the policy with the highest return in this env, or None before the first evaluation.
         finished: whether all steps are done; false where a signal ended the run.
     """
@@ -148,9 +148,12 @@ class _Run:
                 self._evaluate()
                 self._save()
         best = self._choose() if self.evaluations else None
+        return TuneResult(self.iteration, **self._counts(), evaluations=self.evaluations, best=best, finished=finished)
+
+    def _counts(self) -> dict[str, int]:
+        """Env steps so far, by where they were taken."""
         real = is_real(self.core)
-        dream_steps, sim_steps = (0, self.steps) if real else (self.steps, 0)
-        return TuneResult(self.iteration, dream_steps, sim_steps, self.evaluations, best, finished)
+        return {"dream_steps": 0 if real else self.steps, "sim_steps": self.steps if real else 0}
 
     def _iterate(self) -> dict[str, float]:
         """One iteration of Algorithm 1."""
@@ -164,10 +167,8 @@ class _Run:
         values |= update(self.learner, self.optimizer, samples, config, generator, train_actor)
         self.iteration += 1
         self.steps += int(values.pop("steps"))
-        real = is_real(self.core)
         times = {"collect_seconds": collected - began, "update_seconds": time.monotonic() - collected}
-        counts = {"dream_steps": 0 if real else self.steps, "sim_steps": self.steps if real else 0}
-        return {**values, **counts, **times}
+        return {**values, **self._counts(), **times}
 
     def _evaluate(self) -> None:
         """Scores the policy as it acts, on the same starts each time, and saves it."""
@@ -176,7 +177,7 @@ class _Run:
         generator = torch.Generator(self.core.device).manual_seed(EVAL_SEED)
         found = play(self.env, self.policy, generator, EVAL_SEED)
         self.steps += int(found["steps"])
-        entry = {"iteration": self.iteration, "steps": self.steps}
+        entry = {"iteration": self.iteration, **self._counts()}
         entry |= {k: found[k] for k in ("return", "success_rate")}
         self.evaluations.append(entry)
         save_policy(self._folder(self.iteration), self.policy, metrics=entry, **self.about)
