@@ -95,6 +95,11 @@ class TwinCore(DreamCore):
         return bool(self.sims.cameras)
 
     @property
+    def sensors(self) -> list[Sensors]:
+        """What each simulator's sensors showed last, in numpy layout; to look at, not to write to."""
+        return self._sensors
+
+    @property
     def starts(self) -> StartBank | None:
         """The start bank."""
         return self.beginner.bank

@@ -1,0 +1,207 @@
+"""Policies by name: built-in ones, a user's factory, or a folder that an agent saved.
+
+An agent's folder holds config.json with the key "policy": the name under which the package that wrote it registered a
+loader in the entry-point group ``dreamgym.policies``. So any package can bring agents, and this one imports none::
+
+    [project.entry-points."dreamgym.policies"]
+    my_agent = "my_package.saving:load"          # load(folder: Path, device) -> Policy
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dreamgym.types import Policy, WorldModelSpec
+
+GROUP = "dreamgym.policies"
+CONFIG = "config.json"
+
+
+class RandomPolicy:
+    """Uniform within the bounds of the action."""
+
+    def __init__(self, spec: WorldModelSpec, device: torch.device | str = "cpu") -> None:
+        self.low, self.high = (torch.tensor(b, device=device) for b in (spec.action.low, spec.action.high))
+
+    def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:
+        return None
+
+    def act(
+        self, obs: Any, carry: None, fresh: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, None]:
+        draw = torch.rand((len(fresh), len(self.low)), generator=generator, device=self.low.device)
+        return self.low + (self.high - self.low) * draw, None
+
+
+class HoldPolicy:
+    """Stands still: the action that keeps the robot where it is."""
+
+    def __init__(self, spec: WorldModelSpec, device: torch.device | str = "cpu") -> None:
+        self.hold = torch.tensor(spec.action.hold, device=device)
+
+    def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:
+        return None
+
+    def act(
+        self, obs: Any, carry: None, fresh: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, None]:
+        return self.hold.expand(len(fresh), -1).clone(), None
+
+
+BUILT_IN: dict[str, Callable[[WorldModelSpec, torch.device | str], Policy]] = {
+    "random": RandomPolicy,
+    "hold": HoldPolicy,
+}
+
+
+def load_policy(
+    source: str | Path | Policy | Callable[..., Policy], spec: WorldModelSpec, device: torch.device | str = "cpu"
+) -> Policy:
+    """A policy from its name.
+
+    Args:
+        source: "random" or "hold"; "package.module:factory" or "path/to/file.py:factory", where the factory takes the
+            world model's spec, or nothing, and returns a policy; a folder that an agent saved; such a factory itself;
+            or a policy, which passes as it is.
+        spec: of the world model that it will act in.
+        device: where a saved policy is to act.
+
+    Raises:
+        ValueError: nothing of that name, or what came is no policy; the message names the mend.
+        FileNotFoundError: no such file or folder.
+    """
+    if not isinstance(source, str | Path):
+        if isinstance(source, Policy) and not inspect.isclass(source):
+            return source
+        if callable(source):
+            return _called(source, spec, getattr(source, "__name__", repr(source)))
+        raise ValueError(f"expected a policy, a factory of one or the name of either, got {type(source).__name__}")
+    name = str(source)
+    if name in BUILT_IN:
+        return BUILT_IN[name](spec, device)
+    if Path(name).is_dir():
+        return _from_folder(Path(name), device)
+    where, colon, attribute = name.rpartition(":")
+    if not colon:
+        _refuse(name)
+    module = _module(where)
+    if not hasattr(module, attribute):
+        raise ValueError(f"{where} has no {attribute!r}; it should be a function that returns a policy")
+    return _called(getattr(module, attribute), spec, name)
+
+
+def _refuse(name: str) -> None:
+    known = f"{list(BUILT_IN)}, 'package.module:factory', 'path/to/file.py:factory' or the folder of a saved policy"
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise FileNotFoundError(f"no folder {name!r}; a policy is one of {known}")
+    raise ValueError(f"unknown policy {name!r}: expected one of {known}")
+
+
+def _module(where: str) -> ModuleType:
+    """The module of that import name or path."""
+    if not where.endswith(".py"):
+        try:
+            return importlib.import_module(where)
+        except ModuleNotFoundError as error:
+            if error.name is None or not where.startswith(error.name):
+                raise  # the module is there, something that it imports is not
+            raise ValueError(
+                f"no module {where!r} to import a policy from: give 'package.module:factory' of an installed package, "
+                "or 'path/to/file.py:factory'"
+            ) from error
+    path = Path(where)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {where!r} to read a policy from")
+    # A name of its own for each path, so that two files called alike do not replace each other.
+    name = f"dreamgym_policy_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _called(factory: Any, spec: WorldModelSpec, name: str) -> Policy:
+    """What the factory makes: called with the spec where it has a parameter that must be given, else with nothing."""
+    if isinstance(factory, Policy) and not inspect.isclass(factory):
+        return factory
+    if not callable(factory):
+        raise ValueError(f"{name} is a {type(factory).__name__}, not a policy and not a function that returns one")
+    needs = [
+        p
+        for p in inspect.signature(factory).parameters.values()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(needs) > 1:
+        raise ValueError(f"{name} needs {[p.name for p in needs]}: a factory takes the world model's spec, or nothing")
+    policy = factory(spec) if needs else factory()
+    if not isinstance(policy, Policy):
+        raise ValueError(
+            f"{name} returned a {type(policy).__name__}, which is no policy: it needs start(num_envs, generator) -> "
+            "carry and act(obs, carry, fresh, generator) -> (action, carry)"
+        )
+    return policy
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a saved policy.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no JSON, or does not say which kind of policy this is.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no {CONFIG}, so it is not the folder of a saved policy")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): save the policy again, or copy it again") from error
+    if not isinstance(config, dict) or not isinstance(config.get("policy"), str):
+        raise ValueError(f'{path} does not say which policy it holds: expected a key "policy" with a name')
+    return config
+
+
+def _from_folder(folder: Path, device: torch.device | str) -> Policy:
+    kind = read_config(folder)["policy"]
+    found = {e.name: e for e in entry_points(group=GROUP)}
+    if kind not in found:
+        raise ValueError(
+            f"{folder} holds a policy of kind {kind!r}, and no installed package loads that kind (known: "
+            f"{sorted(found)}); install the package that wrote it, or install it again: loaders are registered in the "
+            f"entry-point group {GROUP!r}"
+        )
+    policy = found[kind].load()(folder, device)
+    if not isinstance(policy, Policy):
+        raise ValueError(f"the loader of {kind!r} returned a {type(policy).__name__}, which is no policy")
+    return policy
+
+
+def policy_name(source: Any) -> str:
+    """What to call a policy in tables and files: its name, the last two parts of its path, or its class."""
+    if not isinstance(source, str | Path):
+        return getattr(source, "__name__", type(source).__name__)
+    name = str(source)
+    if Path(name).is_dir():
+        parts = [p for p in Path(name).resolve().parts[-2:] if p != "policies"]
+        return "/".join(parts)
+    where, _, attribute = name.rpartition(":")
+    return f"{Path(where).stem}:{attribute}" if where.endswith(".py") else name
