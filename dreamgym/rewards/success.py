@@ -180,7 +180,9 @@ class SuccessClassifier(RewardModel):
     def _planned(self, task: Tensor) -> _Plan:
         """How to group ``task``; kept while the very same tensor comes back unchanged, as it does between resets."""
         if torch.compiler.is_compiling():
-            return _Plan(None, None, None, (), ())
+            return _EVERY_TASK
+        if self._plan is not None and self._plan[2] is _EVERY_TASK and not _reads_freely(task):
+            return _EVERY_TASK  # once tasks are mixed, looking again at every reset would make the device wait
         version = -1 if task.is_inference() else task._version
         if self._plan is not None and self._plan[0] is task and self._plan[1] == version >= 0:
             return self._plan[2]
@@ -200,14 +202,23 @@ class _Plan:
     present: tuple[int, ...]
 
 
+_EVERY_TASK = _Plan(None, None, None, (), ())
+"""All tasks on all rows."""
+
+
+def _reads_freely(task: Tensor) -> bool:
+    """Whether looking at values costs nothing: not where a device has to be waited for."""
+    return task.device.type == "cpu"
+
+
 def _make_plan(task: Tensor) -> _Plan:
     if task.numel() == 0:
         return _Plan(0, None, None, (), ())
     first = int(task[0])
     if bool((task == first).all()):
         return _Plan(first, None, None, (), ())
-    if task.device.type != "cpu":
-        return _Plan(None, None, None, (), ())
+    if not _reads_freely(task):
+        return _EVERY_TASK
     order = torch.argsort(task, stable=True)
     present, counts = torch.unique_consecutive(task[order], return_counts=True)
     return _Plan(None, order, torch.argsort(order), tuple(counts.tolist()), tuple(present.tolist()))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from fakes import FEATURES, FakeModel
 
-from dreamgym.rewards import TASKS, SuccessClassifier, SuccessConfig, build_reward
+from dreamgym.rewards import TASKS, SuccessClassifier, SuccessConfig, build_reward, success
 from dreamgym.rewards.success import nt_xent, success_loss
 
 
@@ -45,6 +45,18 @@ def test_all_tasks_at_once_as_on_an_accelerator_gives_the_same(compare_start, mo
     got = reward.probability(model, memory, state(24), task)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     torch.testing.assert_close(reward.probability(model, memory, state(24), task), got)
+
+
+def test_on_an_accelerator_mixed_tasks_are_looked_at_once(monkeypatch):
+    model, reward = FakeModel(), classifier()
+    monkeypatch.setattr(success, "_reads_freely", lambda task: False)
+    looks = []
+    monkeypatch.setattr(success, "_make_plan", lambda task, make=success._make_plan: looks.append(task) or make(task))
+    for shift in range(4):
+        task = (torch.arange(24) + shift) % 8  # another tensor each time, as after resets
+        got = reward.probability(model, {}, state(24), task)
+        torch.testing.assert_close(got, classifier().probability(model, {}, state(24), task))
+    assert len(looks) == 1 + 4  # once here, and each fresh classifier once
 
 
 def test_a_task_tensor_changed_in_place_is_seen():
