@@ -53,6 +53,8 @@ class DreamCore:
         gradients: keep the autograd graph through steps, for policies trained by backpropagation; `detach` cuts it.
         share_features: hand out features that are the state itself (an RSSM's) without a copy. The core never writes to
             them; a caller who does is told so at the next step.
+        compile: run the dynamics through `torch.compile`: for accelerators, where a small step is all launches. The
+            first steps take seconds to minutes more; on a CPU nothing is gained.
         device: where to dream; None: where the model is.
 
     Raises:
@@ -78,6 +80,7 @@ class DreamCore:
         split: str | None = "train",
         gradients: bool = False,
         share_features: bool = False,
+        compile: bool = False,
         device: torch.device | str | None = None,
     ) -> None:
         if autoreset not in AUTORESET:
@@ -96,6 +99,7 @@ class DreamCore:
             chunk = self.spec.actions_per_frame
         self.chunk = None if chunk is None else check_chunk(chunk, self.spec.actions_per_frame)
         self.report_uncertainty = uncertainty or self.rules.uncertainty_limit is not None
+        self._imagine = torch.compile(self.model.imagine) if compile else self.model.imagine
         self._eager = self.device.type == "cpu"
         self._actions = ActionReader(self.spec.action, num_envs, self.chunk, self.device, validate)
         with torch.no_grad():
@@ -361,7 +365,7 @@ class DreamCore:
     ) -> tuple[State, Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
         """Next state, the model's reward, success probability, success (None: by the threshold) and reward memory."""
         task, before = self.counters["task"], self.state
-        state = self.model.imagine(before, action, self.generator)
+        state = self._imagine(before, action, self.generator)
         reward, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
         return state, reward, probability, None, memory
 

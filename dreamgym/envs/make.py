@@ -83,6 +83,7 @@ def make_core(
     split: str | None = "train",
     gradients: bool = False,
     share_features: bool = False,
+    compile: bool = False,
     device: str | torch.device | None = None,
 ) -> DreamCore:
     """A batch of dreams from a checkpoint, without any face.
@@ -93,7 +94,7 @@ def make_core(
         reward_model: which of the checkpoint's reward models.
         autoreset_mode: "same_step", "next_step" or "disabled", or Gymnasium's AutoresetMode.
         task, num_envs, horizon, obs, uncertainty, uncertainty_limit, chunk, validate, split: see `DreamCore`.
-        gradients, share_features, device: see `DreamCore`.
+        gradients, share_features, compile, device: see `DreamCore`.
     """
     opened = open_checkpoint(checkpoint)
     return DreamCore(
@@ -113,6 +114,7 @@ def make_core(
         split=split,
         gradients=gradients,
         share_features=share_features,
+        compile=compile,
         device=device,
     )
 

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 from gymnasium import error
@@ -363,6 +365,16 @@ def test_a_step_on_an_accelerator_never_waits_and_gives_the_same(autoreset, opti
         if one.final is not None:
             assert torch.equal(one.final.mask, two.final.mask)
             assert torch.equal(one.final.obs, two.final.obs[one.final.rows])
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
+def test_compiled_dynamics_dream_the_same():
+    config = PointMassConfig(noise=0.05)
+    plain, compiled = core(3, config), core(3, config, compile=True)
+    for env in (plain, compiled):
+        env.reset(seed=3)
+    for action in torch.rand(5, 3, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1:
+        torch.testing.assert_close(compiled.step(action).obs, plain.step(action).obs)
 
 
 def test_one_task_stays_the_same_tensor():
