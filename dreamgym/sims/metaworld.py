@@ -1,0 +1,185 @@
+"""Metaworld's tasks on plain Gymnasium: the ten of WARPD (Table 4), with snapshots and the scripted experts."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dreamgym.sims.state_env import StateEnv
+
+try:
+    from dreamgym.sims.mujoco_state import Picture, dump_physics, load_physics, physics_size
+
+    importlib.import_module("metaworld")
+except ImportError as error:
+    raise ImportError('Metaworld is missing: pip install "dreamgym[metaworld]"') from error
+
+# Task -> the suite's name of it. WARPD, Table 4.
+NAMES = {
+    "window_open": "window-open-v3",
+    "door_open": "door-open-v3",
+    "drawer_open": "drawer-open-v3",
+    "dial_turn": "dial-turn-v3",
+    "faucet_close": "faucet-close-v3",
+    "button_press": "button-press-v3",
+    "door_unlock": "door-unlock-v3",
+    "handle_press": "handle-press-v3",
+    "plate_slide": "plate-slide-v3",
+    "reach": "reach-v3",
+}
+TASKS = tuple(NAMES)
+FRAME = (
+    18  # entries of one frame: hand 3, gripper opening, 14 of objects. The state is this, the one before, the goal 3
+)
+VECTOR = 6  # most entries of the vector that places a task's objects
+ROOM = 80  # entries kept for the physics, which differ by task, so that snapshots have one length
+
+
+class MetaworldEnv(StateEnv):
+    """A Sawyer arm at one of ten tasks; objects and goals are placed at random.
+
+    ``state`` (39,): hand position 3 (m), gripper opening (0 to 1), objects' positions and quaternions 14, padded with
+    zeros; the same 18 of the frame before; goal position 3. Actions (4,) in [-1, 1]: the hand's displacement (x 0.01 m)
+    and the gripper's effort (-1 opens).
+
+    Args:
+        task: one of `TASKS`, or None to draw one at each reset.
+        horizon: steps of an episode; the suite's own is 500.
+        render_mode, cameras, image_size: see `StateEnv`.
+        camera_name: which of the suite's cameras.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 80}
+    tasks = TASKS
+
+    def __init__(
+        self,
+        task: str | None = None,
+        horizon: int | None = 500,
+        render_mode: str | None = None,
+        cameras: Sequence[str] = (),
+        image_size: int = 64,
+        camera_name: str = "corner2",
+    ) -> None:
+        super().__init__(task, horizon, render_mode, cameras, image_size)
+        self.camera_name = camera_name
+        self._worlds: dict[str, Any] = {}
+        self._pictures: dict[str, Picture] = {}
+        self._placed: dict[str, np.ndarray] = {}
+        self._before, self._success = np.zeros(FRAME), False
+        bound = np.full(2 * FRAME + 3, 2.0)
+        self._set_spaces(-bound, bound, np.full(4, -1.0), np.full(4, 1.0))
+
+    @property
+    def world(self) -> Any:
+        """The suite's own env of the present task; made when first needed."""
+        name = self.episode_task
+        if name not in self._worlds:
+            self._worlds[name] = _make_world(NAMES[name])
+        return self._worlds[name]
+
+    def _begin(self, seed: int) -> None:
+        self._place(_draw_placement(self.world, self.episode_task, np.random.default_rng(seed)))
+
+    def _place(self, vector: np.ndarray) -> None:
+        """The suite's own reset, with objects and goal at ``vector``."""
+        self.world._last_rand_vec = np.array(vector)
+        obs, _ = self.world.reset()
+        self._placed[self.episode_task] = np.array(vector)
+        self._before, self._success = obs[FRAME : 2 * FRAME].copy(), False
+
+    def _advance(self, action: np.ndarray) -> None:
+        self.world.curr_path_length = 0  # the horizon is ours
+        obs, _, _, _, info = self.world.step(action.astype(np.float32))
+        self._before, self._success = obs[FRAME : 2 * FRAME].copy(), bool(info["success"])
+
+    def _state(self) -> np.ndarray:
+        now = self.world._get_curr_obs_combined_no_goal()
+        return np.concatenate([now, self._before, self.world._get_pos_goal()])
+
+    def _judge(self) -> dict[str, Any]:
+        return {"is_success": self._success}
+
+    def _dump(self) -> np.ndarray:
+        placed = self._placed[self.episode_task]
+        physics = dump_physics(self.world.model, self.world.data)
+        out = np.zeros(1 + VECTOR + FRAME + ROOM)
+        out[0] = len(placed)
+        out[1 : 1 + len(placed)] = placed
+        out[1 + VECTOR : 1 + VECTOR + FRAME] = self._before
+        out[1 + VECTOR + FRAME : 1 + VECTOR + FRAME + len(physics)] = physics
+        return out
+
+    def _load(self, vector: np.ndarray) -> None:
+        if len(vector) != 1 + VECTOR + FRAME + ROOM or not 1 <= vector[0] <= VECTOR:
+            raise ValueError(f"snapshot: expected one of MetaworldEnv, got {len(vector) + 1} entries")
+        placed = vector[1 : 1 + int(vector[0])]
+        world = self.world
+        # A reset sets what the oracle compares with and costs a hundred steps: not where it would change nothing.
+        if not np.array_equal(self._placed.get(self.episode_task, np.empty(0)), placed):
+            self._place(placed)
+        start = 1 + VECTOR + FRAME
+        load_physics(world.model, world.data, vector[start : start + physics_size(world.model)])
+        self._before, self._success = vector[1 + VECTOR : start].copy(), False
+        world._prev_obs = world._get_curr_obs_combined_no_goal()
+
+    def _draw(self, size: int) -> np.ndarray:
+        name = self.episode_task
+        if name not in self._pictures:
+            self._pictures[name] = Picture(self.world.model, size, self.camera_name)
+        return self._pictures[name].draw(self.world.data)
+
+    def _free(self) -> None:
+        for picture in self._pictures.values():
+            picture.close()
+        for world in self._worlds.values():
+            world.close()
+
+
+class Expert:
+    """The suite's scripted expert of a task, with noise on its actions if wanted.
+
+    Args:
+        task: one of `TASKS`.
+        noise: standard deviation of what is added to each entry of an action, before clipping.
+    """
+
+    def __init__(self, task: str, noise: float = 0.0) -> None:
+        policies = importlib.import_module("metaworld.policies")
+        name = NAMES[task].removesuffix("-v3").title().replace("-", "")
+        self._policy = getattr(policies, f"Sawyer{name}V3Policy")()
+        self.noise = noise
+
+    def act(self, state: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """An action (4,) in [-1, 1] for ``state`` (39,)."""
+        action = np.asarray(self._policy.get_action(state.astype(np.float64)), np.float64)
+        if self.noise > 0:
+            action = action + self.noise * rng.standard_normal(4)
+        clipped: np.ndarray = np.clip(action, -1.0, 1.0).astype(np.float32)
+        return clipped
+
+
+def _make_world(name: str) -> Any:
+    """The suite's env of that name, goal in its observations, objects placed where it is told."""
+    world = importlib.import_module("metaworld.env_dict").ALL_V3_ENVIRONMENTS[name]()
+    world._partially_observable = False
+    del world.sawyer_observation_space  # cached with the goal hidden
+    world._freeze_rand_vec = True
+    world._set_task_called = True
+    return world
+
+
+def _draw_placement(world: Any, task: str, rng: np.random.Generator) -> np.ndarray:
+    """Where a reset puts objects and goal, drawn as the suite draws it."""
+    space = world._random_reset_space
+    while True:
+        vector: np.ndarray = rng.uniform(space.low, space.high)
+        # The suite's own rule of this task: the goal is not above the puck.
+        if task != "reach" or np.linalg.norm(vector[:2] - vector[3:5]) >= 0.15:
+            return vector
+
+
+__all__ = ["NAMES", "TASKS", "Expert", "MetaworldEnv"]

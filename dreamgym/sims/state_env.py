@@ -1,0 +1,214 @@
+"""What the state-based simulators share: one dict of sensors, the step contract, snapshots, and the oracle's reward."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+Sensors = dict[str, np.ndarray]
+STATE = "state"
+CAMERA = "rgb_static"
+RESET_OPTIONS = ("task", "snapshot")
+
+
+class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
+    """A simulator that observes a vector, with the calls that banks of starts and twins make.
+
+    Observations: ``state`` (d,) float32; with ``cameras=("static",)`` also ``rgb_static`` (H, W, 3) uint8. Reward 1 and
+    termination at the first step at which the task stands achieved; ``info["is_success"]`` is the oracle's verdict and
+    ``info["task"]`` the task of the episode. A subclass fills in the hooks at the end.
+
+    Args:
+        task: one of ``tasks``; None draws one at each reset.
+        horizon: truncate an episode after so many steps; None never does.
+        render_mode: "rgb_array" or None.
+        cameras: () or ("static",).
+        image_size: pixels of the square image.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    tasks: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        task: str | None,
+        horizon: int | None,
+        render_mode: str | None,
+        cameras: Sequence[str],
+        image_size: int,
+    ) -> None:
+        self._closed, self._begun = False, False
+        self.task = None if task is None else self.check_task(task)
+        if horizon is not None and horizon < 1:
+            raise ValueError(f"horizon: expected at least 1 step or None, got {horizon}")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
+        if isinstance(cameras, str) or tuple(cameras) not in ((), ("static",)):
+            raise ValueError(f"cameras: expected () or ('static',), got {cameras!r}")
+        if image_size < 1:
+            raise ValueError(f"image_size: expected a positive number of pixels, got {image_size}")
+        self.horizon, self.render_mode, self.cameras = horizon, render_mode, tuple(cameras)
+        self.image_size = int(image_size)
+        self.episode_task = self.task or self.tasks[0]
+        self._steps = 0
+
+    def _set_spaces(self, state_low: np.ndarray, state_high: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        """Bounds [d] of the state and [A] of the action."""
+        found: dict[str, spaces.Space] = {
+            STATE: spaces.Box(state_low.astype(np.float32), state_high.astype(np.float32), dtype=np.float32)
+        }
+        if self.cameras:
+            found[CAMERA] = spaces.Box(0, 255, (self.image_size, self.image_size, 3), np.uint8)
+        self.observation_space = spaces.Dict(found)  # type: ignore[assignment]
+        self.action_space = spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+
+    def check_task(self, task: str) -> str:
+        """The task; ValueError if there is none of that name."""
+        if task not in self.tasks:
+            raise ValueError(f"task: expected one of {list(self.tasks)}, got {task!r}")
+        return task
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Sensors, dict[str, Any]]:
+        """Starts an episode.
+
+        Args:
+            seed: seeds every random draw from here on.
+            options: "task" replaces the environment's task for this episode; "snapshot", from `snapshot`, begins where
+                that was taken (its task with it, unless "task" is given too).
+
+        Raises:
+            ValueError: an option is unknown or malformed, or the environment is closed.
+        """
+        super().reset(seed=seed)
+        self._check_open()
+        options = dict(options or {})
+        if unknown := set(options) - set(RESET_OPTIONS):
+            raise ValueError(f"reset options: expected some of {RESET_OPTIONS}, got {sorted(unknown)}")
+        task, snapshot = options.get("task"), options.get("snapshot")
+        if task is not None:
+            self.check_task(task)
+        self._begun, self._steps = True, 0
+        if snapshot is not None:
+            self.restore(snapshot)
+            if task is not None and task != self.episode_task:
+                raise ValueError(f"this snapshot is of the task {self.episode_task!r}, not of {task!r}")
+        else:
+            drawn = self.tasks[int(self.np_random.integers(len(self.tasks)))] if self.task is None else self.task
+            self.episode_task = task or drawn
+            self._begin(int(self.np_random.integers(2**31)))
+        return self.observe(), self._info(self._judge())
+
+    def step(self, action: np.ndarray) -> tuple[Sensors, float, bool, bool, dict[str, Any]]:
+        """Applies one action [A], clipped to its bounds.
+
+        Raises:
+            ValueError: another shape, not finite, before `reset` or after `close`.
+        """
+        self._check_open()
+        if not self._begun:
+            raise ValueError("step before reset: call reset() first")
+        space = self.action_space
+        assert isinstance(space, spaces.Box)
+        action = np.asarray(action, np.float64)
+        if action.shape != space.shape or not np.isfinite(action).all():
+            raise ValueError(f"action: expected {space.shape} finite numbers, got {action!r}")
+        self._advance(np.clip(action, space.low.astype(np.float64), space.high.astype(np.float64)))
+        self._steps += 1
+        judged = self._judge()
+        terminated = bool(judged["is_success"])
+        truncated = self.horizon is not None and self._steps >= self.horizon
+        return self.observe(), float(terminated), terminated, truncated, self._info(judged)
+
+    def _info(self, judged: dict[str, Any]) -> dict[str, Any]:
+        return {**judged, "is_success": bool(judged["is_success"]), "task": self.episode_task}
+
+    def observe(self, cameras: bool = True) -> Sensors:
+        """The observation of the present state, without stepping; without images if ``cameras`` is False."""
+        space = self.observation_space
+        assert isinstance(space, spaces.Dict)
+        bounds = space[STATE]
+        assert isinstance(bounds, spaces.Box)
+        obs = {STATE: np.clip(self._state().astype(np.float32), bounds.low, bounds.high)}
+        if self.cameras and cameras:
+            obs[CAMERA] = self._draw(self.image_size)
+        return obs
+
+    def snapshot(self) -> np.ndarray:
+        """Everything that decides how the simulation goes on, float64 [S]; S is the same for every task."""
+        self._check_open()
+        head = [float(self.tasks.index(self.episode_task))]
+        return np.concatenate([head, self._dump()])
+
+    def restore(self, snapshot: np.ndarray) -> None:
+        """Sets the state from `snapshot`, and the task; the count of steps stays.
+
+        Raises:
+            ValueError: not a snapshot of this simulator.
+        """
+        self._check_open()
+        vector = np.asarray(snapshot, np.float64)
+        if vector.ndim != 1 or len(vector) < 2 or not 0 <= vector[0] < len(self.tasks) or vector[0] % 1:
+            raise ValueError(f"snapshot: expected a vector from snapshot() of this simulator, got shape {vector.shape}")
+        self.episode_task = self.tasks[int(vector[0])]
+        self._load(vector[1:])
+        self._begun = True
+
+    def render(self) -> np.ndarray | None:  # type: ignore[override]
+        """The camera's image (H, W, 3) uint8 in render mode "rgb_array", else None."""
+        if self.render_mode is None:
+            return None
+        self._check_open()
+        return self._draw(self.image_size)
+
+    def close(self) -> None:
+        """Frees what the simulator holds; may be called again."""
+        if not self._closed:
+            self._closed = True
+            self._free()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("the environment is closed: make a new one")
+
+    # -- what a simulator fills in --
+
+    @abstractmethod
+    def _begin(self, seed: int) -> None:
+        """Puts `episode_task` where a reset puts it; all randomness from ``seed``."""
+
+    @abstractmethod
+    def _advance(self, action: np.ndarray) -> None:
+        """One control step with a clipped action [A]."""
+
+    @abstractmethod
+    def _state(self) -> np.ndarray:
+        """The state vector [d]."""
+
+    @abstractmethod
+    def _judge(self) -> dict[str, Any]:
+        """``is_success`` and whatever else the oracle says of the present state."""
+
+    @abstractmethod
+    def _dump(self) -> np.ndarray:
+        """The simulator's part of a snapshot, [S - 1], of one length for all tasks."""
+
+    @abstractmethod
+    def _load(self, vector: np.ndarray) -> None:
+        """Sets the state from `_dump`; `episode_task` is set already. ValueError for another length."""
+
+    @abstractmethod
+    def _draw(self, size: int) -> np.ndarray:
+        """An image (size, size, 3) uint8."""
+
+    def _free(self) -> None:  # noqa: B027 - most hold nothing
+        """Frees what outlives Python's own collection."""

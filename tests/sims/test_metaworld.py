@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+pytest.importorskip("metaworld")
+
+from dreamgym.sims.metaworld import TASKS, Expert, MetaworldEnv
+
+
+@pytest.fixture(scope="module")
+def env():
+    made = MetaworldEnv("drawer_open")
+    yield made
+    made.close()
+
+
+def run(env, expert, steps, rng=None):
+    rng = np.random.default_rng(0) if rng is None else rng
+    return [env.step(expert.act(env.observe()["state"], rng))[0]["state"] for _ in range(steps)]
+
+
+def test_ten_tasks_of_the_paper():
+    assert len(TASKS) == 10
+
+
+def test_gymnasiums_checker(env):
+    check_env(env, skip_render_check=True)
+
+
+def test_state_holds_the_frame_before_and_the_goal(env):
+    first = env.reset(seed=3)[0]["state"]
+    assert first.shape == (39,)
+    assert np.allclose(first[:18], first[18:36])
+    second = env.step(np.array([1.0, 0, 0, -1]))[0]["state"]
+    third = env.step(np.array([1.0, 0, 0, -1]))[0]["state"]
+    assert np.allclose(third[18:36], second[:18])
+    assert np.any(first[36:] != 0)
+
+
+def test_a_seed_places_objects_and_another_places_them_elsewhere(env):
+    a, b, c = (env.reset(seed=s)[0]["state"] for s in (1, 1, 2))
+    assert np.allclose(a, b, atol=1e-6)
+    assert not np.allclose(a, c, atol=1e-3)
+
+
+def test_a_snapshot_brings_everything_back(env):
+    expert = Expert("drawer_open")
+    env.reset(seed=5)
+    run(env, expert, 25)
+    taken, seen = env.snapshot(), env.observe()["state"]
+    on = run(env, expert, 15)
+    env.reset(seed=6)
+    assert np.array_equal(env.reset(options={"snapshot": taken})[0]["state"], seen)
+    assert np.array_equal(env.snapshot(), taken)
+    assert np.allclose(run(env, expert, 15), on, atol=1e-6)
+
+
+def test_a_snapshot_brings_its_task_and_the_verdict(env):
+    expert = Expert("reach")
+    other = MetaworldEnv(None)
+    other.reset(seed=1, options={"task": "reach"})
+    env.restore(other.snapshot())
+    assert env.episode_task == "reach"
+    done = [env.step(expert.act(env.observe()["state"], np.random.default_rng(0))) for _ in range(60)]
+    assert any(info["is_success"] for *_, info in done)
+    assert any(terminated and reward == 1 for _, reward, terminated, _, _ in done)
+    other.close()
+
+
+def test_a_snapshot_of_another_task_than_asked_for_is_refused(env):
+    env.reset(seed=0, options={"task": "drawer_open"})
+    with pytest.raises(ValueError, match="'drawer_open', not of 'reach'"):
+        env.reset(options={"snapshot": env.snapshot(), "task": "reach"})
+
+
+def test_task_and_length_of_a_snapshot_are_checked(env):
+    with pytest.raises(ValueError, match="expected one of"):
+        MetaworldEnv("fly")
+    with pytest.raises(ValueError, match="snapshot"):
+        env.restore(np.zeros(7))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_the_expert_solves_the_task(task):
+    env, expert = MetaworldEnv(task), Expert(task)
+    env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    assert any(env.step(expert.act(env.observe()["state"], rng))[2] for _ in range(150))
+    env.close()
