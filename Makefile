@@ -1,6 +1,6 @@
 # Every target installs what it needs into $(VENV) first and does nothing twice. Needs Python 3.11 or newer.
-# A CPU-only torch on a machine whose index would send the CUDA build:
-#   make demo TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+# Where the index would send a CUDA build of torch, name one that has the CPU build:
+#   make demo TORCH_ARGS="--index-url URL"
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dreamgym.envs.registration import DREAMS
+
 STEPS = (1, 5, 10, 25, 50)
 TITLES = {
     "rgb_static": "static camera PSNR",
@@ -56,7 +58,10 @@ def _summary(name: str, metrics: Mapping[str, Any]) -> str:
         f"World model of the family `{model.get('family', '?')}` ({model.get('variant', 'custom')}; {model.get('parameters', 0):,} parameters; "
         f"features of {model.get('features', '?')}) with rewards, start states and the state probe of a dreamgym environment."
     )
-    use = f'import dreamgym, gymnasium as gym\n\nenv = gym.make("Dream-v0", checkpoint="{name}", task="open_drawer")'
+    registered = [env for env, kwargs in DREAMS.items() if kwargs.get("checkpoint") == name]
+    env = f'"{registered[0]}"' if registered else f'"Dream-v0", checkpoint="{name}"'
+    tasks = list(metrics.get("rewards", {}).get("tasks", {})) or ["..."]
+    use = f'import dreamgym, gymnasium as gym\n\nenv = gym.make({env}, task="{tasks[0]}")'
     return f"{text}\n\n```python\n{use}\n```"
 
 

@@ -53,3 +53,8 @@ def test_parts_that_were_not_measured_are_left_out():
 
 def test_a_table_is_markdown():
     assert table(("a", "b"), [(1, 2)]) == "| a | b |\n| --- | --: |\n| 1 | 2 |"
+
+
+def test_the_snippet_makes_the_registered_env_or_any_checkpoint():
+    assert 'gym.make("Dream-PlayTable-v0", task=' in write_card("playtable", metrics())
+    assert 'gym.make("Dream-v0", checkpoint="mine", task=' in write_card("mine", metrics())
