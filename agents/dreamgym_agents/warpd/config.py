@@ -10,8 +10,8 @@ from typing import Any, TypeVar, get_type_hints
 # are met for a generated policy 39-256-256-4, which pins the architecture: see `dreamgym_agents.warpd.hypernetwork`.
 DECODERS: dict[str, tuple[int, ...]] = {"xs": (50, 50), "s": (100, 100), "m": (200, 200), "l": (400, 400)}
 
-# Table 6: width of the diffusion-step embedding, channels by level, kernel. Its first column is misprinted ("extra-small
-# (s)", "large (m)"); the rows are xs to xl in order.
+# Table 6: width of the diffusion-step embedding, channels by level, kernel. Its first column is misprinted ("extra-
+# small (s)", "large (m)"); the rows are xs to xl in order.
 UNETS: dict[str, tuple[int, tuple[int, ...], int]] = {
     "xs": (64, (16, 32, 64), 5),
     "s": (256, (32, 64, 128), 5),

@@ -172,7 +172,7 @@ class Demonstrations:
         return self._rearranged(torch.cat(index), self.lengths.clamp(min=length))
 
     def led(self, steps: int) -> Demonstrations:
-        """A copy in which every trajectory begins with its first row ``steps`` times more: the history after a reset."""
+        """A copy whose trajectories begin with their first row ``steps`` times more: the history after a reset."""
         index = [
             torch.arange(-steps, n).clamp(min=0) + start
             for start, n in zip(self.starts.tolist(), self.lengths.tolist(), strict=True)

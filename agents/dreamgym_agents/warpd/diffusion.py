@@ -33,8 +33,8 @@ def _scheduler(config: DiffusionConfig) -> Any:
 class Diffusion(nn.Module):
     """A DDPM over sequences x [B, L, C] given a condition [B, N].
 
-    The samples are scaled to [-1, 1] entry by entry, over the range that `fit_range` saw, as Chi et al. do with actions:
-    the last noisy steps of a cosine schedule are only well-conditioned where samples are clipped to a known range.
+    The samples are scaled to [-1, 1] entry by entry, over the range that `fit_range` saw, as Chi et al. do with
+    actions: the noisiest steps of a cosine schedule are only well-conditioned where samples are clipped to a range.
 
     Args:
         channels, length: C and L.

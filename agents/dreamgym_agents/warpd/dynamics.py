@@ -64,7 +64,7 @@ class WorldModelDynamics(Dynamics):
     def prepare(self, demonstrations: Demonstrations) -> None:
         inside = torch.ones(len(demonstrations.obs), dtype=torch.bool)
         inside[demonstrations.starts + demonstrations.lengths - 1] = (
-            False  # the last row of each is followed by another
+            False  # what follows the last row is another trajectory
         )
         rows = inside.nonzero().flatten()
         self.model.fit_statistics(demonstrations.obs, demonstrations.obs[rows + 1] - demonstrations.obs[rows])
@@ -82,7 +82,7 @@ def kl_of_equal_std(mean: Tensor, other: Tensor, std: Tensor) -> Tensor:
 
 
 def windows(obs: Tensor, action: Tensor, history: int) -> tuple[Tensor, Tensor]:
-    """Every run of ``history`` steps of [B, T, ...], as [B * (T - history + 1), history, ...], in order of B, then T."""
+    """Every run of ``history`` steps of [B, T, ...]: [B * (T - history + 1), history, ...], in order of B, then T."""
     if obs.shape[1] < history:
         raise ValueError(f"snippets of {obs.shape[1]} steps hold no history of {history}: lengthen them")
     cut = [x.unfold(1, history, 1).movedim(-1, 2).flatten(0, 1) for x in (obs, action)]

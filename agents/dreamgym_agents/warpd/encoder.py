@@ -33,7 +33,7 @@ class TrajectoryEncoder(nn.Module):
         if (obs.shape[1:], action.shape[1:]) != expected:
             raise ValueError(
                 f"this encoder takes obs [B, {self.length}, {self.obs_dim}] and action [B, {self.length}, "
-                f"{self.action_dim}], got {tuple(obs.shape)} and {tuple(action.shape)}: cut the trajectories to one length"
+                f"{self.action_dim}], got {tuple(obs.shape)} and {tuple(action.shape)}: cut all to one length"
             )
         mean, log_std = self.net(torch.cat([obs, action], -1).flatten(1)).chunk(2, -1)
         return mean, log_std.clamp(*LOG_STD_RANGE)

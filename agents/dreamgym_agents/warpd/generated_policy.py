@@ -54,12 +54,8 @@ def run(theta: Tensor, obs: Tensor, shape: PolicyShape) -> Tensor:
 
 def initial_weights(shape: PolicyShape, generator: torch.Generator | None = None) -> Tensor:
     """Weights [P] as `torch.nn.Linear` would draw them: uniform within 1 / sqrt(inputs)."""
-    parts = []
-    for inputs, outputs in shape.layers:
-        bound = 1 / math.sqrt(inputs)
-        for count in (inputs * outputs, outputs):
-            parts.append((torch.rand(count, generator=generator) * 2 - 1) * bound)
-    return torch.cat(parts)
+    draws = torch.rand(shape.num_parameters, generator=generator) * 2 - 1
+    return draws * 3**0.5 * weight_scales(shape)
 
 
 def weight_scales(shape: PolicyShape) -> Tensor:

@@ -1,8 +1,8 @@
 """Training an agent, stage by stage; a killed run goes on from its last save.
 
 A run lives in a directory: ``config.json`` (kind and config), a folder of progress for each stage (weights, optimizer,
-average; safetensors and JSON), ``log.jsonl`` (a line an epoch). What epoch i draws is a function of (seed, stage, i), so
-a run that was killed goes on along the curve of an unbroken one.
+average; safetensors and JSON), ``log.jsonl`` (a line an epoch). What epoch i draws is a function of (seed, stage, i),
+so a run that was killed goes on along the curve of an unbroken one.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ class _Run:
         for batch in self.demonstrations.epoch(self.length, config.batch_size, generator, config.snippets):
             losses = self.stage.loss(batch, generator, self.epoch)
             if not losses["loss"].isfinite():
+                parts = {k: round(v.item(), 4) for k, v in losses.items()}
                 raise FloatingPointError(
-                    f"the loss of {self.stage.name} is {losses['loss'].item()} in epoch {self.epoch + 1} "
-                    f"({ {k: round(v.item(), 4) for k, v in losses.items()} }): lower the learning rate or set grad_clip"
+                    f"epoch {self.epoch + 1} of {self.stage.name}: {parts}; lower the learning rate or set grad_clip"
                 )
             self.optimizer.zero_grad(set_to_none=True)
             losses["loss"].backward()

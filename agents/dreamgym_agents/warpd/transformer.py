@@ -38,7 +38,7 @@ class DenoisingTransformer(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, channels))
 
     def forward(self, x: Tensor, step: Tensor, condition: Tensor) -> Tensor:
-        """x [B, L, C], step [B], condition [B, N] to the noise [B, L, C]."""
+        """Sequences x [B, L, C], step [B], condition [B, N] to the noise [B, L, C]."""
         context = torch.stack([self.step(self.embed(step)), self.condition(condition)], 1)
         h = torch.cat([context, self.tokens(x)], 1) + self.positions
         out: Tensor = self.out(self.layers(h)[:, 2:])

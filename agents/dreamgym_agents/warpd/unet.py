@@ -43,7 +43,7 @@ class FiLMResidual(nn.Module):
         self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x [B, inputs, L], condition [B, condition] to [B, outputs, L]."""
+        """Sequences x [B, inputs, L], condition [B, condition] to [B, outputs, L]."""
         scale, shift = self.film(condition).unsqueeze(-1).chunk(2, 1)
         out: Tensor = self.second(scale * self.first(x) + shift) + self.skip(x)
         return out
@@ -80,13 +80,13 @@ class ConditionalUnet1D(nn.Module):
         self.multiple = config.multiple
 
     def forward(self, x: Tensor, step: Tensor, condition: Tensor) -> Tensor:
-        """x [B, L, C], step [B], condition [B, N] to the noise [B, L, C].
+        """Sequences x [B, L, C], step [B], condition [B, N] to the noise [B, L, C].
 
         Raises:
             ValueError: L is not a multiple of what the levels divide it by.
         """
         if x.shape[1] % self.multiple:
-            raise ValueError(f"a sequence of {x.shape[1]} must be a multiple of {self.multiple} for this U-Net: pad it")
+            raise ValueError(f"a sequence of {x.shape[1]} must be a multiple of {self.multiple} for this U-Net")
         condition = torch.cat([self.embed(step), condition], -1)
         h = x.transpose(1, 2)
         skips: list[Tensor] = []

@@ -14,7 +14,7 @@ from dreamgym_agents.warpd.scaling import Scaling
 
 
 def kl_to_standard_normal(mean: Tensor, log_std: Tensor) -> Tensor:
-    """Equation 14 without its weight, [B]: sum over i of sigma^2 + mu^2 - 1 - log sigma^2 (twice the KL, as printed)."""
+    """Equation 14 without its weight, [B]: sigma^2 + mu^2 - 1 - log sigma^2, summed (twice the KL, as printed)."""
     return ((2 * log_std).exp() + mean.square() - 1 - 2 * log_std).sum(-1)
 
 
