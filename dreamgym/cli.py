@@ -1,4 +1,4 @@
-"""The command line: ``dreamgym collect | fit | rewards | starts | finish | fidelity | demo | info``, as data flow.
+"""The command line, as the data flows: collect, fit, rewards, starts, finish, fidelity, demo, evaluate, report; info.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
 options (tyro). ``dreamgym COMMAND --help`` lists them.
@@ -291,6 +291,90 @@ def demo(
     print(f"open {done.folder / 'index.html'}")
 
 
+def evaluate(
+    policies: tuple[str, ...],
+    world_model: str | None = None,
+    task: str | None = None,
+    episodes: int = 100,
+    imagined: int | None = None,
+    seed: int = 0,
+    split: Literal["val", "train"] = "val",
+    horizon: int = 64,
+    twin: bool = True,
+    simulators: int = 4,
+    num_workers: int = 0,
+    clips: int = 0,
+    out: Path | None = None,
+    device: str | None = None,
+    threads: int = 1,
+) -> None:
+    """Scores policies in a dream and in its twin from the same held-out starts; success with 95% intervals.
+
+    Args:
+        policies: "random", "hold", "package.module:factory", "path/to/file.py:factory", the folder of a saved policy,
+            or that of a run: every policy in its policies/.
+        world_model: a shipped name, a folder, ``hf://organisation/name`` or a dream's id; what the policy's folder says
+            where not given.
+        task: a task, or "all"; what the policy's folder says where not given.
+        episodes: paired episodes, in the twin and in the dream.
+        imagined: episodes in the dream in all; more of them sharpen the estimate of real success.
+        seed: of the starts and of every draw.
+        split: starts from held-out or from training data.
+        horizon: control steps of an episode.
+        twin: run the simulator too, not the dream alone.
+        simulators: how many at a time.
+        num_workers: processes for them; 0: this process.
+        clips: columns of the clips of successes and of disagreements; 0: no clips.
+        out: folder for one JSON file a policy; what is there is not evaluated again. Of a run: its evaluations/.
+        device: where to dream and act.
+        threads: torch threads.
+    """
+    import torch
+
+    from dreamgym.evaluation.batch import evaluate_all, run_folder
+    from dreamgym.evaluation.evaluate import EvaluationConfig
+
+    torch.set_num_threads(threads)
+    config = EvaluationConfig(
+        episodes=episodes, imagined=imagined, seed=seed, split=split, horizon=horizon, twin=twin,
+        simulators=simulators, num_workers=num_workers, clips=clips,
+    )  # fmt: skip
+    run = run_folder(policies)
+    folder = out if out is not None or run is None else run / "evaluations"
+    rows = []
+    for done in evaluate_all(policies, world_model, task, config, out=folder, device=device, progress=True):
+        told = done.summary()
+        cells = [_rate(told.get(side)) for side in ("twin", "dream")]
+        guess = told.get("estimate")
+        cells.append("-" if guess is None else _percent(guess["rate"], guess["low"], guess["high"]))
+        cells.append(f"{told['twin']['mean_length']:.1f}" if "twin" in told else "-")
+        many = done.task.count(",") + 1
+        rows.append([done.policy, done.task if many == 1 else f"{many} tasks", *cells])
+    _table("success in %, 95% intervals", ["policy", "task", "twin", "dream", "twin, from both", "steps"], rows)
+    if folder is not None:
+        print(f"wrote {folder}")
+
+
+def _rate(side: dict[str, Any] | None) -> str:
+    return "-" if side is None else _percent(side["success_rate"], *side["interval_95"])
+
+
+def _percent(rate: float, low: float, high: float) -> str:
+    return f"{100 * rate:.1f} ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def report(run: Path, out: Path | None = None) -> None:
+    """Writes one page for an experiment: curves, before and after, real against imagined, clips.
+
+    Args:
+        run: folder of a run, or of several in subfolders: run.json, log.jsonl, evaluations/*.json, as far as there.
+        out: file to write; report.html in the folder where not given.
+    """
+    from dreamgym.evaluation.report import write_report
+
+    print(f"open {write_report(run, out)}")
+
+
 def _amend(checkpoint: Path, out: Path | None, metrics: dict[str, Any], **parts: Any) -> None:
     """Writes the checkpoint again with some parts replaced; it is never half written."""
     from dreamgym.training.checkpoint import load, save
@@ -332,8 +416,14 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "finish": finish,
     "fidelity": fidelity,
     "demo": demo,
+    "evaluate": evaluate,
+    "report": report,
     "info": info,
 }
+
+
+# Commands whose required arguments are words without a flag before them.
+POSITIONAL = ("evaluate", "report")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -351,7 +441,9 @@ def main(args: Sequence[str] | None = None) -> None:
         raise SystemExit('the command line needs tyro: pip install "dreamgym[cli]"') from None
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="dreamgym", description=__doc__, args=args)
+        place = tyro.conf.configure(tyro.conf.PositionalRequiredArgs)
+        commands = {name: place(call) if name in POSITIONAL else call for name, call in COMMANDS.items()}
+        tyro.extras.subcommand_cli_from_dict(commands, prog="dreamgym", description=__doc__, args=args)
     except (ImportError, ValueError, FileNotFoundError) as error:
         # The message names the mend; a traceback would bury it.
         raise SystemExit(f"dreamgym: {error}") from error

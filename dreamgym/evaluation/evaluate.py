@@ -29,8 +29,9 @@ from dreamgym.evaluation.calibration import Reliability
 from dreamgym.evaluation.comparison import compare
 from dreamgym.evaluation.inference import Estimate, prediction_powered, wilson
 from dreamgym.evaluation.play import Episodes, play
-from dreamgym.evaluation.policies import load_policy, policy_name, read_config
+from dreamgym.evaluation.policies import CONFIG, load_policy, policy_name, read_config
 from dreamgym.evaluation.record import DreamRecorder, TwinRecorder, replay
+from dreamgym.training.checkpoint import file_sha256
 from dreamgym.types import Policy
 
 if TYPE_CHECKING:
@@ -116,19 +117,22 @@ class Evaluation:
         assert side is not None
         return ",".join(self.tasks[i] for i in np.unique(side.task))
 
-    def estimate(self, confidence: float = 0.95) -> Estimate | None:
-        """Real success by prediction-powered inference; None without a twin or without further imagined episodes.
+    def forecast(self) -> np.ndarray:
+        """The dream's word on each imagined episode, [N] in [0, 1]: the mean over all imagined episodes from its start.
 
-        The dream's word on an episode is the mean over all imagined episodes from its start: a forecast, where the one
-        imagined outcome would be a throw of dice.
+        One imagined outcome would be a throw of dice.
         """
+        assert self.dream is not None
+        starts = np.stack([self.dream.row, self.dream.task])
+        index = np.ravel(np.unique(starts, axis=1, return_inverse=True)[1])
+        mean: np.ndarray = np.bincount(index, self.dream.success) / np.bincount(index)
+        return mean[index]
+
+    def estimate(self, confidence: float = 0.95) -> Estimate | None:
+        """Real success by prediction-powered inference; None without a twin or without further imagined episodes."""
         if self.dream is None or self.twin is None or len(self.dream) <= len(self.twin):
             return None
-        starts = np.stack([self.dream.row, self.dream.task])
-        _, index = np.unique(starts, axis=1, return_inverse=True)
-        index = np.ravel(index)
-        forecast = (np.bincount(index, self.dream.success) / np.bincount(index))[index]
-        n = len(self.twin)
+        forecast, n = self.forecast(), len(self.twin)
         return prediction_powered(self.twin.success, forecast[:n], forecast[n:], confidence)
 
     def score(self, step: float | None = None) -> Score:
@@ -237,7 +241,7 @@ def open_world(name: str | Checkpoint) -> Checkpoint:
     if isinstance(name, str) and name in gym.registry:
         kwargs = gym.spec(name.replace("Real-", "Dream-", 1)).kwargs
         if "checkpoint" not in kwargs:
-            raise ValueError(f"{name!r} stands for no world model of its own: give a checkpoint's folder or name")
+            raise ValueError(f"{name!r} stands for no world model: give a checkpoint's name")
         return make.open_checkpoint(kwargs["checkpoint"])
     return make.open_checkpoint(name)
 
@@ -384,10 +388,18 @@ def _training(policy: Any) -> dict[str, Any]:
     for part in (config.get("metrics"), config.get("training"), config):
         told |= part if isinstance(part, dict) else {}
     out = {k: told[k] for k in ("iteration", "dream_steps", "sim_steps", "seed", "variant") if k in told}
+    out["fingerprint"] = fingerprint(policy)
     digits = re.search(r"(\d+)$", folder.resolve().name)
     if "iteration" not in out and digits:
         out["iteration"] = int(digits[1])
     return out
+
+
+def fingerprint(policy: Any) -> str | None:
+    """Tells whether a saved policy is still the same: the hash of its config, which holds those of its weights."""
+    if not isinstance(policy, str | Path) or not Path(policy).is_dir():
+        return None
+    return file_sha256(Path(policy) / CONFIG)
 
 
 def _file_stem(name: str) -> str:
