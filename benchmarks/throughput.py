@@ -463,6 +463,23 @@ def matmul_share(checkpoint: Checkpoint, num_envs: int, device: str, seconds: fl
     }
 
 
+def matmul_precision(checkpoint: Checkpoint, args: argparse.Namespace) -> dict[str, float]:
+    """How many times faster the bare loop is with bfloat16 matrix products, by number of envs."""
+    gain = {}
+    for num_envs in args.num_envs:
+        run = Bare(checkpoint, num_envs, args.device, False)
+        rates: dict[str, list[float]] = {"highest": [], "medium": []}
+        for _ in range(args.repeats):
+            for precision, found in rates.items():
+                torch.set_float32_matmul_precision(precision)
+                run(4)
+                steps = max(4, round(args.seconds / (time_steps(run, 4, args.device) / 4)))
+                found.append(steps / time_steps(run, steps, args.device))
+        torch.set_float32_matmul_precision("highest")
+        gain[str(num_envs)] = round(statistics.median(rates["medium"]) / statistics.median(rates["highest"]), 2)
+    return gain
+
+
 def machine() -> dict[str, Any]:
     cpu = platform.processor()
     info = Path("/proc/cpuinfo")
@@ -511,6 +528,7 @@ def main() -> None:
     result["ratios"] = ratios(result["rows"])
     if args.memory_steps:
         result["memory"] = memory(checkpoint, args.memory_steps, args.device)
+    result["bare_medium_over_highest_precision"] = matmul_precision(checkpoint, args)
     result["model_step"] = matmul_share(checkpoint, 1024, args.device, args.seconds, args.repeats)
     print(json.dumps({k: v for k, v in result.items() if k != "rows"}, indent=1))
     out = args.out or (None if args.quick else RESULT)
