@@ -241,7 +241,7 @@ def open_world(name: str | Checkpoint) -> Checkpoint:
     if isinstance(name, str) and name in gym.registry:
         kwargs = gym.spec(name.replace("Real-", "Dream-", 1)).kwargs
         if "checkpoint" not in kwargs:
-            raise ValueError(f"{name!r} stands for no world model: give a checkpoint's name")
+            raise ValueError(f"{name!r} is of no world model: give a checkpoint")
         return make.open_checkpoint(kwargs["checkpoint"])
     return make.open_checkpoint(name)
 

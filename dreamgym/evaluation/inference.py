@@ -46,6 +46,25 @@ def wilson(successes: float, episodes: float, confidence: float = 0.95) -> tuple
     return low, high
 
 
+def difference(
+    before: tuple[float, float], after: tuple[float, float], confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """The gain in success rate with Newcombe's interval (1998, method 10), which is made of two Wilson intervals.
+
+    Args:
+        before, after: (successes, episodes). The episodes are taken for independent; paired starts make the interval,
+            if anything, too wide.
+        confidence: in (0, 1).
+
+    Returns:
+        The difference after - before, and the ends of its interval.
+    """
+    (low_0, high_0), (low_1, high_1) = (wilson(*x, confidence) for x in (before, after))
+    p, q = before[0] / before[1], after[0] / after[1]
+    low = q - p - float(np.hypot(q - low_1, high_0 - p))
+    return q - p, low, q - p + float(np.hypot(high_1 - q, p - low_0))
+
+
 def _z(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), got {confidence}")

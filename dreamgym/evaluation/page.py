@@ -1,4 +1,4 @@
-"""The demo's page: one HTML file with everything in it, nothing fetched from elsewhere."""
+"""Pages: one HTML file with everything in it, nothing fetched from elsewhere; and the demo's."""
 
 # ruff: noqa: E501  (markup reads better unbroken)
 
@@ -101,9 +101,28 @@ def write_page(
         "obs, reward, terminated, truncated, info = env.step(env.action_space.sample())</pre>",
         f"<footer>{escape(_footer(facts))}</footer>",
     ]
+    return document(f"dreamgym: {facts['dream_id']}", parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """A whole page of this look from its parts (HTML); the title is plain text."""
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style>'
-    title = f"dreamgym: {escape(str(facts['dream_id']))}"
-    return f'<!doctype html><html lang="en"><head>{head}<title>{title}</title></head><body><main>{"".join(parts)}</main></body></html>\n'
+    return f'<!doctype html><html lang="en"><head>{head}<title>{escape(title)}</title></head><body><main>{"".join(parts)}</main></body></html>\n'
+
+
+def tiles(figures: Sequence[tuple[str, str, str]]) -> str:
+    """A row of large figures: (figure, unit, what it is), plain text."""
+    cells = "".join(
+        f'<div class="tile"><b>{escape(v)}<i>{escape(u)}</i></b><span>{escape(w)}</span></div>' for v, u, w in figures
+    )
+    return f'<div class="tiles">{cells}</div>'
+
+
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; heads are plain text, cells HTML."""
+    head = "".join(f"<th>{escape(h)}</th>" for h in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _footer(facts: Mapping[str, Any]) -> str:
@@ -120,7 +139,7 @@ def _number(value: float) -> str:
 def _tiles(agreement: Agreement, step: int, facts: Mapping[str, Any]) -> str:
     speed = facts["speed"]
     same = sum((e["success_step_real"] is None) == (e["success_step_dream"] is None) for e in agreement.episodes)
-    tiles = [
+    figures = [
         (_number(speed["dream_many"]), "/s", f"imagined steps, {speed['many']} dreams at once, on this machine"),
         (
             _number(speed["real"]),
@@ -133,14 +152,11 @@ def _tiles(agreement: Agreement, step: int, facts: Mapping[str, Any]) -> str:
         ("drawer", 100, "cm", "drawer error"),
         ("rgb_static", 1, "dB", "PSNR, static camera"),
     ):
-        if name in agreement.curves and len(tiles) < 4:
-            tiles.append(
+        if name in agreement.curves and len(figures) < 4:
+            figures.append(
                 (f"{scale * agreement.curves[name].model[step - 1]:.1f}", unit, f"{what} after {step} imagined steps")
             )
-    cells = "".join(
-        f'<div class="tile"><b>{v}<i>{escape(u)}</i></b><span>{escape(w)}</span></div>' for v, u, w in tiles
-    )
-    return f'<div class="tiles">{cells}</div>'
+    return tiles(figures)
 
 
 def format_value(name: str, value: float, unit: str) -> str:

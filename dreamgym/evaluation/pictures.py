@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 INK, DREAM, GREY, PALE = "#1d2733", "#e4572e", "#7b8794", "#c3ccd5"
+PLOT_STYLE = {
+    "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
+    "font.family": "sans-serif", "axes.edgecolor": PALE, "xtick.color": GREY, "ytick.color": GREY,
+}  # fmt: skip
 NAMES = {
     "rgb_static": "static camera",
     "rgb_gripper": "gripper camera",
@@ -35,7 +39,12 @@ def _pillow() -> Any:
     return Image, ImageDraw, ImageFont
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """matplotlib.pyplot, drawing to memory.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
     try:
         import matplotlib
     except ImportError as error:
@@ -123,13 +132,11 @@ def plot_drift(curves: Mapping[str, Curve], columns: int = 4, title: str = "") -
     Returns:
         A matplotlib figure; `save_figure` writes it.
     """
-    plt = _pyplot()
+    plt = pyplot()
     names = list(curves)
     # One cell more than there are measures: the legend's.
     rows = -(-(len(names) + 1) // columns)
-    style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none"}
-    style |= {"font.family": "sans-serif", "axes.edgecolor": PALE, "xtick.color": GREY, "ytick.color": GREY}
-    with plt.rc_context(style):
+    with plt.rc_context(PLOT_STYLE):
         figure, axes = plt.subplots(rows, columns, figsize=(2.9 * columns, 2.3 * rows), squeeze=False)
         for axis in axes.flat[len(names) :]:
             axis.axis("off")
@@ -159,7 +166,12 @@ def _plot_curve(axis: Any, name: str, curve: Curve) -> None:
         axis.set_ylim(min(80.0, axis.get_ylim()[0]), 101)
     axis.set_title(f"{NAMES.get(name, name)}, {unit}", loc="left", fontsize=10.5, color=INK)
     axis.set_xlabel("imagined steps", color=GREY, fontsize=9)
-    axis.grid(axis="y", color="#eceff2", linewidth=0.8)
+    quiet(axis)
+
+
+def quiet(axis: Any, grid: str = "y") -> None:
+    """A light grid behind the lines, and no ticks."""
+    axis.grid(axis=grid, color="#eceff2", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.tick_params(length=0)
 
@@ -167,13 +179,13 @@ def _plot_curve(axis: Any, name: str, curve: Curve) -> None:
 def save_figure(figure: Any, path: Path) -> None:
     """Writes a figure in the format of the path's ending, and closes it."""
     figure.savefig(path, dpi=150)
-    _pyplot().close(figure)
+    pyplot().close(figure)
 
 
 def figure_svg(figure: Any) -> str:
     """A figure as an <svg> element for a page; closes it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True)
-    _pyplot().close(figure)
+    pyplot().close(figure)
     text = buffer.getvalue()
     return text[text.index("<svg") :]

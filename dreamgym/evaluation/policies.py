@@ -196,12 +196,11 @@ def _from_folder(folder: Path, device: torch.device | str) -> Policy:
 
 
 def policy_name(source: Any) -> str:
-    """What to call a policy in tables and files: its name, the last two parts of its path, or its class."""
+    """What to call a policy: its name, run and folder of a saved one ("run/000100"), or its class."""
     if not isinstance(source, str | Path):
         return getattr(source, "__name__", type(source).__name__)
     name = str(source)
     if Path(name).is_dir():
-        parts = [p for p in Path(name).resolve().parts[-2:] if p != "policies"]
-        return "/".join(parts)
+        return "/".join([p for p in Path(name).resolve().parts[-3:] if p != "policies"][-2:])
     where, _, attribute = name.rpartition(":")
     return f"{Path(where).stem}:{attribute}" if where.endswith(".py") else name

@@ -1,7 +1,7 @@
 """Scripted policies from bad to good: CALVIN's waypoint skills with errors of a chosen size, acting on decoded state.
 
-They need a world model that decodes robot_obs and scene_obs (``obs="state"``), and stand in for trained policies where a
-set of different ones is wanted: to measure a dream before any agent was trained in it.
+They need a world model that decodes robot_obs and scene_obs (``obs="state"``), and stand in for trained policies where
+a set of different ones is wanted: to measure a dream before any agent was trained in it.
 """
 
 from __future__ import annotations

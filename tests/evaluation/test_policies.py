@@ -160,4 +160,6 @@ def test_policies_are_named_for_tables(tmp_path, file):
     assert policy_name(f"{file}:with_spec") == "mine:with_spec"
     assert policy_name(HoldPolicy(SPEC)) == "HoldPolicy"
     (tmp_path / "run" / "policies" / "000010").mkdir(parents=True)
-    assert policy_name(tmp_path / "run" / "policies" / "000010") == "000010"
+    assert policy_name(tmp_path / "run" / "policies" / "000010") == "run/000010"
+    (tmp_path / "run" / "best").mkdir()
+    assert policy_name(tmp_path / "run" / "best") == "run/best"
