@@ -13,9 +13,9 @@ environment, batch 1. Metaworld: 39 observations, 4 actions, 10 tasks, 500 steps
                                       frequency of half the action horizon"; length 32 and 128
     gflops_per_step_with_generation   for WARPD, plus (100 passes of the latent U-Net + the decoder) / 500
 
-The paper adds 0.0227 GFLOPs a step for the generation on Metaworld; on PushT it counts 3.99 GFLOPs for the diffusion and
-0.056 for the decoder, which is what this accounting gives for its large decoder (0.055): its FLOP is ours. It does not
-say how the U-Net sees a latent of 256, and the generation depends on that: `layouts` in the file holds the others.
+The paper adds 0.0227 GFLOPs a step for the generation on Metaworld; on PushT it counts 3.99 GFLOPs for the diffusion
+and 0.056 for the decoder, which is what this accounting gives for its large decoder (0.055): its FLOP is ours. It does
+not say how the U-Net sees a latent of 256, and the generation depends on that: `layouts` in the file holds the others.
 """
 
 from __future__ import annotations
@@ -27,17 +27,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rows import RESULTS, Rows, commit
-from torch.utils.flop_counter import FlopCounterMode
-
 from dreamgym_agents.warpd import WARPD, DenoiserConfig, DiffusionPolicy, MLPPolicy, WARPDConfig
 from dreamgym_agents.warpd.config import UNETS
 from dreamgym_agents.warpd.diffusion import Diffusion
 from dreamgym_agents.warpd.generated_policy import run
+from rows import RESULTS, Rows, commit
+from torch.utils.flop_counter import FlopCounterMode
 
 OBS_DIM, ACTION_DIM, EPISODE = 39, 4, 500
-TASKS = ("window-open", "door-open", "drawer-open", "dial-turn", "faucet-close", "button-press", "door-unlock",
-         "handle-press", "plate-slide", "reach")  # fmt: skip
+TASKS = ("window_open", "door_open", "drawer_open", "dial_turn", "faucet_close", "button_press", "door_unlock",
+         "handle_press", "plate_slide", "reach")  # fmt: skip
 WIDTHS = (128, 256, 512)
 LENGTHS = (32, 128)
 LAYOUTS = (1, 4, 8, 16, 32, 64)

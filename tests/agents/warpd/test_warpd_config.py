@@ -1,0 +1,59 @@
+"""The paper's sizes, and configs that make no sense."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from dreamgym_agents.warpd import DenoiserConfig, DiffusionConfig, TrainConfig, VAEConfig, WARPDConfig
+
+
+def test_metaworld_has_the_sizes_of_table_12() -> None:
+    config = WARPDConfig.paper("metaworld", 39, 4)
+    assert (config.length, config.horizon, config.condition, config.hidden) == (500, 500, "task", (256, 256))
+    assert (config.vae.latent, config.vae.encoder, config.vae.decoder) == (256, (512, 512, 512), (50, 50))
+    assert (config.train.vae_epochs, config.train.diffusion_epochs, config.train.batch_size) == (100, 100, 32)
+
+
+def test_pusht_has_the_sizes_of_table_11_and_snippets_as_long_as_the_horizon() -> None:
+    config = WARPDConfig.paper("pusht", 5, 2, horizon=128)
+    assert (config.length, config.horizon, config.condition) == (128, 128, "state")
+    assert config.vae.kl_weight == 1e-10
+    assert config.train.vae_epochs == 1000
+
+
+def test_the_rollout_loss_waits_ten_epochs() -> None:
+    assert WARPDConfig.paper("locomotion", 17, 6).vae.rollout_after == 10
+
+
+def test_a_config_survives_json() -> None:
+    config = WARPDConfig.paper("metaworld", 39, 4, tasks=("a", "b"), train=TrainConfig(grad_clip=1.0))
+    assert WARPDConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_tiny_makes_a_config() -> None:
+    assert WARPDConfig.tiny(3, 2, 20).policy_shape.num_parameters == 3 * 64 + 64 + 64 * 64 + 64 + 64 * 2 + 2
+
+
+def test_without_the_world_model_is_one_flag() -> None:
+    assert WARPDConfig.tiny(3, 2, 20).without_world_model().vae.rollout_after is None
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: WARPDConfig.paper("chess", 3, 2), "suite"),
+        (lambda: DenoiserConfig.unet("xxl"), "size"),
+        (lambda: DenoiserConfig(channels=(12,)), "groups"),
+        (lambda: DenoiserConfig("transformer", 16, (10,), layers=1, heads=3), "heads"),
+        (lambda: VAEConfig(decoder="huge"), "decoder"),  # type: ignore[arg-type]
+        (lambda: DiffusionConfig(steps=10, inference_steps=20), "inference_steps"),
+        (lambda: WARPDConfig(3, 2, 10, 5, condition="weather"), "condition"),
+        (lambda: WARPDConfig(3, 2, 1, 5), "length"),
+        (lambda: WARPDConfig(3, 2, 10, 5, tasks=("a", "a")), "tasks"),
+        (lambda: replace(WARPDConfig(3, 2, 10, 5), vae=VAEConfig(latent=30)), "latent_channels"),
+        (lambda: WARPDConfig.from_dict({"obs_dim": 3, "colour": 1}), "colour"),
+    ],
+)
+def test_nonsense_is_refused(make, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        make()

@@ -1,0 +1,97 @@
+"""Demonstrations: what is refused, and what a snippet is."""
+
+import numpy as np
+import pytest
+import torch
+from dreamgym_agents.warpd import WARPD, Demonstrations, Scale
+
+
+def numbered(*lengths: int) -> Demonstrations:
+    """Trajectory i holds i * 100 + t."""
+    rows = [100.0 * i + np.arange(n)[:, None] for i, n in enumerate(lengths)]
+    return Demonstrations.from_episodes([(r, -r) for r in rows])
+
+
+def test_an_empty_set_is_refused() -> None:
+    with pytest.raises(ValueError, match="no demonstrations"):
+        Demonstrations.from_episodes([])
+
+
+@pytest.mark.parametrize(
+    ("obs", "action", "says"),
+    [
+        (np.zeros((5, 2)), np.zeros((4, 1)), "after the last action"),
+        (np.zeros((5, 3)), np.zeros((5, 1)), "entries"),
+        (np.full((5, 2), np.nan), np.zeros((5, 1)), "NaN"),
+        (np.zeros((0, 2)), np.zeros((0, 1)), r"\[T, O\]"),
+    ],
+)
+def test_a_bad_trajectory_is_named(obs: np.ndarray, action: np.ndarray, says: str) -> None:
+    with pytest.raises(ValueError, match=f"trajectory 1.*{says}"):
+        Demonstrations.from_episodes([(np.zeros((5, 2)), np.zeros((5, 1))), (obs, action)])
+
+
+def test_an_unknown_task_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown"):
+        Demonstrations.from_episodes([(np.zeros((5, 2)), np.zeros((5, 1)))], ["fly"], tasks=["walk"])
+
+
+def test_whole_trajectories_must_be_of_one_length() -> None:
+    with pytest.raises(ValueError, match=r"between 4 and 6.*padded\(6\)"):
+        numbered(6, 4).whole()
+
+
+def test_snippets_longer_than_a_trajectory_are_refused() -> None:
+    with pytest.raises(ValueError, match="fewer than 5 steps"):
+        numbered(6, 4).check_length(5)
+
+
+def test_snippets_stay_within_their_trajectory_and_reach_both_ends() -> None:
+    demos, rows = numbered(6, 9, 4), torch.tensor([0, 1, 2] * 100)
+    obs, action = demos.snippets(rows, 4, torch.Generator().manual_seed(0))
+    first = obs[:, 0, 0] - 100 * rows
+    assert (obs[:, :, 0] == obs[:, :1, 0] + torch.arange(4)).all()
+    assert torch.equal(action, -obs)
+    for row, last in ((0, 2), (1, 5), (2, 0)):
+        assert set(first[rows == row].tolist()) == set(range(last + 1))
+
+
+def test_an_epoch_has_one_snippet_of_each_trajectory() -> None:
+    demos = numbered(6, 9, 4, 5)
+    batches = list(demos.epoch(3, 3, torch.Generator().manual_seed(0)))
+    assert [len(b["obs"]) for b in batches] == [3, 1]
+    seen = torch.cat([b["obs"][:, 0, 0] for b in batches]) // 100
+    assert sorted(seen.tolist()) == [0, 1, 2, 3]
+
+
+def test_an_epoch_of_two_snippets_has_two_of_each() -> None:
+    batches = demos = list(numbered(6, 9).epoch(3, 99, torch.Generator().manual_seed(0), snippets=2))
+    assert sorted((batches[0]["obs"][:, 0, 0] // 100).tolist()) == [0, 0, 1, 1]
+    assert len(demos) == 1
+
+
+def test_padding_repeats_the_last_row_and_leading_the_first() -> None:
+    demos = numbered(2, 4)
+    assert demos.padded(4).whole()[0][0, :, 0].tolist() == [0, 1, 1, 1]
+    led = demos.led(2)
+    assert led.lengths.tolist() == [4, 6]
+    assert led.obs[led.starts[1] :, 0].tolist() == [100, 100, 100, 101, 102, 103]
+
+
+def test_constant_entries_are_refused_with_the_mend() -> None:
+    x = torch.tensor([[1.0, 5.0], [2.0, 5.0]])
+    with pytest.raises(ValueError, match=r"observation entries \[1\].*ignore"):
+        Scale.of(x, "observation")
+    assert Scale.of(x, "observation", "ignore").std.tolist() == [0.5, 0.0]
+
+
+def test_noise_far_below_an_entrys_size_counts_as_constant() -> None:
+    x = torch.tensor([[1000.0], [1000.01]])
+    with pytest.raises(ValueError, match="never change"):
+        Scale.of(x, "observation")
+
+
+def test_an_agent_refuses_demonstrations_of_other_tasks(config) -> None:
+    rows = np.random.default_rng(0).normal(size=(9, 2))
+    with pytest.raises(ValueError, match="tasks"):
+        WARPD.for_demonstrations(config(), Demonstrations.from_episodes([(rows, rows)]))

@@ -1,0 +1,196 @@
+"""Plans and the policy protocol."""
+
+import numpy as np
+import pytest
+import torch
+from dreamgym_agents.warpd import (
+    WARPD,
+    Agent,
+    Demonstrations,
+    DiffusionPolicy,
+    LatentDiffusionPolicy,
+    MLPPolicy,
+    PlanningPolicy,
+    RandomPolicy,
+    Scale,
+)
+from dreamgym_agents.warpd.policy import read_obs
+from torch import Tensor
+
+from dreamgym.types import Policy
+
+KINDS = [WARPD, DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy]
+
+
+@pytest.fixture
+def agent(demonstrations: Demonstrations, config) -> WARPD:
+    return WARPD.for_demonstrations(config(), demonstrations)
+
+
+def no(num: int) -> Tensor:
+    return torch.zeros(num, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_agent_acts_behind_the_protocol(kind: type[Agent], demonstrations: Demonstrations, config) -> None:
+    policy = PlanningPolicy(kind.for_demonstrations(config(), demonstrations), ["left", "right", "left"])
+    assert isinstance(policy, Policy)
+    generator = torch.Generator().manual_seed(0)
+    carry = policy.start(3, generator)
+    for step in range(7):
+        action, carry = policy.act(torch.randn(3, 2), carry, torch.full((3,), step == 0), generator)
+        assert action.shape == (3, 2)
+        assert action.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_acts_the_same(kind: type[Agent], demonstrations: Demonstrations, config) -> None:
+    policy = PlanningPolicy(kind.for_demonstrations(config(), demonstrations), "left")
+    acted = []
+    for _ in range(2):
+        generator = torch.Generator().manual_seed(5)
+        acted.append(policy.act(torch.ones(2, 2), policy.start(2, generator), ~no(2), generator)[0])
+    assert torch.equal(*acted)
+
+
+def test_weights_last_until_the_horizon(agent: WARPD) -> None:
+    policy, generator = PlanningPolicy(agent, "left"), torch.Generator().manual_seed(0)
+    carry, plans = policy.start(2, generator), []
+    for _ in range(11):
+        _, carry = policy.act(torch.zeros(2, 2), carry, no(2), generator)
+        plans.append(carry["plan"])
+    drawn = [i for i in range(1, 11) if not torch.equal(plans[i], plans[i - 1])]
+    assert drawn == [5, 10]
+
+
+def test_a_fresh_env_gets_new_weights_and_the_others_keep_theirs(agent: WARPD) -> None:
+    policy, generator = PlanningPolicy(agent, "left"), torch.Generator().manual_seed(0)
+    _, before = policy.act(torch.zeros(3, 2), policy.start(3, generator), ~no(3), generator)
+    _, after = policy.act(torch.zeros(3, 2), before, torch.tensor([False, True, False]), generator)
+    same = [torch.equal(a, b) for a, b in zip(before["plan"], after["plan"], strict=True)]
+    assert same == [True, False, True]
+    assert after["steps"].tolist() == [2, 1, 2]
+
+
+def test_acting_leaves_the_old_carry_alone(agent: WARPD) -> None:
+    policy, generator = PlanningPolicy(agent, "left"), torch.Generator().manual_seed(0)
+    _, carry = policy.act(torch.zeros(3, 2), policy.start(3, generator), ~no(3), generator)
+    copy = {k: v.clone() for k, v in carry.items()}
+    policy.act(torch.ones(3, 2), carry, torch.tensor([True, False, False]), generator)
+    assert all(torch.equal(carry[k], copy[k]) for k in copy)
+
+
+def test_a_chunk_is_played_in_order_and_open_loop(demonstrations: Demonstrations, config) -> None:
+    agent = DiffusionPolicy.for_demonstrations(config(), demonstrations)
+    policy, generator = PlanningPolicy(agent, "left"), torch.Generator().manual_seed(0)
+    carry, played = policy.start(2, generator), []
+    for _ in range(5):
+        action, carry = policy.act(torch.randn(2, 2), carry, no(2), generator)
+        played.append(action)
+    assert torch.equal(torch.stack(played, 1), carry["plan"][:, :5])
+
+
+def test_a_generated_policy_closes_the_loop(agent: WARPD) -> None:
+    policy = agent.generate(torch.zeros(2, 2), "left", torch.Generator().manual_seed(0))
+    assert isinstance(policy, Policy)
+    here, there = (policy.act(torch.full((2, 2), x), policy.start(2), no(2))[0] for x in (0.0, 1.0))
+    assert not torch.allclose(here, there)
+
+
+def test_a_diffusion_policy_sees_the_observations_before(demonstrations: Demonstrations, config) -> None:
+    agent = DiffusionPolicy.for_demonstrations(config(obs_history=3), demonstrations)
+    policy = PlanningPolicy(agent, "left")
+    carry = policy.start(2)
+    for step in range(4):
+        fresh = torch.tensor([step == 0, step in (0, 3)])
+        _, carry = policy.act(torch.full((2, 2), float(step)), carry, fresh)
+    assert carry["history"][:, :, 0].tolist() == [[1, 2, 3], [3, 3, 3]]
+
+
+def test_a_diffusion_policy_is_trained_on_the_history_before_its_chunk(
+    demonstrations: Demonstrations, config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = DiffusionPolicy.for_demonstrations(config(obs_history=2), demonstrations)
+    stage, seen = agent.stages()[0], {}
+    monkeypatch.setattr(
+        agent.diffusion, "loss", lambda x, condition, g: seen.update(x=x, condition=condition) or x.sum()
+    )
+    batch = next(demonstrations.led(stage.lead).epoch(8 + stage.lead, 99, torch.Generator().manual_seed(0)))
+    stage.loss(batch, torch.Generator(), 0)
+    # A linear policy: the first action of the chunk belongs to the newest observation of the history.
+    newest = agent.scaling.obs_mean + agent.scaling.obs_std * seen["condition"][:, 2:4]
+    goals = torch.tensor([[-1.0, 0.0], [1.0, 0.5]])[batch["task"]]
+    torch.testing.assert_close(agent.scaling.action(seen["x"][:, 0]), goals - newest, atol=1e-4, rtol=1e-4)
+
+
+def test_chunks_that_do_not_halve_are_padded(demonstrations: Demonstrations, config) -> None:
+    agent = DiffusionPolicy.for_demonstrations(config(length=7), demonstrations)
+    assert agent.padded == 8
+    assert agent.plan(torch.zeros(2, 2, 2), torch.zeros(2, dtype=torch.long), None).shape == (2, 7, 2)
+
+
+def test_the_baselines_hear_the_task(demonstrations: Demonstrations, config) -> None:
+    agent = MLPPolicy.for_demonstrations(config(), demonstrations)
+    obs = torch.zeros(2, 2)
+    acted = agent.follow(torch.tensor([0, 1]), obs, torch.zeros(2))
+    assert not torch.allclose(acted[0], acted[1])
+
+
+def test_a_task_never_seen_is_refused(agent: WARPD) -> None:
+    with pytest.raises(ValueError, match=r"\['fly'\] were never seen.*left"):
+        PlanningPolicy(agent, "fly")
+    with pytest.raises(ValueError, match="never seen"):
+        agent.generate(torch.zeros(1, 2), "fly")
+
+
+def test_several_tasks_and_none_named_is_refused(agent: WARPD) -> None:
+    with pytest.raises(ValueError, match="say which"):
+        PlanningPolicy(agent)
+    with pytest.raises(ValueError, match="say which"):
+        agent.generate(torch.zeros(1, 2))
+
+
+def test_tasks_must_be_as_many_as_envs(agent: WARPD) -> None:
+    with pytest.raises(ValueError, match="3 envs"):
+        PlanningPolicy(agent, ["left", "right"]).start(3)
+
+
+def test_a_chunk_cannot_be_followed_beyond_its_end(demonstrations: Demonstrations, config) -> None:
+    agent = DiffusionPolicy.for_demonstrations(config(), demonstrations)
+    with pytest.raises(ValueError, match="1 to 8"):
+        PlanningPolicy(agent, "left", horizon=9)
+    with pytest.raises(ValueError, match="cannot be followed"):
+        DiffusionPolicy(config(horizon=9))
+
+
+def test_as_many_envs_as_generated_policies(agent: WARPD) -> None:
+    with pytest.raises(ValueError, match="2 policies"):
+        agent.generate(torch.zeros(2, 2), "left").start(3)
+
+
+def test_observations_come_as_tensors_arrays_or_dicts() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 2))
+    expected = torch.tensor(x, dtype=torch.float32)
+    for obs in (x, expected, {"state": x, "rgb": np.zeros((3, 4, 4, 3))}):
+        assert torch.equal(read_obs(obs, 2), expected)
+    with pytest.raises(ValueError, match="obs_key"):
+        read_obs({"a": x, "b": x}, 2)
+    with pytest.raises(ValueError, match="another env"):
+        read_obs(x, 3)
+
+
+def test_standardised_features_are_read_as_what_they_stand_for(agent: WARPD) -> None:
+    scale = Scale(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 3.0]))
+    raw = torch.randn(4, 2)
+    plain, reading = PlanningPolicy(agent, "left"), PlanningPolicy(agent, "left", obs_scale=scale)
+    generators = [torch.Generator().manual_seed(0) for _ in range(2)]
+    a, _ = plain.act(raw, plain.start(4), ~no(4), generators[0])
+    b, _ = reading.act((raw - scale.mean) / scale.std, reading.start(4), ~no(4), generators[1])
+    torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_random_actions_fill_the_bounds() -> None:
+    policy = RandomPolicy(torch.tensor([-1.0, 2.0]), torch.tensor([1.0, 4.0]))
+    action, _ = policy.act(None, policy.start(500), no(500), torch.Generator().manual_seed(0))
+    assert (action.amin(0) >= torch.tensor([-1.0, 2.0])).all()
+    torch.testing.assert_close(action.mean(0), torch.tensor([0.0, 3.0]), atol=0.1, rtol=0)

@@ -1,0 +1,157 @@
+"""Runs that are killed, agents on disk."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from dreamgym_agents.warpd import (
+    WARPD,
+    Agent,
+    Demonstrations,
+    DiffusionPolicy,
+    LatentDiffusionPolicy,
+    MLPPolicy,
+    PlanningPolicy,
+    Scale,
+    TrainConfig,
+    load,
+    load_agent,
+    save,
+    train,
+)
+
+from dreamgym.evaluation.policies import load_policy
+from dreamgym.training.checkpoint import CheckpointError
+
+
+def make(demonstrations: Demonstrations, config, dynamics, **changes) -> WARPD:
+    return WARPD.for_demonstrations(config(**changes), demonstrations, dynamics=dynamics(gain=0.05))
+
+
+@pytest.mark.parametrize("kind", [DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy])
+def test_baselines_train(kind: type[Agent], demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    agent = train(kind.for_demonstrations(config(), demonstrations), demonstrations, tmp_path, show=False)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines if line["stage"] == agent.stages()[-1].name] == [1, 2, 3]
+    assert not agent.training
+
+
+@pytest.mark.parametrize("stage", ["vae", "diffusion"])
+def test_a_killed_run_goes_on_as_if_unbroken(
+    stage: str, demonstrations: Demonstrations, config, dynamics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(make(demonstrations, config, dynamics), demonstrations, tmp_path / "whole", show=False)
+    method = f"_{stage}_loss"
+    original = getattr(WARPD, method)
+
+    def killed(self, batch, generator, epoch):
+        if epoch == 2:
+            raise MemoryError
+        return original(self, batch, generator, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WARPD, method, killed)
+        with pytest.raises(MemoryError):
+            train(make(demonstrations, config, dynamics), demonstrations, tmp_path / "broken", show=False)
+    resumed = train(make(demonstrations, config, dynamics), demonstrations, tmp_path / "broken", show=False)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert (tmp_path / "broken" / "log.jsonl").read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
+
+
+def test_what_training_leaves_is_no_pickle(demonstrations: Demonstrations, config, dynamics, tmp_path: Path) -> None:
+    train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False)
+    kinds = {f.suffix for f in tmp_path.rglob("*") if f.is_file()}
+    assert kinds == {".json", ".jsonl", ".safetensors"}
+
+
+def test_a_run_of_another_config_is_not_overwritten(
+    demonstrations: Demonstrations, config, dynamics, tmp_path: Path
+) -> None:
+    train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False)
+    with pytest.raises(ValueError, match="another agent or config"):
+        train(make(demonstrations, config, dynamics, horizon=4), demonstrations, tmp_path, show=False)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    demonstrations: Demonstrations, config, dynamics, tmp_path: Path
+) -> None:
+    agent = make(demonstrations, config, dynamics, train=TrainConfig(vae_epochs=3, vae_lr=1e18, lr=1e18))
+    with pytest.raises(FloatingPointError, match="grad_clip"):
+        train(agent, demonstrations, tmp_path, show=False)
+
+
+def test_the_averaged_weights_are_what_acts(demonstrations: Demonstrations, config, dynamics, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    agent = train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False)
+    (ema,) = (tmp_path / "diffusion" / "progress").glob("*3/ema.safetensors")
+    weights = dict(agent.latent_diffusion.named_parameters())
+    last = load_file(ema.parent / "model.safetensors")
+    for name, average in load_file(ema).items():
+        assert torch.equal(weights[name], average)
+    assert any(not torch.equal(weights[name], last[name]) for name in weights)
+
+
+@pytest.mark.parametrize("kind", [WARPD, DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy])
+def test_a_saved_agent_acts_the_same(kind: type[Agent], demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    agent = kind.for_demonstrations(config(), demonstrations)
+    policies = [PlanningPolicy(agent, "right"), load(save(tmp_path / "agent", agent, task="right"))]
+    acted = []
+    for policy in policies:
+        generator = torch.Generator().manual_seed(0)
+        fresh = torch.ones(2, dtype=torch.bool)
+        acted.append(policy.act(torch.ones(2, 2), policy.start(2, generator), fresh, generator)[0])
+    assert torch.equal(*acted)
+
+
+def test_evaluation_loads_the_folder_by_itself(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    folder = save(tmp_path / "agent", WARPD.for_demonstrations(config(), demonstrations), task="left", horizon=3)
+    policy = load_policy(folder, None)  # type: ignore[arg-type]
+    assert isinstance(policy, PlanningPolicy)
+    assert policy.horizon == 3
+
+
+def test_the_scale_of_features_is_saved(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    scale = Scale(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+    agent = WARPD.for_demonstrations(config(), demonstrations)
+    policy = load(save(tmp_path / "agent", agent, task="left", features=scale))
+    assert policy.obs_scale is not None
+    assert torch.equal(policy.obs_scale.std, scale.std)
+
+
+def test_damage_is_found(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    folder = save(tmp_path / "agent", WARPD.for_demonstrations(config(), demonstrations), task="left")
+    weights = folder / "agent.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_agent(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"format": 99}, "pip install -U"),
+        ({"policy": "diffusion_ppo"}, "no agent"),
+        ({"kind": "oracle"}, "no agent"),
+        ({"config": {"obs_dim": 2}}, "do not fit"),
+    ],
+)
+def test_a_foreign_config_is_refused(change: dict, says: str, demonstrations, config, tmp_path: Path) -> None:
+    folder = save(tmp_path / "agent", WARPD.for_demonstrations(config(), demonstrations), task="left")
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(CheckpointError, match=says):
+        load_agent(folder)
+
+
+def test_saving_over_something_else_is_refused(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("do not lose")
+    with pytest.raises(ValueError, match="another path"):
+        save(tmp_path, WARPD.for_demonstrations(config(), demonstrations))
+
+
+def test_saving_for_a_task_never_seen_is_refused(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="never seen"):
+        save(tmp_path / "a", WARPD.for_demonstrations(config(), demonstrations), task="fly")
