@@ -1,4 +1,4 @@
-"""What the two MuJoCo suites share: the physics state as a vector, and a picture that does not take a quarter second."""
+"""What the two MuJoCo suites share: the physics state as a vector, and a picture without what makes it slow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
     os.environ.setdefault("MUJOCO_GL", "egl")  # must stand before the first import of mujoco; needs no GPU
 
-import mujoco  # noqa: E402
+import mujoco
 
 # What decides how the physics goes on. Not the whole mjSTATE_INTEGRATION: the rest are forces that nobody applies.
 PHYSICS = (

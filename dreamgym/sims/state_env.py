@@ -210,5 +210,5 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
     def _draw(self, size: int) -> np.ndarray:
         """An image (size, size, 3) uint8."""
 
-    def _free(self) -> None:  # noqa: B027 - most hold nothing
+    def _free(self) -> None:
         """Frees what outlives Python's own collection."""

@@ -1,0 +1,138 @@
+"""gym-pusht's simulator on plain Gymnasium, with snapshots and an adversary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from dreamgym.sims.perturbed import PROBABILITY, perturbed
+from dreamgym.sims.state_env import StateEnv
+
+try:
+    from gym_pusht.envs.pusht import PushTEnv as _Suite
+except ImportError as error:
+    raise ImportError('gym-pusht is missing: pip install "dreamgym[pusht]"') from error
+
+TASKS = ("push_t",)
+SIZE = 512.0  # side of the table in pixels, the suite's unit of length
+REACH = 60.0  # a displaced block stays so far from the table's edge
+_SNAPSHOT = 10
+
+
+class PushTEnv(StateEnv):
+    """A disc pushes a T-shaped block onto its outline.
+
+    ``state`` (6,): the disc's position 2 and the block's position 2 (pixels, 0 to 512), cosine and sine of the block's
+    angle (the suite gives the angle, which jumps by a turn). Actions (2,): where the disc is to go, pixels in [0, 512],
+    at 10 Hz. Success: the block covers its outline by ``success_coverage``; ``info["coverage"]`` is how far it does.
+
+    Args:
+        task: "push_t", the only one, or None.
+        horizon: steps of an episode; the suite's own is 300.
+        render_mode, cameras, image_size: see `StateEnv`.
+        success_coverage: share of the outline that counts as done. The suite's own is 0.95.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    tasks = TASKS
+
+    def __init__(
+        self,
+        task: str | None = None,
+        horizon: int | None = 300,
+        render_mode: str | None = None,
+        cameras: Sequence[str] = (),
+        image_size: int = 96,
+        success_coverage: float = 0.9,
+    ) -> None:
+        super().__init__(task, horizon, render_mode, cameras, image_size)
+        if not 0 < success_coverage <= 1:
+            raise ValueError(f"success_coverage must lie in (0, 1], got {success_coverage}")
+        self.success_coverage = success_coverage
+        self._suite = _Suite(
+            obs_type="state",
+            render_mode="rgb_array",
+            visualization_width=image_size,
+            visualization_height=image_size,
+        )
+        low = np.array([-SIZE, -SIZE, -SIZE, -SIZE, -1.0, -1.0])
+        high = np.array([2 * SIZE, 2 * SIZE, 2 * SIZE, 2 * SIZE, 1.0, 1.0])
+        self._set_spaces(low, high, np.zeros(2), np.full(2, SIZE))
+
+    @property
+    def block(self) -> Any:
+        """The block's body."""
+        return self._suite.block
+
+    @property
+    def coverage(self) -> float:
+        """Share of the outline that the block covers, 0 to 1."""
+        return float(self._suite._get_coverage())
+
+    def perturb(self, rng: np.random.Generator, magnitude: float) -> None:
+        """Displaces the block by up to ``magnitude`` pixels: direction and length uniform; it stays on the table."""
+        angle, length = rng.uniform(0, 2 * math.pi), rng.uniform(0, magnitude)
+        x, y = self.block.position
+        moved = np.array([x + length * math.cos(angle), y + length * math.sin(angle)])
+        self.block.position = tuple(np.clip(moved, REACH, SIZE - REACH).tolist())
+        self._suite.space.reindex_shapes_for_body(self.block)
+
+    def _begin(self, seed: int) -> None:
+        self._suite.reset(seed=seed)
+
+    def _advance(self, action: np.ndarray) -> None:
+        self._suite.step(action)
+
+    def _state(self) -> np.ndarray:
+        agent, block = self._suite.agent.position, self.block.position
+        angle = self.block.angle
+        return np.array([*agent, *block, math.cos(angle), math.sin(angle)])
+
+    def _judge(self) -> dict[str, Any]:
+        coverage = self.coverage
+        return {"is_success": coverage >= self.success_coverage, "coverage": coverage}
+
+    def _dump(self) -> np.ndarray:
+        agent, block = self._suite.agent, self.block
+        return np.array(
+            [*agent.position, *agent.velocity, *block.position, *block.velocity, block.angle, block.angular_velocity]
+        )
+
+    def _load(self, vector: np.ndarray) -> None:
+        if len(vector) != _SNAPSHOT:
+            raise ValueError(f"snapshot: expected {_SNAPSHOT + 1} entries of PushTEnv, got {len(vector) + 1}")
+        # A new space: an old one remembers contacts.
+        self._suite._setup()
+        agent, block = self._suite.agent, self.block
+        values = vector.tolist()
+        agent.position, agent.velocity = tuple(values[0:2]), tuple(values[2:4])
+        block.angle, block.angular_velocity = values[8], values[9]  # first: it turns about the centre of gravity
+        block.position, block.velocity = tuple(values[4:6]), tuple(values[6:8])
+        for body in (agent, block):
+            self._suite.space.reindex_shapes_for_body(body)
+
+    def _draw(self, size: int) -> np.ndarray:
+        image: np.ndarray = self._suite.render()
+        return np.ascontiguousarray(image)
+
+    def _free(self) -> None:
+        self._suite.close()
+
+
+def make_env(
+    perturbation: float | None = None,
+    perturbation_probability: float = PROBABILITY,
+    perturbation_seed: int = 0,
+    **kwargs: Any,
+) -> gym.Env:
+    """A `PushTEnv`, with an adversary of magnitude ``perturbation`` (pixels; the paper's 0 to 100) where one is given.
+
+    Args:
+        perturbation, perturbation_probability, perturbation_seed: see `Perturbed`.
+        kwargs: see `PushTEnv`.
+    """
+    return perturbed(PushTEnv(**kwargs), perturbation, perturbation_probability, perturbation_seed)

@@ -1,0 +1,149 @@
+"""Scripted operators of robosuite's Lift and Can, of three proficiencies as in robomimic's multi-human sets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dreamgym.sims.robosuite import RobosuiteEnv
+
+STEP = 0.05  # metres that an action of 1 moves the gripper
+TURN = 0.5  # radians that an action of 1 turns it
+OPEN, CLOSE = -1.0, 1.0
+
+
+@dataclass(frozen=True)
+class Proficiency:
+    """How well an operator works.
+
+    Attributes:
+        gain: share of the remaining way that a step goes; less is slower.
+        speed: largest entry of an action.
+        noise: standard deviation of the noise on an action's translation; slow, as a hand's.
+        height: metres above the object at which the approach ends.
+        aim: standard deviation in metres of where it thinks the object is, drawn once an attempt.
+        hesitation: probability a step of standing still for a moment.
+        detour: probability of going to a needless place first.
+    """
+
+    gain: float
+    speed: float
+    noise: float
+    height: float
+    aim: float
+    hesitation: float
+    detour: float
+
+
+PROFICIENCIES = {
+    "better": Proficiency(0.9, 1.0, 0.02, 0.06, 0.001, 0.0, 0.0),
+    "okay": Proficiency(0.6, 0.6, 0.08, 0.09, 0.004, 0.03, 0.2),
+    "worse": Proficiency(0.4, 0.4, 0.16, 0.13, 0.008, 0.06, 0.6),
+}
+
+
+class Operator:
+    """Works at one episode: over the object, down, close, up, and for the can over the bin and open.
+
+    Args:
+        env: the simulator; poses are read from it.
+        proficiency: one of `PROFICIENCIES`.
+        rng: of everything that it does by chance.
+    """
+
+    def __init__(self, env: RobosuiteEnv, proficiency: str, rng: np.random.Generator) -> None:
+        if proficiency not in PROFICIENCIES:
+            raise ValueError(f"proficiency: expected one of {list(PROFICIENCIES)}, got {proficiency!r}")
+        self.env, self.style, self.rng = env, PROFICIENCIES[proficiency], rng
+        self.upright = env.gripper_pose[1]  # kept throughout: both grippers and objects allow it
+        self._noise = np.zeros(3)
+        self._still = 0
+        self._aim = self._draw_aim()
+        self._phase = "detour" if rng.random() < self.style.detour else "over"
+        self._wait = 0
+        self._grasped_at = np.zeros(3)
+        self._place = env.gripper_pose[0] + rng.uniform([-0.1, -0.15, -0.05], [0.1, 0.15, 0.1])
+
+    def act(self) -> np.ndarray:
+        """The next action (7,) in [-1, 1]."""
+        target, fingers = self._target()
+        position, rotation = self.env.gripper_pose
+        style = self.style
+        self._noise = 0.8 * self._noise + 0.6 * style.noise * self.rng.standard_normal(3)
+        if self._still == 0 and self.rng.random() < style.hesitation:
+            self._still = int(self.rng.integers(2, 8))
+        base = self.env.base_rotation.T
+        move = base @ (target - position) / STEP * style.gain
+        turn = base @ _axis_angle(self.upright @ rotation.T) / TURN * style.gain
+        if self._still > 0:
+            self._still -= 1
+            move, turn = np.zeros(3), np.zeros(3)
+        longest = float(np.abs(move).max())
+        move = move * min(1.0, style.speed / max(longest, 1e-9)) + self._noise
+        action: np.ndarray = np.clip([*move, *turn, fingers], -1.0, 1.0).astype(np.float32)
+        return action
+
+    def _draw_aim(self) -> np.ndarray:
+        return np.array([*self.rng.normal(0.0, self.style.aim, 2), 0.0])
+
+    def _target(self) -> tuple[np.ndarray, float]:
+        """Where the gripper is to go, and its fingers; moves on to the next phase where this one is done."""
+        position, _ = self.env.gripper_pose
+        thing = self.env.object_pose[0] + self._aim
+        if self._phase == "detour":
+            if np.linalg.norm(position - self._place) < 0.03:
+                self._phase = "over"
+            return self._place, OPEN
+        if self._phase == "over":
+            over = thing + [0, 0, self.style.height]
+            if np.linalg.norm((position - over)[:2]) < 0.008 + self.style.noise * 0.05 and position[2] - over[2] < 0.02:
+                self._phase = "down"
+            return over, OPEN
+        if self._phase == "down":
+            # A can is held a little above its middle: the palm must not touch it.
+            goal = thing + [0, 0, 0.0 if self.env.episode_task == "lift" else 0.015]
+            if position[2] - goal[2] < 0.008 + self.style.noise * 0.03:
+                self._phase, self._wait = "close", 0
+            return goal, OPEN
+        if self._phase == "close":
+            self._wait += 1
+            self._grasped_at = position.copy() if self._wait == 1 else self._grasped_at
+            if self._wait > 9:
+                self._phase = "up"
+            return self._grasped_at, CLOSE
+        return self._carry(position, thing)
+
+    def _carry(self, position: np.ndarray, thing: np.ndarray) -> tuple[np.ndarray, float]:
+        lost = np.linalg.norm((thing - position)[:2]) > 0.05 or position[2] - thing[2] > 0.08
+        if lost and self._phase in ("up", "across"):
+            self._phase, self._aim = "over", self._draw_aim()
+        if self.env.episode_task == "lift":
+            return self._grasped_at + [0, 0, 0.2], CLOSE
+        place = self.env.bin
+        if self._phase == "up":
+            high = np.array([*self._grasped_at[:2], place[2] + 0.3])
+            if position[2] > high[2] - 0.05:
+                self._phase = "across"
+            return high, CLOSE
+        over = place + [0, 0, 0.3]
+        if self._phase == "across":
+            if np.linalg.norm((position - over)[:2]) < 0.03:
+                self._phase = "lower"
+            return over, CLOSE
+        low = place + [0, 0, 0.14]
+        if self._phase == "lower":
+            if position[2] - low[2] < 0.02:
+                self._phase, self._wait = "release", 0
+            return low, CLOSE
+        self._wait += 1
+        return (low if self._wait < 5 else over), OPEN
+
+
+def _axis_angle(rotation: np.ndarray) -> np.ndarray:
+    """(3,) of a rotation matrix, angles below pi."""
+    cos = float(np.clip((np.trace(rotation) - 1) / 2, -1.0, 1.0))
+    angle = math.acos(cos)
+    skew = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
+    return np.zeros(3) if angle < 1e-6 else skew * (angle / max(2 * math.sin(angle), 1e-6))
