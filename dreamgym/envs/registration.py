@@ -29,6 +29,9 @@ DREAMS: dict[str, dict[str, Any]] = {
 REALS: dict[str, dict[str, Any]] = {
     "Real-CALVIN-v0": {"simulator": {"id": "calvin", "kwargs": {"scene": "D"}}},
     "Real-PlayTable-v0": {"simulator": {"id": "calvin", "kwargs": {"scene": "playtable"}}},
+    "Real-Metaworld-v0": {"simulator": {"id": "metaworld", "kwargs": {}}, "horizon": 500},
+    "Real-PushT-v0": {"simulator": {"id": "pusht", "kwargs": {}}, "horizon": 300},
+    "Real-Robosuite-v0": {"simulator": {"id": "robosuite", "kwargs": {}}, "horizon": 500},
 }
 
 

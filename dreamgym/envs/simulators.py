@@ -16,7 +16,12 @@ import gymnasium as gym
 import numpy as np
 
 # Names that checkpoints use; anything else is a Gymnasium id or "module:Class".
-SIMULATORS = {"calvin": "dreamgym.sims.calvin:CalvinEnv"}
+SIMULATORS = {
+    "calvin": "dreamgym.sims.calvin:CalvinEnv",
+    "metaworld": "dreamgym.sims.metaworld:MetaworldEnv",
+    "pusht": "dreamgym.sims.pusht:make_env",
+    "robosuite": "dreamgym.sims.robosuite:make_env",
+}
 
 Sensors = dict[str, np.ndarray]
 

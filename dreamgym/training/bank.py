@@ -84,8 +84,10 @@ def candidates(view: EpisodeView, tasks: Sequence[str], offsets: Sequence[int] =
             if name not in tasks or not achieved:
                 continue
             frames = np.array([first + k for k in offsets if first + k < stop], dtype=np.int64)
-            scene = view.episode(i, ["scene_obs"], int(first), int(stop))["scene_obs"][frames - first]
-            good = frames[startable(name, scene)]
+            good = frames
+            if "scene_obs" in view.keys:  # elsewhere than in CALVIN a task that is not done yet can be done
+                scene = view.episode(i, ["scene_obs"], int(first), int(stop))["scene_obs"][frames - first]
+                good = frames[startable(name, scene)]
             out += [Candidate(view, i, int(frame), list(tasks).index(name)) for frame in good]
     return out
 
