@@ -1,8 +1,9 @@
 """``python -m dreamgym_agents.diffusion_ppo clone | tune``: each option is an argument of a function below.
 
-    python -m dreamgym_agents.diffusion_ppo clone demos --task close_drawer --checkpoint playtable --out policies/base
-    python -m dreamgym_agents.diffusion_ppo tune policies/base --env Dream-PlayTable-v0 --run runs/close_drawer
-    python -m dreamgym_agents.diffusion_ppo tune policies/base --env Real-PlayTable-v0 --checkpoint playtable \
+    python -m dreamgym_agents.diffusion_ppo clone --demonstrations demos --task close_drawer --checkpoint playtable \
+        --out policies/close_drawer
+    python -m dreamgym_agents.diffusion_ppo tune --policy policies/close_drawer --env Dream-PlayTable-v0 --run runs/dream
+    python -m dreamgym_agents.diffusion_ppo tune --policy policies/close_drawer --env Real-PlayTable-v0 \
         --reward success --run runs/online
 
 The same ``tune`` command goes on with an interrupted run.

@@ -1,7 +1,7 @@
 """Policies on disk: a folder of JSON and safetensors, written whole or not at all. Never a pickle.
 
-    config.json            {format, library_version, policy, config, task, world_model, metrics, files: {name: sha256}}
-    policy.safetensors     weights, frozen and tuned
+config.json            {format, library_version, policy, config, task, world_model, metrics, files: {name: sha256}}
+policy.safetensors     weights, frozen and tuned
 """
 
 from __future__ import annotations

@@ -204,6 +204,7 @@ class TuneConfig:
         reward_scale*: factor on rewards inside the learner; None: returns lie in [0, 1] (1 / horizon where rewards are
             paid until the horizon).
         eval_every*: iterations between evaluations of the policy as it will act, in the same env, and saves of it.
+        eval_episodes*: episodes of an evaluation, at least.
         seed: of everything random.
         checkpoint_every_s*: seconds between saves of progress.
     """
@@ -228,6 +229,7 @@ class TuneConfig:
     bootstrap: str = "auto"
     reward_scale: float | None = None
     eval_every: int = 10
+    eval_episodes: int = 256
     seed: int = 0
     checkpoint_every_s: float = 120.0
 
@@ -235,7 +237,7 @@ class TuneConfig:
         object.__setattr__(self, "critic_hidden", tuple(self.critic_hidden))
         if self.bootstrap not in BOOTSTRAPS:
             raise ValueError(f"bootstrap must be one of {BOOTSTRAPS}, got {self.bootstrap!r}")
-        for name in ("total_steps", "tuned_steps", "num_updates", "batch_size", "eval_every"):
+        for name in ("total_steps", "tuned_steps", "num_updates", "batch_size", "eval_every", "eval_episodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("discount", "denoising_discount", "gae_lambda"):

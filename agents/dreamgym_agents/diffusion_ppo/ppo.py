@@ -68,9 +68,7 @@ def prepare(
     if rollout.last is not None:
         ended = critic(rollout.last, torch.ones_like(value)) * rollout.valued
     following = torch.where(rollout.done, ended, following)
-    advantage, target = gae(
-        rollout.reward * scale, value, following, rollout.done, config.discount, config.gae_lambda
-    )
+    advantage, target = gae(rollout.reward * scale, value, following, rollout.done, config.discount, config.gae_lambda)
     features, chain = rollout.features.flatten(0, 1), rollout.chain.flatten(1, 2)
     num = len(features)
     row = torch.randperm(num, generator=generator, device=features.device)[: int(num * config.bc_share)]
@@ -183,9 +181,7 @@ def update(
     return {**logged, "explained_variance": float(samples.explained), "passes": float(passes)}
 
 
-def _cloning(
-    policy: ChunkPolicy, samples: Samples, num: int, config: TuneConfig, generator: torch.Generator
-) -> Tensor:
+def _cloning(policy: ChunkPolicy, samples: Samples, num: int, config: TuneConfig, generator: torch.Generator) -> Tensor:
     """The regulariser on a random share of the frozen chains."""
     total = len(samples.frozen_row)
     size = min(total, max(1, int(num * config.bc_share)))

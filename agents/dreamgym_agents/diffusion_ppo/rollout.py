@@ -47,7 +47,9 @@ class Rollout:
     next_elapsed: Tensor
 
     @classmethod
-    def empty(cls, policy: ChunkPolicy, decisions: int, num_envs: int, bootstrap: bool, device: torch.device) -> Rollout:
+    def empty(
+        cls, policy: ChunkPolicy, decisions: int, num_envs: int, bootstrap: bool, device: torch.device
+    ) -> Rollout:
         """Memory for S decisions of B envs."""
         config, size = policy.config, (decisions, num_envs)
 
@@ -170,19 +172,22 @@ def _is_valued(truncated: Tensor, infos: dict[str, Any]) -> Tensor:
 
 
 @torch.no_grad()
-def play(env: DreamVectorEnv, policy: ChunkPolicy, generator: torch.Generator, seed: int) -> dict[str, float]:
-    """One horizon of every env under the policy as it acts (no exploration); returns what `collect` does."""
-    core = check_env(env, policy.config.chunk)
-    decisions = -(-core.rules.horizon // policy.config.chunk)
+def play(
+    env: DreamVectorEnv, policy: ChunkPolicy, generator: torch.Generator, seed: int, rounds: int = 1
+) -> dict[str, float]:
+    """One episode of every env, ``rounds`` times, under the policy as it acts; returns what `collect` does."""
+    core, config = check_env(env, policy.config.chunk), policy.config
+    decisions = -(-core.rules.horizon // config.chunk)
     episodes = Episodes(core.num_envs, core.device)
-    counted = torch.zeros(core.num_envs, dtype=torch.bool, device=core.device)
-    obs, _ = env.reset(seed=seed)
-    for _ in range(decisions):
-        noise = policy.draw_noise(core.num_envs, generator)
-        flat = policy.decide(as_features(obs, policy.config.feature_dim), noise)
-        obs, reward, terminated, truncated, infos = env.step(policy.to_actions(flat))
-        done = terminated | truncated
-        # One episode an env: those that end early would otherwise count more often.
-        episodes.add(reward.masked_fill(counted, 0.0), done & ~counted, infos)
-        counted = counted | done
-    return {**episodes.summary(), "steps": decisions * core.num_envs * policy.config.chunk}
+    for number in range(rounds):
+        counted = torch.zeros(core.num_envs, dtype=torch.bool, device=core.device)
+        obs, _ = env.reset(seed=seed + number)
+        for _ in range(decisions):
+            noise = policy.draw_noise(core.num_envs, generator)
+            flat = policy.decide(as_features(obs, config.feature_dim), noise)
+            obs, reward, terminated, truncated, infos = env.step(policy.to_actions(flat))
+            done = terminated | truncated
+            # One episode an env: those that end early would otherwise count more often.
+            episodes.add(reward.masked_fill(counted, 0.0), done & ~counted, infos)
+            counted = counted | done
+    return {**episodes.summary(), "steps": rounds * decisions * core.num_envs * config.chunk}

@@ -125,7 +125,9 @@ class _Run:
         free = ("total_steps", "checkpoint_every_s")  # what may change without bending the curve
         other = {k: (begun.get(k), v) for k, v in asked.items() if k not in free and begun.get(k) != v}
         if other:
-            raise ValueError(f"{self.run_dir} was begun with other settings {other} (then, now): use a new run directory")
+            raise ValueError(
+                f"{self.run_dir} was begun with other settings {other} (then, now): use a new run directory"
+            )
         file.write_text(json.dumps(asked, indent=1))
 
     def train(self, stop: Any) -> TuneResult:
@@ -175,7 +177,8 @@ class _Run:
         if self.evaluations and self.evaluations[-1]["iteration"] == self.iteration:
             return
         generator = torch.Generator(self.core.device).manual_seed(EVAL_SEED)
-        found = play(self.env, self.policy, generator, EVAL_SEED)
+        rounds = -(-self.config.eval_episodes // self.core.num_envs)
+        found = play(self.env, self.policy, generator, EVAL_SEED, rounds)
         self.steps += int(found["steps"])
         entry = {"iteration": self.iteration, **self._counts()}
         entry |= {k: found[k] for k in ("return", "success_rate")}

@@ -1,0 +1,98 @@
+"""Cloning: what is imitated, and that a killed run goes on along the same curve."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import make_policy, wanderers, write_store
+
+from dreamgym.testing import PointMassModel
+from dreamgym_agents.diffusion_ppo import CloneConfig, Demonstrations, clone, demonstrations_of, encode_demonstrations
+
+CONFIG = CloneConfig(epochs=6, batch_size=64, lr=1e-3, ema_start=2, ema_every=2)
+
+
+def test_only_successes_of_the_task_and_the_split_are_taken(tmp_path):
+    store = write_store(tmp_path / "store")
+    assert len(demonstrations_of(store, "reach_right", 50)) == 2
+    assert len(demonstrations_of(store, "reach_right", 1)) == 1
+    assert len(demonstrations_of(store, "reach_right", 50, "val")) == 1
+    with pytest.raises(ValueError, match="it holds tasks \\['reach_right'\\]"):
+        demonstrations_of(store, "reach_top", 50)
+
+
+def test_every_frame_with_a_whole_chunk_ahead_becomes_a_sample(tmp_path):
+    view = demonstrations_of(write_store(tmp_path / "store"), "reach_right", 50)
+    data = encode_demonstrations(PointMassModel(), view, chunk=4)
+    assert len(data) == (9 - 3) + (12 - 3)
+    assert data.episodes == 2
+    wanted = set()
+    for i in range(2):
+        episode = view.episode(i)
+        length = len(episode["action"])
+        for t in range(length - 3):
+            # The point mass' features are its sensors, so a frame can be recognised.
+            wanted.add((round(float(episode["robot_obs"][t, 0]), 5), round(float(episode["action"][t + 3, 0]), 5)))
+    got = {(round(float(f[0]), 5), round(float(c[3, 0]), 5)) for f, c in zip(data.features, data.chunk, strict=True)}
+    assert got == wanted
+
+
+def test_two_ways_are_cloned_as_two_and_not_as_their_mean(tmp_path):
+    chunk = torch.where(torch.arange(256)[:, None, None] % 2 == 0, 0.8, -0.8).expand(256, 1, 3)
+    policy = make_policy(chunk=1, steps=10)
+    config = CloneConfig(epochs=500, lr=5e-3, final_lr=1e-4, ema=0.9, ema_every=1)
+    clone(policy, Demonstrations(torch.zeros(256, 3), chunk, 2), config, tmp_path)
+    with torch.no_grad():
+        decided = policy.decide(torch.zeros(256, 3), policy.draw_noise(256, torch.Generator().manual_seed(0))).mean(1)
+    assert (decided.abs() > 0.6).float().mean() > 0.8  # a Gaussian would put them around 0
+    assert 0.25 < float((decided > 0).float().mean()) < 0.75
+
+
+def test_a_gaussian_clones_the_mean_and_the_spread(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    obs = torch.rand(1024, 3, generator=generator)
+    chunk = 0.5 * obs[:, :1, None] + 0.2 * torch.randn(1024, 4, 3, generator=generator)
+    policy = make_policy("gaussian")
+    clone(policy, Demonstrations(obs, chunk, 8), CloneConfig(epochs=60, lr=5e-3, final_lr=5e-4), tmp_path)
+    with torch.no_grad():
+        mean = policy.decide(obs, policy.draw_noise(1024, generator))
+    assert (mean - 0.5 * obs[:, :1]).abs().mean() < 0.06
+    assert policy.base.std(0.0).mean().item() == pytest.approx(0.2, abs=0.04)
+
+
+class Killed(Exception):
+    """Stands for a kill in the middle of a run."""
+
+
+def test_a_killed_run_goes_on_along_the_same_curve(tmp_path):
+    data, config = wanderers(128), replace(CONFIG, checkpoint_every_s=0.0)
+    whole, killed, resumed = make_policy(), make_policy(), make_policy(seed=9)
+    assert clone(whole, data, config, tmp_path / "whole")
+    loss, calls = killed.clone_loss, []
+
+    def until_killed(*args):
+        calls.append(1)
+        if len(calls) == 8:  # two batches an epoch: in the middle of the fourth
+            raise Killed
+        return loss(*args)
+
+    killed.clone_loss = until_killed
+    with pytest.raises(Killed):
+        clone(killed, data, config, tmp_path / "parts")
+    assert clone(resumed, data, config, tmp_path / "parts")
+    torch.testing.assert_close(whole.state_dict(), resumed.state_dict(), rtol=0, atol=0)
+    log = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "parts")]
+    assert log[0] == log[1]
+    assert json.loads(log[0].splitlines()[-1])["step"] == 6
+
+
+def test_the_average_is_what_is_left(tmp_path):
+    policy, data = make_policy(), wanderers(128)
+    seen = []
+    loss = policy.clone_loss
+    policy.clone_loss = lambda *args: seen.append(policy.base.mlp.out.bias.detach().clone()) or loss(*args)
+    clone(policy, data, replace(CONFIG, epochs=40, lr=1e-2, final_lr=1e-2), tmp_path)
+    last, left = seen[-1], policy.base.mlp.out.bias
+    assert not torch.allclose(last, left)
+    assert (left - last).abs().max() < (left - seen[0]).abs().max()
