@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from dreamgym.data.state_demonstrations import StateDemonstrations
+
+
+def test_unknown_suite_and_operator_are_named():
+    with pytest.raises(ValueError, match="suite: expected one of"):
+        StateDemonstrations("chess")
+    with pytest.raises(ValueError, match="operators: pusht has"):
+        StateDemonstrations("pusht", operators=("better",))
+
+
+def test_random_walks_are_not_demonstrations_unless_asked_for():
+    assert StateDemonstrations("robosuite").operators == ("better", "okay", "worse")
+
+
+def test_a_push_is_kept_with_its_marks_and_snapshots():
+    pytest.importorskip("gym_pusht")
+    made = StateDemonstrations("pusht", linger=4)(0)
+    episode, meta = made.episode(2)
+    again, _ = StateDemonstrations("pusht", linger=4)(0).episode(2)
+    assert all(np.array_equal(episode[k], again[k]) for k in episode)
+    assert meta["success"]
+    assert (meta["suite"], meta["task"], meta["operator"], meta["split"]) == ("pusht", "push_t", "pusher", "train")
+    first = int(np.flatnonzero(episode["success"])[0])
+    assert len(episode["success"]) == first + 4
+    assert episode["state"].dtype == np.float32
+    # The action of a row leads from its state to the next.
+    made.env.restore(episode["snapshot"][5])
+    assert np.allclose(made.env.step(episode["action"][5])[0]["state"], episode["state"][6], atol=0.5)
+
+
+def test_random_walks_are_kept_whatever_comes_of_them_and_held_out_evenly():
+    pytest.importorskip("gym_pusht")
+    made = StateDemonstrations("pusht", operators=("random",), max_steps=15)(0)
+    episode, meta = made.episode(9)
+    assert len(episode["action"]) == 15
+    assert meta["split"] == "val"
+    assert [made.entry(i)[2] for i in range(20)].count("val") == 2
+
+
+def test_whole_episodes_have_one_length():
+    pytest.importorskip("gym_pusht")
+    made = StateDemonstrations("pusht", linger=None)(0)
+    assert {len(made.episode(i)[0]["action"]) for i in (1, 2)} == {300}
+
+
+def test_metaworlds_experts_take_turns_with_noisy_ones():
+    pytest.importorskip("metaworld")
+    made = StateDemonstrations("metaworld", tasks=("reach",))(0)
+    assert [made.entry(i)[:2] for i in range(3)] == [("reach", "expert"), ("reach", "noisy"), ("reach", "expert")]
+    episode, meta = made.episode(0)
+    assert meta["success"]
+    assert meta["tries"] == 1
+    assert episode["success"].any()

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("robosuite")
+
+from dreamgym.sims.robosuite import RobosuiteEnv, make_env
+from dreamgym.sims.robosuite_operators import PROFICIENCIES, Operator
+
+
+@pytest.fixture(scope="module")
+def env():
+    made = RobosuiteEnv("lift")
+    yield made
+    made.close()
+
+
+def work(env, seed, proficiency="better", steps=90):
+    env.reset(seed=seed)
+    hand = Operator(env, proficiency, np.random.default_rng(seed))
+    out = []
+    for _ in range(steps):
+        obs, _, terminated, _, _ = env.step(hand.act())
+        out.append(obs["state"])
+        if terminated:
+            break
+    return np.array(out), terminated
+
+
+def test_state_shows_gripper_and_object(env):
+    obs, info = env.reset(seed=1)
+    state = obs["state"]
+    assert state.shape == env.observation_space["state"].shape == (23,)
+    assert np.allclose(state[11:14] - state[:3], state[20:23], atol=1e-6)
+    assert info == {"is_success": False, "task": "lift"}
+
+
+def test_a_seed_repeats_and_another_does_not(env):
+    first = env.reset(seed=1)[0]["state"]
+    again = env.reset(seed=1)[0]["state"]
+    other = env.reset(seed=2)[0]["state"]
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other, atol=1e-4)
+
+
+def test_an_operator_lifts_the_cube_and_the_oracle_sees_it(env):
+    states, done = work(env, 0)
+    assert done
+    assert states[-1][13] > 0.84
+
+
+def test_worse_operators_take_longer(env):
+    steps = [len(work(env, 0, name, 250)[0]) for name in PROFICIENCIES]
+    assert steps[0] < min(steps[1:])
+
+
+def test_a_snapshot_brings_everything_back_in_the_middle_of_a_grasp(env):
+    env.reset(seed=3)
+    hand = Operator(env, "better", np.random.default_rng(0))
+    for _ in range(27):
+        env.step(hand.act())
+    taken, seen = env.snapshot(), env.observe()["state"]
+    actions = [np.array([0, 0, 0.8, 0, 0, 0, 1.0])] * 6
+    on = [env.step(a)[0]["state"] for a in actions]
+    env.reset(seed=4)
+    assert np.array_equal(env.reset(options={"snapshot": taken})[0]["state"], seen)
+    assert np.array_equal(env.snapshot(), taken)
+    assert np.allclose([env.step(a)[0]["state"] for a in actions], on, atol=1e-5)
+
+
+def test_the_adversary_moves_the_gripper():
+    still = np.array([0, 0, 0, 0, 0, 0, -1.0])
+
+    def reached(**kwargs):
+        env = make_env(task="lift", **kwargs)
+        env.reset(seed=5)
+        states = [env.step(still)[0]["state"] for _ in range(10)]
+        env.close()
+        return np.array(states)
+
+    calm = reached()
+    pushed = reached(perturbation=1.0, perturbation_probability=0.5)
+    assert np.linalg.norm(pushed[-1, :3] - calm[-1, :3]) > 0.01
+    assert np.abs(pushed[-1, 3:9] - calm[-1, 3:9]).max() > 0.02
+    assert np.array_equal(pushed, reached(perturbation=1.0, perturbation_probability=0.5))
+
+
+def test_unknown_arm_is_refused():
+    with pytest.raises(ValueError, match="robot: expected one of"):
+        RobosuiteEnv("lift", robot="HAL")
