@@ -14,6 +14,7 @@ The room, in the order of the data::
     ppo.py             the clipped objective and the cloning regulariser
     tune.py            `tune`
     checkpoint.py      `save_policy`, `load_policy`
+    recipes.py         both from names: a store, a world model, an env id
     log.py             the progress bar and the log of a run
     __main__.py        ``python -m dreamgym_agents.diffusion_ppo clone | tune``
 """

@@ -2,32 +2,30 @@
 
     python -m dreamgym_agents.diffusion_ppo clone --demonstrations demos --task close_drawer --checkpoint playtable \
         --out policies/close_drawer
-    python -m dreamgym_agents.diffusion_ppo tune --policy policies/close_drawer --env Dream-PlayTable-v0 --run runs/dream
+    python -m dreamgym_agents.diffusion_ppo tune --policy policies/close_drawer \
+        --env Dream-PlayTable-v0 --run runs/dream
     python -m dreamgym_agents.diffusion_ppo tune --policy policies/close_drawer --env Real-PlayTable-v0 \
         --reward success --run runs/online
 
 The same ``tune`` command goes on with an interrupted run.
 """
 
+# ruff: noqa: T201 - a command line prints
+
 from __future__ import annotations
 
 import logging
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
-from dreamgym_agents.diffusion_ppo.clone import clone as clone_demonstrations
-from dreamgym_agents.diffusion_ppo.config import CloneConfig, DiffusionConfig, GaussianConfig, TuneConfig
-from dreamgym_agents.diffusion_ppo.demonstrations import Demonstrations, demonstrations_of, encode_demonstrations
-from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
-from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
-from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
+from dreamgym_agents.diffusion_ppo.config import CloneConfig, TuneConfig
+from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 from dreamgym_agents.diffusion_ppo.tune import tune as fine_tune
 
 CHANGED = ("total_steps", "bc_weight", "actor_lr", "tuned_steps", "num_updates", "clip", "eval_every")
@@ -70,75 +68,6 @@ def clone(
         print(f"stopped; the same command goes on with {out}.run")
         return
     print(f"wrote {save_policy(out, made, task=task, world_model=checkpoint, metrics={'clone_epochs': config.epochs})}")
-
-
-def clone_task(
-    demonstrations: Path | str,
-    task: str,
-    checkpoint: str,
-    kind: str,
-    preset: str,
-    config: CloneConfig,
-    run_dir: Path,
-    device: str = "cpu",
-) -> tuple[ChunkPolicy, bool]:
-    """Clones one task from a store, arguments as of `clone`; returns the policy and whether all epochs are done."""
-    from dreamgym.data import EpisodeStore
-    from dreamgym.training.checkpoint import load
-
-    opened, store = load(checkpoint, device), EpisodeStore.open(demonstrations)
-    generator = torch.Generator(device).manual_seed(config.seed)
-
-    def encoded(split: str, num: int) -> Demonstrations:
-        view = demonstrations_of(store, task, num, split)
-        return encode_demonstrations(opened.model, view, sizes.chunk, passes=config.passes, generator=generator)
-
-    feature_dim, action = math.prod(opened.spec.feature_shape), opened.spec.action
-    sizes: Any = getattr(DiffusionConfig if kind == "diffusion" else GaussianConfig, preset)(feature_dim, action)
-    torch.manual_seed(config.seed)  # the network's first weights
-    made = (DiffusionPolicy if kind == "diffusion" else GaussianPolicy)(sizes).to(device)
-    data = encoded("train", config.demonstrations)
-    held_out = encoded("val", 20) if len(store.select(task=task, split="val", success=True)) else None
-    done = clone_demonstrations(made, data, config, run_dir, held_out)
-    return made.eval(), done
-
-
-def make_env(
-    id: str,
-    task: str,
-    chunk: int,
-    *,
-    checkpoint: str | None = None,
-    num_envs: int = 256,
-    horizon: int = 64,
-    reward: str = "probability",
-    reward_model: str | None = None,
-    uncertainty_limit: float | str | None = None,
-    num_workers: int = 0,
-    device: str | None = None,
-) -> Any:
-    """The vector env that `tune` needs, a dream or a twin ("Real-..."); arguments as of ``gymnasium.make_vec``."""
-    import gymnasium as gym
-
-    import dreamgym  # noqa: F401 - registers the ids
-
-    options: dict[str, Any] = {"num_workers": num_workers} if id.startswith("Real-") else {}
-    if checkpoint is not None:
-        options["world_model" if id.startswith("Real-") else "checkpoint"] = checkpoint
-    return gym.make_vec(
-        id,
-        num_envs=num_envs,
-        array="torch",
-        chunk=chunk,
-        task=task,
-        horizon=horizon,
-        reward=reward,
-        reward_model=reward_model,
-        uncertainty_limit=uncertainty_limit,
-        share_features=True,  # the rollout copies what it keeps
-        device=device,
-        **options,
-    )
 
 
 def tune(

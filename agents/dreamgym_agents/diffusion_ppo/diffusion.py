@@ -22,7 +22,7 @@ class DiffusionPolicy(ChunkPolicy):
     While exploring, and in log-probabilities, a step's standard deviation is the posterior's, but at least ``min_std``;
     acting uses the posterior's own, which is 0 at the last step.
 
-    ``base`` denoises from K to K' + 1 and stays as cloned; ``tuned`` (there once ``config.tuned_steps`` > 0) from K' on.
+    ``base`` denoises from K to K' + 1 and stays as cloned; ``tuned``, there once ``config.tuned_steps`` > 0, from K' on.
     """
 
     kind: ClassVar[str] = "diffusion_ppo"
@@ -164,7 +164,7 @@ class DiffusionPolicy(ChunkPolicy):
         return chain, likelihood if log_prob is None else log_prob.copy_(likelihood)
 
     def log_prob(self, features: Tensor, chain: Tensor) -> Tensor:
-        """See `ChunkPolicy.log_prob`: all K' steps in one pass, the features' share of the first layer computed once."""
+        """See `ChunkPolicy.log_prob`; all K' steps in one pass, the features' share of the first layer taken once."""
         net, last = self._tuned_net(), self.config.tuned_steps
         index = torch.arange(last - 1, -1, -1, device=chain.device)  # row i of the tables, for k = K' .. 1
         signal, scale, from_clean, from_noisy, std = (

@@ -175,13 +175,13 @@ def as_features(obs: Any, feature_dim: int) -> Tensor:
     if features is None or features.shape[1] != feature_dim:
         got = f"a dict of {list(obs)}" if features is None else f"[{len(features)}, {features.shape[1]}]"
         raise ValueError(
-            f"this policy reads features [B, {feature_dim}], got {got}: make the env with obs='features' (or 'dict') and "
-            "the world model that the policy was cloned on"
+            f"this policy reads features [B, {feature_dim}], got {got}: make the env with obs='features' (or 'dict') "
+            "and the world model that the policy was cloned on"
         )
     return features
 
 
 def gaussian_log_prob(x: Tensor, mean: Tensor, std: Tensor | float) -> Tensor:
-    """log N(x; mean, std^2 I), summed over the last axis; a tensor ``std`` broadcasts."""
+    """Log N(x; mean, std^2 I), summed over the last axis; a tensor ``std`` broadcasts."""
     std = torch.as_tensor(std, device=x.device)
     return (-0.5 * ((x - mean) / std) ** 2 - std.log() - 0.5 * LOG_2PI).sum(-1)

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
-from conftest import make_policy
+from dreamgym_agents.diffusion_ppo import load_policy, save_policy
+from point_policies import make_policy
 
 from dreamgym.evaluation.policies import load_policy as load_by_name
 from dreamgym.testing import PointMassModel
 from dreamgym.training.checkpoint import CheckpointError
-from dreamgym_agents.diffusion_ppo import load_policy, save_policy
 
 
 @pytest.mark.parametrize("kind", ["diffusion", "gaussian"])

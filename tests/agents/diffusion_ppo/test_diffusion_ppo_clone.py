@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import make_policy, wanderers, write_store
+from dreamgym_agents.diffusion_ppo import CloneConfig, Demonstrations, clone, demonstrations_of, encode_demonstrations
+from point_policies import make_policy, wanderers, write_store
 
 from dreamgym.testing import PointMassModel
-from dreamgym_agents.diffusion_ppo import CloneConfig, Demonstrations, clone, demonstrations_of, encode_demonstrations
 
 CONFIG = CloneConfig(epochs=6, batch_size=64, lr=1e-3, ema_start=2, ema_every=2)
 

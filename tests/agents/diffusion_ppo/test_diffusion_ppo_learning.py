@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from conftest import make_policy
-
 from dreamgym_agents.diffusion_ppo.advantages import denoising_weights, gae
 from dreamgym_agents.diffusion_ppo.ppo import cloning_loss, policy_loss
+from point_policies import make_policy
 
 
 def test_gae_is_the_sum_of_discounted_residuals():

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import write_store
+from point_policies import write_store
 
 pytest.importorskip("tyro")
 

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import make_policy
+from dreamgym_agents.diffusion_ppo import DiffusionConfig, TuneConfig
+from point_policies import make_policy
 from torch.distributions import Independent, Normal
 
 from dreamgym.testing.point_mass import ACTION
 from dreamgym.types import Policy
-from dreamgym_agents.diffusion_ppo import DiffusionConfig, TuneConfig
 
 KINDS = ("diffusion", "gaussian")
 

@@ -3,10 +3,9 @@
 import gymnasium as gym
 import pytest
 import torch
-from conftest import TINY_TUNE, make_policy
-
 from dreamgym_agents.diffusion_ppo.ppo import Learner, prepare
 from dreamgym_agents.diffusion_ppo.rollout import Rollout, check_env, collect, play
+from point_policies import TINY_TUNE, make_policy
 
 
 def rolled(env, decisions=8, bootstrap=True, kind="diffusion"):

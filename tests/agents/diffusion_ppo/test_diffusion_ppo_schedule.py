@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from dreamgym_agents.diffusion_ppo.schedule import Posterior, betas
 
 

@@ -6,10 +6,9 @@ from dataclasses import replace
 import gymnasium as gym
 import pytest
 import torch
-from conftest import TINY_TUNE, make_policy, wanderers
-
 from dreamgym_agents.diffusion_ppo import CloneConfig, clone, load_policy, tune
 from dreamgym_agents.diffusion_ppo.tune import _Run
+from point_policies import TINY_TUNE, make_policy, wanderers
 
 
 @pytest.mark.parametrize("kind", ["diffusion", "gaussian"])

@@ -1,0 +1,106 @@
+"""From a store of demonstrations to a cloned policy, and from an env id to the vector env that fine-tuning needs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dreamgym_agents.diffusion_ppo.clone import clone
+from dreamgym_agents.diffusion_ppo.config import CloneConfig, DiffusionConfig, GaussianConfig
+from dreamgym_agents.diffusion_ppo.demonstrations import Demonstrations, demonstrations_of, encode_demonstrations
+from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
+from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
+from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
+
+HELD_OUT = 20
+"""Held-out demonstrations on which the cloning loss is logged."""
+
+
+def clone_task(
+    demonstrations: Path | str,
+    task: str,
+    checkpoint: str,
+    kind: str,
+    preset: str,
+    config: CloneConfig,
+    run_dir: Path,
+    device: str = "cpu",
+) -> tuple[ChunkPolicy, bool]:
+    """Clones one task from a store, or goes on with it.
+
+    Args:
+        demonstrations: an `EpisodeStore` with marked demonstrations.
+        task: whose.
+        checkpoint: the world model that encodes observations.
+        kind: "diffusion" or "gaussian".
+        preset: "tiny" or "paper": sizes of the policy.
+        config: how.
+        run_dir: where progress lives.
+        device: where to compute.
+
+    Returns:
+        The policy, and whether all epochs are done.
+    """
+    from dreamgym.data import EpisodeStore
+    from dreamgym.training.checkpoint import load
+
+    opened, store = load(checkpoint, device), EpisodeStore.open(demonstrations)
+    generator = torch.Generator(device).manual_seed(config.seed)
+    sizes = math.prod(opened.spec.feature_shape), opened.spec.action
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # the network's first weights
+        policy: ChunkPolicy
+        if kind == "diffusion":
+            policy = DiffusionPolicy(getattr(DiffusionConfig, preset)(*sizes))
+        else:
+            policy = GaussianPolicy(getattr(GaussianConfig, preset)(*sizes))
+
+    def encoded(split: str, num: int) -> Demonstrations:
+        view = demonstrations_of(store, task, num, split)
+        return encode_demonstrations(opened.model, view, policy.config.chunk, passes=config.passes, generator=generator)
+
+    data = encoded("train", config.demonstrations)
+    held_out = encoded("val", HELD_OUT) if len(store.select(task=task, split="val", success=True)) else None
+    done = clone(policy.to(device), data, config, run_dir, held_out)
+    return policy.eval(), done
+
+
+def make_env(
+    id: str,
+    task: str,
+    chunk: int,
+    *,
+    checkpoint: str | None = None,
+    num_envs: int = 256,
+    horizon: int = 64,
+    reward: str = "probability",
+    reward_model: str | None = None,
+    uncertainty_limit: float | str | None = None,
+    num_workers: int = 0,
+    device: str | None = None,
+) -> Any:
+    """The vector env that `tune` needs, a dream or a twin ("Real-..."); arguments as of ``gymnasium.make_vec``."""
+    import gymnasium as gym
+
+    import dreamgym  # noqa: F401 - registers the ids
+
+    options: dict[str, Any] = {"num_workers": num_workers} if id.startswith("Real-") else {}
+    if checkpoint is not None:
+        options["world_model" if id.startswith("Real-") else "checkpoint"] = checkpoint
+    return gym.make_vec(
+        id,
+        num_envs=num_envs,
+        array="torch",
+        chunk=chunk,
+        task=task,
+        horizon=horizon,
+        reward=reward,
+        reward_model=reward_model,
+        uncertainty_limit=uncertainty_limit,
+        share_features=True,  # the rollout copies what it keeps
+        device=device,
+        **options,
+    )
