@@ -1,0 +1,94 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from dreamgym.data import EpisodeStore
+from dreamgym.rewards.fit import SuccessFitConfig
+from dreamgym.testing import check_vector_env
+from dreamgym.training.checkpoint import load
+from dreamgym.training.recipe_mlp import evaluate, finish_mlp, statistics, train_mlp
+from dreamgym.training.recipes import load_run
+
+SMALL = {"hidden": (32, 32), "ensemble": 2, "unroll": 2}
+
+
+def episode(rng, steps=30):
+    """A disc that follows its target; done when it is at the right."""
+    place, rows = rng.uniform(50, 250, 2), []
+    targets = np.array([400.0, 256.0]) + rng.normal(0, 40, (steps, 2))
+    for target in targets:
+        rows.append(place.copy())
+        place = place + 0.3 * (target - place)
+    disc = np.array(rows)
+    rest = np.broadcast_to([256.0, 200.0, 1.0, 0.0], (steps, 4))
+    state = np.concatenate([disc, rest], 1)
+    return {
+        "state": state.astype(np.float32),
+        "action": targets.astype(np.float32),
+        "success": disc[:, 0] > 380,
+        "snapshot": np.concatenate([np.zeros((steps, 1)), state, np.zeros((steps, 4))], 1),
+    }
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("demos") / "store"
+    keys = {"state": ((6,), "float32"), "action": ((2,), "float32"), "success": ((), "bool"), "snapshot": ((11,), "f8")}
+    made = EpisodeStore.create(path, keys, {"suite": "pusht"})
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        meta = {"task": "push_t", "operator": "pusher", "split": "val" if i > 8 else "train", "episode_index": i}
+        made.append([(episode(rng), meta)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(store, tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    train_mlp(store, path, steps=150, model_changes=SMALL, batch_size=16, length=10, warmup=5, ema=0.9)
+    return path
+
+
+def test_a_short_training_beats_repeating_the_last_frame(store, run):
+    errors = evaluate(load_run(run), EpisodeStore.open(store).select(split="val"))
+    assert errors["skill/1"] > 0.5
+    assert errors["skill/20"] > 0.5
+    assert errors["uncertainty_p99"] > 0
+
+
+def test_statistics_are_of_every_step_and_of_no_step_across_episodes(store):
+    obs, delta = statistics(EpisodeStore.open(store))
+    assert (len(obs), len(delta)) == (12 * 30, 12 * 29)
+    assert float(delta[:, 2:].abs().max()) == 0
+
+
+def test_the_finished_checkpoint_is_an_environment(store, run, tmp_path):
+    rewards = SuccessFitConfig(epochs=3, batch_size=32, learning_rate=1e-3)
+    metrics = finish_mlp(run, store, tmp_path / "made", rewards=rewards, progress=False)
+    opened = load(str(tmp_path / "made"))
+    assert opened.simulator == {"id": "pusht", "kwargs": {}}
+    assert opened.spec.uncertainty_limit == pytest.approx(metrics["open_loop"]["uncertainty_p99"])
+    assert opened.starts_meta["counts"] == {"push_t": {"train": 9, "val": 3}}
+    assert "Open-loop error" in (tmp_path / "made" / "README.md").read_text()
+    folder = str(tmp_path / "made")
+    check_vector_env(
+        lambda mode: gym.make_vec("Dream-v0", checkpoint=folder, num_envs=2, autoreset_mode=mode, horizon=4),
+        steps=6,
+        horizon=4,
+    )
+
+
+def test_a_run_goes_on_only_with_the_model_that_it_was_begun_with(store, run):
+    with pytest.raises(ValueError, match="begun with another model"):
+        train_mlp(store, run, steps=151, model_changes={**SMALL, "hidden": (8, 8)})
+
+
+def test_unknown_preset_suite_and_task_are_named(store, tmp_path):
+    with pytest.raises(ValueError, match="unknown preset 'huge'"):
+        train_mlp(store, tmp_path, preset="huge")
+    with pytest.raises(ValueError, match="no training episode of \\['fly'\\]"):
+        train_mlp(store, tmp_path, tasks=("fly",))
+    foreign = EpisodeStore.create(tmp_path / "foreign", {"state": ((6,), "float32")}, {})
+    assert foreign.info.get("suite") is None
+    with pytest.raises(ValueError, match="names the suite None"):
+        train_mlp(tmp_path / "foreign", tmp_path)
