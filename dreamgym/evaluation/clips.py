@@ -10,8 +10,9 @@ from dreamgym.evaluation.pictures import clip_frame, write_gif
 from dreamgym.evaluation.play import Episodes
 from dreamgym.evaluation.record import DreamRecorder, TwinRecorder
 
-FRAME_RATE = 15
-SIZE = 150
+FRAME_RATE = 10
+STRIDE = 2  # every other step: a page may hold several clips
+SIZE = 132
 
 
 def choose_clips(dream: Episodes, twin: Episodes, columns: int) -> dict[str, list[int]]:
@@ -47,7 +48,8 @@ def write_clips(
         pairs = [(np.stack(lived.frames[e]), dreamt.frames(e, lived.camera)) for e in episodes]
         captions = [f"real {_outcome(twin, e)}, dream {_outcome(dream, e)}" for e in episodes]
         frames = []
-        for t in range(max(len(frames) for pair in pairs for frames in pair)):
+        longest = max(len(frames) for pair in pairs for frames in pair) - 1
+        for t in [*range(0, longest, STRIDE), longest]:
             # An episode that is over stays where it ended.
             now = [(real[min(t, len(real) - 1)], mine[min(t, len(mine) - 1)]) for real, mine in pairs]
             frames.append(clip_frame(now, captions, f"step {t}", SIZE))

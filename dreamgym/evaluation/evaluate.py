@@ -226,7 +226,7 @@ def side_summary(side: Episodes) -> dict[str, Any]:
 
 
 def found_summary(side: Episodes) -> dict[str, float]:
-    """How the reward model's verdict on whole episodes agrees with the oracle's: precision, recall, F1 (1 for 0 of 0)."""
+    """The reward model's verdict on whole episodes against the oracle's: precision, recall, F1 (1 for 0 of 0)."""
     hits, said, true = (int(x.sum()) for x in (side.found & side.success, side.found, side.success))
     values = {"precision": (hits, said), "recall": (hits, true), "episode_f1": (2 * hits, said + true)}
     return {k: round(a / b, 6) if b else 1.0 for k, (a, b) in values.items()}
@@ -241,7 +241,7 @@ def open_world(name: str | Checkpoint) -> Checkpoint:
     if isinstance(name, str) and name in gym.registry:
         kwargs = gym.spec(name.replace("Real-", "Dream-", 1)).kwargs
         if "checkpoint" not in kwargs:
-            raise ValueError(f"{name!r} is of no world model: give a checkpoint")
+            raise ValueError(f"{name!r} stands for no world model: give a checkpoint's folder or name")
         return make.open_checkpoint(kwargs["checkpoint"])
     return make.open_checkpoint(name)
 

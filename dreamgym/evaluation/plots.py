@@ -148,7 +148,8 @@ def _reliability(axis: Any, found: Reliability) -> None:
     size = 14 + 60 * np.log1p(count) / np.log1p(count.max())
     axis.scatter(said, true, s=size, color=INK, edgecolor="white", linewidth=0.7, zorder=2)
     _square(axis, "reward model in the twin", "probability it states, %", "done by the simulator's rules, %")
-    axis.text(0.03, 0.95, f"ECE = {found.ece:.3f}\nF1 = {found.f1:.2f}", transform=axis.transAxes, va="top", color=INK)
+    text = f"ECE = {found.ece:.3f}\nF1 = {found.f1:.2f}"
+    axis.text(0.97, 0.05, text, transform=axis.transAxes, ha="right", va="bottom", color=INK)
 
 
 def _gap(axis: Any, gap: Sequence[Mapping[str, float]]) -> None:
@@ -156,6 +157,7 @@ def _gap(axis: Any, gap: Sequence[Mapping[str, float]]) -> None:
     axis.axhline(0, color=PALE, linestyle="--", linewidth=1.2)
     axis.fill_between(step, 100 * low, 100 * high, color=DREAM, alpha=0.13, linewidth=0)
     axis.plot(step, 100 * value, "-o", color=DREAM, markersize=4.5, linewidth=1.7)
+    axis.set_box_aspect(1)
     axis.set_title("exploitation gap", loc="left", fontsize=10.5, color=INK)
     axis.set_xlabel("steps of fine-tuning", color=GREY, fontsize=9)
     axis.set_ylabel("imagined minus real success, points", color=GREY, fontsize=9)

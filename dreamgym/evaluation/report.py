@@ -15,7 +15,7 @@ import numpy as np
 from dreamgym import __version__
 from dreamgym.evaluation.evaluate import Evaluation
 from dreamgym.evaluation.experiment import Experiment, Run, read_experiment
-from dreamgym.evaluation.inference import difference
+from dreamgym.evaluation.inference import difference, wilson
 from dreamgym.evaluation.page import document, format_value, html_table, tiles
 from dreamgym.evaluation.pictures import NAMES, data_uri, figure_svg
 from dreamgym.evaluation.play import Episodes
@@ -72,10 +72,10 @@ def report_page(experiment: Experiment) -> str:
         parts += [
             "<h2>How far the dream can be trusted</h2>",
             f'<p class="note">{_trust_note(told)}</p>',
-            f'<div class="plot">{figure_svg(plot_trust(found.scores, told, found.reliability, found.gap))}</div>',
+            _trust_plot(found, told),
             _drift(found),
         ]
-    parts += [_policies(experiment.evaluations), _clips(experiment), f"<footer>{escape(_footer(experiment))}</footer>"]
+    parts += [_clips(experiment), _policies(experiment.evaluations), f"<footer>{escape(_footer(experiment))}</footer>"]
     return document(f"dreamgym: {experiment.title}", parts)
 
 
@@ -100,8 +100,6 @@ def _gains(runs: Sequence[Run]) -> list[Gain]:
 def _with_interval(side: Episodes | None) -> str:
     if side is None:
         return "–"
-    from dreamgym.evaluation.inference import wilson
-
     low, high = wilson(int(side.success.sum()), len(side))
     return f"{100 * side.rate:.1f}<small>{100 * low:.0f}–{100 * high:.0f}</small>"
 
@@ -111,7 +109,7 @@ def _counts(side: Episodes) -> tuple[int, int]:
 
 
 def _gain_table(gains: Sequence[Gain]) -> str:
-    heads = ["task", "run", "real: base", "tuned", "gain", "dream: base", "tuned", "imagined steps", "simulator steps"]
+    heads = ["task", "run", "real: base", "tuned", "gain", "dream: base", "tuned", "dream steps", "sim steps"]
     rows = []
     for run, base, tuned in gains:
         gain = "–"
@@ -119,7 +117,9 @@ def _gain_table(gains: Sequence[Gain]) -> str:
             value, low, high = (100 * v for v in difference(_counts(base.twin), _counts(tuned.twin)))
             gain = f"<b>{value:+.1f}</b><small>{low:+.0f} to {high:+.0f}</small>"
         worlds = [_with_interval(x) for x in (base.twin, tuned.twin, base.dream, tuned.dream)]
-        name = run.name if len(run.name) < 24 else "…" + run.name[-23:]
+        # The task has a column of its own.
+        name = "/".join(p for p in run.name.split("/") if p != run.task) or run.name
+        name = name if len(name) < 20 else "…" + name[-19:]
         rows.append(
             [
                 escape(run.task.replace("_", " ")),
@@ -161,19 +161,26 @@ def _tiles(experiment: Experiment, gains: Sequence[Gain], told: dict[str, Any]) 
             (f"{told['mmrv']:.3f}", "", f"MMRV; a perfect dream would show {told['mmrv_floor']:.3f} by chance")
         )
     worth = [x for e in experiment.evaluations if (x := e.estimate()) is not None]
-    if worth and len(figures) < 4:
-        factor = float(np.mean([x.effective_episodes / x.num_real for x in worth]))
+    factor = float(np.mean([x.effective_episodes / x.num_real for x in worth])) if worth else 1.0
+    if factor >= 1.1 and len(figures) < 4:
         figures.append((f"{factor:.1f}", "×", "what a real episode is worth with the dream's word beside it"))
     if told.get("classifier") and len(figures) < 4:
         figures.append((f"{told['classifier']['episode_f1']:.2f}", "", "F1 of the reward model on whole twin episodes"))
     return tiles(figures[:4]) if figures else ""
 
 
+def _trust_plot(found: Study, told: dict[str, Any]) -> str:
+    figure = plot_trust(found.scores, told, found.reliability, found.gap)
+    # A panel is as large beside one other as beside two.
+    width = 96 * figure.get_figwidth()
+    return f'<div class="plot" style="max-width:{width:.0f}px">{figure_svg(figure)}</div>'
+
+
 def _trust_note(told: dict[str, Any]) -> str:
     parts = ["Left: a point a policy, with 95% intervals."]
     if told.get("mmrv") is not None:
         parts.append(
-            f"MMRV is the mean over policies of the most real success that the dream's order could lose; {told['mmrv_floor']:.3f} of it (up to {told['mmrv_floor_95']:.3f}) is chance at these numbers of episodes, and r cannot be expected above {told['pearson_ceiling'] or 1:.2f}."
+            f"MMRV is the mean over policies of the most real success that following the dream's order could lose. With these numbers of episodes a perfect dream would show {told['mmrv_floor']:.3f} by chance (19 times in 20 at most {told['mmrv_floor_95']:.3f}), and an r of {told['pearson_ceiling'] or 1:.2f}."
         )
     if told.get("reliability"):
         parts.append(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dreamgym.evaluation.inference import FEWEST, coverage, prediction_powered, wilson
+from dreamgym.evaluation.inference import FEWEST, coverage, difference, prediction_powered, wilson
 
 
 def test_wilson_is_the_roots_of_the_score_equation():
@@ -98,3 +98,9 @@ def test_coverage_by_the_normal_interval_fails_where_wilsons_holds():
     options = {"num_real": 10, "num_imagined": 300, "rounds": 300}
     assert coverage(real, imagined, method="normal", **options).coverage < 0.8
     assert coverage(real, imagined, **options).coverage >= 0.92
+
+
+def test_the_interval_of_a_gain_is_newcombes():
+    # Table II of Newcombe (1998), method 10: 56 of 70 against 48 of 80 differ by 0.2, from 0.0524 to 0.3339.
+    found = difference((48, 80), (56, 70))
+    assert found == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)

@@ -1,0 +1,47 @@
+"""`dreamgym evaluate` and `dreamgym report`."""
+
+import json
+
+import pytest
+
+pytest.importorskip("tyro")
+pytest.importorskip("rich")
+
+from dreamgym import cli
+from dreamgym.testing import point_mass_checkpoint
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return str(point_mass_checkpoint(tmp_path_factory.mktemp("world") / "point"))
+
+
+def test_policies_are_tabled_and_kept_and_make_a_report(world, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    out = str(tmp_path / "run" / "evaluations")
+    words = ["--world-model", world, "--task", "reach_top", "--episodes", "4", "--imagined", "8", "--horizon", "6"]
+    cli.main(["evaluate", "random", "hold", *words, "--out", out])
+    shown = capsys.readouterr().out
+    assert "twin, from both" in shown
+    assert "0.0 (0 to 49)" in shown  # none of four, twice
+    kept = json.loads((tmp_path / "run" / "evaluations" / "hold.reach_top.json").read_text())
+    assert kept["dream"]["num_episodes"] == 8
+    cli.main(["report", str(tmp_path / "run")])
+    assert "report.html" in capsys.readouterr().out
+    assert "<h2>The policies</h2>" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_the_dream_alone_can_be_asked(world, capsys):
+    cli.main(["evaluate", "hold", "--world-model", world, "--episodes", "3", "--horizon", "2", "--no-twin"])
+    shown = capsys.readouterr().out
+    assert "3 tasks" in shown
+
+
+def test_a_policy_that_is_none_ends_in_one_line(world):
+    with pytest.raises(SystemExit, match="dreamgym: unknown policy 'dance'"):
+        cli.main(["evaluate", "dance", "--world-model", world])
+
+
+def test_a_report_of_nothing_ends_in_one_line(tmp_path):
+    with pytest.raises(SystemExit, match="holds no run"):
+        cli.main(["report", str(tmp_path)])
