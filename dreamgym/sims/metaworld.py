@@ -54,6 +54,7 @@ class MetaworldEnv(StateEnv):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 80}
     tasks = TASKS
+    snapshot_size = 2 + VECTOR + FRAME + ROOM
 
     def __init__(
         self,
@@ -114,8 +115,6 @@ class MetaworldEnv(StateEnv):
         return out
 
     def _load(self, vector: np.ndarray) -> None:
-        if len(vector) != 1 + VECTOR + FRAME + ROOM or not 1 <= vector[0] <= VECTOR:
-            raise ValueError(f"snapshot: expected one of MetaworldEnv, got {len(vector) + 1} entries")
         placed = vector[1 : 1 + int(vector[0])]
         world = self.world
         # A reset sets what the oracle compares with and costs a hundred steps: not where it would change nothing.

@@ -84,7 +84,7 @@ class Perturbed(gym.Wrapper):
     def restore(self, snapshot: np.ndarray) -> None:
         """Sets the state from `snapshot`, or from the undisturbed simulator's."""
         vector = np.asarray(snapshot, np.float64)
-        if len(vector) == len(self.simulator.snapshot()) + 2:
+        if len(vector) == self.simulator.snapshot_size + 2:
             self._origin, self._step = int(vector[-2]), int(vector[-1])
             vector = vector[:-2]
         self.simulator.restore(vector)
@@ -93,7 +93,7 @@ class Perturbed(gym.Wrapper):
         if options is None or options.get("snapshot") is None:
             return options
         vector = np.asarray(options["snapshot"], np.float64)
-        own = len(vector) == len(self.simulator.snapshot()) + 2
+        own = len(vector) == self.simulator.snapshot_size + 2
         return {**options, "snapshot": vector[:-2] if own else vector}
 
 

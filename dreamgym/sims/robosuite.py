@@ -49,6 +49,7 @@ class RobosuiteEnv(StateEnv):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
     tasks = TASKS
+    snapshot_size = 1 + ROOM + EXTRA
 
     def __init__(
         self,
@@ -156,8 +157,6 @@ class RobosuiteEnv(StateEnv):
         return out
 
     def _load(self, vector: np.ndarray) -> None:
-        if len(vector) != ROOM + EXTRA:
-            raise ValueError(f"snapshot: expected {ROOM + EXTRA + 1} entries of RobosuiteEnv, got {len(vector) + 1}")
         sim, at = self.world.sim, ROOM
         load_physics(sim.model._model, sim.data._data, vector[: physics_size(sim.model._model)])
         for owner, name in self._remembered():

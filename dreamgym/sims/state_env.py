@@ -36,6 +36,8 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
     tasks: ClassVar[tuple[str, ...]]
+    snapshot_size: ClassVar[int]
+    """S, entries of a snapshot: the same for every task."""
 
     def __init__(
         self,
@@ -144,7 +146,7 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
         return obs
 
     def snapshot(self) -> np.ndarray:
-        """Everything that decides how the simulation goes on, float64 [S]; S is the same for every task."""
+        """Everything that decides how the simulation goes on, float64 [`snapshot_size`]."""
         self._check_open()
         head = [float(self.tasks.index(self.episode_task))]
         return np.concatenate([head, self._dump()])
@@ -157,8 +159,9 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
         """
         self._check_open()
         vector = np.asarray(snapshot, np.float64)
-        if vector.ndim != 1 or len(vector) < 2 or not 0 <= vector[0] < len(self.tasks) or vector[0] % 1:
-            raise ValueError(f"snapshot: expected a vector from snapshot() of this simulator, got shape {vector.shape}")
+        size = self.snapshot_size
+        if vector.shape != (size,) or not 0 <= vector[0] < len(self.tasks) or vector[0] % 1:
+            raise ValueError(f"snapshot: expected one of {type(self).__name__}, ({size},), got shape {vector.shape}")
         self.episode_task = self.tasks[int(vector[0])]
         self._load(vector[1:])
         self._begun = True
@@ -200,11 +203,11 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
 
     @abstractmethod
     def _dump(self) -> np.ndarray:
-        """The simulator's part of a snapshot, [S - 1], of one length for all tasks."""
+        """The simulator's part of a snapshot, [S - 1]."""
 
     @abstractmethod
     def _load(self, vector: np.ndarray) -> None:
-        """Sets the state from `_dump`; `episode_task` is set already. ValueError for another length."""
+        """Sets the state from `_dump`; `episode_task` is set already."""
 
     @abstractmethod
     def _draw(self, size: int) -> np.ndarray:
