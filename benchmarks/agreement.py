@@ -5,7 +5,7 @@
 
 Each policy (every one that a run saved, or one folder at a time) is evaluated in the dream and in its twin from the
 same held-out starts, and kept as JSON under ``--out``, so that a killed run goes on. ``--scripted`` adds 20 scripted
-policies a task from bad to good, for a dream in which nothing was trained yet; it needs a world model that decodes state.
+policies a task from bad to good, for a dream in which nothing was trained yet; it needs a model that decodes state.
 
 Written: benchmarks/results/agreement.json, the measures of `dreamgym.evaluation.study` at its top.
 """
@@ -26,7 +26,8 @@ import torch
 
 from dreamgym.evaluation.batch import evaluate_all
 from dreamgym.evaluation.demo import machine
-from dreamgym.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate, evaluation_file
+from dreamgym.evaluation.evaluate import evaluate
+from dreamgym.evaluation.result import Evaluation, EvaluationConfig, evaluation_file
 from dreamgym.evaluation.study import study
 
 RESULT = Path(__file__).parent / "results" / "agreement.json"

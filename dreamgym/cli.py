@@ -332,7 +332,7 @@ def evaluate(
     import torch
 
     from dreamgym.evaluation.batch import evaluate_all, run_folder
-    from dreamgym.evaluation.evaluate import EvaluationConfig
+    from dreamgym.evaluation.result import EvaluationConfig
 
     torch.set_num_threads(threads)
     config = EvaluationConfig(

@@ -14,7 +14,7 @@ and in which a policy is judged::
 
     policies.py    policies by name: `load_policy`; scripted.py, some without training
     evaluate.py    any policy in a dream and its twin: `evaluate`; play.py plays, record.py keeps, clips.py shows;
-                   batch.py takes many
+                   result.py holds what came of it, batch.py takes many policies
     inference.py   intervals, also from few real and many imagined episodes: `wilson`, `prediction_powered`
     calibration.py whether the reward model means what it says
     agreement.py   real against imagined success: Pearson, MMRV, noise floor, exploitation gap

@@ -8,15 +8,9 @@ from pathlib import Path
 
 import torch
 
-from dreamgym.evaluation.evaluate import (
-    Evaluation,
-    EvaluationConfig,
-    evaluate,
-    evaluation_file,
-    fingerprint,
-    open_world,
-)
+from dreamgym.evaluation.evaluate import evaluate, fingerprint, open_world
 from dreamgym.evaluation.policies import CONFIG, policy_name, read_config
+from dreamgym.evaluation.result import Evaluation, EvaluationConfig, evaluation_file
 
 
 def expand(sources: Sequence[str]) -> list[str]:

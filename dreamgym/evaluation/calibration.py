@@ -68,7 +68,7 @@ class Reliability:
                 f"expected one or more reliabilities with the same bins, got {[len(p.count) for p in given]}"
             )
         sums = (sum(getattr(p, k) for p in given) for k in ("count", "probability", "success", "hits", "wrong"))
-        return cls(*sums)  # type: ignore[arg-type]
+        return cls(*sums)
 
     @property
     def ece(self) -> float:
@@ -90,8 +90,5 @@ class Reliability:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Reliability:
         """Reads what `to_dict` wrote."""
-        arrays = (
-            np.asarray(data["count"], np.int64),
-            *(np.asarray(data[k], np.float64) for k in ("probability", "success")),
-        )
-        return cls(*arrays, int(data["hits"]), int(data["wrong"]))
+        probability, success = (np.asarray(data[k], np.float64) for k in ("probability", "success"))
+        return cls(np.asarray(data["count"], np.int64), probability, success, int(data["hits"]), int(data["wrong"]))

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dreamgym.evaluation.evaluate import Evaluation
 from dreamgym.evaluation.policies import CONFIG
+from dreamgym.evaluation.result import Evaluation
 
 _log = logging.getLogger(__name__)
 

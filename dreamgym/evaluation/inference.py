@@ -231,5 +231,5 @@ def coverage(
             # A pool of nothing but successes has its truth on the edge; rounding must not push it out.
             held[i] += low - 1e-9 <= truth <= high + 1e-9
             width[i] += high - low
-    held, width = held / rounds, width / rounds
-    return Coverage(*map(float, (held[0], width[0], held[1], width[1])), rounds, num_real, num_imagined)
+    share, mean = (held / rounds).tolist(), (width / rounds).tolist()
+    return Coverage(share[0], mean[0], share[1], mean[1], rounds, num_real, num_imagined)

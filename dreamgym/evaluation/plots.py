@@ -35,7 +35,7 @@ def plot_training(runs: Sequence[Run], columns: int = 3) -> Any:
         for axis, task in zip(axes.flat, tasks, strict=False):
             _training_panel(axis, [r for r in shown if r.task == task])
             axis.set_title(task.replace("_", " "), loc="left", fontsize=10.5, color=INK)
-        handles = {}
+        handles: dict[str, Any] = {}
         for axis in axes.flat:
             handles |= {label: h for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
         figure.legend(handles.values(), handles.keys(), loc="lower center", ncol=3, frameon=False, labelcolor=INK)

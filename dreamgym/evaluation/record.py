@@ -133,7 +133,7 @@ def replay(
             column.append(value)
         read.append(reader(after))
         state = after
-    probability, success, unsure = (torch.stack(c, 1).cpu().numpy() for c in columns)
+    said, done, unsure = (torch.stack(c, 1).cpu().numpy() for c in columns)
     kept = [k for k in read[0] if k in _STATES and read[0][k].shape[1] >= _STATES[k]]
     log = {k: torch.stack([r[k] for r in read], 1).float().cpu().numpy() for k in kept}
-    return Played({}, log, probability, success > 0.5, unsure, 0.0)
+    return Played({}, log, said, done > 0.5, unsure, 0.0)

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from dreamgym import __version__
-from dreamgym.evaluation.evaluate import Evaluation
 from dreamgym.evaluation.experiment import Experiment, Run, read_experiment
 from dreamgym.evaluation.inference import difference, wilson
 from dreamgym.evaluation.page import document, format_value, html_table, tiles
 from dreamgym.evaluation.pictures import NAMES, data_uri, figure_svg
 from dreamgym.evaluation.play import Episodes
 from dreamgym.evaluation.plots import plot_training, plot_trust
+from dreamgym.evaluation.result import Evaluation
 from dreamgym.evaluation.study import Study, study
 
 MAX_CLIPS = 6

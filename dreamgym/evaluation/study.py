@@ -10,9 +10,9 @@ import numpy as np
 
 from dreamgym.evaluation.agreement import RankAgreement, Score, exploitation_gap, rank_agreement
 from dreamgym.evaluation.calibration import Reliability
-from dreamgym.evaluation.evaluate import Evaluation, found_summary
 from dreamgym.evaluation.inference import coverage
 from dreamgym.evaluation.play import Episodes
+from dreamgym.evaluation.result import Evaluation, found_summary
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def _inference(
     found = []
     for i, e in enumerate(evaluations):
         assert e.twin is not None
-        options = {"num_real": num_real, "num_imagined": num_imagined, "rounds": rounds, "seed": seed + i}
-        found.append(coverage(e.twin.success, e.forecast()[: len(e.twin)], **options))
+        pool = e.twin.success, e.forecast()[: len(e.twin)]
+        found.append(coverage(*pool, num_real=num_real, num_imagined=num_imagined, rounds=rounds, seed=seed + i))
     means = {k: float(np.mean([getattr(c, k) for c in found])) for k in ("coverage", "width")}
     means |= {k: float(np.mean([getattr(c, k) for c in found])) for k in ("classical_coverage", "classical_width")}
     out = {k.replace("coverage", "coverage_95"): round(v, 5) for k, v in means.items()}

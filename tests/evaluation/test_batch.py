@@ -5,8 +5,8 @@ import torch
 
 from dreamgym.evaluation import batch
 from dreamgym.evaluation.batch import evaluate_all, expand, made_for, run_folder
-from dreamgym.evaluation.evaluate import EvaluationConfig
 from dreamgym.evaluation.policies import HoldPolicy
+from dreamgym.evaluation.result import EvaluationConfig
 from dreamgym.evaluation.study import study
 from dreamgym.testing import PointMassModel, point_mass_checkpoint
 

@@ -5,15 +5,9 @@ import pytest
 import torch
 
 from dreamgym.envs.make import make_core
-from dreamgym.evaluation.evaluate import (
-    Evaluation,
-    EvaluationConfig,
-    choose_rows,
-    evaluate,
-    evaluation_file,
-    open_world,
-)
+from dreamgym.evaluation.evaluate import choose_rows, evaluate, open_world
 from dreamgym.evaluation.play import play
+from dreamgym.evaluation.result import Evaluation, EvaluationConfig, evaluation_file
 from dreamgym.testing import PointMassConfig, point_mass_checkpoint, point_mass_starts
 from dreamgym.training.checkpoint import load
 

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from dreamgym.evaluation.evaluate import Evaluation, EvaluationConfig
 from dreamgym.evaluation.experiment import read_experiment
 from dreamgym.evaluation.play import Episodes
+from dreamgym.evaluation.result import Evaluation, EvaluationConfig
 
 
 def episodes(successes, num=10):
