@@ -1,0 +1,115 @@
+"""The methods of the WARPD experiments by name, their training and their evaluation in a simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import torch
+from dreamgym_agents.warpd import (
+    WARPD,
+    Agent,
+    Demonstrations,
+    DiffusionPolicy,
+    LatentDiffusionPolicy,
+    MLPPolicy,
+    PlanningPolicy,
+    RandomPolicy,
+    WARPDConfig,
+    WorldModelDynamics,
+    train,
+)
+
+from dreamgym.data import EpisodeStore
+from dreamgym.types import ActionSpec, Policy
+from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
+
+METHODS = ("warpd", "warpd_no_world_model", "diffusion_policy", "latent_diffusion_policy", "mlp", "random")
+PRESETS = ("paper", "tiny")
+
+
+def read_demonstrations(store: Path, tasks: tuple[str, ...] | None = None) -> Demonstrations:
+    """The training split of a store that `dreamgym.data.state_demonstrations` made, random walks left out."""
+    view = EpisodeStore.open(store).select(split="train", where=lambda meta: meta["operator"] != "random")
+    return Demonstrations.from_store(view, "state", tasks)
+
+
+def configure(suite: str, preset: str, demos: Demonstrations, **changes: object) -> WARPDConfig:
+    """The paper's sizes, or those that two cores train; ``changes`` override either."""
+    if preset == "paper":
+        return WARPDConfig.paper(suite, demos.obs_dim, demos.action_dim, tasks=demos.tasks, **changes)
+    paper = WARPDConfig.paper(suite, demos.obs_dim, demos.action_dim, tasks=demos.tasks, **changes)
+    tiny = WARPDConfig.tiny(demos.obs_dim, demos.action_dim, paper.length, tasks=demos.tasks)
+    tiny = replace(tiny, horizon=paper.horizon, condition=paper.condition)
+    tiny = replace(tiny, vae=replace(tiny.vae, kl_weight=paper.vae.kl_weight))
+    return replace(tiny, **{k: v for k, v in changes.items() if k not in ("length", "horizon")})
+
+
+def make_agent(method: str, config: WARPDConfig, demos: Demonstrations, action: ActionSpec, preset: str) -> Agent:
+    """A new agent of that name; entries of the observation that never change are left out."""
+    if method == "warpd":
+        make = MLPConfig.paper if preset == "paper" else MLPConfig.tiny
+        world = WorldModelDynamics(MLPWorldModel(make(demos.obs_dim, action, ensemble=1, unroll=1)))
+        return WARPD.for_demonstrations(config, demos, constant="ignore", dynamics=world)
+    if method == "warpd_no_world_model":
+        return WARPD.for_demonstrations(config.without_world_model(), demos, constant="ignore")
+    kinds: dict[str, type[Agent]] = {a.kind: a for a in (DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy)}
+    return kinds[method].for_demonstrations(config, demos, constant="ignore")
+
+
+def action_spec(env: gym.Env) -> ActionSpec:
+    """The bounds of a simulator's actions."""
+    space = env.action_space
+    assert isinstance(space, gym.spaces.Box)
+    return ActionSpec(tuple(space.low.tolist()), tuple(space.high.tolist()))
+
+
+def trained(
+    method: str, config: WARPDConfig, demos: Demonstrations, action: ActionSpec, preset: str, run: Path,
+    task: str | None = None,
+) -> Callable[[str | None], Policy]:  # fmt: skip
+    """Trains in ``run``, or goes on there; what comes makes the policy of a task."""
+    if method == "random":
+        return lambda task: RandomPolicy(torch.tensor(action.low), torch.tensor(action.high))
+    agent = train(make_agent(method, config, demos, action, preset), demos, run)
+    return lambda task: PlanningPolicy(agent, task)
+
+
+@torch.no_grad()
+def evaluate(
+    policy: Policy, make_env: Callable[[], gym.Env], episodes: int, seed: int, batch: int = 16, measure: str = ""
+) -> np.ndarray:
+    """One figure an episode.
+
+    Args:
+        policy: what acts.
+        make_env: makes a simulator; ``batch`` of them live at once, so that the policy acts in batches.
+        episodes: how many; episode i begins from the simulator's reset with seed ``10_000 + i``.
+        seed: of the policy's own draws.
+        batch: simulators at once.
+        measure: an entry of info whose largest value over the episode is taken; "" for whether it succeeded.
+
+    Returns:
+        [episodes], float64.
+    """
+    envs = [make_env() for _ in range(min(batch, episodes))]
+    generator, best = torch.Generator().manual_seed(seed), np.zeros(episodes)
+    for first in range(0, episodes, len(envs)):
+        live = list(range(min(len(envs), episodes - first)))
+        states = np.stack([envs[i].reset(seed=10_000 + first + i)[0]["state"] for i in live])
+        carry, fresh, over = policy.start(len(live), generator), torch.ones(len(live), dtype=torch.bool), set()
+        while len(over) < len(live):
+            action, carry = policy.act(torch.from_numpy(states), carry, fresh, generator)
+            fresh = torch.zeros(len(live), dtype=torch.bool)
+            for i in [i for i in live if i not in over]:
+                obs, _, terminated, truncated, info = envs[i].step(action[i].double().numpy())
+                states[i] = obs["state"]
+                best[first + i] = max(best[first + i], float(info[measure or "is_success"]))
+                if terminated or truncated:
+                    over.add(i)
+    for env in envs:
+        env.close()
+    return best

@@ -1,0 +1,109 @@
+"""Metaworld's ten tasks with one agent each method: success against GFLOPs a step (Fig. 6).
+
+    python -m dreamgym.data.state_demonstrations --suite metaworld --episodes 1000 --max-steps 200 --whole --out DATA
+    python benchmarks/warpd/run_metaworld.py --data DATA --runs RUNS --preset tiny
+
+Adds to benchmarks/results/warpd_metaworld.json, beside the counted rows of flops.py: rows {method, size, horizon, seed,
+success, by_task, episodes, gflops_per_step, gflops_per_step_with_generation}. WARPD is conditioned on the task and
+generates once an episode; a diffusion policy executes half of what it predicts. GFLOPs are counted on the network that
+was trained, at the length of the episodes run here. A row that is there is not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import flops
+import torch
+from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionPolicy, MLPPolicy, WARPDConfig
+from methods import PRESETS, action_spec, configure, evaluate, make_agent, read_demonstrations, trained
+from rows import RESULTS, Rows
+
+from dreamgym.sims.metaworld import TASKS, MetaworldEnv
+from dreamgym.types import ActionSpec
+
+SIZES = {"warpd": ("128", "256", "512"), "warpd_no_world_model": ("256",), "mlp": ("128", "256", "512"),
+         "diffusion_policy": ("xs", "s")}  # fmt: skip
+
+
+def sizes(method: str, size: str, preset: str, demos: Demonstrations, steps: int, length: int) -> WARPDConfig:
+    if method != "diffusion_policy":
+        width = int(size)
+        return configure("metaworld", preset, demos, hidden=(width, width), length=steps, horizon=steps)
+    config = configure("metaworld", preset, demos, length=length, horizon=length // 2)
+    config = replace(config, diffusion=replace(config.diffusion, denoiser=DenoiserConfig.unet(size)))
+    # As many windows of a trajectory an epoch as Chi et al.'s epoch would hold, had it no overlap.
+    return replace(config, train=replace(config.train, snippets=max(1, steps // length)))
+
+
+def counted(
+    method: str, config: WARPDConfig, demos: Demonstrations, action: ActionSpec, steps: int
+) -> dict[str, float]:
+    """GFLOPs of the agent itself; see flops.py for what counts."""
+    agent = make_agent(method, config, demos, action, "tiny")
+    if isinstance(agent, MLPPolicy):
+        zeros = torch.zeros(1, config.obs_dim), torch.zeros(1, dtype=torch.long)
+        step = flops.gflops(lambda: agent.follow(zeros[1], zeros[0], zeros[1]))
+        return {"gflops_per_step": step, "gflops_per_step_with_generation": step}
+    history, task = torch.zeros(1, agent.history, config.obs_dim), torch.zeros(1, dtype=torch.long)
+    generation = flops.gflops(lambda: agent.plan(history, task, None))
+    if isinstance(agent, DiffusionPolicy):
+        each = generation / config.horizon
+        return {"gflops_per_step": each, "gflops_per_step_with_generation": each}
+    plan = agent.plan(history, task, None)
+    step = flops.gflops(lambda: agent.follow(plan, history[:, 0], task))
+    return {"gflops_per_step": step, "gflops_per_step_with_generation": step + generation / min(steps, config.horizon)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the store of demonstrations, of one length")
+    parser.add_argument("--runs", type=Path, required=True, help="where runs are kept")
+    parser.add_argument("--preset", choices=PRESETS, default="tiny")
+    parser.add_argument("--methods", nargs="*", choices=tuple(SIZES), default=tuple(SIZES))
+    parser.add_argument("--lengths", nargs="*", type=int, default=(32, 128), help="of the diffusion policies' chunks")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--episodes", type=int, default=16, help="a task")
+    parser.add_argument("--steps", type=int, default=200, help="of an episode; the demonstrations have as many")
+    parser.add_argument("--vae-epochs", type=int, default=None)
+    parser.add_argument("--diffusion-epochs", type=int, default=None)
+    parser.add_argument("--out", type=Path, default=RESULTS / "warpd_metaworld.json")
+    args = parser.parse_args()
+    rows = Rows(args.out, ("method", "size", "horizon", "seed", "preset"))
+    demos = read_demonstrations(args.data, TASKS)
+    action = action_spec(MetaworldEnv(TASKS[0]))
+    for seed in args.seeds:
+        for method in args.methods:
+            for size in SIZES[method]:
+                for length in args.lengths if method == "diffusion_policy" else (args.steps,):
+                    config = sizes(method, size, args.preset, demos, args.steps, length)
+                    horizon = 1 if method == "mlp" else config.horizon
+                    key = {"method": method, "size": size, "horizon": horizon, "seed": seed, "preset": args.preset}
+                    if rows.has(**key):
+                        continue
+                    epochs = {"vae_epochs": args.vae_epochs, "diffusion_epochs": args.diffusion_epochs}
+                    changes = {k: v for k, v in epochs.items() if v is not None}
+                    config = replace(config, train=replace(config.train, seed=seed, **changes))
+                    run = args.runs / f"{method}_{size}_{args.preset}_{config.horizon}_{seed}"
+                    policy_of = trained(method, config, demos, action, args.preset, run)
+                    by_task = {}
+                    for task in TASKS:
+                        draws = zlib.crc32(f"{method} {size} {task} {seed}".encode())
+                        found = evaluate(policy_of(task), lambda t=task: MetaworldEnv(t, args.steps), args.episodes,
+                                         draws, batch=8)  # fmt: skip
+                        by_task[task] = round(float(found.mean()), 4)
+                    success = round(sum(by_task.values()) / len(by_task), 4)
+                    figures = {
+                        k: float(f"{v:.6g}") for k, v in counted(method, config, demos, action, args.steps).items()
+                    }
+                    rows.put(
+                        **key, success=success, by_task=by_task, episodes=args.episodes, steps=args.steps, **figures
+                    )
+                    print(rows.data["rows"][-1])
+
+
+if __name__ == "__main__":
+    main()
