@@ -44,6 +44,11 @@ def load_physics(model: Any, data: Any, state: np.ndarray) -> None:
     mujoco.mj_setState(model, data, state, int(PHYSICS))
 
 
+def refresh_poses(model: Any, data: Any) -> None:
+    """Brings the poses of bodies and sites up to the joints, which a step leaves one substep ahead of them."""
+    mujoco.mj_kinematics(model, data)
+
+
 class Picture:
     """A renderer without shadows, reflections and multisampling, which is ten times as fast in software.
 

@@ -14,7 +14,7 @@ from dreamgym.sims.perturbed import PROBABILITY, perturbed
 from dreamgym.sims.state_env import StateEnv
 
 try:
-    from dreamgym.sims.mujoco_state import Picture, dump_physics, load_physics, physics_size
+    from dreamgym.sims.mujoco_state import Picture, dump_physics, load_physics, physics_size, refresh_poses
 
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)  # it warns of optional parts at every import
     importlib.import_module("robosuite")
@@ -129,6 +129,7 @@ class RobosuiteEnv(StateEnv):
         action[6] = 1.0 if action[6] >= 0 else -1.0
         self._push = np.zeros(6)
         self.world.step(action)
+        refresh_poses(self.world.sim.model._model, self.world.sim.data._data)
 
     def _state(self) -> np.ndarray:
         position, rotation = self.gripper_pose
@@ -163,6 +164,8 @@ class RobosuiteEnv(StateEnv):
             size = int(vector[at])
             setattr(owner, name, vector[at + 1 : at + 1 + size].copy())
             at += 1 + size
+        for controller in self._arm.part_controllers.values():
+            controller.new_update = True  # else they go by what they saw before
         self._push = np.zeros(6)
 
     def _draw(self, size: int) -> np.ndarray:
