@@ -1,6 +1,6 @@
 """WARPD, small, on one Metaworld task: demonstrations, a VAE with its world model, latent diffusion, the simulator.
 
-Run it: ``python examples/warpd_metaworld.py`` (under five minutes on two cores; it needs the extras metaworld and agents).
+Run it: ``python examples/warpd_metaworld.py`` (under five minutes on two cores; extras: metaworld, agents).
 ``docs/warpd.md`` goes through it.
 """
 

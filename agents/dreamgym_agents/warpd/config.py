@@ -350,7 +350,7 @@ def _read(cls: type[ConfigT], data: Mapping[str, Any]) -> ConfigT:
     values: dict[str, Any] = {}
     for name, value in data.items():
         if is_dataclass(hints[name]) and isinstance(value, Mapping):
-            values[name] = _read(hints[name], value)  # type: ignore[arg-type]
+            values[name] = _read(hints[name], value)
         else:
             values[name] = tuple(value) if isinstance(value, list) else value
     return cls(**values)

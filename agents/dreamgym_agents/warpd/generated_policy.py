@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from dreamgym_agents.warpd.config import PolicyShape
 
-_ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh, "silu": F.silu}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "tanh": torch.tanh, "silu": F.silu}
 
 
 def unflatten(theta: Tensor, shape: PolicyShape) -> list[tuple[Tensor, Tensor]]:

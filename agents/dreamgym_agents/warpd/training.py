@@ -71,7 +71,7 @@ class _Run:
         self.folder = folder / stage.name
         self.demonstrations = demonstrations.led(stage.lead) if stage.lead else demonstrations
         self.length = agent.config.length + stage.lead
-        self.optimizer = torch.optim.Adam(stage.groups)  # type: ignore[arg-type]
+        self.optimizer = torch.optim.Adam(stage.groups)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.ema: EMA | None = None
         self.epoch = 0

@@ -49,6 +49,19 @@ class FiLMResidual(nn.Module):
         return out
 
 
+class FiLMPair(nn.Module):
+    """Two residual blocks, one after the other: a level."""
+
+    def __init__(self, first: FiLMResidual, second: FiLMResidual) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """As `FiLMResidual`."""
+        out: Tensor = self.second(self.first(x, condition), condition)
+        return out
+
+
 class ConditionalUnet1D(nn.Module):
     """Predicts the noise in a sequence, given the diffusion step and a condition.
 
@@ -71,10 +84,10 @@ class ConditionalUnet1D(nn.Module):
             return FiLMResidual(inputs, outputs, total, kernel, groups)
 
         pairs = list(zip([channels, *widths[:-1]], widths, strict=True))
-        self.down = nn.ModuleList(nn.ModuleList([residual(i, o), residual(o, o)]) for i, o in pairs)
+        self.down = nn.ModuleList(FiLMPair(residual(i, o), residual(o, o)) for i, o in pairs)
         self.shrink = nn.ModuleList(nn.Conv1d(o, o, 3, 2, 1) for _, o in pairs[:-1])
-        self.middle = nn.ModuleList([residual(widths[-1], widths[-1]) for _ in range(2)])
-        self.up = nn.ModuleList(nn.ModuleList([residual(2 * o, i), residual(i, i)]) for i, o in reversed(pairs[1:]))
+        self.middle = FiLMPair(*(residual(widths[-1], widths[-1]) for _ in range(2)))
+        self.up = nn.ModuleList(FiLMPair(residual(2 * o, i), residual(i, i)) for i, o in reversed(pairs[1:]))
         self.grow = nn.ModuleList(nn.ConvTranspose1d(i, i, 4, 2, 1) for i, _ in reversed(pairs[1:]))
         self.out = nn.Sequential(_block(widths[0], widths[0], kernel, groups), nn.Conv1d(widths[0], channels, 1))
         self.multiple = config.multiple
@@ -91,17 +104,12 @@ class ConditionalUnet1D(nn.Module):
         h = x.transpose(1, 2)
         skips: list[Tensor] = []
         for i, level in enumerate(self.down):
-            for block in level:
-                h = block(h, condition)
+            h = level(h, condition)
             skips.append(h)
             if i < len(self.shrink):
                 h = self.shrink[i](h)
-        for block in self.middle:
-            h = block(h, condition)
+        h = self.middle(h, condition)
         for level, grow in zip(self.up, self.grow, strict=True):
-            h = torch.cat([h, skips.pop()], 1)
-            for block in level:
-                h = block(h, condition)
-            h = grow(h)
+            h = grow(level(torch.cat([h, skips.pop()], 1), condition))
         out: Tensor = self.out(h).transpose(1, 2)
         return out
