@@ -23,7 +23,7 @@ from dreamgym_agents.warpd import (
     train,
 )
 
-from dreamgym.data import EpisodeStore
+from dreamgym.data import EpisodeStore, EpisodeView, Meta
 from dreamgym.types import ActionSpec, Policy
 from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
 
@@ -33,8 +33,16 @@ PRESETS = ("paper", "tiny")
 
 def read_demonstrations(store: Path, tasks: tuple[str, ...] | None = None) -> Demonstrations:
     """The training split of a store that `dreamgym.data.state_demonstrations` made, random walks left out."""
-    view = EpisodeStore.open(store).select(split="train", where=lambda meta: meta["operator"] != "random")
-    return Demonstrations.from_store(view, "state", tasks)
+    return Demonstrations.from_store(select(store, "train", tasks), "state", tasks)
+
+
+def select(store: Path, split: str, tasks: tuple[str, ...] | None = None) -> EpisodeView:
+    """The demonstrations of a split, of some tasks or all."""
+
+    def wanted(meta: Meta) -> bool:
+        return meta["operator"] != "random" and (tasks is None or meta["task"] in tasks)
+
+    return EpisodeStore.open(store).select(split=split, where=wanted)
 
 
 def configure(suite: str, preset: str, demos: Demonstrations, **changes: object) -> WARPDConfig:

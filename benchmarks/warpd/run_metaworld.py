@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="where runs are kept")
     parser.add_argument("--preset", choices=PRESETS, default="tiny")
     parser.add_argument("--methods", nargs="*", choices=tuple(SIZES), default=tuple(SIZES))
+    parser.add_argument("--tasks", nargs="*", choices=TASKS, default=TASKS)
     parser.add_argument("--lengths", nargs="*", type=int, default=(32, 128), help="of the diffusion policies' chunks")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--episodes", type=int, default=16, help="a task")
@@ -72,8 +73,8 @@ def main() -> None:
     parser.add_argument("--diffusion-epochs", type=int, default=None)
     parser.add_argument("--out", type=Path, default=RESULTS / "warpd_metaworld.json")
     args = parser.parse_args()
-    rows = Rows(args.out, ("method", "size", "horizon", "seed", "preset"))
-    demos = read_demonstrations(args.data, TASKS)
+    rows = Rows(args.out, ("method", "size", "horizon", "seed", "preset", "tasks"))
+    demos = read_demonstrations(args.data, tuple(args.tasks))
     action = action_spec(MetaworldEnv(TASKS[0]))
     for seed in args.seeds:
         for method in args.methods:
@@ -81,7 +82,14 @@ def main() -> None:
                 for length in args.lengths if method == "diffusion_policy" else (args.steps,):
                     config = sizes(method, size, args.preset, demos, args.steps, length)
                     horizon = 1 if method == "mlp" else config.horizon
-                    key = {"method": method, "size": size, "horizon": horizon, "seed": seed, "preset": args.preset}
+                    key = {
+                        "method": method,
+                        "size": size,
+                        "horizon": horizon,
+                        "seed": seed,
+                        "preset": args.preset,
+                        "tasks": len(args.tasks),
+                    }
                     if rows.has(**key):
                         continue
                     epochs = {"vae_epochs": args.vae_epochs, "diffusion_epochs": args.diffusion_epochs}
@@ -90,7 +98,7 @@ def main() -> None:
                     run = args.runs / f"{method}_{size}_{args.preset}_{config.horizon}_{seed}"
                     policy_of = trained(method, config, demos, action, args.preset, run)
                     by_task = {}
-                    for task in TASKS:
+                    for task in args.tasks:
                         draws = zlib.crc32(f"{method} {size} {task} {seed}".encode())
                         found = evaluate(policy_of(task), lambda t=task: MetaworldEnv(t, args.steps), args.episodes,
                                          draws, batch=8)  # fmt: skip

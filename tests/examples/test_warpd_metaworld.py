@@ -29,4 +29,4 @@ def test_it_goes_from_demonstrations_to_success_in_the_simulator(
     out = capsys.readouterr().out
     assert f"WARPD: {success:.0%} of 1 episodes of drawer_open in the simulator" in out
     assert "one perceptron of the same size, cloned:" in out
-    assert len((tmp_path / "warpd" / "log.jsonl").read_text().splitlines()) == 3  # an epoch of the VAE, two of diffusion
+    assert len((tmp_path / "warpd" / "log.jsonl").read_text().splitlines()) == 3

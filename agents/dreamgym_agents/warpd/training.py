@@ -11,6 +11,7 @@ import json
 import logging
 import time
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,7 +29,13 @@ _log = logging.getLogger(__name__)
 AgentT = TypeVar("AgentT", bound=Agent)
 
 
-def train(agent: AgentT, demonstrations: Demonstrations, run_dir: str | Path, show: bool = True) -> AgentT:
+def train(
+    agent: AgentT,
+    demonstrations: Demonstrations,
+    run_dir: str | Path,
+    show: bool = True,
+    stages: Collection[str] | None = None,
+) -> AgentT:
     """Trains in ``run_dir``, or goes on where a run there stopped.
 
     Args:
@@ -36,6 +43,7 @@ def train(agent: AgentT, demonstrations: Demonstrations, run_dir: str | Path, sh
         demonstrations: what to learn from.
         run_dir: the run.
         show: a progress bar.
+        stages: names of the stages to run; all by default. A call with others later goes on from there.
 
     Returns:
         The agent, trained and in eval mode.
@@ -48,7 +56,12 @@ def train(agent: AgentT, demonstrations: Demonstrations, run_dir: str | Path, sh
     folder = Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     _claim(agent, folder)
-    for stage in agent.stages():
+    planned = agent.stages()
+    if stages is not None and (unknown := set(stages) - {s.name for s in planned}):
+        raise ValueError(f"no stages {sorted(unknown)}: a {agent.kind} has {[s.name for s in planned]}")
+    for stage in planned:
+        if stages is not None and stage.name not in stages:
+            continue
         _Run(agent, stage, demonstrations, folder).train(show)
     return agent.eval()
 
@@ -118,8 +131,9 @@ class _Run:
         config, generator = self.agent.config.train, self._generator(self.epoch)
         totals: dict[str, float] = {}
         batches = 0
+        device = self.agent.scaling.obs_mean.device
         for batch in self.demonstrations.epoch(self.length, config.batch_size, generator, config.snippets):
-            losses = self.stage.loss(batch, generator, self.epoch)
+            losses = self.stage.loss({k: v.to(device) for k, v in batch.items()}, generator, self.epoch)
             if not losses["loss"].isfinite():
                 parts = {k: round(v.item(), 4) for k, v in losses.items()}
                 raise FloatingPointError(

@@ -78,6 +78,7 @@ class WARPD(Agent):
         networks = [*self.vae.encoder.parameters(), *self.vae.decoder.parameters()]
         groups: list[dict[str, object]] = [{"params": networks, "lr": train.vae_lr}]
         if dynamics is not None:
+            dynamics.to(self.scaling.obs_mean.device)
             groups.append({"params": list(dynamics.parameters()), "lr": train.lr})
         module = nn.ModuleDict({"vae": self.vae} | ({} if dynamics is None else {"dynamics": dynamics}))
         first = Stage("vae", train.vae_epochs, module, groups, self._vae_loss, self._prepare_vae)

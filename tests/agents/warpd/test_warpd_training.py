@@ -60,6 +60,16 @@ def test_a_killed_run_goes_on_as_if_unbroken(
     assert (tmp_path / "broken" / "log.jsonl").read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
 
 
+def test_stages_can_be_run_one_by_one(demonstrations: Demonstrations, config, dynamics, tmp_path: Path) -> None:
+    agent = make(demonstrations, config, dynamics)
+    before = agent.latent_diffusion.state_dict()["diffusion.denoiser.out.1.weight"].clone()
+    train(agent, demonstrations, tmp_path, show=False, stages=["vae"])
+    assert torch.equal(agent.latent_diffusion.state_dict()["diffusion.denoiser.out.1.weight"], before)
+    assert not (tmp_path / "diffusion").exists()
+    with pytest.raises(ValueError, match="no stages"):
+        train(agent, demonstrations, tmp_path, show=False, stages=["sleep"])
+
+
 def test_what_training_leaves_is_no_pickle(demonstrations: Demonstrations, config, dynamics, tmp_path: Path) -> None:
     train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False)
     kinds = {f.suffix for f in tmp_path.rglob("*") if f.is_file()}
