@@ -28,7 +28,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "pusht": ("pusher", RANDOM),
     "robosuite": ("better", "okay", "worse", RANDOM),
 }
-MAX_STEPS = {"metaworld": 200, "pusht": 300, "robosuite": 250}
+MAX_STEPS = {"metaworld": 200, "pusht": 300, "robosuite": 400}
 
 Act = Callable[[np.ndarray], np.ndarray]
 """From the state (d,) to an action (A,)."""
