@@ -57,6 +57,18 @@ class Run:
         return str(self.facts.get("task") or next((e.task for e in self.evaluations), "") or self.name)
 
     @property
+    def variant(self) -> str:
+        """The first part of its path where that is not its task: what several runs were done alike in; else ""."""
+        first, *rest = self.name.split("/")
+        return first if rest and first != self.task else ""
+
+    @property
+    def label(self) -> str:
+        """What tells it from other runs of its task: its path without the task."""
+        parts = [p.replace(self.task, "").strip("_") for p in self.name.split("/")]
+        return "/".join(p for p in parts if p) or self.name
+
+    @property
     def steps(self) -> tuple[int, int]:
         """Env steps of the whole run: in the dream, and in the simulator."""
         totals = (max((int(line.get(k) or 0) for line in self.log), default=0) for k in ("dream_steps", "sim_steps"))
@@ -170,12 +182,16 @@ def _read_json(file: Path) -> dict[str, Any] | None:
 
 
 def _facts(place: Path, bad: list[str]) -> dict[str, Any]:
+    """What run.json says, then tune.json, then the saved policies of their task."""
     facts: dict[str, Any] = {}
-    for name in ("tune.json", "run.json"):
+    saved = sorted(place.glob(f"policies/*/{CONFIG}"))[:1]
+    for file in (*saved, place / "tune.json", place / "run.json"):
         try:
-            facts |= _read_json(place / name) or {}
+            told = _read_json(file) or {}
         except ValueError:
-            bad.append(name)
+            bad.append(f"{file.parent.name}/{file.name}")
+            continue
+        facts |= {"task": told.get("task")} if file in saved else told
     return facts
 
 

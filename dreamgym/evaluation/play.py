@@ -171,7 +171,8 @@ def play(
             if fresh.any():
                 obs, _ = core.reset(mask=torch.from_numpy(fresh), options=_options(row, task, slots))
                 _tell_start(watch, fresh, slots)
-            bar.update(int((over & on).sum()))
+            if (over & on).any():
+                bar.update(int((over & on).sum()))
     return tally.episodes(row, task)
 
 

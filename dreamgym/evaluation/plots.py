@@ -15,13 +15,13 @@ from dreamgym.evaluation.pictures import DREAM, GREY, INK, PALE, PLOT_STYLE, pyp
 
 
 def plot_training(runs: Sequence[Run], columns: int = 3) -> Any:
-    """Success over fine-tuning, a panel a task: thin while exploring, points as evaluated in the dream and the twin.
+    """Success over fine-tuning, a panel a task (and variant): thin while exploring, points as evaluated in both worlds.
 
     Returns:
         A matplotlib figure; None where no run has a log or two evaluations.
     """
     shown = [r for r in runs if r.log or len(r.dated()) > 1]
-    tasks = list(dict.fromkeys(r.task for r in shown))
+    tasks = list(dict.fromkeys((r.variant, r.task) for r in shown))
     if not tasks:
         return None
     plt = pyplot()
@@ -33,8 +33,9 @@ def plot_training(runs: Sequence[Run], columns: int = 3) -> Any:
         for axis in axes.flat[len(tasks) :]:
             axis.axis("off")
         for axis, task in zip(axes.flat, tasks, strict=False):
-            _training_panel(axis, [r for r in shown if r.task == task])
-            axis.set_title(task.replace("_", " "), loc="left", fontsize=10.5, color=INK)
+            _training_panel(axis, [r for r in shown if (r.variant, r.task) == task])
+            name = ": ".join(x.replace("_", " ") for x in task if x)
+            axis.set_title(name, loc="left", fontsize=10.5, color=INK)
         handles: dict[str, Any] = {}
         for axis in axes.flat:
             handles |= {label: h for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}

@@ -117,9 +117,7 @@ def _gain_table(gains: Sequence[Gain]) -> str:
             value, low, high = (100 * v for v in difference(_counts(base.twin), _counts(tuned.twin)))
             gain = f"<b>{value:+.1f}</b><small>{low:+.0f} to {high:+.0f}</small>"
         worlds = [_with_interval(x) for x in (base.twin, tuned.twin, base.dream, tuned.dream)]
-        # The task has a column of its own.
-        name = "/".join(p for p in run.name.split("/") if p != run.task) or run.name
-        name = name if len(name) < 20 else "…" + name[-19:]
+        name = run.label if len(run.label) < 24 else "…" + run.label[-23:]
         rows.append(
             [
                 escape(run.task.replace("_", " ")),
@@ -131,11 +129,14 @@ def _gain_table(gains: Sequence[Gain]) -> str:
                 *(f"{s:,}" for s in run.steps),
             ]
         )
-    if len(gains) > 1:
-        mean = _mean_gain(gains)
+    for variant in dict.fromkeys(r.variant for r, _, _ in gains):
+        own = [g for g in gains if g[0].variant == variant]
+        if len(own) < 2:
+            continue
+        mean = _mean_gain(own)
         cells = [f"<b>{v:.1f}</b>" if np.isfinite(v) else "–" for v in mean]
         gain = f"<b>{mean[1] - mean[0]:+.1f}</b>" if np.isfinite(mean[:2]).all() else "–"
-        rows.append(["<b>mean</b>", "", cells[0], cells[1], gain, cells[2], cells[3], "", ""])
+        rows.append(["<b>mean</b>", escape(variant), cells[0], cells[1], gain, cells[2], cells[3], "", ""])
     return html_table(heads, rows)
 
 

@@ -22,6 +22,7 @@ class Study:
     Attributes:
         scores: success of each policy in both worlds.
         ranks: correlation, MMRV and their noise floor; None for fewer than two policies.
+        by_task: the same of each task that has three policies or more, where there are several tasks.
         reliability: of the reward model on the frames of all twin episodes; None where none were kept.
         classifier: precision, recall and F1 of its verdicts on whole twin episodes, all together.
         drift: measures by horizon, averaged over the policies.
@@ -32,6 +33,7 @@ class Study:
 
     scores: list[Score]
     ranks: RankAgreement | None
+    by_task: dict[str, RankAgreement]
     reliability: Reliability | None
     classifier: dict[str, float]
     drift: dict[str, dict[str, float]]
@@ -42,6 +44,7 @@ class Study:
         """JSON-ready form: the measures over the set at its top, flat."""
         out: dict[str, Any] = {"num_policies": len(self.scores)}
         out |= {} if self.ranks is None else self.ranks.to_dict()
+        out["by_task"] = {task: found.to_dict() for task, found in self.by_task.items()}
         out |= {"coverage_95": self.inference.get("coverage_95"), "inference": self.inference}
         out["classifier"] = {**self.classifier}
         if self.reliability is not None:
@@ -82,12 +85,19 @@ def study(
     return Study(
         scores,
         rank_agreement(scores, seed=seed) if len(scores) > 1 else None,
+        _by_task(scores, seed),
         Reliability.total(frames) if frames else None,
         found_summary(_joined(twins)),
         _mean_drift([e.drift for e, _ in whole if e.drift]),
         exploitation_gap(scores),
         _inference([e for e, _ in whole], num_real, num_imagined, rounds, seed),
     )
+
+
+def _by_task(scores: Sequence[Score], seed: int) -> dict[str, RankAgreement]:
+    tasks = sorted({s.task for s in scores})
+    own = {task: [s for s in scores if s.task == task] for task in tasks} if len(tasks) > 1 else {}
+    return {task: rank_agreement(found, seed=seed, rounds=500) for task, found in own.items() if len(found) > 2}
 
 
 def _joined(parts: Sequence[Episodes]) -> Episodes:

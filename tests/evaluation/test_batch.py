@@ -112,6 +112,20 @@ def test_policies_from_bad_to_good_are_ranked_alike_by_an_exact_dream(world):
     assert max(abs(g["gap"]) for g in told["exploitation_gap"]) < 0.2
     assert told["drift"]["5"]["tcp"] == pytest.approx(0, abs=1e-3)
     assert 0 < told["coverage_95"] <= 1
+    assert told["by_task"] == {}  # one task: nothing to part
+
+
+def test_several_tasks_are_also_ranked_apart(world):
+    evaluations = [
+        batch.evaluate(Pace(p), world, task, episodes=3, horizon=8, name=f"{p}")
+        for task in ("reach_right", "reach_top")
+        for p in (0.0, 0.4, 0.8)
+    ]
+    told = study(evaluations, num_real=3, num_imagined=3, rounds=5).to_dict()
+    assert told["num_policies"] == 6
+    assert {task: t["num_policies"] for task, t in told["by_task"].items()} == {"reach_right": 3, "reach_top": 3}
+    assert told["by_task"]["reach_right"]["pearson"] > 0.9
+    assert told["by_task"]["reach_top"]["pearson"] is None  # it never goes up: nothing varies
 
 
 def test_a_study_of_nothing_is_refused(world):

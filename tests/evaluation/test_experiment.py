@@ -68,6 +68,20 @@ def test_several_runs_stand_beside_each_other(tmp_path):
     assert len(found.evaluations) == 6
 
 
+def test_variants_of_an_experiment_are_told_apart(tmp_path):
+    write_run(tmp_path / "vision" / "open_drawer_0")
+    write_run(tmp_path / "online" / "open_drawer_0", log=False)
+    runs = read_experiment(tmp_path).runs
+    assert [(r.variant, r.label) for r in runs] == [("online", "online/0"), ("vision", "vision/0")]
+
+
+def test_a_run_without_evaluations_knows_its_task_from_its_policies(tmp_path):
+    folder = write_run(tmp_path / "a", real=(), imagined=())
+    (folder / "policies" / "iteration_000000").mkdir(parents=True)
+    (folder / "policies" / "iteration_000000" / "config.json").write_text('{"policy": "x", "task": "turn_on_led"}')
+    assert read_experiment(tmp_path).runs[0].task == "turn_on_led"
+
+
 def test_evaluations_alone_are_a_run_without_a_before(tmp_path):
     evaluation("random", 1, 2).save(tmp_path / "evaluations" / "random.json")
     run = read_experiment(tmp_path).runs[0]
