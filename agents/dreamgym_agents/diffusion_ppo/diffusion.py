@@ -22,7 +22,7 @@ class DiffusionPolicy(ChunkPolicy):
     While exploring, and in log-probabilities, a step's standard deviation is the posterior's, but at least ``min_std``;
     acting uses the posterior's own, which is 0 at the last step.
 
-    ``base`` denoises from K to K' + 1 and stays as cloned; ``tuned``, there once ``config.tuned_steps`` > 0, from K' on.
+    ``base`` denoises from K to K' + 1 and stays as cloned; ``tuned``, once there is one, from K' on.
     """
 
     kind: ClassVar[str] = "diffusion_ppo"

@@ -112,7 +112,7 @@ class _Run:
     def _check_same_run(self) -> None:
         """Writes what was asked, or raises where the run was begun with something else."""
         rules = self.core.rules
-        asked = asdict(self.config) | {
+        asked = {**self.about, **asdict(self.config)} | {
             "num_envs": self.core.num_envs,
             "reward": rules.reward,
             "horizon": rules.horizon,
