@@ -166,7 +166,7 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
         self._load(vector[1:])
         self._begun = True
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | None:
         """The camera's image (H, W, 3) uint8 in render mode "rgb_array", else None."""
         if self.render_mode is None:
             return None

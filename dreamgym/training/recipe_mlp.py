@@ -148,7 +148,8 @@ def evaluate(model: WorldModel, view: EpisodeView, windows: int = 128) -> dict[s
     obs, action = batch[SENSOR], model.spec.prepare(batch["action"])
     state = model.start({SENSOR: obs[:, :context], "action": action[:, : context - 1]})
     moves = model.scaling.delta_std > 2e-3 * model.scaling.std  # the rest stand still, or nearly
-    out, unsure = {}, []
+    out: dict[str, float] = {}
+    unsure: list[Tensor] = []
     for step in range(1, max(horizons) + 1):
         state = model.imagine(state, action[:, context + step - 2])
         unsure.append(model.uncertainty(state))
@@ -196,7 +197,7 @@ def finish_mlp(
     model = load_run(run_dir)
     errors = evaluate(model, view.select(split="val"))
     model.spec = model.spec.with_uncertainty_limit(errors.get("uncertainty_p99"))
-    sizes = SuccessConfig(names, int(np.prod(model.spec.feature_shape)), (64, 64), (64,), compare_start=True)
+    sizes = SuccessConfig(names, int(np.prod(model.spec.feature_shape)), (64, 64), (64,))
     fit_config = rewards or SuccessFitConfig.tiny()
     classifier, scores = fit_success(model, view, None, sizes, fit_config, progress)
     starts, meta = build_starts(model, [view], names, BankConfig(context=model.spec.history, offsets=(0,)), progress)
