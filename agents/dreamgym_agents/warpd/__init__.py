@@ -1,9 +1,11 @@
 """WARPD: small closed-loop policies generated as weights from a latent space ("World model Assisted Reactive Policy
-Diffusion"), and the baselines it is compared with. ``docs/warpd.md`` goes through it.
+Diffusion"), and the baselines it is compared with. ``docs/warpd.md`` goes through it::
 
     demonstrations ──encode──> z ──decode──> weights of a policy          stage 1: `PolicyVAE`, with a world model
                                ▲
               state, task ─────┘ denoise                                  stage 2: `LatentDiffusion`
+
+Use::
 
     demos = Demonstrations.from_episodes([(obs, action), ...], task=[...])
     config = WARPDConfig.tiny(demos.obs_dim, demos.action_dim, length=100, tasks=demos.tasks, condition="task")

@@ -140,7 +140,7 @@ class LatentDiffusionPolicy(Agent):
         return [first, second]
 
     def _prepare(self, demonstrations: Demonstrations, generator: torch.Generator) -> None:
-        fit_latent_range(self.latent_diffusion, self.vae, demonstrations, self.config, generator)
+        fit_latent_range(self.latent_diffusion, self.vae.encode, demonstrations, self.config, generator)
 
     def _diffusion_loss(self, batch: dict[str, Tensor], generator: torch.Generator, epoch: int) -> dict[str, Tensor]:
         with torch.no_grad():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,8 @@ from dreamgym_agents.warpd.demonstrations import Demonstrations
 from dreamgym_agents.warpd.diffusion import Diffusion
 
 RANGE_EPOCHS = 4
+
+Encode = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class LatentDiffusion(nn.Module):
@@ -44,19 +48,19 @@ def draw(mean: Tensor, log_std: Tensor, generator: torch.Generator | None) -> Te
 
 @torch.no_grad()
 def fit_latent_range(
-    diffusion: LatentDiffusion, encoder: nn.Module, demonstrations: Demonstrations, config: WARPDConfig,
+    diffusion: LatentDiffusion, encode: Encode, demonstrations: Demonstrations, config: WARPDConfig,
     generator: torch.Generator,
 ) -> None:  # fmt: skip
     """Takes the range of the latents over a few epochs of snippets, as the encoder draws them.
 
     Args:
         diffusion: whose range is set.
-        encoder: with ``encode(obs, action) -> (mean, log_std)``.
+        encode: snippets to mean and log standard deviation of z.
         demonstrations, config: what is encoded, and the length of a snippet.
         generator: of snippets and draws.
     """
     seen = [
-        draw(*encoder.encode(batch["obs"], batch["action"]), generator)  # type: ignore[operator]
+        draw(*encode(batch["obs"], batch["action"]), generator)
         for _ in range(RANGE_EPOCHS)
         for batch in demonstrations.epoch(config.length, config.train.batch_size, generator)
     ]

@@ -1,4 +1,4 @@
-"""Agents on disk: a folder of JSON and safetensors, written whole or not at all. Never a pickle.
+"""Agents on disk: a folder of JSON and safetensors, written whole or not at all. Never a pickle::
 
 config.json           {format, library_version, policy: "warpd", kind, config, task, horizon, obs_key, world_model,
                        metrics, files: {name: sha256}}

@@ -100,7 +100,7 @@ class WARPD(Agent):
         return self.vae.loss(batch, generator, self.dynamics, rollout=epoch >= after)
 
     def _prepare_diffusion(self, demonstrations: Demonstrations, generator: torch.Generator) -> None:
-        fit_latent_range(self.latent_diffusion, self.vae, demonstrations, self.config, generator)
+        fit_latent_range(self.latent_diffusion, self.vae.encode, demonstrations, self.config, generator)
 
     def _diffusion_loss(self, batch: dict[str, Tensor], generator: torch.Generator, epoch: int) -> dict[str, Tensor]:
         with torch.no_grad():
