@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -164,7 +164,7 @@ def main(args: Sequence[str] | None = None) -> None:
         raise SystemExit('the command line needs tyro: pip install "dreamgym[cli]"') from None
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     name = "python -m dreamgym_agents.diffusion_ppo"
-    commands = {"clone": clone, "tune": tune}
+    commands: dict[str, Callable[..., Any]] = {"clone": clone, "tune": tune}
     words = sys.argv[1:] if args is None else list(args)
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog=name, description=__doc__, args=words)

@@ -29,6 +29,11 @@ class DiffusionPolicy(ChunkPolicy):
     config: DiffusionConfig
     base: DenoisingNet
     tuned: DenoisingNet | None
+    signal: Tensor
+    noise: Tensor
+    from_clean: Tensor
+    from_noisy: Tensor
+    std: Tensor
 
     def __init__(self, config: DiffusionConfig) -> None:
         super().__init__(config)

@@ -45,9 +45,9 @@ class RunLog:
             for key, value in values.items():
                 self.writer.add_scalar(f"{self.name}/{key}", value, step)
 
-    def show(self, **values: str) -> None:
-        """Puts words beside the bar."""
-        self.bar.set_postfix(refresh=False, **values)
+    def show(self, values: Mapping[str, float]) -> None:
+        """Puts numbers beside the bar."""
+        self.bar.set_postfix({k: f"{v:.2f}" for k, v in values.items()}, refresh=False)
 
     def __enter__(self) -> Self:
         return self

@@ -52,6 +52,8 @@ class DenoisingNet(nn.Module):
         time_dim: size of the sinusoidal embedding of k, even.
     """
 
+    waves: Tensor
+
     def __init__(self, feature_dim: int, flat_dim: int, hidden: tuple[int, ...], steps: int, time_dim: int) -> None:
         super().__init__()
         self.mlp = ConditionedMLP(feature_dim, flat_dim, hidden, flat_dim)

@@ -35,6 +35,8 @@ class ChunkPolicy(nn.Module, ABC):
     config: PolicyConfig
     base: nn.Module
     tuned: nn.Module | None
+    centre: Tensor
+    reach: Tensor
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,8 +27,8 @@ def betas(name: str, steps: int) -> Tensor:
             from diffusers import DDPMScheduler
         except ImportError as error:
             raise ImportError(f'the schedule {name!r} needs diffusers: pip install "dreamgym[agents]"') from error
-        made: Tensor = DDPMScheduler(num_train_timesteps=steps, beta_schedule=name).betas
-        return made.double()
+        made: Any = DDPMScheduler(num_train_timesteps=steps, beta_schedule=name)
+        return torch.as_tensor(made.betas).double()
     time = torch.arange(steps + 1, dtype=torch.float64) / steps
     alpha_bar = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=MAX_BETA)

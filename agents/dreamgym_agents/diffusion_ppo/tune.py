@@ -139,7 +139,7 @@ class _Run:
                 if self.iteration % config.eval_every == 0:
                     self._evaluate()
                 values = self._iterate()
-                log.show(return_=f"{values['return']:.2f}", success=f"{values['success_rate']:.2f}")
+                log.show({k: values[k] for k in ("return", "success_rate") if k in values})
                 log.advance(self.iteration, self.steps - before, values)
                 if time.monotonic() - saved > config.checkpoint_every_s:
                     self._save()
@@ -180,7 +180,7 @@ class _Run:
         rounds = -(-self.config.eval_episodes // self.core.num_envs)
         found = play(self.env, self.policy, generator, EVAL_SEED, rounds)
         self.steps += int(found["steps"])
-        entry = {"iteration": self.iteration, **self._counts()}
+        entry: dict[str, Any] = {"iteration": self.iteration, **self._counts()}
         entry |= {k: found[k] for k in ("return", "success_rate")}
         self.evaluations.append(entry)
         save_policy(self._folder(self.iteration), self.policy, metrics=entry, **self.about)
