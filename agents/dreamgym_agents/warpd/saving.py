@@ -3,6 +3,8 @@
 config.json           {format, library_version, policy: "warpd", kind, config, task, horizon, obs_key, world_model,
                        metrics, files: {name: sha256}}
 agent.safetensors     weights and scales; "features/mean" and "features/std" where the policy reads a dream's features
+
+`load` stands in the entry-point group ``dreamgym.policies``, so ``dreamgym evaluate`` takes such a folder as it is.
 """
 
 from __future__ import annotations
