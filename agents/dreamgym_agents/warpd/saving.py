@@ -1,8 +1,8 @@
 """Agents on disk: a folder of JSON and safetensors, written whole or not at all. Never a pickle::
 
-config.json           {format, library_version, policy: "warpd", kind, config, task, horizon, obs_key, world_model,
-                       metrics, files: {name: sha256}}
-agent.safetensors     weights and scales; "features/mean" and "features/std" where the policy reads a dream's features
+    config.json           {format, library_version, policy: "warpd", kind, config, task, horizon, obs_key, world_model,
+                           metrics, files: {name: sha256}}
+    agent.safetensors     weights and scales; "features/mean" and "features/std" where the policy reads features
 
 `load` stands in the entry-point group ``dreamgym.policies``, so ``dreamgym evaluate`` takes such a folder as it is.
 """
