@@ -22,6 +22,8 @@ from dreamgym.evaluation.plots import plot_training, plot_trust
 from dreamgym.evaluation.result import Evaluation
 from dreamgym.evaluation.study import Study, study
 
+FEWEST_RANKED = 3
+"""Policies below which neither order nor correlation means anything."""
 MAX_CLIPS = 6
 MAX_ROWS = 60
 
@@ -50,6 +52,8 @@ def report_page(experiment: Experiment) -> str:
     whole = [e for e in experiment.evaluations if e.dream is not None and e.twin is not None]
     found = study(whole) if whole else None
     told = {} if found is None else found.to_dict()
+    if len(whole) < FEWEST_RANKED:
+        told = {k: v for k, v in told.items() if k not in ("pearson", "mmrv")}
     figure = plot_training(experiment.runs)
     gains = _gains(experiment.runs)
     parts = [
@@ -59,20 +63,20 @@ def report_page(experiment: Experiment) -> str:
     if gains:
         parts += [
             "<h2>Before and after</h2>",
-            '<p class="note">Success in percent on held-out starts, 95% intervals below (Wilson; Newcombe for the gain). The tuned policy is the one that was chosen by its imagined return; real success had no say.</p>',
+            '<p class="note">Success in percent on held-out starts, 95% intervals beside it (Wilson; Newcombe for the gain). The tuned policy is the one that was chosen by its imagined return; real success had no say.</p>',
             _gain_table(gains),
         ]
     if figure is not None:
         parts += [
             "<h2>Fine-tuning</h2>",
             '<p class="note">The faint line is what the log tells of the exploring policy; the points are policies evaluated from the same held-out starts in both worlds.</p>',
-            f'<div class="plot">{figure_svg(figure)}</div>',
+            _plot(figure),
         ]
     if found is not None:
         parts += [
             "<h2>How far the dream can be trusted</h2>",
             f'<p class="note">{_trust_note(told)}</p>',
-            _trust_plot(found, told),
+            _plot(plot_trust(found.scores, told, found.reliability, found.gap)),
             _drift(found),
         ]
     parts += [_clips(experiment), _policies(experiment.evaluations), f"<footer>{escape(_footer(experiment))}</footer>"]
@@ -170,9 +174,8 @@ def _tiles(experiment: Experiment, gains: Sequence[Gain], told: dict[str, Any]) 
     return tiles(figures[:4]) if figures else ""
 
 
-def _trust_plot(found: Study, told: dict[str, Any]) -> str:
-    figure = plot_trust(found.scores, told, found.reliability, found.gap)
-    # A panel is as large beside one other as beside two.
+def _plot(figure: Any) -> str:
+    # Letters are as large in a narrow figure as in a wide one.
     width = 96 * figure.get_figwidth()
     return f'<div class="plot" style="max-width:{width:.0f}px">{figure_svg(figure)}</div>'
 
