@@ -1,4 +1,4 @@
-"""Any policy on any dream and on its twin, from paired start states: success with intervals, and what it rests on.
+"""Any policy on any dream and on its twin, from paired start states: success with intervals, and what it rests on::
 
     result = evaluate("random", "playtable", "open_drawer", episodes=50)
     print(result.summary()["twin"]["success_rate"])

@@ -1,4 +1,4 @@
-"""An experiment on disk, as its report reads it: the folder of one run, or a folder of several.
+"""An experiment on disk, as its report reads it: the folder of one run, or a folder of several::
 
     RUN/run.json              optional: {"title", "task", "seed", "note", ...}; where it is missing, tune.json counts
     RUN/log.jsonl             the log of fine-tuning: a JSON object a line with "dream_steps" or "sim_steps" (env steps

@@ -1,7 +1,7 @@
 """How sure a success rate is: Wilson intervals, and prediction-powered inference from imagined and few real episodes.
 
 Prediction-powered inference (Angelopoulos et al., "Prediction-powered inference", Science 2023; with the power tuning
-of "PPI++", 2023) estimates the real success rate as
+of "PPI++", 2023) estimates the real success rate as::
 
     theta = mean(Y) + lambda * (mean(F over imagined episodes) - mean(F over the real episodes' own starts))
 
