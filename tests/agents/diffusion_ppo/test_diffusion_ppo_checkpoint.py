@@ -7,6 +7,7 @@ import torch
 from dreamgym_agents.diffusion_ppo import load_policy, save_policy
 from point_policies import make_policy
 
+from dreamgym.evaluation.evaluate import evaluate
 from dreamgym.evaluation.policies import load_policy as load_by_name
 from dreamgym.testing import PointMassModel
 from dreamgym.training.checkpoint import CheckpointError
@@ -25,6 +26,16 @@ def test_what_was_saved_acts_alike(kind, tuned, tmp_path):
 def test_the_evaluation_finds_it_by_its_folder(tmp_path):
     folder = save_policy(tmp_path / "policy", make_policy())
     assert type(load_by_name(folder, PointMassModel().spec)).__name__ == "DiffusionPolicy"
+
+
+def test_the_same_policy_acts_in_dream_and_twin(point_checkpoint, tmp_path):
+    metrics = {"iteration": 3, "dream_steps": 640, "sim_steps": 0}
+    folder = save_policy(tmp_path / "policy", make_policy().for_tuning(2), task="reach_right", metrics=metrics)
+    found = evaluate(folder, point_checkpoint, "reach_right", episodes=4, horizon=8)
+    # The point mass is an exact world model, so the same decisions come to the same end in both.
+    assert (found.dream.length == found.twin.length).all()
+    assert abs(found.dream.returns - found.twin.returns).max() < 1e-2
+    assert {k: found.training[k] for k in metrics} == metrics
 
 
 def test_a_second_save_replaces_the_first_whole(tmp_path):
