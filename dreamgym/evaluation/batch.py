@@ -11,6 +11,7 @@ import torch
 from dreamgym.evaluation.evaluate import evaluate, fingerprint, open_world
 from dreamgym.evaluation.policies import CONFIG, policy_name, read_config
 from dreamgym.evaluation.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.training.checkpoint import Checkpoint
 
 
 def expand(sources: Sequence[str]) -> list[str]:
@@ -73,20 +74,24 @@ def evaluate_all(
         ValueError: nothing says in which world model a policy is to be evaluated.
     """
     config = config or EvaluationConfig()
+    opened: dict[str, Checkpoint] = {}
     for source in expand(sources):
         world, what = world_model or made_for(source, "world_model"), task or made_for(source, "task") or "all"
         if world is None:
             raise ValueError(f"{source} does not say which world model it acts in: name one (--world-model playtable)")
+        if world not in opened:
+            opened[world] = open_world(world)
         name = policy_name(source)
         file = None if out is None else evaluation_file(out, name, what)
         if file is not None and file.is_file():
             old = Evaluation.load(file)
-            same = old.config == config and old.training.get("fingerprint") == fingerprint(source)
-            if same and old.world_model == open_world(world).path.name:
+            told = old.checksum, old.training.get("fingerprint")
+            now = fingerprint(opened[world].path) or "", fingerprint(source)
+            if config.asks_no_more_than(old.config) and told == now:
                 yield old
                 continue
-        clips = None if file is None or not config.clips else file.parent
-        done = evaluate(source, world, what, config, device=device, clips_to=clips, progress=progress)
+        clips = None if file is None else file.parent
+        done = evaluate(source, opened[world], what, config, device=device, clips_to=clips, progress=progress)
         if file is not None:
             done.save(file)
         yield done

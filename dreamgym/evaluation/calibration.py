@@ -72,7 +72,7 @@ class Reliability:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: how far stated probability and share of successes lie apart, averaged over frames."""
+        """Expected calibration error: how far stated probability and share of successes lie apart, over all frames."""
         total = self.count.sum()
         return float(np.abs(self.probability - self.success).sum() / total) if total else float("nan")
 

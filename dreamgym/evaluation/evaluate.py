@@ -113,9 +113,11 @@ def evaluate(
     number = config.imagined or config.episodes
     row, which = choose_rows(bank, names, number, config.split, config.seed)
     which = np.array([reward.tasks.index(n) for n in names])[which]
-    actor = load_policy(policy, opened.spec, "cpu" if device is None else device)
+    if device is None:
+        device = next((p.device for p in opened.model.parameters()), torch.device("cpu"))
+    actor = load_policy(policy, opened.spec, device)
     world = _World(opened, actor, config, device, row, which, name or policy_name(policy), progress)
-    return world.run(bank, _training(policy), None if clips_to is None else Path(clips_to))
+    return world.run(bank, _training(policy), Path(clips_to) if clips_to is not None and config.clips else None)
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class _World:
     opened: Checkpoint
     policy: Policy
     config: EvaluationConfig
-    device: torch.device | str | None
+    device: torch.device | str
     row: np.ndarray
     task: np.ndarray
     name: str
@@ -137,8 +139,9 @@ class _World:
         dream, dreamt = self._dream(clips_to is not None) if self.config.dream else (None, None)
         twin_, lived = self._twin(clips_to is not None) if self.config.twin else (None, None)
         result = Evaluation(
-            self.name, self.opened.path.name, tuple(reward.tasks), self.config, dream, twin_, training=training
-        )
+            self.name, self.opened.path.name, tuple(reward.tasks), self.config, dream, twin_,
+            training=training, checksum=fingerprint(self.opened.path) or "",
+        )  # fmt: skip
         if twin_ is None or lived is None:
             return result
         sequences = lived.sequences(reward.tasks, twin_.row, twin_.task)
@@ -197,14 +200,15 @@ def _training(policy: Any) -> dict[str, Any]:
         k: told[k] for k in ("iteration", "dream_steps", "sim_steps", "seed", "variant") if k in told
     }
     out["fingerprint"] = fingerprint(policy)
-    digits = re.search(r"(\d+)$", folder.resolve().name)
-    if "iteration" not in out and digits:
+    place = folder.resolve()
+    digits = re.search(r"(\d+)$", place.name)
+    if "iteration" not in out and digits and place.parent.name == "policies":
         out["iteration"] = int(digits[1])
     return out
 
 
-def fingerprint(policy: Any) -> str | None:
-    """Tells whether a saved policy is still the same: the hash of its config, which holds those of its weights."""
-    if not isinstance(policy, str | Path) or not Path(policy).is_dir():
+def fingerprint(saved: Any) -> str | None:
+    """Tells whether a saved policy or world model is the same still: the hash of its config, which holds the others."""
+    if not isinstance(saved, str | Path) or not (Path(saved) / CONFIG).is_file():
         return None
-    return file_sha256(Path(policy) / CONFIG)
+    return file_sha256(Path(saved) / CONFIG)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,11 @@ class EvaluationConfig:
         if not (self.dream or self.twin):
             raise ValueError("neither dream nor twin: there is nothing to evaluate in")
 
+    def asks_no_more_than(self, other: EvaluationConfig) -> bool:
+        """Whether an evaluation by ``other`` is one by this too: on how many simulators it ran is its own affair."""
+        own = replace(other, simulators=self.simulators, num_workers=self.num_workers)
+        return self == (own if self.clips else replace(own, clips=0))
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -74,6 +79,7 @@ class Evaluation:
         drift: measures by horizon of the dream along the actions executed in the twin (`comparison.Agreement`).
         training: what the policy's folder says of its training: "iteration", "dream_steps", "sim_steps".
         clips: {"kind", "file"} for each clip, files relative to the evaluation's.
+        checksum: of the world model's config, which holds those of its weights; "" where it came from no folder.
     """
 
     policy: str
@@ -86,6 +92,7 @@ class Evaluation:
     drift: dict[str, Any] | None = None
     training: dict[str, Any] = field(default_factory=dict)
     clips: list[dict[str, str]] = field(default_factory=list)
+    checksum: str = ""
 
     @property
     def task(self) -> str:
@@ -142,7 +149,12 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it back."""
         out: dict[str, Any] = {"format": FORMAT, "library_version": __version__, "policy": self.policy}
-        out |= {"world_model": self.world_model, "task": self.task, "tasks": list(self.tasks)}
+        out |= {
+            "world_model": self.world_model,
+            "checksum": self.checksum,
+            "task": self.task,
+            "tasks": list(self.tasks),
+        }
         out |= {"config": vars(self.config), "training": self.training, **self.summary()}
         out |= {"drift": self.drift, "clips": self.clips}
         out["reliability"] = None if self.reliability is None else self.reliability.to_dict()
@@ -163,7 +175,9 @@ class Evaluation:
         frames = data["reliability"] and Reliability.from_dict(data["reliability"])
         names = data["policy"], data["world_model"], tuple(data["tasks"])
         config = EvaluationConfig(**data["config"])
-        return cls(*names, config, dream, twin_, frames, data["drift"], data["training"], data["clips"])
+        return cls(
+            *names, config, dream, twin_, frames, data["drift"], data["training"], data["clips"], data["checksum"]
+        )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes it as JSON; never half."""

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from dreamgym.evaluation.batch import evaluate_all, expand, made_for, run_folder
 from dreamgym.evaluation.policies import HoldPolicy
 from dreamgym.evaluation.result import EvaluationConfig
 from dreamgym.evaluation.study import study
-from dreamgym.testing import PointMassModel, point_mass_checkpoint
+from dreamgym.testing import PointMassModel, PointMassReward, point_mass_checkpoint, point_mass_starts
+from dreamgym.testing.point_mass import SIMULATOR
+from dreamgym.training import checkpoint
 
 CONFIG = EvaluationConfig(episodes=6, horizon=12, simulators=2)
 
@@ -65,6 +68,8 @@ def test_what_was_evaluated_by_the_same_settings_is_not_evaluated_again(world, t
     again = list(evaluate_all(["random", "hold"], world, "reach_top", CONFIG, out=tmp_path))
     assert counted == ["random", "hold"]
     assert [e.to_dict()["episodes"] for e in again] == [e.to_dict()["episodes"] for e in first]
+    list(evaluate_all(["hold"], world, "reach_top", replace(CONFIG, simulators=1), out=tmp_path))
+    assert counted == ["random", "hold"]
     list(evaluate_all(["hold"], world, "reach_top", EvaluationConfig(episodes=2, horizon=4), out=tmp_path))
     assert counted == ["random", "hold", "hold"]
 
@@ -80,6 +85,18 @@ def test_a_policy_that_was_saved_anew_is_evaluated_again(world, tmp_path, counte
     save(tmp_path, "000100", world_model=world, task="reach_top", metrics={"dream_steps": 6000})
     list(evaluate_all(run, config=CONFIG, out=tmp_path / "evaluations"))
     assert len(counted) == 2
+
+
+def test_a_world_model_that_was_trained_anew_is_asked_again(tmp_path, counted):
+    for gain, calls in ((0.1, 1), (0.1, 1), (0.2, 2)):
+        path = tmp_path / "world"
+        model = PointMassModel()
+        model.gain.data.fill_(gain)
+        starts = point_mass_starts()
+        parts = {"starts": starts.to_tensors(), "starts_meta": {"tasks": list(starts.tasks)}, "simulator": SIMULATOR}
+        checkpoint.save(path, model, rewards={"success": PointMassReward()}, **parts)
+        list(evaluate_all(["hold"], str(path), "reach_top", CONFIG, out=tmp_path / "out"))
+        assert len(counted) == calls
 
 
 class Pace:

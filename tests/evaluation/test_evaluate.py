@@ -200,6 +200,13 @@ def test_playing_asks_for_a_core_made_for_it(folder):
         play(core, Right(), np.zeros(2, int), np.zeros(2, int))
 
 
+def test_clips_that_nobody_asks_for_ask_for_nothing():
+    plain, shown = EvaluationConfig(), EvaluationConfig(clips=3)
+    assert plain.asks_no_more_than(shown)
+    assert not shown.asks_no_more_than(plain)
+    assert not plain.asks_no_more_than(EvaluationConfig(seed=1))
+
+
 def test_a_config_is_refused_whose_numbers_make_no_sense():
     with pytest.raises(ValueError, match="clips at least 0"):
         EvaluationConfig(clips=-1)
