@@ -196,7 +196,7 @@ class TuneConfig:
         bc_share*: cloning samples for each PPO sample.
         clip*: epsilon of PPO, on the exact likelihood ratio of a denoising step (all D entries of the chunk).
         target_kl*: no further pass over the samples once the policy has moved this far, in nats a denoising step.
-        max_grad_norm*: of actor and critic together.
+        max_grad_norm*: of the actor, and of the critic.
         critic_warmup*: iterations at the beginning that train the critic only.
         bootstrap*: whether the value of the state at the horizon counts: "horizon", "never" (Eq. 17 ends its sum at T),
             or "auto": "horizon" where success ends an episode, "never" where rewards are paid until the horizon. Values

@@ -138,52 +138,60 @@ def update(
     generator: torch.Generator,
     train_actor: bool = True,
 ) -> dict[str, float]:
-    """Several passes over the samples; returns what to log.
+    """Several passes over the samples; returns what to log, averaged over minibatches.
 
     A minibatch holds whole chains (``batch_size`` / K' decisions with all their tuned steps), so that the features'
     share of the network's first layer is computed once a decision and not once a step.
     """
-    policy, tuned = learner.policy, learner.policy.config.tuned_steps
-    weights = denoising_weights(tuned, config.denoising_discount, samples.features.device)
-    size, passes = max(1, config.batch_size // tuned), 0
+    device, size = samples.features.device, max(1, config.batch_size // learner.policy.config.tuned_steps)
     told: dict[str, Tensor] = {}
     batches = 0
-    for _ in range(config.num_updates):
-        kl = torch.zeros((), device=samples.features.device)
-        order = torch.randperm(len(samples.features), generator=generator, device=samples.features.device)
-        rows_of_batches = order.split(size)
-        for rows in rows_of_batches:
-            features = samples.features[rows]
-            value_loss = (learner.critic(features, samples.elapsed[rows]) - samples.target[rows]).square().mean()
-            loss, step = value_loss, {"value_loss": value_loss.detach()}
-            if train_actor:
-                log_prob = policy.log_prob(features, samples.chain[:, rows])
-                actor, more = policy_loss(
-                    log_prob, samples.log_prob[:, rows], samples.advantage[rows], weights, config.clip
-                )
-                loss, step, kl = loss + actor, {**step, **more, "policy_loss": actor.detach()}, kl + more["kl"]
-                if len(samples.frozen_row):
-                    cloning = _cloning(policy, samples, len(rows), config, generator)
-                    loss, step["bc_loss"] = loss + config.bc_weight * cloning, cloning.detach()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            for group in optimizer.param_groups:
-                nn.utils.clip_grad_norm_(group["params"], config.max_grad_norm)
-            optimizer.step()
-            for key, value in step.items():
-                told[key] = told[key] + value if key in told else value
-            batches += 1
-        passes += 1
-        if train_actor and float(kl) / len(rows_of_batches) > config.target_kl:
+    for passes in range(1, config.num_updates + 1):  # noqa: B007 - the number of the last one is logged
+        kl = torch.zeros((), device=device)
+        order = torch.randperm(len(samples.features), generator=generator, device=device).split(size)
+        for rows in order:
+            loss, step = _loss(learner, samples, rows, config, generator, train_actor)
+            _descend(optimizer, loss, config.max_grad_norm)
+            kl = kl + step.get("kl", 0.0)
+            told = {key: told.get(key, 0.0) + value for key, value in step.items()}
+        batches += len(order)
+        if train_actor and float(kl) / len(order) > config.target_kl:
             break
-    optimizer.zero_grad(set_to_none=True)
     logged = {k: float(v) / batches for k, v in told.items()}
     return {**logged, "explained_variance": float(samples.explained), "passes": float(passes)}
 
 
-def _cloning(policy: ChunkPolicy, samples: Samples, num: int, config: TuneConfig, generator: torch.Generator) -> Tensor:
-    """The regulariser on a random share of the frozen chains."""
-    total = len(samples.frozen_row)
-    size = min(total, max(1, int(num * config.bc_share)))
-    pick = torch.randint(total, (size,), generator=generator, device=samples.features.device)
-    return cloning_loss(policy, samples.features[samples.frozen_row[pick]], samples.frozen[:, pick])
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float) -> None:
+    """One step; gradients of actor and critic are clipped apart."""
+    loss.backward()
+    for group in optimizer.param_groups:
+        nn.utils.clip_grad_norm_(group["params"], max_norm)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _loss(
+    learner: Learner,
+    samples: Samples,
+    rows: Tensor,
+    config: TuneConfig,
+    generator: torch.Generator,
+    train_actor: bool,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a minibatch of decisions ``rows`` minimises (Eq. 16 and 17), and its parts, detached."""
+    features, policy = samples.features[rows], learner.policy
+    value = (learner.critic(features, samples.elapsed[rows]) - samples.target[rows]).square().mean()
+    told = {"value_loss": value.detach()}
+    if not train_actor:
+        return value, told
+    weights = denoising_weights(policy.config.tuned_steps, config.denoising_discount, features.device)
+    log_prob = policy.log_prob(features, samples.chain[:, rows])
+    actor, more = policy_loss(log_prob, samples.log_prob[:, rows], samples.advantage[rows], weights, config.clip)
+    told |= {"policy_loss": actor.detach(), **more}
+    loss, total = value + actor, len(samples.frozen_row)
+    if total:
+        size = min(total, max(1, int(len(rows) * config.bc_share)))
+        pick = torch.randint(total, (size,), generator=generator, device=features.device)
+        cloning = cloning_loss(policy, samples.features[samples.frozen_row[pick]], samples.frozen[:, pick])
+        loss, told["bc_loss"] = loss + config.bc_weight * cloning, cloning.detach()
+    return loss, told
