@@ -175,9 +175,8 @@ class Evaluation:
         frames = data["reliability"] and Reliability.from_dict(data["reliability"])
         names = data["policy"], data["world_model"], tuple(data["tasks"])
         config = EvaluationConfig(**data["config"])
-        return cls(
-            *names, config, dream, twin_, frames, data["drift"], data["training"], data["clips"], data["checksum"]
-        )
+        rest = (data[k] for k in ("drift", "training", "clips"))
+        return cls(*names, config, dream, twin_, frames, *rest, data.get("checksum", ""))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes it as JSON; never half."""
