@@ -175,7 +175,7 @@ class Evaluation:
         frames = data["reliability"] and Reliability.from_dict(data["reliability"])
         names = data["policy"], data["world_model"], tuple(data["tasks"])
         config = EvaluationConfig(**data["config"])
-        rest = (data[k] for k in ("drift", "training", "clips"))
+        rest = data["drift"], data["training"], data["clips"]
         return cls(*names, config, dream, twin_, frames, *rest, data.get("checksum", ""))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
