@@ -213,7 +213,9 @@ def rollout_runner(env: Any, action: Tensor, start: Any = None) -> Runner:
     return run
 
 
-def torchrl_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
+def torchrl_runner(
+    checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool, reward: str = "success"
+) -> Runner:
     env = dreamgym.torchrl_env(
         "Dream-v0",
         num_envs=num_envs,
@@ -222,6 +224,7 @@ def torchrl_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertain
         horizon=HORIZON,
         device=device,
         uncertainty=uncertainty,
+        reward=reward,
         info=(),  # what WorldModelEnv delivers: observation, reward and ends
     )
     return rollout_runner(env, actions(checkpoint, num_envs).to(device))
@@ -311,6 +314,7 @@ FACES: dict[str, Callable[[Checkpoint, int, str, bool], Runner]] = {
     "single": single_runner,
     "sb3": sb3_runner,
     "torchrl": torchrl_runner,
+    "torchrl/probability": partial(torchrl_runner, reward="probability"),
     "torchrl_worldmodelenv": worldmodelenv_runner,
     "twin": twin_runner,
 }
@@ -320,7 +324,7 @@ def plan(args: argparse.Namespace) -> Iterator[tuple[int, list[tuple[str, bool]]
     """Numbers of envs, and the (face, uncertainty) timed together at each."""
     for num_envs in args.num_envs:
         faces = [(f, u) for f in ("bare", "core", "core/probability") for u in (False, True)]
-        faces += [(f, False) for f in ("vector", "sb3", "torchrl", "torchrl_worldmodelenv")]
+        faces += [(f, False) for f in ("vector", "sb3", "torchrl", "torchrl/probability", "torchrl_worldmodelenv")]
         faces += [("single", False)] if num_envs == 1 else []
         faces += [("twin", False)] if num_envs in args.twin_envs else []
         yield num_envs, [(f, u) for f, u in faces if f in args.faces]
@@ -394,6 +398,10 @@ def ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
             ("bare", "success", True),
         ),
         "torchrl_over_worldmodelenv": (("torchrl", "success", False), ("torchrl_worldmodelenv", "success", False)),
+        "torchrl_over_worldmodelenv_without_successes": (
+            ("torchrl", "probability", False),
+            ("torchrl_worldmodelenv", "success", False),
+        ),
     }
     return {
         name: {
