@@ -32,6 +32,7 @@ test: $(STAMPS)/test
 
 lint: $(STAMPS)/test $(STAMPS)/lint
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

@@ -59,7 +59,9 @@ class MLPConfig:
     @classmethod
     def tiny(cls, obs_dim: int, action: ActionSpec, **changes: Any) -> MLPConfig:
         """Trains in a minute or two on one CPU core; small enough to ship."""
-        return cls(**{"obs_dim": obs_dim, "action": action, "hidden": (128, 128), "ensemble": 4, "unroll": 3, **changes})
+        return cls(
+            **{"obs_dim": obs_dim, "action": action, "hidden": (128, 128), "ensemble": 4, "unroll": 3, **changes}
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it back."""
