@@ -367,7 +367,7 @@ def report(run: Path, out: Path | None = None) -> None:
     """Writes one page for an experiment: curves, before and after, real against imagined, clips.
 
     Args:
-        run: folder of a run, or of several in subfolders: run.json, log.jsonl, evaluations/*.json, as far as there.
+        run: folder of a run, or of several in subfolders: run.json, log.jsonl and evaluations/, as far as there.
         out: file to write; report.html in the folder where not given.
     """
     from dreamgym.evaluation.report import write_report

@@ -179,13 +179,13 @@ class CloneConfig:
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """How to fine-tune (Table S.5; what the table leaves out is marked with *).
+    """How to fine-tune (Table S.5; what the table leaves out is marked as ours).
 
     Attributes:
         total_steps: env steps of all iterations together (DiWA: 5 M imagined ones).
         tuned_steps: K', denoising steps that are tuned.
-        decisions*: decisions (chunks) of each env an iteration; None: one whole horizon.
-        num_updates*: passes over the samples of an iteration.
+        decisions: (ours) decisions (chunks) of each env an iteration; None: one whole horizon.
+        num_updates: (ours) passes over the samples of an iteration.
         batch_size: samples an update, each one denoising step of one decision.
         actor_lr, critic_lr: of Adam.
         critic_hidden: widths of the critic's MLP.
@@ -193,20 +193,20 @@ class TuneConfig:
         denoising_discount: gamma_DP, a denoising step.
         gae_lambda: of generalised advantage estimation.
         bc_weight: alpha_BC. DiWA: 0.05, but 0.1 for open_drawer, 0.025 for close_drawer and turn_on_led.
-        bc_share*: cloning samples for each PPO sample.
-        clip*: epsilon of PPO, on the exact likelihood ratio of a denoising step (all D entries of the chunk).
-        target_kl*: no further pass over the samples once the policy has moved this far, in nats a denoising step.
-        max_grad_norm*: of the actor, and of the critic.
-        critic_warmup*: iterations at the beginning that train the critic only.
-        bootstrap*: whether the value of the state at the horizon counts: "horizon", "never" (Eq. 17 ends its sum at T),
-            or "auto": "horizon" where success ends an episode, "never" where rewards are paid until the horizon. Values
-            after a truncation for uncertainty or a model failure never count.
-        reward_scale*: factor on rewards inside the learner; None: returns lie in [0, 1] (1 / horizon where rewards are
-            paid until the horizon).
-        eval_every*: iterations between evaluations of the policy as it will act, in the same env, and saves of it.
-        eval_episodes*: episodes of an evaluation, at least.
+        bc_share: (ours) cloning samples for each PPO sample.
+        clip: (ours) epsilon of PPO, on the exact likelihood ratio of a denoising step (all D entries of the chunk).
+        target_kl: (ours) no further pass over the samples once the policy has moved this far, in nats a denoising step.
+        max_grad_norm: (ours) of the actor, and of the critic.
+        critic_warmup: (ours) iterations at the beginning that train the critic only.
+        bootstrap: (ours) whether the value of the state at the horizon counts: "horizon", "never" (Eq. 17 ends its sum
+            at T), or "auto": "horizon" where success ends an episode, "never" where rewards are paid until the horizon.
+            Values after a truncation for uncertainty or a model failure never count.
+        reward_scale: (ours) factor on rewards inside the learner; None: returns lie in [0, 1] (1 / horizon where
+            rewards are paid until the horizon).
+        eval_every: (ours) iterations between evaluations of the policy as it will act, in its env, and saves of it.
+        eval_episodes: (ours) episodes of an evaluation, at least.
         seed: of everything random.
-        checkpoint_every_s*: seconds between saves of progress.
+        checkpoint_every_s: (ours) seconds between saves of progress.
     """
 
     total_steps: int = 5_000_000
