@@ -252,8 +252,8 @@ def fidelity(checkpoint: str, store: Path, windows: int = 256, steps: int = 50, 
 
 def demo(
     out: Path = Path("demo"),
-    dream: str = "Dream-PlayTable-v0",
-    real: str = "Real-PlayTable-v0",
+    dream: str | None = None,
+    real: str | None = None,
     checkpoint: str | None = None,
     num_sequences: int = 8,
     threads: int = 1,
@@ -263,8 +263,8 @@ def demo(
 
     Args:
         out: folder to write.
-        dream: id of the dream.
-        real: id of its twin.
+        dream: id of the dream; not given: Dream-PlayTable-v0, or that of the checkpoint.
+        real: id of its twin; not given: that of the simulator that the checkpoint was learned from.
         checkpoint: another checkpoint for both.
         num_sequences: how many sequences, spread over the tasks.
         threads: torch threads. A dream's step is small: on a busy machine, waiting for a second thread can cost a
@@ -282,7 +282,11 @@ def demo(
         list(line) for line in zip(*rows, strict=True)
     ]  # a measure a line: there are more of them than of steps
     lines = [[name, *line] for name, line in zip(heads[1:], measures[1:], strict=True)]
-    _table(f"{dream} against {real}; in brackets: repeating the start", ["after steps", *measures[0]], lines)
+    _table(
+        f"{done.facts['dream_id']} against {done.facts['real_id']}; in brackets: repeating the start",
+        ["after steps", *measures[0]],
+        lines,
+    )
     print(
         "steps/s: {dream_1:,.0f} in one dream, {dream_many:,.0f} in {many}, {real:,.0f} real".format(
             **done.speed, many=MANY

@@ -18,10 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from dreamgym import __version__
+from dreamgym.envs.registration import DREAMS, REALS
 from dreamgym.envs.starts import StartBank
 from dreamgym.evaluation.comparison import Agreement, Played, Sequences, compare
 from dreamgym.evaluation.measures import StateReader
 from dreamgym.evaluation.pictures import clip_frame, plot_drift, save_figure, write_gif
+from dreamgym.training.checkpoint import BUILT_IN
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
@@ -53,8 +55,8 @@ class Demo:
 
 def run_demo(
     out_dir: str | os.PathLike[str] = "demo",
-    dream_id: str = "Dream-PlayTable-v0",
-    real_id: str = "Real-PlayTable-v0",
+    dream_id: str | None = None,
+    real_id: str | None = None,
     checkpoint: str | Checkpoint | None = None,
     num_sequences: int = 8,
     seed: int = 0,
@@ -63,20 +65,22 @@ def run_demo(
 
     Args:
         out_dir: folder to write.
-        dream_id: a dream.
-        real_id: the twin of it.
+        dream_id: a dream; None: the one registered with ``checkpoint``, or "Dream-PlayTable-v0" without one.
+        real_id: the twin of it; None: the one of the simulator that the checkpoint was learned from.
         checkpoint: of both; None: the one that ``dream_id`` is registered with.
         num_sequences: how many, spread over the tasks.
         seed: of the model's draws.
 
     Raises:
-        ValueError: the checkpoint has no start bank with snapshots, or its sequences are damaged.
+        ValueError: the checkpoint has no start bank with snapshots, its sequences are damaged, or no registered twin
+            is its simulator.
         ImportError: the simulator's or the report extra is missing.
     """
     from dreamgym.envs.make import open_checkpoint
 
-    opened = open_checkpoint(checkpoint or gym.spec(dream_id).kwargs["checkpoint"])
+    opened = open_checkpoint(checkpoint or gym.spec(dream_id or "Dream-PlayTable-v0").kwargs["checkpoint"])
     sequences = load_sequences(opened, num_sequences)
+    dream_id, real_id = dream_id or _dream_of(opened), real_id or twin_of(opened)
     dream, speed = play_dream(dream_id, opened, sequences, seed)
     real = play_twin(real_id, opened, sequences, seed)
     agreement = compare(real, dream, sequences)
@@ -91,6 +95,30 @@ def run_demo(
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, real, dream, sequences, agreement, horizons, facts)
     return Demo(folder, agreement, horizons, speed, facts)
+
+
+def _dream_of(checkpoint: Checkpoint) -> str:
+    """The id that a shipped checkpoint is registered under, or the one for any."""
+    shipped = BUILT_IN in checkpoint.path.resolve().parents
+    found = [name for name, kwargs in DREAMS.items() if kwargs.get("checkpoint") == checkpoint.path.name]
+    return found[0] if shipped and found else "Dream-v0"
+
+
+def twin_of(checkpoint: Checkpoint) -> str:
+    """The id of the twin whose simulator a checkpoint was learned from.
+
+    Raises:
+        ValueError: it names none, or none that is registered.
+    """
+    own = checkpoint.simulator or {"id": None, "kwargs": {}}
+    for name, kwargs in REALS.items():
+        simulator = kwargs["simulator"]
+        if simulator["id"] == own["id"] and simulator.get("kwargs", {}).items() <= own["kwargs"].items():
+            return name
+    raise ValueError(
+        f"{checkpoint.path.name} was learned from the simulator {own['id']!r} {own['kwargs']}, which is none of "
+        f"{list(REALS)}: name its twin with real="
+    )
 
 
 def load_sequences(checkpoint: Checkpoint, count: int) -> Sequences:

@@ -11,7 +11,7 @@ pytest.importorskip("PIL")
 
 from dreamgym.envs.starts import StartBank
 from dreamgym.evaluation.comparison import Sequences
-from dreamgym.evaluation.demo import demo_rows, run_demo, sequence_tensors
+from dreamgym.evaluation.demo import demo_rows, run_demo, sequence_tensors, twin_of
 from dreamgym.rewards import DecodedStateReward
 from dreamgym.sims.calvin import CalvinEnv
 from dreamgym.training import checkpoint
@@ -82,3 +82,13 @@ def test_a_checkpoint_without_snapshots_is_refused(tmp_path):
     path = checkpoint.save(tmp_path / "bare", RSSM(RSSMConfig.tiny(variant="state", deter=8, units=8, embed=8)))
     with pytest.raises(ValueError, match="snapshots"):
         run_demo(tmp_path / "out", "Dream-v0", checkpoint=str(path))
+
+
+def test_the_twin_is_the_simulator_that_the_checkpoint_was_learned_from(folder):
+    opened = checkpoint.load(folder)
+    assert twin_of(opened) == "Real-PlayTable-v0"
+    opened.simulator = {"id": "calvin", "kwargs": {"scene": "D", "image_size": 64}}
+    assert twin_of(opened) == "Real-CALVIN-v0"
+    opened.simulator = {"id": "calvin", "kwargs": {"scene": "B"}}
+    with pytest.raises(ValueError, match="'scene': 'B'.*name its twin"):
+        twin_of(opened)
