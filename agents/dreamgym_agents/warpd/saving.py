@@ -9,21 +9,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from dreamgym import __version__
-from dreamgym.training.checkpoint import CheckpointError, file_sha256, replace_folder, verify_file
+from dreamgym.training.checkpoint import CheckpointError
+from dreamgym_agents.folders import read_folder, write_folder
 from dreamgym_agents.warpd.agent import Agent
 from dreamgym_agents.warpd.baselines import DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy
 from dreamgym_agents.warpd.config import WARPDConfig
@@ -31,7 +28,6 @@ from dreamgym_agents.warpd.demonstrations import Scale
 from dreamgym_agents.warpd.policy import PlanningPolicy
 from dreamgym_agents.warpd.warpd import WARPD
 
-FORMAT = 1
 POLICY = "warpd"
 WEIGHTS = "agent.safetensors"
 FEATURES = "features/"
@@ -67,38 +63,23 @@ def save(
     Raises:
         ValueError: the path holds something else; a task that was never seen.
     """
-    final = Path(path)
-    if final.exists() and any(final.iterdir()) and not (final / WEIGHTS).exists():
-        raise ValueError(f"{final} exists and is no agent's folder: choose another path")
     if task is not None:
         agent.task_index(task, 1)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.parent / f".tmp-{final.name}-{uuid.uuid4().hex[:8]}"
-    temporary.mkdir()
-    try:
-        # Copies: the scales are one module that stands in two places, and safetensors refuses shared memory.
-        weights = {k: v.detach().cpu().clone().contiguous() for k, v in agent.state_dict().items()}
-        if features is not None:
-            weights |= {f"{FEATURES}mean": features.mean.cpu().clone(), f"{FEATURES}std": features.std.cpu().clone()}
-        save_file(weights, temporary / WEIGHTS)
-        config = {
-            "format": FORMAT,
-            "library_version": __version__,
-            "policy": POLICY,
-            "kind": agent.kind,
-            "config": agent.config.to_dict(),
-            "task": task,
-            "horizon": horizon,
-            "obs_key": obs_key,
-            "world_model": world_model,
-            "metrics": dict(metrics or {}),
-            "files": {WEIGHTS: file_sha256(temporary / WEIGHTS)},
-        }
-        (temporary / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-        replace_folder(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return final
+    # Copies: the scales are one module that stands in two places, and safetensors refuses shared memory.
+    weights = {k: v.detach().cpu().clone().contiguous() for k, v in agent.state_dict().items()}
+    if features is not None:
+        weights |= {f"{FEATURES}mean": features.mean.cpu().clone(), f"{FEATURES}std": features.std.cpu().clone()}
+    about = {
+        "policy": POLICY,
+        "kind": agent.kind,
+        "config": agent.config.to_dict(),
+        "task": task,
+        "horizon": horizon,
+        "obs_key": obs_key,
+        "world_model": world_model,
+        "metrics": dict(metrics or {}),
+    }
+    return write_folder(path, "agent", WEIGHTS, weights, about)
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -107,23 +88,11 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         CheckpointError: no such folder, or it is damaged, foreign or newer; the message names the file and the mend.
     """
-    file = Path(path) / "config.json"
-    if not file.is_file():
-        raise CheckpointError(f"{path} is no agent: it has no config.json; give the folder that `save` wrote")
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{file} is damaged ({error}): copy or save the agent again") from error
-    if not isinstance(config, dict) or config.get("policy") != POLICY or config.get("kind") not in KINDS:
-        raise CheckpointError(f"{file} describes no agent of {sorted(KINDS)}: give a folder that `save` wrote")
-    if config["format"] > FORMAT:
-        raise CheckpointError(
-            f"{file} has format {config['format']}, written by dreamgym {config.get('library_version')}; this is "
-            f"dreamgym {__version__}, which reads up to format {FORMAT}: pip install -U dreamgym"
-        )
-    for name, expected in config["files"].items():
-        verify_file(file.parent / name, expected)
-    return config
+    return read_folder(path, "agent", "save", sorted(KINDS), _is_ours)
+
+
+def _is_ours(config: dict[str, Any]) -> bool:
+    return config.get("policy") == POLICY and config.get("kind") in KINDS
 
 
 def load_agent(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Agent:

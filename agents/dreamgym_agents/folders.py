@@ -1,0 +1,88 @@
+"""What saved policies of every agent share: a folder of JSON and safetensors, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dreamgym import __version__
+from dreamgym.training.checkpoint import CheckpointError, file_sha256, replace_folder, verify_file
+
+FORMAT = 1
+
+
+def write_folder(
+    path: str | os.PathLike[str], noun: str, weights: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]
+) -> Path:
+    """Writes ``weights`` (a safetensors file of ``tensors``) and config.json; an older folder is replaced as a whole.
+
+    Args:
+        path: the folder.
+        noun: what is saved, for messages.
+        weights: name of the file.
+        tensors: none may share memory with another.
+        about: JSON-ready, into config.json beside format, library version and the file's sha256.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: the path holds something else.
+    """
+    final = Path(path)
+    if final.exists() and any(final.iterdir()) and not (final / weights).exists():
+        raise ValueError(f"{final} exists and is no {noun}'s folder: choose another path")
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.parent / f".tmp-{final.name}-{uuid.uuid4().hex[:8]}"
+    temporary.mkdir()
+    try:
+        save_file(dict(tensors), temporary / weights)
+        files = {weights: file_sha256(temporary / weights)}
+        config = {"format": FORMAT, "library_version": __version__, **about, "files": files}
+        (temporary / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+        replace_folder(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return final
+
+
+def read_folder(
+    path: str | os.PathLike[str], noun: str, writer: str, known: list[str], is_ours: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """config.json of a saved policy, verified against its files.
+
+    Args:
+        path: the folder.
+        noun: what was saved, for messages.
+        writer: the function that writes such folders, for messages.
+        known: kinds that can be read, for messages.
+        is_ours: whether a config describes one of them.
+
+    Raises:
+        CheckpointError: no such folder, or it is damaged, foreign or newer; the message names the file and the mend.
+    """
+    file = Path(path) / "config.json"
+    if not file.is_file():
+        raise CheckpointError(f"{path} is no {noun}: it has no config.json; give the folder that `{writer}` wrote")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is damaged ({error}): copy or make the {noun} again") from error
+    if not isinstance(config, dict) or not is_ours(config):
+        raise CheckpointError(f"{file} describes no {noun} of {known}: give a folder that `{writer}` wrote")
+    if config["format"] > FORMAT:
+        raise CheckpointError(
+            f"{file} has format {config['format']}, written by dreamgym {config.get('library_version')}; this is "
+            f"dreamgym {__version__}, which reads up to format {FORMAT}: pip install -U dreamgym"
+        )
+    for name, expected in config["files"].items():
+        verify_file(file.parent / name, expected)
+    return config
