@@ -31,11 +31,14 @@ NAMES = {
     "reach": "reach-v3",
 }
 TASKS = tuple(NAMES)
-FRAME = (
-    18  # entries of one frame: hand 3, gripper opening, 14 of objects. The state is this, the one before, the goal 3
-)
+# Entries of one frame: hand 3, gripper opening, 14 of objects. The state is this, the one before, the goal 3.
+FRAME = 18
+QUATERNIONS = (slice(7, 11), slice(14, 18))  # of a frame
 VECTOR = 6  # most entries of the vector that places a task's objects
 ROOM = 80  # entries kept for the physics, which differ by task, so that snapshots have one length
+# What the quaternions of an episode's first frame point along. Uneven, so that no simple rotation is at right angles.
+FIRST = np.zeros(FRAME)
+FIRST[QUATERNIONS[0]] = FIRST[QUATERNIONS[1]] = (1.0, 2.0, 4.0, 8.0)
 
 
 class MetaworldEnv(StateEnv):
@@ -44,6 +47,10 @@ class MetaworldEnv(StateEnv):
     ``state`` (39,): hand position 3 (m), gripper opening (0 to 1), objects' positions and quaternions 14, padded with
     zeros; the same 18 of the frame before; goal position 3. Actions (4,) in [-1, 1]: the hand's displacement (x 0.01 m)
     and the gripper's effort (-1 opens).
+
+    A quaternion and its negative are one rotation, and the suite's sign jumps when an object tumbles. Here it goes on
+    without a jump within an episode: each has the sign that is nearer to the frame before, the first one that nearer to
+    a fixed direction. A snapshot holds the frame before, hence the sign.
 
     Args:
         task: one of `TASKS`, or None to draw one at each reset.
@@ -90,15 +97,15 @@ class MetaworldEnv(StateEnv):
         self.world._last_rand_vec = np.array(vector)
         obs, _ = self.world.reset()
         self._placed[self.episode_task] = np.array(vector)
-        self._before, self._success = obs[FRAME : 2 * FRAME].copy(), False
+        self._before, self._success = _signed(obs[FRAME : 2 * FRAME], FIRST), False
 
     def _advance(self, action: np.ndarray) -> None:
         self.world.curr_path_length = 0  # the horizon is ours
         obs, _, _, _, info = self.world.step(action.astype(np.float32))
-        self._before, self._success = obs[FRAME : 2 * FRAME].copy(), bool(info["success"])
+        self._before, self._success = _signed(obs[FRAME : 2 * FRAME], self._before), bool(info["success"])
 
     def _state(self) -> np.ndarray:
-        now = self.world._get_curr_obs_combined_no_goal()
+        now = _signed(self.world._get_curr_obs_combined_no_goal(), self._before)
         return np.concatenate([now, self._before, self.world._get_pos_goal()])
 
     def _judge(self) -> dict[str, Any]:
@@ -159,6 +166,15 @@ class Expert:
             action = action + self.noise * rng.standard_normal(4)
         clipped: np.ndarray = np.clip(action, -1.0, 1.0).astype(np.float32)
         return clipped
+
+
+def _signed(frame: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """A copy of ``frame`` (18,) in which each quaternion has the sign that is nearer to that in ``before`` (18,)."""
+    out = np.array(frame)
+    for part in QUATERNIONS:
+        if out[part] @ before[part] < 0:
+            out[part] *= -1
+    return out
 
 
 def _make_world(name: str) -> Any:

@@ -67,6 +67,41 @@ def test_a_snapshot_brings_its_task_and_the_verdict(env):
     other.close()
 
 
+def tumble(env, turns):
+    """Turns the puck of "reach" by 20 degrees a step about a slanted axis; its quaternion in the state, a row a step."""
+    axis, seen = np.array([0.6, 0.8, 0.0]), []
+    for angle in np.radians(20) * np.arange(18 * turns):
+        position = env.world.data.body("obj").xpos[:2]
+        pose = [*position, 0.3, np.cos(angle / 2), *(np.sin(angle / 2) * axis)]
+        env.world._set_obj_xyz(np.zeros(3))  # at rest
+        env.world.data.qpos[9:16] = pose
+        seen.append(env.step(np.array([0.0, 0.0, 0.0, -1.0]))[0]["state"])
+    return np.array(seen)
+
+
+def test_the_quaternion_of_a_tumbling_object_does_not_jump():
+    env = MetaworldEnv("reach", horizon=None)
+    first = env.reset(seed=0)[0]["state"]
+    seen = tumble(env, turns=2)
+    now, before = seen[:, 7:11], seen[:, 25:29]
+    assert np.abs(np.diff(now, axis=0)).max() < 0.3
+    assert np.abs(np.linalg.norm(now, axis=1) - 1).max() < 1e-5
+    assert np.allclose(before[1:], now[:-1], atol=1e-6)
+    assert np.allclose(before[0], first[7:11], atol=1e-6)
+    env.close()
+
+
+def test_a_snapshot_brings_the_sign_of_a_quaternion():
+    env = MetaworldEnv("reach", horizon=None)
+    env.reset(seed=0)
+    seen, taken = tumble(env, turns=1)[-1], env.snapshot()
+    assert seen[10] < 0  # a whole turn: the same rotation as at first, with the other sign
+    env.reset(seed=1)
+    assert env.observe()["state"][10] > 0
+    assert np.array_equal(env.reset(options={"snapshot": taken})[0]["state"], seen)
+    env.close()
+
+
 def test_a_snapshot_of_another_task_than_asked_for_is_refused(env):
     env.reset(seed=0, options={"task": "drawer_open"})
     with pytest.raises(ValueError, match="'drawer_open', not of 'reach'"):
