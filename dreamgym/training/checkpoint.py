@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dreamgym import __version__
+from dreamgym.nn.layout import lay_out_by_input
 from dreamgym.rewards.base import RewardModel
 from dreamgym.training.packing import pack_bits, pack_weight, unpack
 from dreamgym.types import WorldModelSpec
@@ -307,7 +308,7 @@ def _load_rewards(path: Path, entries: dict[str, Any], device: torch.device | st
 
 
 def _ready(module: ModuleT, device: torch.device | str) -> ModuleT:
-    return module.to(device).eval().requires_grad_(False)
+    return lay_out_by_input(module.to(device).eval().requires_grad_(False))
 
 
 def _weights(module: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
