@@ -256,10 +256,14 @@ def demo(
     real: str | None = None,
     checkpoint: str | None = None,
     num_sequences: int = 8,
+    tune: bool = True,
     threads: int = 1,
     seed: int = 0,
 ) -> None:
     """Plays held-out actions in a dream and in its simulator twin: a table, a clip, a drift plot and a page.
+
+    For a dream that a shipped policy was cloned on, it then fine-tunes that policy in the dream and scores it in both
+    worlds, before and after, on the same page; some minutes more.
 
     Args:
         out: folder to write.
@@ -267,6 +271,7 @@ def demo(
         real: id of its twin; not given: that of the simulator that the checkpoint was learned from.
         checkpoint: another checkpoint for both.
         num_sequences: how many sequences, spread over the tasks.
+        tune: go on with the parts that take minutes.
         threads: torch threads. A dream's step is small: on a busy machine, waiting for a second thread can cost a
             hundred times what it saves.
         seed: of the dream's draws.
@@ -274,6 +279,7 @@ def demo(
     import torch
 
     from dreamgym.evaluation.demo import MANY, demo_rows, run_demo
+    from dreamgym.evaluation.parts import add_parts
 
     torch.set_num_threads(threads)
     done = run_demo(out, dream, real, checkpoint, num_sequences, seed)
@@ -292,7 +298,12 @@ def demo(
             **done.speed, many=MANY
         )
     )
-    print(f"open {done.folder / 'index.html'}")
+    page = done.folder / "index.html"
+    print(f"open {page}")
+    for section in add_parts(done) if tune else ():
+        _table(section.title, section.heads, section.rows)
+        print("\n".join(section.words))
+        print(f"open {page}")
 
 
 def evaluate(

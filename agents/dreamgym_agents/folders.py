@@ -20,7 +20,12 @@ FORMAT = 1
 
 
 def write_folder(
-    path: str | os.PathLike[str], noun: str, weights: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    noun: str,
+    weights: str,
+    tensors: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    card: str | None = None,
 ) -> Path:
     """Writes ``weights`` (a safetensors file of ``tensors``) and config.json; an older folder is replaced as a whole.
 
@@ -30,6 +35,7 @@ def write_folder(
         weights: name of the file.
         tensors: none may share memory with another.
         about: JSON-ready, into config.json beside format, library version and the file's sha256.
+        card: text of a README.md.
 
     Returns:
         The folder.
@@ -46,6 +52,8 @@ def write_folder(
     try:
         save_file(dict(tensors), temporary / weights)
         files = {weights: file_sha256(temporary / weights)}
+        if card is not None:
+            (temporary / "README.md").write_text(card, encoding="utf-8")
         config = {"format": FORMAT, "library_version": __version__, **about, "files": files}
         (temporary / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
         replace_folder(temporary, final)

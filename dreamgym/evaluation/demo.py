@@ -44,6 +44,7 @@ class Demo:
         speed: steps per second: dream_1, dream_many (``many`` dreams at once), real (the twin: simulator, cameras,
             filter).
         facts: ids, versions, machine.
+        checkpoint: the world model.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Demo:
     horizons: tuple[int, ...]
     speed: dict[str, float]
     facts: dict[str, Any]
+    checkpoint: Checkpoint
 
 
 def run_demo(
@@ -94,7 +96,7 @@ def run_demo(
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, real, dream, sequences, agreement, horizons, facts)
-    return Demo(folder, agreement, horizons, speed, facts)
+    return Demo(folder, agreement, horizons, speed, facts, opened)
 
 
 def _dream_of(checkpoint: Checkpoint) -> str:

@@ -51,6 +51,9 @@ footer { margin-top:56px; padding-top:18px; border-top:1px solid var(--line); co
 @media (max-width:760px) { .tiles { grid-template-columns:1fr 1fr; } .strips { grid-template-columns:1fr; } h1 { font-size:31px; } }
 """
 
+MORE = "<!-- more -->"
+"""Where further sections go (`parts`)."""
+
 
 def write_page(
     gif: bytes,
@@ -95,6 +98,7 @@ def write_page(
         '<p class="note">Upper row the simulator, lower row the dream. Under each, the probability of success that the '
         "learned reward sees in the dream; the mark is where the simulator's own rules say done. The actions are a noisy scripted expert's; where there was a choice, one in which it succeeds was taken.</p>",
         _strips(real, dream, sequences, agreement),
+        MORE,
         "<h2>Use it</h2><pre>import dreamgym, gymnasium as gym\n\n"
         f'env = gym.make("{escape(str(facts["dream_id"]))}", task="open_drawer")\n'
         "obs, info = env.reset(seed=0)\n"

@@ -16,7 +16,9 @@ The room, in the order of the data::
     checkpoint.py      `save_policy`, `load_policy`
     recipes.py         both from names: a store, a world model, an env id
     log.py             the progress bar and the log of a run
-    __main__.py        ``python -m dreamgym_agents.diffusion_ppo clone | tune``
+    shipped.py         policies that ship with the package
+    demo.py            the part of ``dreamgym demo`` that fine-tunes one    demo_page.py   its section of the page
+    __main__.py        ``python -m dreamgym_agents.diffusion_ppo clone | tune | ship | demo``
 """
 
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy

@@ -1,4 +1,4 @@
-"""``python -m dreamgym_agents.diffusion_ppo clone | tune``: each option is an argument of a function below.
+"""``python -m dreamgym_agents.diffusion_ppo clone | tune | ship | demo``: each option is an argument of a function below.
 
     python -m dreamgym_agents.diffusion_ppo clone --demonstrations demos --task close_drawer --checkpoint playtable \
         --out policies/close_drawer
@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import torch
 
+from dreamgym.evaluation.result import EvaluationConfig
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.config import CloneConfig, TuneConfig
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
@@ -152,6 +153,78 @@ def tune(
     print(f"best by return: {result.best}" if result.finished else f"stopped; the same command goes on with {run}")
 
 
+def ship(policy: Path, demonstrations: Path, out: Path, episodes: int = 100, num_workers: int = 0) -> None:
+    """Writes a cloned policy in half precision, with a card that says how it was made and what it measured.
+
+    Args:
+        policy: folder that ``clone`` wrote.
+        demonstrations: the store that it was cloned from.
+        out: folder to write.
+        episodes: in the dream and in the twin, from the same held-out starts.
+        num_workers: processes of simulators.
+    """
+    from dreamgym_agents.diffusion_ppo.shipped import ship as write
+
+    torch.set_num_threads(1)
+    config = EvaluationConfig(episodes=episodes, num_workers=num_workers)
+    told = write(policy, demonstrations, out, config, progress=True).summary()
+    print(f"wrote {out}: " + ", ".join(f"{side} {100 * told[side]['success_rate']:.1f}%" for side in ("dream", "twin")))
+
+
+def demo(
+    policy: Path | None = None,
+    out: Path = Path("demo"),
+    world_model: str | None = None,
+    total_steps: int = 400_000,
+    num_envs: int = 256,
+    horizon: int = 64,
+    bc_weight: float = 0.1,
+    episodes: int = 100,
+    num_workers: int = 2,
+    seed: int = 0,
+    threads: int = 1,
+) -> None:
+    """Fine-tunes a cloned policy in its dream, scores it before and after, and adds a section to the demo's page.
+
+    Args:
+        policy: folder of a cloned policy; not given: the one that ships.
+        out: folder of ``dreamgym demo``; the page has this section alone where there is none yet.
+        world_model: a shipped name, a folder or hf://organisation/name; what the policy says where not given.
+        total_steps: imagined steps.
+        num_envs: episodes imagined side by side.
+        horizon: control steps of an episode.
+        bc_weight: weight of staying near the cloned policy.
+        episodes: before, and as many after, in the dream and in the twin.
+        num_workers: processes of simulators.
+        seed: of fine-tuning.
+        threads: torch threads.
+    """
+    from dreamgym.evaluation.evaluate import open_world
+    from dreamgym.evaluation.parts import write_section
+    from dreamgym_agents.diffusion_ppo.demo import TuningDemoConfig, show
+    from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
+
+    torch.set_num_threads(threads)
+    source = policy or next(iter(shipped_policies().values()))
+    usual = TuningDemoConfig()
+    config = replace(
+        usual,
+        tune=replace(usual.tune, total_steps=total_steps, bc_weight=bc_weight, seed=seed),
+        num_envs=num_envs,
+        horizon=horizon,
+        score=replace(usual.score, episodes=episodes, num_workers=num_workers),
+    )
+    world = open_world(world_model or read_policy_config(source)["world_model"])
+    section = show(source, world, out, config)
+    if section is None:
+        print("stopped")
+        return
+    for row in (section.heads, *section.rows):
+        print("".join(f"{cell:<24}" for cell in row))
+    print("\n".join(section.words))
+    print(f"open {write_section(out, section)}")
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Runs one subcommand.
 
@@ -164,7 +237,7 @@ def main(args: Sequence[str] | None = None) -> None:
         raise SystemExit('the command line needs tyro: pip install "dreamgym[cli]"') from None
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     name = "python -m dreamgym_agents.diffusion_ppo"
-    commands: dict[str, Callable[..., Any]] = {"clone": clone, "tune": tune}
+    commands: dict[str, Callable[..., Any]] = {"clone": clone, "tune": tune, "ship": ship, "demo": demo}
     words = sys.argv[1:] if args is None else list(args)
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog=name, description=__doc__, args=words)

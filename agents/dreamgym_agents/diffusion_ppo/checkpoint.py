@@ -1,7 +1,8 @@
 """Policies on disk: a folder of JSON and safetensors, written whole or not at all. Never a pickle.
 
 config.json            {format, library_version, policy, config, task, world_model, metrics, files: {name: sha256}}
-policy.safetensors     weights, frozen and tuned
+policy.safetensors     weights, frozen and tuned; a shipped policy's in half precision
+README.md              a shipped policy's card
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def save_policy(
     task: str | None = None,
     world_model: str | None = None,
     metrics: Mapping[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
+    card: str | None = None,
 ) -> Path:
     """Writes a policy's folder; one that stood there before is replaced as a whole.
 
@@ -45,6 +48,8 @@ def save_policy(
         task: what it was made for.
         world_model: name of the checkpoint whose features it reads.
         metrics: JSON-ready: where in its run it stood, and what was measured.
+        dtype: of the weights in the file; None: as they are. They are float32 again once loaded.
+        card: text of a README.md.
 
     Returns:
         The folder.
@@ -52,7 +57,7 @@ def save_policy(
     Raises:
         ValueError: the path holds something else.
     """
-    weights = {k: v.detach().cpu().contiguous() for k, v in policy.state_dict().items()}
+    weights = {k: v.detach().cpu().to(dtype or v.dtype).contiguous() for k, v in policy.state_dict().items()}
     about = {
         "policy": policy.kind,
         "config": policy.config.to_dict(),
@@ -60,7 +65,7 @@ def save_policy(
         "world_model": world_model,
         "metrics": dict(metrics or {}),
     }
-    return write_folder(path, "policy", WEIGHTS, weights, about)
+    return write_folder(path, "policy", WEIGHTS, weights, about, card)
 
 
 def read_policy_config(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,6 +14,9 @@ from dreamgym_agents.diffusion_ppo.demonstrations import Demonstrations, demonst
 from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
 from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
+
+if TYPE_CHECKING:
+    from dreamgym.training.checkpoint import Checkpoint
 
 HELD_OUT = 20
 """Held-out demonstrations on which the cloning loss is logged."""
@@ -73,7 +76,7 @@ def make_env(
     task: str,
     chunk: int,
     *,
-    checkpoint: str | None = None,
+    checkpoint: str | Checkpoint | None = None,
     num_envs: int = 256,
     horizon: int = 64,
     reward: str = "probability",
