@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dreamgym.envs.ahead import StartsAhead
 from dreamgym.envs.draws import uniform
 from dreamgym.envs.observation import pad_history, sensors_to_torch
 from dreamgym.envs.starts import StartBank
@@ -56,6 +57,7 @@ class Beginner:
             # The bank's own task numbers in the order of the reward's; -1 where the reward does not know the task.
             numbers = [tasks.index(t) if t in tasks else -1 for t in bank.tasks]
             self._bank_task = torch.tensor([*numbers, -1], device=device)[self.bank.task]
+            self._ahead = StartsAhead(self._draw, num_envs) if device.type == "cpu" else None
 
     def _check_state(self, state: Mapping[str, Tensor], what: str) -> None:
         got = {k: tuple(v.shape[1:]) for k, v in state.items()}
@@ -84,6 +86,12 @@ class Beginner:
             options: see `DreamCore.reset`; every entry speaks of all B envs.
         """
         env = self._env if rows is None else rows
+        if not options and self.bank is not None:
+            if rows is not None and self._ahead is not None:
+                task, start = self._ahead(seed, episode, rows)
+            else:
+                task, start = self._draw(seed, env, episode[env])
+            return self.bank.state(start), task, start
         start = self._rows_of(options["start"])[env] if "start" in options else None
         if start is not None and "task" not in options and bool((self._bank_task[start] >= 0).all()):
             task, pick = self._bank_task[start], None
@@ -101,6 +109,24 @@ class Beginner:
             start = sampler(pick, uniform(seed, env, episode[env], 0))
         return self.bank.state(start), task, start
 
+    def _draw(self, seed: int, env: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
+        """Tasks of the pool and bank rows, drawn for each env [K] and its episode [K]."""
+        task, pick = self._pool_task(seed, env, episode)
+        return task, self._sampler(pick, uniform(seed, env, episode, 0))
+
+    def _pool_task(self, seed: int, env: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
+        """Drawn tasks [K], and their places in ``pool``."""
+        if len(self.pool) == 1:
+            return self._pool.repeat(len(env)), torch.zeros_like(env)
+        pick = (uniform(seed, env, episode, 1) * len(self._pool)).long()
+        return self._pool[pick], pick
+
+    def candidates(self) -> list[tuple[int, Tensor]]:
+        """Every task of the pool, by number, with the bank rows from which it can start."""
+        if self.bank is None:
+            return []
+        return [(self.tasks.index(t), self.bank.candidates(t, self.split)) for t in self.pool]
+
     def draw_task(
         self, seed: int, episode: Tensor, rows: Tensor | None, options: Mapping[str, Any]
     ) -> tuple[Tensor, Tensor | None]:
@@ -108,10 +134,7 @@ class Beginner:
         env = self._env if rows is None else rows
         if "task" in options:
             return self._tasks_of(options["task"])[env], None
-        if len(self.pool) == 1:
-            return self._pool.repeat(len(env)), torch.zeros_like(env)
-        pick = (uniform(seed, env, episode[env], 1) * len(self._pool)).long()
-        return self._pool[pick], pick
+        return self._pool_task(seed, env, episode[env])
 
     def _rows_of(self, start: Any) -> Tensor:
         if self.bank is None:

@@ -16,6 +16,7 @@ from gymnasium import error, spaces
 from torch import Tensor
 
 from dreamgym.envs.actions import ActionReader, action_space, check_chunk
+from dreamgym.envs.ahead import Memories
 from dreamgym.envs.begin import OPTIONS, Beginner
 from dreamgym.envs.judge import Rules, Verdict, failures, judge, nothing_happened, surely_finite
 from dreamgym.envs.observation import ObservationReader, zero_history
@@ -108,6 +109,8 @@ class DreamCore:
         self._shared = self.observe.aliases
         self._versions: list[int] = []
         self.beginner = Beginner(self.model, self.tasks, task, starts, split, num_envs, blank)
+        bank, pool = self.beginner.bank, self.beginner.candidates()
+        self._memories = None if bank is None or gradients else Memories(self.model, self.reward, bank, pool)
         self.generator = torch.Generator(self.device)
         # Frames since the core was made; an episode that began at t has lasted clock - t control steps.
         self._clock = 0
@@ -214,40 +217,51 @@ class DreamCore:
     def _begin(self, rows: Tensor | None, mask: Tensor | None, options: Mapping[str, Any]) -> None:
         """Starts episodes in ``rows`` (CPU), where ``mask`` is true (elsewhere), or everywhere (both None)."""
         state, task, start = self._draw(rows, options)
-        memory = self.reward.start(self.model, state, task)
-        no = torch.zeros((2, len(task)), dtype=torch.bool, device=self.device)
-        fresh = {
-            "task": task,
-            "start": start,
-            "begun": torch.full_like(task, self._clock),
-            "done": no[0],
-            "achieved": no[1],
-        }
         drawn = "task" not in options and "start" not in options
         if mask is None:
-            self.state, self.memory, self.counters = state, memory, fresh
-            self._one_task = drawn and len(self.beginner.pool) == 1
-            self._threshold = self._find_threshold()
-            self._next_horizon = self._clock + self.rules.horizon
-            self._last: Verdict | None = None
-            self._episode = self._episode + 1
-            self._ready, self._waiting = True, False
+            self._begin_all(state, task, start, drawn)
             return
+        memory = self._memories(start) if self._memories is not None and not options else None
+        if memory is None:
+            memory = self.reward.start(self.model, state, task)
         self.state = self._put(self.state, state, rows, mask)
         self.memory = self._put(self.memory, memory, rows, mask)
         self._one_task = self._one_task and drawn
-        if self._one_task:
-            # Every env has the one task already: the very same tensor stays, so that a reward that groups envs by task
-            # need not look at it again.
-            del fresh["task"]
-        else:
+        if not self._one_task:
             self._threshold = None
-        old = {k: self.counters[k] for k in fresh}
-        self.counters = {**self.counters, **self._put(old, fresh, rows, mask)}
-        self._episode = self._episode + mask
-        self._waiting = not self._eager or bool(self.counters["done"].any())
-        if self._eager:
-            self._next_horizon = int(self.counters["begun"].min()) + self.rules.horizon
+        self._episode = self._episode + mask  # first: the mask may be the counter "done" itself
+        self.counters = self._count_anew(task, start, rows, mask)
+        if self.autoreset != "same_step":
+            self._waiting = not self._eager or bool(self.counters["done"].any())
+
+    def _begin_all(self, state: State, task: Tensor, start: Tensor, drawn: bool) -> None:
+        """Starts an episode in every env; ``drawn``: its task was."""
+        if self._memories is not None:
+            self._memories.look()
+        self.state, self.memory = state, self.reward.start(self.model, state, task)
+        done, achieved = torch.zeros((2, len(task)), dtype=torch.bool, device=self.device)
+        begun = torch.full_like(task, self._clock)
+        self.counters = {"task": task, "start": start, "begun": begun, "done": done, "achieved": achieved}
+        self._one_task = drawn and len(self.beginner.pool) == 1
+        self._threshold = self._find_threshold()
+        self._next_horizon = self._clock + self.rules.horizon
+        self._last: Verdict | None = None
+        self._episode = self._episode + 1
+        self._ready, self._waiting = True, False
+
+    def _count_anew(self, task: Tensor, start: Tensor, rows: Tensor | None, mask: Tensor) -> dict[str, Tensor]:
+        """The counters once episodes have begun in ``rows`` or where ``mask`` is true."""
+        old = self.counters
+        # Where every env has the one task already, the very same tensor stays, so that a reward that groups envs by
+        # task need not look at it again.
+        new = {"start": start} if self._one_task else {"start": start, "task": task}
+        fixed = {"begun": self._clock, "done": False, "achieved": False}
+        changed = self._put({k: old[k] for k in new}, new, rows, mask)
+        if rows is None:
+            return {**old, **changed, **{k: old[k].masked_fill(mask, v) for k, v in fixed.items()}}
+        for key, value in fixed.items():
+            old[key].index_fill_(0, rows, value)
+        return {**old, **changed}
 
     def _find_threshold(self) -> Tensor | None:
         """The threshold where all envs have one task (a view); None elsewhere, or where the reward has own rules."""
@@ -266,7 +280,7 @@ class DreamCore:
             self._versions = self._count_writes()
         if rows is None:
             return self.observe(self.state, task)
-        return self.observe({k: v[rows] for k, v in self.state.items()}, task[rows])
+        return self.observe(take_rows(self.state, rows), task.index_select(0, rows))
 
     def _put(self, old: State, new: State, rows: Tensor | None, mask: Tensor) -> State:
         """``old`` with ``new`` at ``rows`` (new holds those rows only), or where ``mask`` is true (rows None)."""
@@ -340,7 +354,9 @@ class DreamCore:
         if success is None and frozen is None and self._is_quiet(state, reward, probability, uncertainty):
             self.state, self.memory = state, memory
             return nothing_happened(self.rules, reward, probability, counters["achieved"], uncertainty)
-        if success is None:
+        if success is None and self._threshold is not None:
+            success = probability >= self._threshold
+        elif success is None:
             success = self.reward.succeeded(probability, counters["task"])
         scores = [probability] if reward is probability else [reward, probability]
         scores += [] if uncertainty is None else [uncertainty]
@@ -374,13 +390,18 @@ class DreamCore:
 
         On the CPU only, since it reads values. NaN fails every comparison, so it never passes for quiet.
         """
-        if self._threshold is None or self._clock >= self._next_horizon:
+        if self._threshold is None or self._clock >= self._next_horizon and self._horizon_is_near():
             return False
         if not probability.max().item() < self._threshold.item():
             return False
         if uncertainty is not None and not uncertainty.max().item() < self.rules.highest_uncertainty:
             return False
         return surely_finite(state, [] if reward is probability else [reward])
+
+    def _horizon_is_near(self) -> bool:
+        """Whether some env may be at its horizon; episodes that began since the last look put that off."""
+        self._next_horizon = int(self.counters["begun"].min()) + self.rules.horizon
+        return self._clock >= self._next_horizon
 
     def _finish(self, verdict: Verdict, waiting: Tensor | None) -> Step:
         """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
@@ -393,7 +414,8 @@ class DreamCore:
         if self.autoreset == "disabled":
             self._last = verdict.copy() if ended else None
         if self.autoreset == "next_step" and waiting is not None:
-            obs, info = self._restart(waiting, None, info)
+            rows = waiting.nonzero().flatten() if self._eager else None
+            obs, info = self._restart(waiting, rows, None, info)
             reward = reward.masked_fill(waiting, 0.0)
             return Step(obs, reward, terminated & ~waiting, truncated & ~waiting, info, None)
         info["task"] = self.counters["task"].clone()
@@ -401,12 +423,11 @@ class DreamCore:
         if ended and self.autoreset == "same_step":
             rows = done.nonzero().flatten() if self._eager else None
             final = Final(done, rows, take_rows(obs, rows), {k: take_rows(v, rows) for k, v in info.items()})
-            obs, info = self._restart(done, obs, info)
+            obs, info = self._restart(done, rows, obs, info)
         return Step(obs, reward, terminated, truncated, info, final)
 
-    def _restart(self, mask: Tensor, obs: Obs | None, info: Info) -> tuple[Obs, Info]:
-        """New episodes where ``mask`` is true; observations and info of the new episodes there."""
-        rows = mask.nonzero().flatten() if self._eager else None
+    def _restart(self, mask: Tensor, rows: Tensor | None, obs: Obs | None, info: Info) -> tuple[Obs, Info]:
+        """New episodes where ``mask`` is true (``rows``: the same); observations and info of the new ones there."""
         self._begin(rows, mask, {})
         if obs is None or rows is None or self.gradients or self._shared:
             obs = self._observe()

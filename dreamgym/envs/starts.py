@@ -71,7 +71,7 @@ class StartBank:
         """The model states at ``index`` [K], floats as float32: fresh tensors, never views of the bank."""
         out = {}
         for key, value in self.states.items():
-            rows = value[index]
+            rows = value.index_select(0, index)
             out[key] = rows.float() if rows.is_floating_point() else rows
         return out
 
