@@ -24,6 +24,7 @@ from dreamgym_agents.warpd import (
 )
 
 from dreamgym.data import EpisodeStore, EpisodeView, Meta
+from dreamgym.data.state_demonstrations import ROAMING
 from dreamgym.types import ActionSpec, Policy
 from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
 
@@ -32,7 +33,7 @@ PRESETS = ("paper", "tiny")
 
 
 def read_demonstrations(store: Path, tasks: tuple[str, ...] | None = None) -> Demonstrations:
-    """The training split of a store that `dreamgym.data.state_demonstrations` made, random walks left out."""
+    """The training split of a store that `dreamgym.data.state_demonstrations` made, roaming left out."""
     return Demonstrations.from_store(select(store, "train", tasks), "state", tasks)
 
 
@@ -40,7 +41,7 @@ def select(store: Path, split: str, tasks: tuple[str, ...] | None = None) -> Epi
     """The demonstrations of a split, of some tasks or all."""
 
     def wanted(meta: Meta) -> bool:
-        return meta["operator"] != "random" and (tasks is None or meta["task"] in tasks)
+        return meta["operator"] not in ROAMING and (tasks is None or meta["task"] in tasks)
 
     return EpisodeStore.open(store).select(split=split, where=wanted)
 

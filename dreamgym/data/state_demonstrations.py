@@ -20,11 +20,13 @@ from dreamgym.sims.state_env import StateEnv
 
 MAX_TRIES = 40
 VAL_EVERY = 10
-RANDOM = "random"
+RANDOM, STRAY = "random", "stray"
+ROAMING = (RANDOM, STRAY)
+"""Who does not demonstrate, but shows world models and rewards what lies off the demonstrations' ways."""
 NOISY = {"expert": 0.0, "noisy": 0.4}  # Metaworld: noise on the expert's actions
-# Suite -> who can demonstrate in it. "random" wanders: no demonstration, but what a world model must have seen.
+# Suite -> who can act in it.
 OPERATORS: dict[str, tuple[str, ...]] = {
-    "metaworld": ("expert", "noisy", RANDOM),
+    "metaworld": ("expert", "noisy", STRAY, RANDOM),
     "pusht": ("pusher", RANDOM),
     "robosuite": ("better", "okay", "worse", RANDOM),
 }
@@ -41,7 +43,8 @@ class StateDemonstrations:
     Attributes:
         suite: one of `OPERATORS`.
         tasks: tasks of the suite, in turn; () for all of them.
-        operators: who demonstrates, in turn; () for all but "random".
+        operators: who acts, in turn; () for all that demonstrate, which "random" (a random walk) and "stray" (an expert
+            who wanders off now and then, before success and after it) do not.
         robot: robosuite's arm.
         max_steps: rows of an episode at most; None for the suite's own (`MAX_STEPS`).
         linger: rows after the first success; None goes on to ``max_steps``, so that all episodes have one length.
@@ -60,7 +63,7 @@ class StateDemonstrations:
         if self.suite not in OPERATORS:
             raise ValueError(f"suite: expected one of {list(OPERATORS)}, got {self.suite!r}")
         known = OPERATORS[self.suite]
-        object.__setattr__(self, "operators", tuple(self.operators) or tuple(o for o in known if o != RANDOM))
+        object.__setattr__(self, "operators", tuple(self.operators) or tuple(o for o in known if o not in ROAMING))
         object.__setattr__(self, "tasks", tuple(self.tasks))
         if unknown := [o for o in self.operators if o not in known]:
             raise ValueError(f"operators: {self.suite} has {list(known)}, got {unknown}")
@@ -151,6 +154,8 @@ def make_operator(env: StateEnv, operator: str, rng: np.random.Generator) -> Act
 
         expert = Expert(env.episode_task, NOISY[operator])
         return lambda state: expert.act(state, rng)
+    if operator == STRAY:
+        return _Stray(env, rng)
     if operator == "pusher":
         from dreamgym.sims.pusht import Pusher
 
@@ -179,6 +184,23 @@ class _Wanderer:
         return action
 
 
+class _Stray:
+    """Metaworld's expert, who wanders off first and again and again: the task is come to from many sides, and left."""
+
+    def __init__(self, env: StateEnv, rng: np.random.Generator) -> None:
+        from dreamgym.sims.metaworld import Expert
+
+        self.wander, self.expert, self.rng = _Wanderer(env, rng), Expert(env.episode_task), rng
+        self._off, self._left = True, int(rng.integers(5, 40))
+
+    def __call__(self, state: np.ndarray) -> np.ndarray:
+        if self._left == 0:
+            self._off = not self._off
+            self._left = int(self.rng.integers(5, 30) if self._off else self.rng.integers(40, 90))
+        self._left -= 1
+        return self.wander(state) if self._off else self.expert.act(state, self.rng)
+
+
 def main(argv: list[str] | None = None) -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m dreamgym.data.state_demonstrations")
@@ -189,7 +211,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--operators", nargs="*", default=[])
     parser.add_argument("--robot", default="Panda")
     parser.add_argument("--max-steps", type=int, default=None)
-    parser.add_argument("--whole", action="store_true", help="go on to max-steps after success: episodes of one length")
+    after = parser.add_mutually_exclusive_group()
+    after.add_argument("--linger", type=int, default=StateDemonstrations.linger, help="rows after the first success")
+    after.add_argument("--whole", action="store_true", help="go on to max-steps after success: episodes of one length")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
@@ -200,7 +224,7 @@ def main(argv: list[str] | None = None) -> None:
         tuple(args.operators),
         args.robot,
         args.max_steps,
-        None if args.whole else StateDemonstrations.linger,
+        None if args.whole else args.linger,
     )
     collect(config, args.out, num_workers=args.workers, seed=args.seed, num_episodes=args.episodes, info=asdict(config))
 

@@ -54,3 +54,18 @@ def test_metaworlds_experts_take_turns_with_noisy_ones():
     assert meta["success"]
     assert meta["tries"] == 1
     assert episode["success"].any()
+
+
+def test_a_stray_comes_to_success_and_leaves_it():
+    pytest.importorskip("metaworld")
+    made = StateDemonstrations("metaworld", ("reach",), ("stray",), max_steps=200, linger=None)(0)
+    changes = 0
+    for i in range(3):
+        episode, meta = made.episode(i)
+        assert meta["success"]
+        changes += int(np.diff(episode["success"].astype(int)).clip(max=0).sum())
+    assert changes <= -1
+
+
+def test_strays_are_not_demonstrations_unless_asked_for():
+    assert StateDemonstrations("metaworld").operators == ("expert", "noisy")
