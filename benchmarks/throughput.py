@@ -306,8 +306,14 @@ def twin_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty:
     return repeated(env.step, action)
 
 
+def bare_inference_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
+    """The bare loop in inference mode, which cores that share nothing use inside."""
+    return torch.inference_mode()(Bare(checkpoint, num_envs, device, uncertainty))
+
+
 FACES: dict[str, Callable[[Checkpoint, int, str, bool], Runner]] = {
     "bare": Bare,
+    "bare/inference": bare_inference_runner,
     "core": core_runner,
     "core/probability": partial(core_runner, reward="probability"),
     "vector": vector_runner,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +14,8 @@ from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.world_models.base import WorldModel
 
 EPISODES = 16
+MOST_ENVS = 256
+"""With more, so many end together that drawing theirs alone is cheaper than drawing ahead for all."""
 MOST_ROWS = 8192
 MOST_BYTES = 64 * 2**20
 
@@ -23,33 +24,34 @@ Draw = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class StartsAhead:
-    """Tasks and bank rows of the next few episodes of every env. For the CPU: it looks at values.
+    """Tasks and bank rows of the next few episodes of every env.
 
-    Draws depend on (seed, env, episode) alone, so drawing them early changes none of them, and nothing needs to be
-    thrown away when a dream is reset or restored: a block that does not hold an episode is drawn again.
+    Draws depend on (seed, env, episode) alone, so drawing them early changes none of them. Two gathers then serve a
+    reset; a block serves as many resets as it holds episodes, since no reset begins more than one in any env.
     """
 
     def __init__(self, draw: Draw, num_envs: int) -> None:
-        self._draw, self._num_envs = draw, num_envs
-        self._seed: int | None = None
-        self._first = np.zeros(num_envs, np.int64)
+        self._draw, self._env = draw, torch.arange(num_envs)
+        self._left = 0
+
+    def forget(self) -> None:
+        """To be called where episodes begin in another way, or another seed counts."""
+        self._left = 0
 
     def __call__(self, seed: int, episode: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Task and bank row [K] of the envs ``rows`` [K]; ``episode`` [B] as for `Beginner.begin`."""
-        row, now = rows.numpy(), episode.numpy()
-        place = now[row] - self._first[row]
-        # As unsigned numbers, episodes before the block are far behind its end.
-        if seed != self._seed or (len(place) and place.view(np.uint64).max() >= EPISODES):
-            self._fill(seed, now)
-            place = now[row] - self._first[row]
-        return torch.from_numpy(self._task[row, place]), torch.from_numpy(self._start[row, place])
+        if self._left == 0:
+            self._fill(seed, episode)
+        self._left -= 1
+        place = (episode + self._offset).index_select(0, rows)
+        return self._task.index_select(0, place), self._start.index_select(0, place)
 
-    def _fill(self, seed: int, episode: np.ndarray) -> None:
-        self._seed, self._first = seed, episode.copy()
-        env = np.repeat(np.arange(self._num_envs), EPISODES)
-        number = (self._first[:, None] + np.arange(EPISODES)).ravel()
-        task, start = self._draw(seed, torch.from_numpy(env), torch.from_numpy(number))
-        self._task, self._start = (x.numpy().reshape(-1, EPISODES) for x in (task, start))
+    def _fill(self, seed: int, episode: Tensor) -> None:
+        number = episode.unsqueeze(1) + torch.arange(EPISODES)
+        env = self._env.unsqueeze(1).expand_as(number)
+        self._task, self._start = self._draw(seed, env.flatten(), number.flatten())
+        self._offset = self._env * EPISODES - episode
+        self._left = EPISODES
 
 
 class Memories:

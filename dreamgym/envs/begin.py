@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamgym.envs.ahead import StartsAhead
+from dreamgym.envs.ahead import MOST_ENVS, StartsAhead
 from dreamgym.envs.draws import uniform
 from dreamgym.envs.observation import pad_history, sensors_to_torch
 from dreamgym.envs.starts import StartBank
@@ -57,7 +57,8 @@ class Beginner:
             # The bank's own task numbers in the order of the reward's; -1 where the reward does not know the task.
             numbers = [tasks.index(t) if t in tasks else -1 for t in bank.tasks]
             self._bank_task = torch.tensor([*numbers, -1], device=device)[self.bank.task]
-            self._ahead = StartsAhead(self._draw, num_envs) if device.type == "cpu" else None
+        few = bank is not None and num_envs <= MOST_ENVS and device.type == "cpu"
+        self._ahead = StartsAhead(self._draw, num_envs) if few else None
 
     def _check_state(self, state: Mapping[str, Tensor], what: str) -> None:
         got = {k: tuple(v.shape[1:]) for k, v in state.items()}
@@ -90,8 +91,10 @@ class Beginner:
             if rows is not None and self._ahead is not None:
                 task, start = self._ahead(seed, episode, rows)
             else:
+                self.forget()
                 task, start = self._draw(seed, env, episode[env])
             return self.bank.state(start), task, start
+        self.forget()
         start = self._rows_of(options["start"])[env] if "start" in options else None
         if start is not None and "task" not in options and bool((self._bank_task[start] >= 0).all()):
             task, pick = self._bank_task[start], None
@@ -120,6 +123,11 @@ class Beginner:
             return self._pool.repeat(len(env)), torch.zeros_like(env)
         pick = (uniform(seed, env, episode, 1) * len(self._pool)).long()
         return self._pool[pick], pick
+
+    def forget(self) -> None:
+        """Forgets what was drawn ahead: to be called when a dream goes on from elsewhere."""
+        if self._ahead is not None:
+            self._ahead.forget()
 
     def candidates(self) -> list[tuple[int, Tensor]]:
         """Every task of the pool, by number, with the bank rows from which it can start."""

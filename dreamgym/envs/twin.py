@@ -64,7 +64,7 @@ class TwinCore(DreamCore):
             starts = None
         super().__init__(model, reward, starts, **kwargs)
         # The simulators wait for every step anyway, so reading a value costs nothing on any device.
-        self._eager = True
+        self._eager, self._quick = True, False
         many = num_workers > 0
         self.sims = (
             WorkerSimulators(simulator, self.num_envs, num_workers) if many else Simulators(simulator, self.num_envs)
