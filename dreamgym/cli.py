@@ -245,7 +245,8 @@ def fidelity(checkpoint: str, store: Path, windows: int = 256, steps: int = 50, 
     rows = [
         [f"{name}, {curve.unit}", who, *(f"{getattr(curve, who)[i - 1]:.3g}" for i in shown)]
         for name, curve in found.curves.items()
-        for who in ("model", "repeat", "mean")
+        for who in ("model", "repeat", "held", "mean")
+        if getattr(curve, who)
     ]
     _table(f"open-loop fidelity, {windows} windows", ["measure", "of", *(f"step {i}" for i in shown)], rows)
 

@@ -173,9 +173,10 @@ class _World:
 
     def _twin(self, keep: bool) -> tuple[Episodes, TwinRecorder]:
         n = self.config.episodes
-        core = twin.make_core(
-            self.opened, num_workers=self.config.num_workers, **self._options(min(n, self.config.simulators))
-        )
+        options = self._options(min(n, self.config.simulators))
+        if not keep:
+            options["simulator_kwargs"] = self._cameras_read()
+        core = twin.make_core(self.opened, num_workers=self.config.num_workers, **options)
         try:
             shown = [c for c in self.opened.spec.cameras if c in core.sims.cameras]
             recorder = TwinRecorder(core, n, shown[0] if keep and shown else None)
@@ -185,6 +186,13 @@ class _World:
         finally:
             core.sims.close()
         return found, recorder
+
+    def _cameras_read(self) -> dict[str, Any]:
+        """The simulator's cameras that the model or the policy reads: frames that nobody reads cost most of a step."""
+        recorded = (self.opened.simulator or {}).get("kwargs", {}).get("cameras")
+        if recorded is None or getattr(self.policy, "obs", "features") != "features":
+            return {}
+        return {"cameras": tuple(c for c in recorded if f"rgb_{c}" in self.opened.spec.observations)}
 
 
 def _training(policy: Any) -> dict[str, Any]:

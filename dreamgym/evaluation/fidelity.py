@@ -196,6 +196,7 @@ def _play_window(
     states = [k for k in STATES if k in batch]
     before = {k: batch[k][:, last] for k in states}
     begin = filter_to(model, batch, config.context, generator)
+    held = reader(begin)
     for t, state in enumerate(imagined(model, begin, batch["action"][:, last:-1], generator)):
         now = last + 1 + t
         images = model.decode(state, cameras) if cameras else {}
@@ -209,7 +210,7 @@ def _play_window(
         read = {k: v for k, v in reader(state).items() if k in truths}
         changed = moved(before, truths)
         always = {k: mean[k].to(v).expand_as(v) for k, v in truths.items()}
-        for who, guess in (("model", read), ("repeat", before), ("mean", always)):
+        for who, guess in (("model", read), ("repeat", before), ("mean", always), ("held", held)):
             for name, value in state_errors({k: guess[k] for k in read}, truths).items():
                 tally.add(name, who, t, value)
                 motion.add(name, who, t, value, changed[name])
@@ -282,7 +283,8 @@ def _image_curve(tally: _Tally, camera: str) -> Curve:
 
 def _state_curves(tally: _Tally) -> dict[str, Curve]:
     names = [m for m in MEASURES if (m, "model") in tally.count]
-    return {m: Curve(UNITS[m], m in ("bulb", "led"), *(tally.mean(m, w).tolist() for w in BASELINES)) for m in names}
+    whose = (*BASELINES, "held")
+    return {m: Curve(UNITS[m], m in ("bulb", "led"), *(tally.mean(m, w).tolist() for w in whose)) for m in names}
 
 
 def judge_uncertainty(unsure: np.ndarray, errors: dict[str, np.ndarray], worst_share: float) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,9 @@ class Curve:
         model: of the model's open-loop prediction.
         repeat: of repeating the last context frame (or state).
         mean: of the mean training frame (or state).
+        held: of the state that the model itself reads off the context, held from then on: what repeating the last frame
+            comes to for one who sees it as the model does, while ``repeat`` knows the simulator's own state. Empty for
+            cameras.
     """
 
     unit: str
@@ -111,13 +114,14 @@ class Curve:
     model: list[float]
     repeat: list[float]
     mean: list[float]
+    held: list[float] = field(default_factory=list)
 
     def beats(self, from_step: int = 5) -> dict[str, bool]:
         """Whether the model is better than each baseline at every step from ``from_step`` (1-based) on."""
         sign = 1 if self.higher_is_better else -1
         mine = sign * np.asarray(self.model[from_step - 1 :])
-        others = {"repeat": self.repeat, "mean": self.mean}
-        return {k: bool((mine > sign * np.asarray(v[from_step - 1 :])).all()) for k, v in others.items()}
+        others = {"repeat": self.repeat, "mean": self.mean, "held": self.held}
+        return {k: bool((mine > sign * np.asarray(v[from_step - 1 :])).all()) for k, v in others.items() if v}
 
     def at(self, step: int) -> tuple[float, float, float]:
         """(model, repeat, mean) after ``step`` steps, 1-based."""

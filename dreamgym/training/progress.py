@@ -98,10 +98,29 @@ def load_progress(
 
 def load_averaged(path: Path, model: nn.Module) -> None:
     """Loads a run's averaged weights into ``model``, or its last weights where it kept no average."""
+    model.load_state_dict(_averaged(path))
+
+
+def load_matching(path: Path, model: nn.Module) -> list[str]:
+    """Loads a run's averaged weights into ``model`` wherever name and shape agree; returns what was left as it was.
+
+    Raises:
+        ValueError: nothing agrees: a run of another family.
+    """
+    tensors = _averaged(path)
+    own = model.state_dict()
+    fitting = {k: v for k, v in tensors.items() if k in own and v.shape == own[k].shape}
+    if not fitting:
+        raise ValueError(f"{path} holds no weight of this model's names and shapes: give a run of the same family")
+    model.load_state_dict(fitting, strict=False)
+    return sorted(own.keys() - fitting.keys())
+
+
+def _averaged(path: Path) -> dict[str, Tensor]:
     tensors = load_file(path / "model.safetensors")
     if (path / "ema.safetensors").exists():
         tensors.update(load_file(path / "ema.safetensors"))
-    model.load_state_dict(tensors)
+    return tensors
 
 
 def _steps(root: Path) -> list[Path]:

@@ -12,7 +12,7 @@ import argparse
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from torch import Tensor
 from dreamgym.data import EpisodeStore, EpisodeView, SequenceSampler
 from dreamgym.training.fit import EvalFn, FitConfig, FitResult, fit
 from dreamgym.training.openloop import open_loop_eval
-from dreamgym.training.progress import latest, load_averaged
+from dreamgym.training.progress import latest, load_averaged, load_matching
 from dreamgym.world_models import registry
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.rssm import RSSMConfig
@@ -49,6 +49,7 @@ def train_rssm(
     steps: int = 15_000,
     *,
     refresh_data: bool = False,
+    init: str | Path | None = None,
     model_changes: Mapping[str, Any] | None = None,
     **fit_changes: Any,
 ) -> FitResult:
@@ -62,6 +63,8 @@ def train_rssm(
         run_dir: the run.
         variant, preset, model_changes: the model; must agree with the run's own when resuming.
         steps: updates in all.
+        init: another run, whose averaged weights this one begins with wherever name and shape agree; its optimizer
+            begins anew. Without effect on a run that has progress.
         refresh_data: take in episodes appended since the run began (from here on the curve is another).
         fit_changes: fields of `FitConfig`, and "batch_size" and "length".
 
@@ -87,8 +90,18 @@ def train_rssm(
     model = registry.build("rssm", run["model"])
     keys = sorted({*wanted.inputs, *wanted.targets, "action"})
     model.fit_statistics(gather(episodes, [k for k in wanted.vectors if k in keys]))  # type: ignore[operator]
+    if init is not None and latest(run_dir) is None:
+        _warm_start(model, Path(init))
     sampler = SequenceSampler(episodes, length=run["length"], batch_size=run["batch_size"], keys=keys, seed=config.seed)
     return fit(model, sampler, config, run_dir, _evaluation(store, wanted, keys))
+
+
+def _warm_start(model: WorldModel, run_dir: Path) -> None:
+    path = latest(run_dir)
+    if path is None:
+        raise ValueError(f"{run_dir} holds no training progress to begin with: give a run's own directory")
+    fresh = load_matching(path, model)
+    _log.info("began with the weights of %s; fresh: %s", path, fresh or "none")
 
 
 def training_episodes(store: EpisodeView) -> EpisodeView:
@@ -176,6 +189,21 @@ def _evaluation(store: EpisodeStore, config: RSSMConfig, keys: list[str]) -> Eva
     return lambda model, step: open_loop_eval(model, sampler.batch(0))
 
 
+def _fields(words: list[str]) -> dict[str, Any]:
+    """["deter=512"] as {"deter": 512}, the values read as JSON."""
+    known = {f.name for f in fields(RSSMConfig)}
+    changes = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            changes[name] = json.loads(value)
+        except ValueError:
+            raise ValueError(f"--model: expected FIELD=JSON, as decoder_depth=32; got {word!r}") from None
+        if name not in known:
+            raise ValueError(f"--model: RSSMConfig has no field {name!r}; it has {sorted(known)}")
+    return changes
+
+
 def main(argv: list[str] | None = None) -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m dreamgym.training.recipes")
@@ -195,6 +223,10 @@ def main(argv: list[str] | None = None) -> None:
     train.add_argument("--seed", type=int, default=None)
     train.add_argument("--precision", default=None, choices=("fp32", "bf16"))
     train.add_argument("--refresh-data", action="store_true")
+    train.add_argument("--init", default=None, help="another run, whose weights this one begins with")
+    train.add_argument(
+        "--model", nargs="+", default=[], metavar="FIELD=JSON", help='model config, as image_weights={"rgb_static":4}'
+    )
     out = commands.add_parser("export", help="write a run's weights as a checkpoint folder")
     out.add_argument("--run", required=True)
     out.add_argument("--out", required=True)
@@ -204,7 +236,8 @@ def main(argv: list[str] | None = None) -> None:
         export(options["run"], options["out"])
         return
     store, run = options.pop("store"), options.pop("run")
-    train_rssm(store, run, **{k: v for k, v in options.items() if v is not None})
+    changes = _fields(options.pop("model"))
+    train_rssm(store, run, model_changes=changes, **{k: v for k, v in options.items() if v is not None})
 
 
 if __name__ == "__main__":

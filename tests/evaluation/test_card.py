@@ -33,12 +33,19 @@ def test_figures_are_given_with_their_units():
     assert "1.00 cm" in card
     assert "30.00 dB" in card
     assert "1,234,567 parameters" in card
-    assert "beats both baselines at every step from 5 on, in every measure" in card
+    assert "beats every baseline at every step from 5 on, in every measure" in card
 
 
 def test_a_lost_baseline_is_admitted():
     card = write_card("mine", metrics(drawer=0.03))
     assert "except in: drawer error (against repeating)" in card
+
+
+def test_what_the_model_read_and_held_is_a_row_where_it_was_measured():
+    found = metrics()
+    assert "hold its own reading" not in write_card("mine", found)
+    found["fidelity"]["curves"]["drawer"]["held"] = [0.015] * 50
+    assert "| hold its own reading of the last frame | 1.50 cm |" in write_card("mine", found)
 
 
 def test_a_weak_classifier_is_named_among_the_limits():

@@ -30,7 +30,8 @@ def test_an_exact_model_makes_no_error_and_beats_both_baselines(play):
     assert result.state_source == "decoded"
     for name, curve in result.curves.items():
         assert len(curve.model) == len(curve.repeat) == len(curve.mean) == 20
-        assert curve.beats() == {"repeat": True, "mean": True}, name
+        held = {} if name == "rgb_static" else {"held": True}
+        assert curve.beats() == {"repeat": True, "mean": True, **held}, name
     assert max(result.curves["drawer"].model) < 1e-6
     assert min(result.curves["bulb"].model) == 1
     assert min(result.curves["rgb_static"].model) == pytest.approx(60, abs=1)
@@ -39,6 +40,23 @@ def test_an_exact_model_makes_no_error_and_beats_both_baselines(play):
 def test_a_wrong_model_drifts(play):
     curve = measure(FakeModel(slip=0.5), play).curves["tcp"]
     assert curve.model[0] < curve.model[9] < curve.model[19]
+
+
+def test_what_an_exact_model_reads_and_holds_is_the_repeated_state(play):
+    curves = measure(FakeModel(), play).curves
+    for name in ("drawer", "slider", "tcp", "bulb", "led"):
+        np.testing.assert_allclose(curves[name].held, curves[name].repeat, atol=1e-6)
+
+
+def test_a_model_that_misreads_holds_what_it_misread(play):
+    class Misreading(FakeModel):
+        def decode(self, state, keys=None):
+            out = super().decode(state, keys)
+            return {k: v + 0.3 if k == "scene_obs" else v for k, v in out.items()}
+
+    wrong, exact = measure(Misreading(), play).curves["drawer"], measure(FakeModel(), play).curves["drawer"]
+    assert wrong.held[0] > exact.held[0] + 0.2
+    assert wrong.repeat == exact.repeat
 
 
 def test_the_baselines_do_not_depend_on_the_model(play):

@@ -141,3 +141,43 @@ def test_open_loop_errors_are_against_the_frame_they_predict() -> None:
     assert errors["mae/robot_obs/1"] == pytest.approx(0, abs=1e-6)
     assert errors["drawer/5"] == pytest.approx(0, abs=1e-6)
     assert errors["drawer_repeat/5"] == pytest.approx(5 * 1.8 / 7, abs=1e-5)
+
+
+def test_run_begins_with_another_runs_weights(store: EpisodeStore, tmp_path: Path) -> None:
+    train(store, tmp_path / "first", 3)
+    train(store, tmp_path / "second", 1, init=tmp_path / "first", lr=1e-12, warmup=0, weight_decay=0.0)
+    first, second = recipes.load_run(tmp_path / "first"), recipes.load_run(tmp_path / "second")
+    assert all(torch.allclose(v, second.state_dict()[k], atol=1e-6) for k, v in first.state_dict().items())
+
+
+def test_weights_of_another_shape_stay_fresh(store: EpisodeStore, tmp_path: Path) -> None:
+    train(store, tmp_path / "first", 1, "vision")
+    changes = {**SMALL, "decoder_depth": 3}
+    recipes.train_rssm(
+        store.path, tmp_path / "second", "vision", steps=1, batch_size=2, length=5, precision="fp32", log_every=1,
+        init=tmp_path / "first", model_changes=changes,
+    )  # fmt: skip
+    assert recipes.load_run(tmp_path / "second").config.decoder_depth == 3
+
+
+def test_run_that_has_progress_is_not_begun_anew(store: EpisodeStore, tmp_path: Path) -> None:
+    train(store, tmp_path / "first", 1)
+    train(store, tmp_path / "whole", 4)
+    train(store, tmp_path / "resumed", 2)
+    train(store, tmp_path / "resumed", 4, init=tmp_path / "first")
+    assert losses(tmp_path / "resumed") == losses(tmp_path / "whole")
+
+
+def test_model_fields_come_from_the_command_line(store: EpisodeStore, tmp_path: Path) -> None:
+    fields = [f"{k}={v}" for k, v in SMALL.items()]
+    recipes.main(
+        ["train", "--store", str(store.path), "--run", str(tmp_path / "run"), "--steps", "1", "--batch-size", "2",
+         "--length", "5", "--precision", "fp32", "--model", *fields, 'image_weights={"rgb_static": 4}']
+    )  # fmt: skip
+    assert recipes.load_run(tmp_path / "run").config.image_weights == {"rgb_static": 4}
+
+
+@pytest.mark.parametrize(("word", "told"), [("units", "FIELD=JSON"), ("width=3", "no field 'width'")])
+def test_wrong_model_field_is_named(store: EpisodeStore, tmp_path: Path, word: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        recipes.main(["train", "--store", str(store.path), "--run", str(tmp_path / "run"), "--model", word])

@@ -44,8 +44,12 @@ class RSSMConfig:
         vector_units: width of the two-layer encoders and decoders of vector sensors.
         kl_scale: beta of equation 10.
         kl_balance: share of the KL's gradient that trains the prior (see `balanced_kl`).
+        overshoot: steps of latent overshooting (see `overshooting`); 0, the paper's, for none.
+        overshoot_scale, overshoot_starts: its weight, and paths from each sequence of a batch.
         reset_prob: zeta, the probability per step that training restarts the state from nothing.
         decode_fraction: share of a batch's frames whose images are decoded and scored.
+        image_weights: weight of a camera's reconstruction, 1 where not named: for a camera that shows what matters
+            small, beside one that the hand sweeps.
         vector_std: standard deviation of the likelihood of vectors, in units of each entry's own spread. 1 would let
             0.3 nats of KL outweigh an error of half a standard deviation: centimetres of drawer.
         rotation_std: the same for rotations. With 0.1, the yaw of three blocks a few pixels large took two thirds of
@@ -74,8 +78,12 @@ class RSSMConfig:
     vector_units: int = 512
     kl_scale: float = 0.3
     kl_balance: float = 0.8
+    overshoot: int = 0
+    overshoot_scale: float = 1.0
+    overshoot_starts: int = 4
     reset_prob: float = 0.01
     decode_fraction: float = 1.0
+    image_weights: dict[str, float] = field(default_factory=dict)
     vector_std: float = 0.1
     rotation_std: float = 0.3
     binary_weight: float = 10.0
@@ -93,6 +101,11 @@ class RSSMConfig:
                 raise ValueError(f"{name} is {height} x {width}: four stride-2 layers need multiples of 16; resize it")
         if not 0 < self.decode_fraction <= 1:
             raise ValueError(f"decode_fraction must lie in (0, 1], got {self.decode_fraction}")
+        strangers = sorted(set(self.image_weights) - set(self.images))
+        if strangers or any(w <= 0 for w in self.image_weights.values()):
+            raise ValueError(
+                f"image_weights must be positive and name some of {list(self.images)}, got {self.image_weights}"
+            )
         missing = [k for k in self.proprioception if k not in self.vectors]
         if missing and self.variant == "hybrid":
             raise ValueError(f"proprioception {missing} is not among the vectors {list(self.vectors)}")

@@ -42,6 +42,9 @@ def rssm_loss(model: RSSM, batch: dict[str, Tensor], generator: torch.Generator 
     kl, kl_value = balanced_kl(posterior, prior, config.kl_balance)
     losses = {"kl": kl.mean()}
 
+    if config.overshoot:
+        losses["overshoot"] = overshooting(model, torch.cat([h, z], -1), posterior, action, reset, generator)
+
     # [T, B] to [B * T], the order of the batch.
     latent = torch.cat([h, z], dim=-1).transpose(0, 1).flatten(0, 1)
     chosen = order[: max(1, round(config.decode_fraction * size * steps))]
@@ -49,7 +52,7 @@ def rssm_loss(model: RSSM, batch: dict[str, Tensor], generator: torch.Generator 
         if name in config.images:
             target = normalize_image(batch[name].flatten(0, 1)[chosen])
             error = model.decoder(latent[chosen], name) - target
-            losses[name] = 0.5 * error.square().sum((1, 2, 3)).mean()
+            losses[name] = 0.5 * config.image_weights.get(name, 1.0) * error.square().sum((1, 2, 3)).mean()
         else:
             codec = model.codec(name)
             raw = batch[name].flatten(0, 1).float()
@@ -61,7 +64,46 @@ def rssm_loss(model: RSSM, batch: dict[str, Tensor], generator: torch.Generator 
         probs = posterior.softmax(-1).flatten(-2)
         losses["ensemble"] = model.ensemble.loss(h.flatten(0, 1), probs.flatten(0, 1), weight)
 
-    total = config.kl_scale * losses["kl"] + sum(v for k, v in losses.items() if k != "kl")
+    scale = {"kl": config.kl_scale, "overshoot": config.overshoot_scale}
+    total = sum(scale.get(k, 1.0) * v for k, v in losses.items())
     log = {k: v.detach() for k, v in losses.items()}
     log["kl"] = kl_value.mean()
     return {"loss": total, **log}
+
+
+def overshooting(
+    model: RSSM, latent: Tensor, posterior: Tensor, action: Tensor, reset: Tensor, generator: torch.Generator | None
+) -> Tensor:
+    """How far the prior has strayed from the posterior after 1 to ``overshoot`` steps without looking, nats a step.
+
+    Latent overshooting (PlaNet, Hafner et al. 2019, section 4): equation 10 only ever trains the prior one step from
+    what was seen, while a dream runs for a whole horizon. From ``overshoot_starts`` random frames of each sequence the
+    prior is sampled along the recorded actions, and its distribution is drawn to the posterior of the frame it has
+    come to. Gradients reach the recurrence and the prior alone: what is seen is not bent towards what is dreamt.
+
+    Args:
+        model: the RSSM.
+        latent: [T, B, k] filtered states.
+        posterior: [T, B, stoch, classes] logits.
+        action: [B, T, A], from each frame on.
+        reset: bool [B, T], frames at which the state restarts; no path runs across one.
+        generator: source of starts and samples.
+    """
+    config, dynamics, device = model.config, model.dynamics, action.device
+    steps, size = latent.shape[:2]
+    ahead = min(config.overshoot, steps - 1)
+    starts = torch.randint(steps - ahead, (config.overshoot_starts, size), generator=generator, device=device)
+    noise = torch.rand(ahead, starts.numel(), config.stoch, generator=generator, device=device)
+    frame, row = starts.flatten(), torch.arange(size, device=device).repeat(config.overshoot_starts)
+    state = latent.detach()[frame, row]
+    whole = torch.ones(len(frame), device=device)
+    total, count = noise.new_zeros(()), noise.new_zeros(())
+    for k in range(ahead):
+        whole = whole * (~reset[row, frame + k + 1]).float()
+        h = dynamics.recur(state, action[row, frame + k].float())
+        prior = dynamics.prior(h).float()
+        target = posterior.detach()[frame + k + 1, row].float().log_softmax(-1)
+        distance = (target.exp() * (target - prior.log_softmax(-1))).sum((-2, -1))
+        total, count = total + (distance * whole).sum(), count + whole.sum()
+        state = torch.cat([h, dynamics.sample(prior, noise[k])], dim=-1)
+    return total / count.clamp(min=1)

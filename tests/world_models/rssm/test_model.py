@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from dreamgym.world_models.rssm import RSSM, RSSMConfig
+from dreamgym.world_models.rssm.loss import overshooting
 
 SIZES = {
     "images": {"rgb_static": (3, 32, 32), "rgb_gripper": (3, 32, 32)},
@@ -299,3 +300,47 @@ def test_config_survives_json() -> None:
 def test_bad_config_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         RSSMConfig.tiny(**changes)
+
+
+def test_image_weight_scales_that_cameras_error_alone() -> None:
+    data, plain, heavy = batch(), tiny("vision"), tiny("vision", image_weights={"rgb_static": 4.0})
+    heavy.load_state_dict(plain.state_dict())
+    a, b = plain.loss(data, generator()), heavy.loss(data, generator())
+    assert torch.allclose(b["rgb_static"], 4 * a["rgb_static"])
+    assert torch.equal(b["rgb_gripper"], a["rgb_gripper"])
+
+
+@pytest.mark.parametrize("weights", [{"rgb_top": 2.0}, {"rgb_static": 0.0}])
+def test_image_weights_must_fit_the_cameras(weights: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="image_weights must be positive"):
+        RSSMConfig.tiny(image_weights=weights)
+
+
+def test_overshooting_is_a_part_of_the_loss_only_where_asked() -> None:
+    data = batch(steps=8)
+    plain, far = tiny("state"), tiny("state", overshoot=3, overshoot_scale=2.0)
+    a, b = plain.loss(data, generator()), far.loss(data, generator())
+    assert "overshoot" not in a
+    parts = sum(v for k, v in b.items() if k not in ("loss", "kl", "overshoot"))
+    assert torch.allclose(b["loss"], parts + 0.3 * b["kl"] + 2 * b["overshoot"], rtol=1e-4)
+
+
+def test_overshooting_trains_the_dynamics_and_not_what_sees() -> None:
+    model = tiny("state", overshoot=3)
+    latent = torch.cat([torch.rand(8, 4, 24), torch.rand(8, 4, 16)], -1).requires_grad_()
+    posterior = torch.randn(8, 4, 4, 4, requires_grad=True)
+    action, reset = torch.rand(4, 8, 7), torch.zeros(4, 8, dtype=torch.bool)
+    overshooting(model, latent, posterior, action, reset, generator()).backward()
+    assert latent.grad is None and posterior.grad is None
+    assert model.dynamics.prior_logits.weight.grad is not None
+    assert model.dynamics.gates.weight.grad.abs().sum() > 0
+    assert model.dynamics.posterior_logits.weight.grad is None
+
+
+def test_no_overshooting_path_runs_across_a_restart() -> None:
+    model, (t, b) = tiny("state", overshoot=3), (8, 4)
+    latent, posterior = torch.rand(t, b, 40), torch.randn(t, b, 4, 4)
+    action, reset = torch.rand(b, t, 7), torch.ones(b, t, dtype=torch.bool)
+    assert overshooting(model, latent, posterior, action, reset, generator()) == 0
+    reset[0, 4:] = False
+    assert overshooting(model, latent, posterior, action, reset, generator()) > 0
