@@ -1,4 +1,4 @@
-"""``python -m dreamgym_agents.diffusion_ppo clone | tune | ship | demo``: each option is an argument of a function below.
+"""``python -m dreamgym_agents.diffusion_ppo clone | tune | ship | demo``: each option is an argument of a function.
 
     python -m dreamgym_agents.diffusion_ppo clone --demonstrations demos --task close_drawer --checkpoint playtable \
         --out policies/close_drawer

@@ -63,6 +63,8 @@ class Tuned:
         dream_steps, sim_steps: of fine-tuning.
         seconds: fine-tuning took.
         chosen: iteration of the tuned policy.
+        course: scores in the dream during the run, as in `TuneResult.evaluations`.
+        course_episodes: episodes of each of them.
     """
 
     run: Path
@@ -73,6 +75,8 @@ class Tuned:
     sim_steps: int
     seconds: float
     chosen: int
+    course: list[dict[str, Any]]
+    course_episodes: int
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form: the figures without the episodes."""
@@ -83,6 +87,7 @@ class Tuned:
             "sim_steps": self.sim_steps,
             "seconds": round(self.seconds, 1),
             "chosen_iteration": self.chosen,
+            "course": self.course,
             "base": self.base.summary(),
             "tuned": self.tuned.summary(),
             "gain": {side: [round(x, 6) for x in gain(self, side)] for side in ("twin", "dream")},
@@ -152,7 +157,9 @@ def tune_and_score(policy: Path, checkpoint: Checkpoint, run: Path, config: Tuni
     if chosen:
         after = _score(result.best, checkpoint, task, score, run, "after")
         after.save(evaluation_file(run / "evaluations", "after", task))
-    return Tuned(run, task, before, after, result.dream_steps, result.sim_steps, seconds, chosen)
+    played = -(-config.tune.eval_episodes // config.num_envs) * config.num_envs
+    steps = result.dream_steps, result.sim_steps
+    return Tuned(run, task, before, after, *steps, seconds, chosen, result.evaluations, played)
 
 
 def _score(
@@ -181,8 +188,8 @@ def words(done: Tuned) -> list[str]:
     """What the figures mean, also where that is not what one hoped for."""
     if done.tuned is done.base:
         return [
-            f"After {done.dream_steps:,} imagined steps no policy of the run did better in the dream than the one it began "
-            "with, so there is nothing to show in the simulator."
+            f"After {done.dream_steps:,} imagined steps no policy of the run did better in the dream than the one it "
+            "began with, so there is nothing to show in the simulator."
         ]
     return [_on_gain(done), _on_dream(done), _on_steps(done)]
 
@@ -192,9 +199,9 @@ def _on_gain(done: Tuned) -> str:
     before, after = (e.twin.success for e in (done.base, done.tuned) if e.twin is not None)
     only = int((after & ~before).sum()), int((before & ~after).sum())
     told = (
-        f"In the simulator success went from {100 * before.mean():.0f}% to {100 * after.mean():.0f}%: {value:+.0f} points, "
-        f"95% interval {low:+.0f} to {high:+.0f}. Of {len(after)} starts {only[0]} were done only after fine-tuning and "
-        f"{only[1]} only before."
+        f"In the simulator success went from {100 * before.mean():.0f}% to {100 * after.mean():.0f}%: {value:+.0f} "
+        f"points, 95% interval {low:+.0f} to {high:+.0f}. Of {len(after)} episodes {only[0]} were done only after "
+        f"fine-tuning and {only[1]} only before."
     )
     if low > 0:
         return f"{told} That is more than chance explains."
@@ -208,9 +215,11 @@ def _on_dream(done: Tuned) -> str:
     rates = [100 * counts(e, "dream")[0] / counts(e, "dream")[1] for e in (done.base, done.tuned)]
     told = f"The dream itself says {rates[0]:.0f}% before and {rates[1]:.0f}% after"
     if low > 0:
+        before = 100 * flattery(done.base)[0]
         return (
-            f"{told}. It flatters the tuned policy by {value:.0f} points (95% interval {low:.0f} to {high:.0f}): part of what was "
-            "learned works in the dream alone. That is what the simulator is there to tell."
+            f"{told}. It flatters the tuned policy by {value:.0f} points (95% interval {low:.0f} to {high:.0f}), after "
+            f"{before:.0f} before fine-tuning: what works in the dream need not work in the simulator, so believe the "
+            "simulator. A gap that grows is a policy that exploits the dream."
         )
     if high < 0:
         return f"{told}. It is too strict with the tuned policy, by {-value:.0f} points ({-high:.0f} to {-low:.0f})."
@@ -220,6 +229,6 @@ def _on_dream(done: Tuned) -> str:
 def _on_steps(done: Tuned) -> str:
     scored = sum(int(np.sum(e.twin.length)) for e in (done.base, done.tuned) if e.twin is not None)
     return (
-        f"Fine-tuning took {done.dream_steps:,} imagined steps and {done.sim_steps:,} steps in the simulator; scoring took "
-        f"{scored:,} there."
+        f"Fine-tuning took {done.dream_steps:,} imagined steps and {done.sim_steps:,} steps in the simulator; scoring "
+        f"took {scored:,} there."
     )

@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
+from typing import Any
+
+import numpy as np
 
 from dreamgym.evaluation.experiment import read_experiment
 from dreamgym.evaluation.inference import wilson
 from dreamgym.evaluation.page import html_table, tiles
 from dreamgym.evaluation.parts import Section
-from dreamgym.evaluation.pictures import data_uri, figure_svg
-from dreamgym.evaluation.plots import plot_training
+from dreamgym.evaluation.pictures import DREAM, GREY, INK, PLOT_STYLE, data_uri, figure_svg, pyplot, quiet
 from dreamgym_agents.diffusion_ppo.demo import Tuned, counts, flattery, gain, words
 
 HEADS = ["", "before", "after", "gain"]
@@ -76,11 +78,55 @@ def _tiles(done: Tuned) -> str:
 
 
 def _curve(done: Tuned) -> str:
-    figure = plot_training([run for run in read_experiment(done.run).runs if run.folder == done.run])
-    if figure is None:
-        return ""
+    figure = plot_course(done)
     width = 96 * figure.get_figwidth()
     return f'<div class="plot" style="max-width:{width:.0f}px;margin-top:26px">{figure_svg(figure)}</div>'
+
+
+def plot_course(done: Tuned) -> Any:
+    """Success over fine-tuning: in the dream, while exploring and as scored, and in the simulator before and after.
+
+    Returns:
+        A matplotlib figure.
+    """
+    plt = pyplot()
+    first = done.course[0]["dream_steps"] if done.course else 0  # the first score is of the policy before
+    at = {e["iteration"]: e["dream_steps"] - first for e in done.course}
+    with plt.rc_context(PLOT_STYLE):
+        figure, axis = plt.subplots(figsize=(7.6, 3.3))
+        log = [(p["steps"] - first, 100 * p["success"]) for p in _log(done) if p["success"] is not None]
+        if log:
+            axis.plot(*zip(*log, strict=True), color=DREAM, alpha=0.4, linewidth=1.2, label="dream, while exploring")
+        episodes = done.course_episodes
+        scored = [(at[e["iteration"]], (round(e["success_rate"] * episodes), episodes)) for e in done.course]
+        _points(axis, scored, DREAM, "-o", "dream, as it acts, training starts")
+        pair = [(0, counts(done.base, "twin")), (at.get(done.chosen, 0), counts(done.tuned, "twin"))]
+        _points(axis, pair[: 2 if done.chosen else 1], INK, "--o", "simulator, held-out starts")
+        axis.set_ylim(-3, 103)
+        axis.set_title("success, %; bars: 95% intervals", loc="left", fontsize=10.5, color=INK)
+        axis.set_xlabel("imagined steps", color=GREY, fontsize=9)
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value else "0")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=3, frameon=False, labelcolor=INK, fontsize=9)
+        quiet(axis)
+        figure.tight_layout()
+    return figure
+
+
+def _log(done: Tuned) -> list[dict[str, Any]]:
+    return next((run.log for run in read_experiment(done.run).runs if run.folder == done.run), [])
+
+
+def _points(axis: Any, points: Sequence[tuple[float, tuple[int, int]]], color: str, style: str, label: str) -> None:
+    """Success rates at (steps, (successes, episodes)) with Wilson intervals."""
+    if not points:
+        return
+    rate = np.array([k / n for _, (k, n) in points])
+    ends = np.array([wilson(k, n) for _, (k, n) in points])
+    bars = 100 * np.abs(ends - rate[:, None]).T
+    axis.errorbar(
+        [x for x, _ in points], 100 * rate, bars, fmt=style, color=color, label=label, markersize=5.5, linewidth=1.6,
+        elinewidth=1.1,
+    )  # fmt: skip
 
 
 def _clips(done: Tuned) -> str:

@@ -3,6 +3,8 @@
 A policy belongs to the one world model whose features it was cloned on; its config holds the hash of those weights.
 """
 
+# ruff: noqa: E501  (a card's commands read better unbroken)
+
 from __future__ import annotations
 
 import json
@@ -12,7 +14,6 @@ from typing import Any
 import torch
 
 from dreamgym.evaluation.evaluate import evaluate, open_world
-from dreamgym.evaluation.policies import read_config
 from dreamgym.evaluation.result import Evaluation, EvaluationConfig
 from dreamgym.training.checkpoint import Checkpoint, file_sha256
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
@@ -75,7 +76,8 @@ def ship(
     write({}, None)
     found = evaluate(out, world, task, config, name=out.name, progress=progress)
     told = found.summary()
-    scores = {side: {k: told[side][k] for k in ("num_episodes", "success_rate", "interval_95")} for side in told if side in ("dream", "twin")}
+    kept = ("num_episodes", "success_rate", "interval_95")
+    scores = {side: {k: told[side][k] for k in kept} for side in ("twin", "dream")}
     write({"evaluation": scores}, card(out.name, policy, about, metrics, found))
     return found
 
@@ -84,12 +86,16 @@ def card(name: str, policy: ChunkPolicy, about: dict[str, Any], metrics: dict[st
     """The text of a shipped policy's README.md."""
     recipe, store, task = metrics["clone"], metrics["demonstrations"], about["task"]
     size = sum(p.numel() for p in policy.parameters())
-    rows = []
+    counted, rows = found.summary(), []
     for side, title in (("twin", "in the simulator"), ("dream", "in the dream")):
-        told = found.summary().get(side)
-        if told is not None:
-            low, high = (100 * x for x in told["interval_95"])
-            rows.append(f"| {title} | {100 * told['success_rate']:.1f}% | {low:.0f} to {high:.0f} | {told['num_episodes']} |")
+        told = counted[side]
+        low, high = (100 * x for x in told["interval_95"])
+        rows.append(
+            f"| {title} | {100 * told['success_rate']:.1f}% | {low:.0f} to {high:.0f} | {told['num_episodes']} |"
+        )
+    low, high = counted["twin"]["interval_95"]
+    agree = low <= counted["dream"]["success_rate"] <= high
+    verdict = "The two agree within the interval." if agree else "The two disagree: trust the first row."
     preset = "tiny" if policy.config.hidden == (256, 256, 256) else "paper"
     kind = "diffusion" if policy.kind == "diffusion_ppo" else "gaussian"
     return f"""# {name}
@@ -118,7 +124,7 @@ Success from held-out starts, the same in both worlds (seed {found.config.seed},
 | --- | --: | --: | --: |
 {chr(10).join(rows)}
 
-The dream is the more generous judge. Trust the first row.
+{verdict}
 
 ## Limits
 

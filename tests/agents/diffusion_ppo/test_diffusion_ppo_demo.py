@@ -11,7 +11,7 @@ from point_policies import TINY_TUNE, make_policy
 pytest.importorskip("matplotlib")
 pytest.importorskip("PIL")
 
-from dreamgym_agents.diffusion_ppo.demo import (  # noqa: E402
+from dreamgym_agents.diffusion_ppo.demo import (
     RUN,
     Tuned,
     TuningDemoConfig,
@@ -22,14 +22,14 @@ from dreamgym_agents.diffusion_ppo.demo import (  # noqa: E402
     tune_and_score,
     words,
 )
-from dreamgym_agents.diffusion_ppo.demo_page import section  # noqa: E402
-from dreamgym_agents.diffusion_ppo.shipped import shipped_for, shipped_policies, world_hash  # noqa: E402
+from dreamgym_agents.diffusion_ppo.demo_page import section
+from dreamgym_agents.diffusion_ppo.shipped import shipped_for, shipped_policies, world_hash
 
-from dreamgym.evaluation.parts import write_section  # noqa: E402
-from dreamgym.evaluation.play import Episodes  # noqa: E402
-from dreamgym.evaluation.report import write_report  # noqa: E402
-from dreamgym.evaluation.result import Evaluation, EvaluationConfig  # noqa: E402
-from dreamgym.training.checkpoint import load  # noqa: E402
+from dreamgym.evaluation.parts import write_section
+from dreamgym.evaluation.play import Episodes
+from dreamgym.evaluation.report import write_report
+from dreamgym.evaluation.result import Evaluation, EvaluationConfig
+from dreamgym.training.checkpoint import load
 
 CONFIG = TuningDemoConfig(
     tune=TINY_TUNE, num_envs=8, horizon=16, score=EvaluationConfig(episodes=6, simulators=3, clips=2)
@@ -67,6 +67,7 @@ def test_the_run_is_one_that_the_report_reads(done):
 def test_the_section_has_curve_table_and_words(done):
     made = section(done)
     assert made.html.count("<svg") == 1
+    assert len(done.course) == len(made.facts["course"]) == 3
     assert [row[0] for row in made.rows] == ["in the simulator", "in the dream", "dream minus simulator"]
     assert all(sentence.split(".")[0] in made.html for sentence in made.words[2:])
     assert json.loads(json.dumps(made.facts))["sim_steps"] == 0
@@ -101,7 +102,8 @@ def outcomes(done, num=100):
 def came_to(tmp_path, before, after):
     """A `Tuned` with these (dream, twin) successes of 100."""
     pair = [made_up(*(outcomes(k) for k in x)) for x in (before, after)]
-    return Tuned(tmp_path, "reach_right", *pair, dream_steps=1000, sim_steps=0, seconds=2.0, chosen=4)
+    facts = {"dream_steps": 1000, "sim_steps": 0, "seconds": 2.0, "chosen": 4, "course": [], "course_episodes": 256}
+    return Tuned(tmp_path, "reach_right", *pair, **facts)
 
 
 def test_a_gain_within_its_interval_is_called_that(tmp_path):
@@ -123,6 +125,7 @@ def test_a_dream_that_flatters_is_found_out(tmp_path):
     case = came_to(tmp_path, (78, 42), (94, 54))
     assert flattery(case.tuned)[0] == pytest.approx(0.4)
     assert "flatters the tuned policy by 40 points" in words(case)[1]
+    assert "after 36 before" in words(case)[1]
     assert "agrees with the simulator" in words(came_to(tmp_path, (50, 42), (56, 54)))[1]
     assert "too strict" in words(came_to(tmp_path, (50, 42), (30, 64)))[1]
 
