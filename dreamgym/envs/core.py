@@ -129,6 +129,11 @@ class DreamCore:
         return self._ready
 
     @property
+    def reads_freely(self) -> bool:
+        """Whether looking at a value costs nothing: on the CPU, and where simulators are waited for anyway."""
+        return self._eager
+
+    @property
     def some_done(self) -> bool:
         """Whether some env may have ended and wait for its reset; on other devices than the CPU always true."""
         return self._waiting
@@ -191,6 +196,18 @@ class DreamCore:
             self._begin(rows, mask, options)
             obs = self._observe()
         return obs, {"task": self.counters["task"].clone(), "start": self.counters["start"].clone()}
+
+    def restart(self) -> tuple[Obs, Tensor]:
+        """Begins new episodes in the envs that ended and wait: what ``reset(mask=core.done)`` does, for faces.
+
+        Returns:
+            obs and tasks of all B envs.
+        """
+        self._check_ready("restart")
+        with torch.set_grad_enabled(self.gradients):
+            mask = self.counters["done"]
+            self._begin(mask.nonzero().flatten() if self._eager else None, mask, {})
+            return self._observe(), self.counters["task"].clone()
 
     def _check_open(self) -> None:
         if self.closed:
@@ -431,7 +448,7 @@ class DreamCore:
         info, final = verdict.info(), None
         done = verdict.terminated if verdict.quiet else terminated | truncated
         ended = not verdict.quiet and (not self._eager or bool(done.any()))
-        if self.autoreset != "same_step":
+        if self.autoreset != "same_step" and not (verdict.quiet and waiting is None):
             self.counters["done"], self._waiting = done.clone() if verdict.quiet else done, ended
         if self.autoreset == "disabled":
             self._last = verdict.copy() if ended else None

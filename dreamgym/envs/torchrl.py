@@ -32,6 +32,9 @@ INFO = {
 }
 
 
+FLAGS = ("done", "terminated", "truncated")
+
+
 class DreamTorchRLEnv(EnvBase):
     """B dreams with batch size [B]; ends are reset in part through "_reset", as collectors and rollouts do.
 
@@ -68,10 +71,7 @@ class DreamTorchRLEnv(EnvBase):
         self.observation_spec = Composite(specs, shape=batch, device=self.device)
         self.action_spec = _spec(core.action_space, batch, self.device)
         self.reward_spec = Unbounded((*batch, 1), device=self.device)
-        flag = {
-            k: Binary(1, shape=(*batch, 1), dtype=torch.bool, device=self.device)
-            for k in ("done", "terminated", "truncated")
-        }
+        flag = {k: Binary(1, shape=(*batch, 1), dtype=torch.bool, device=self.device) for k in FLAGS}
         self.full_done_spec = Composite(flag, shape=batch, device=self.device)
 
     def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDictBase:
@@ -127,8 +127,33 @@ class DreamTorchRLEnv(EnvBase):
         held["next"] = TensorDict._new_unsafe(out, batch_size=self._size, device=self._device_of_all)
         following.update(out)
         del following["reward"]
+        if self.core.some_done:
+            foreign = [k for k in held if k not in out and k != "next"]
+            plain = all(isinstance(held[k], Tensor) for k in foreign)
+            if plain and self.core.reads_freely and self._seed is None:
+                following.update(self._restarted(out, {k: held[k] for k in foreign}))
+                return tensordict, TensorDict._new_unsafe(following, batch_size=self._size, device=self._device_of_all)
         root = TensorDict._new_unsafe(following, batch_size=self._size, device=self._device_of_all)
         return tensordict, self.maybe_reset(root) if self.core.some_done else root
+
+    def _restarted(self, out: dict[str, Tensor], foreign: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What new episodes in the ended envs change in the root tensordict, as TorchRL would have it.
+
+        Args:
+            out: entries of the step that ended them.
+            foreign: entries of others (actions, hidden states): zero where an episode begins, unless all begin.
+        """
+        obs, task = self.core.restart()
+        changed = dict(obs) if isinstance(obs, dict) else {"observation": obs}
+        ended = out["done"]
+        for key in self.info:
+            changed[key] = task.unsqueeze(1) if key == "task" else out[key].masked_fill(ended, 0)
+        for key, flag in zip(FLAGS, self._zeros.repeat(len(FLAGS), 1, 1), strict=True):
+            changed[key] = flag
+        if foreign and not bool(ended.all()):
+            for key, value in foreign.items():
+                changed[key] = value.masked_fill(ended.view(-1, *[1] * (value.dim() - 1)), 0)
+        return changed
 
     def _entries(self, obs: Obs, info: Info) -> dict[str, Tensor]:
         out = dict(obs) if isinstance(obs, dict) else {"observation": obs}
