@@ -1,0 +1,48 @@
+"""Arguments that the WARPD experiments share."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dreamgym_agents.warpd import WARPDConfig
+from methods import PRESETS
+from rows import RESULTS
+
+
+def make_parser(about: str | None, out: str, data: str) -> argparse.ArgumentParser:
+    """A parser with what every experiment takes.
+
+    Args:
+        about: the script's docstring.
+        out: name of the JSON file in benchmarks/results.
+        data: what ``--data`` is.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help=data)
+    parser.add_argument("--runs", type=Path, required=True, help="where runs are kept")
+    parser.add_argument("--preset", choices=PRESETS, default="tiny")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--vae-epochs", type=int, default=None)
+    parser.add_argument("--diffusion-epochs", type=int, default=None)
+    parser.add_argument("--out", type=Path, default=RESULTS / out)
+    parser.add_argument("--quick", action="store_true", help="a trial of a minute: its figures mean nothing")
+    return parser
+
+
+def shrink(args: argparse.Namespace, **small: Any) -> None:
+    """With ``--quick``: one seed, two epochs, the values in ``small``; runs and results apart from the real ones."""
+    if not args.quick:
+        return
+    args.runs = args.runs / "quick"
+    small = {"seeds": [0], "vae_epochs": 2, "diffusion_epochs": 2, "out": args.runs / args.out.name, **small}
+    for name, value in small.items():
+        setattr(args, name, value)
+
+
+def with_training(config: WARPDConfig, args: argparse.Namespace, seed: int) -> WARPDConfig:
+    """``config`` with the seed, and the epochs where they were given."""
+    asked = {"vae_epochs": args.vae_epochs, "diffusion_epochs": args.diffusion_epochs}
+    return replace(config, train=replace(config.train, seed=seed, **{k: v for k, v in asked.items() if v is not None}))
