@@ -326,19 +326,29 @@ class DreamCore:
         Raises:
             ValueError: see `ActionReader`.
         """
+        with torch.set_grad_enabled(self.gradients):
+            verdict, waiting = self._judged(action)
+            return self._finish(verdict, waiting)
+
+    def step_bare(self, action: Any) -> tuple[Obs, Verdict]:
+        """`step` without the info, for faces that report little of it. Autoreset "disabled" only."""
+        with torch.set_grad_enabled(self.gradients):
+            verdict, waiting = self._judged(action)
+            self._note_ends(verdict, waiting)
+            return self._observe(), verdict
+
+    def _judged(self, action: Any) -> tuple[Verdict, Tensor | None]:
+        """The outcome of the action, and the envs that had ended before it (None: none)."""
         self._check_ready("step")
         action = self._actions(action)
         if self._shared:
             self._check_untouched()
-        with torch.set_grad_enabled(self.gradients):
-            waiting = self.counters["done"] if self._waiting else None
-            # Under next_step the envs that wait are reset below, whatever happens to them here.
-            frozen = waiting if self.autoreset == "disabled" else None
-            if self.chunk is None:
-                verdict = self._frame(action, frozen, self._last)
-            else:
-                verdict = self._run_chunk(action, frozen)
-            return self._finish(verdict, waiting)
+        waiting = self.counters["done"] if self._waiting else None
+        # Under next_step the envs that wait are reset below, whatever happens to them here.
+        frozen = waiting if self.autoreset == "disabled" else None
+        if self.chunk is None:
+            return self._frame(action, frozen, self._last), waiting
+        return self._run_chunk(action, frozen), waiting
 
     def _check_untouched(self) -> None:
         """Raises where a caller wrote into features that are the state; tensors count their writes."""
@@ -446,12 +456,7 @@ class DreamCore:
         """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
         reward, terminated, truncated = verdict.reward, verdict.terminated, verdict.truncated
         info, final = verdict.info(), None
-        done = verdict.terminated if verdict.quiet else terminated | truncated
-        ended = not verdict.quiet and (not self._eager or bool(done.any()))
-        if self.autoreset != "same_step" and not (verdict.quiet and waiting is None):
-            self.counters["done"], self._waiting = done.clone() if verdict.quiet else done, ended
-        if self.autoreset == "disabled":
-            self._last = verdict.copy() if ended else None
+        done, ended = self._note_ends(verdict, waiting)
         if self.autoreset == "next_step" and waiting is not None:
             rows = waiting.nonzero().flatten() if self._eager else None
             obs, info = self._restart(waiting, rows, None, info)
@@ -464,6 +469,16 @@ class DreamCore:
             final = Final(done, rows, take_rows(obs, rows), {k: take_rows(v, rows) for k, v in info.items()})
             obs, info = self._restart(done, rows, obs, info)
         return Step(obs, reward, terminated, truncated, info, final)
+
+    def _note_ends(self, verdict: Verdict, waiting: Tensor | None) -> tuple[Tensor, bool]:
+        """Which envs ended, [B], and whether any may have; keeps what those that wait need."""
+        done = verdict.terminated if verdict.quiet else verdict.terminated | verdict.truncated
+        ended = not verdict.quiet and (not self._eager or bool(done.any()))
+        if self.autoreset != "same_step" and not (verdict.quiet and waiting is None):
+            self.counters["done"], self._waiting = done.clone() if verdict.quiet else done, ended
+        if self.autoreset == "disabled":
+            self._last = verdict.copy() if ended else None
+        return done, ended
 
     def _restart(self, mask: Tensor, rows: Tensor | None, obs: Obs | None, info: Info) -> tuple[Obs, Info]:
         """New episodes where ``mask`` is true (``rows``: the same); observations and info of the new ones there."""

@@ -32,6 +32,7 @@ INFO = {
 }
 
 
+MOST_COPIED = 32
 FLAGS = ("done", "terminated", "truncated")
 
 
@@ -95,10 +96,13 @@ class DreamTorchRLEnv(EnvBase):
 
     def _stepped(self, action: Tensor) -> dict[str, Tensor]:
         """The entries of a step: observation, info, reward and ends, each [B, ...]."""
-        obs, reward, terminated, truncated, info, _ = self.core.step(action)
+        obs, verdict = self.core.step_bare(action)
+        info = verdict.info() if self.info else {}
+        if "task" in self.info:
+            info["task"] = self.core.counters["task"].clone()
         out = self._entries(obs, info)
-        out["reward"] = reward.unsqueeze(1)
-        out["terminated"], out["truncated"] = terminated.unsqueeze(1), truncated.unsqueeze(1)
+        out["reward"] = verdict.reward.unsqueeze(1)
+        out["terminated"], out["truncated"] = verdict.terminated.unsqueeze(1), verdict.truncated.unsqueeze(1)
         out["done"] = out["terminated"] | out["truncated"]
         return out
 
@@ -203,12 +207,14 @@ def torchrl_env(
         id: an env id of this library.
         num_envs: B.
         info: see `DreamTorchRLEnv`.
-        kwargs: as for `gymnasium.make_vec` with that id; ``validate`` is off and ``share_features`` on unless given.
+        kwargs: as for `gymnasium.make_vec` with that id; ``validate`` is off, and ``share_features`` on for more
+            than 32 envs, unless given.
 
     Raises:
         ImportError: torchrl is missing.
         ValueError: not an id of this library, or options that do not fit.
     """
-    kwargs.setdefault("share_features", True)
+    # A copy of few envs costs less than inference mode saves the core that shares nothing.
+    kwargs.setdefault("share_features", num_envs > MOST_COPIED)
     kwargs.setdefault("uncertainty", any(k.startswith("uncertainty") for k in info))
     return DreamTorchRLEnv(make_core_by_id(id, num_envs=num_envs, autoreset_mode="disabled", **kwargs), info)
