@@ -18,7 +18,7 @@ TEST_EXTRAS := calvin,metaworld,robosuite,pusht,torchrl,sb3,train,cli,report,hub
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   show a dream beside its simulator; writes demo/"
+	@echo "make demo   show a dream beside its simulator, and a policy that improves in it; writes demo/"
 	@echo "make test   the tests, without the slow ones"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make docs   the documentation, strictly, into docs/_build/html"

@@ -302,7 +302,8 @@ def demo(
     page = done.folder / "index.html"
     print(f"open {page}")
     for section in add_parts(done) if tune else ():
-        _table(section.title, section.heads, section.rows)
+        if section.rows:
+            _table(section.title, section.heads, section.rows)
         print("\n".join(section.words))
         print(f"open {page}")
 

@@ -119,3 +119,20 @@ def test_wheel_opens_its_shipped_dreams(installed: Path, tmp_path: Path) -> None
             tmp_path,
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_wheel_brings_the_part_of_the_demo_that_fine_tunes(installed: Path, tmp_path: Path) -> None:
+    done = run(
+        installed,
+        """
+        from importlib.metadata import entry_points
+        from dreamgym.training.checkpoint import load
+        from dreamgym_agents.diffusion_ppo import load_policy
+        from dreamgym_agents.diffusion_ppo.shipped import shipped_for
+        assert [e.load().__name__ for e in entry_points(group="dreamgym.demo")] == ["demo_part"]
+        print(load_policy(shipped_for(load("playtable"))).kind)
+        """,
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "diffusion_ppo"

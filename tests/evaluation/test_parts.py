@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dreamgym.cli import main
 from dreamgym.evaluation import parts
 from dreamgym.evaluation.page import MORE, document
 from dreamgym.evaluation.parts import Section, add_parts, insert, write_section
@@ -12,7 +13,7 @@ PAGE = document("a demo", ["<h2>first</h2>", MORE, "<h2>last</h2>"])
 
 
 def say(demo):
-    return Section("said", f"<p>{demo.word}</p>", {"word": demo.word})
+    return Section("said", f"<p>{demo.word}</p>", {"word": demo.word}, words=["said so"])
 
 
 def keep_quiet(demo):
@@ -78,3 +79,17 @@ def test_a_section_without_a_demo_gets_a_page_of_its_own(tmp_path):
 def test_a_section_has_a_name_that_a_page_can_hold():
     with pytest.raises(ValueError, match="lower-case"):
         Section('"><script>', "", {})
+
+
+@pytest.mark.parametrize("words", [[], ["--no-tune"]])
+def test_the_command_shows_the_parts_unless_told_not_to(words, registered, demo, monkeypatch, capsys):
+    pytest.importorskip("tyro")
+    pytest.importorskip("rich")
+    registered("say")
+    demo.facts = {"dream_id": "Dream", "real_id": "Real"}
+    demo.speed = {"dream_1": 1.0, "dream_many": 2.0, "real": 3.0}
+    monkeypatch.setattr("dreamgym.evaluation.demo.run_demo", lambda *_: demo)
+    monkeypatch.setattr("dreamgym.evaluation.demo.demo_rows", lambda _: (["steps", "drawer"], [["1", "2 cm"]]))
+    main(["demo", *words])
+    assert ("said so" in capsys.readouterr().out) == (not words)
+    assert ("<p>once</p>" in (demo.folder / "index.html").read_text()) == (not words)

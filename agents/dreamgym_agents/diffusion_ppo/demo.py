@@ -189,7 +189,8 @@ def words(done: Tuned) -> list[str]:
     if done.tuned is done.base:
         return [
             f"After {done.dream_steps:,} imagined steps no policy of the run did better in the dream than the one it "
-            "began with, so there is nothing to show in the simulator."
+            "began with, so there is nothing new to show in the simulator.",
+            _on_steps(done),
         ]
     return [_on_gain(done), _on_dream(done), _on_steps(done)]
 
@@ -217,8 +218,8 @@ def _on_dream(done: Tuned) -> str:
     if low > 0:
         before = 100 * flattery(done.base)[0]
         return (
-            f"{told}. It flatters the tuned policy by {value:.0f} points (95% interval {low:.0f} to {high:.0f}), after "
-            f"{before:.0f} before fine-tuning: what works in the dream need not work in the simulator, so believe the "
+            f"{told}. It flatters the tuned policy by {value:.0f} points (95% interval {low:.0f} to {high:.0f}); before "
+            f"fine-tuning it was {before:.0f}. What works in the dream need not work in the simulator: believe the "
             "simulator. A gap that grows is a policy that exploits the dream."
         )
     if high < 0:
@@ -227,8 +228,9 @@ def _on_dream(done: Tuned) -> str:
 
 
 def _on_steps(done: Tuned) -> str:
-    scored = sum(int(np.sum(e.twin.length)) for e in (done.base, done.tuned) if e.twin is not None)
+    scored = [done.base] if done.tuned is done.base else [done.base, done.tuned]
+    taken = sum(int(np.sum(e.twin.length)) for e in scored if e.twin is not None)
     return (
         f"Fine-tuning took {done.dream_steps:,} imagined steps and {done.sim_steps:,} steps in the simulator; scoring "
-        f"took {scored:,} there."
+        f"took {taken:,} there."
     )

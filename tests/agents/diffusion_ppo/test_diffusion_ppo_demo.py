@@ -5,8 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from dreamgym_agents.diffusion_ppo import load_policy, save_policy
+from dreamgym_agents.diffusion_ppo.__main__ import main
 from point_policies import TINY_TUNE, make_policy
+from safetensors.torch import load_file
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("PIL")
@@ -23,7 +26,7 @@ from dreamgym_agents.diffusion_ppo.demo import (
     words,
 )
 from dreamgym_agents.diffusion_ppo.demo_page import section
-from dreamgym_agents.diffusion_ppo.shipped import shipped_for, shipped_policies, world_hash
+from dreamgym_agents.diffusion_ppo.shipped import ship, shipped_for, shipped_policies, world_hash
 
 from dreamgym.evaluation.parts import write_section
 from dreamgym.evaluation.play import Episodes
@@ -69,7 +72,7 @@ def test_the_section_has_curve_table_and_words(done):
     assert made.html.count("<svg") == 1
     assert len(done.course) == len(made.facts["course"]) == 3
     assert [row[0] for row in made.rows] == ["in the simulator", "in the dream", "dream minus simulator"]
-    assert all(sentence.split(".")[0] in made.html for sentence in made.words[2:])
+    assert all(sentence.split(".")[0] in made.html for sentence in made.words[-1:])
     assert json.loads(json.dumps(made.facts))["sim_steps"] == 0
 
 
@@ -125,7 +128,7 @@ def test_a_dream_that_flatters_is_found_out(tmp_path):
     case = came_to(tmp_path, (78, 42), (94, 54))
     assert flattery(case.tuned)[0] == pytest.approx(0.4)
     assert "flatters the tuned policy by 40 points" in words(case)[1]
-    assert "after 36 before" in words(case)[1]
+    assert "before fine-tuning it was 36" in words(case)[1]
     assert "agrees with the simulator" in words(came_to(tmp_path, (50, 42), (56, 54)))[1]
     assert "too strict" in words(came_to(tmp_path, (50, 42), (30, 64)))[1]
 
@@ -134,7 +137,8 @@ def test_no_better_policy_is_no_gain(tmp_path):
     case = came_to(tmp_path, (50, 42), (50, 42))
     case = replace(case, tuned=case.base)
     assert gain(case, "twin")[0] == 0
-    assert "nothing to show" in words(case)[0]
+    assert "nothing new to show" in words(case)[0]
+    assert "scoring took 5,050 there" in words(case)[1]
 
 
 def test_a_policy_ships_for_the_shipped_dream_and_for_no_other(point_checkpoint):
@@ -151,3 +155,44 @@ def test_a_demo_of_another_dream_has_no_such_part(point_checkpoint, tmp_path):
 
     assert demo_part(SimpleNamespace(checkpoint=load(point_checkpoint), folder=tmp_path, facts={"seed": 0})) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def cloned(folder, world_model):
+    """A policy's folder, its cloning run beside it and a store, as ``clone`` leaves them."""
+    save_policy(folder / "made", make_policy(), task="reach_right", world_model=world_model)
+    (folder / "made.run").mkdir()
+    recipe = {"epochs": 2, "demonstrations": 5, "seed": 0}
+    (folder / "made.run" / "clone.json").write_text(json.dumps(recipe))
+    (folder / "store").mkdir()
+    (folder / "store" / "info.json").write_text('{"info": {"scene": "square", "seed": 3}}')
+    return folder / "made"
+
+
+def test_a_policy_ships_in_half_precision_with_a_card_of_what_was_measured(point_checkpoint, tmp_path):
+    source = cloned(tmp_path, point_checkpoint)
+    found = ship(source, tmp_path / "store", tmp_path / "small", EvaluationConfig(episodes=4, horizon=8))
+    weights = load_file(tmp_path / "small" / "policy.safetensors")
+    assert {v.dtype for v in weights.values()} == {torch.float16}
+    before, after = (load_policy(p).state_dict() for p in (source, tmp_path / "small"))
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
+    told = json.loads((tmp_path / "small" / "config.json").read_text())["metrics"]
+    assert told["evaluation"]["twin"]["success_rate"] == found.twin.rate
+    assert told["world_sha256"] == world_hash(load(point_checkpoint))
+    card = (tmp_path / "small" / "README.md").read_text()
+    assert "--epochs 2 --seed 0" in card
+    assert "--scene square --seed 3" in card
+    assert f"| in the simulator | {100 * found.twin.rate:.1f}% |" in card
+
+
+def test_a_tuned_policy_does_not_ship_as_a_base(point_checkpoint, tmp_path):
+    save_policy(tmp_path / "tuned", make_policy().for_tuning(2), task="reach_right", world_model=point_checkpoint)
+    with pytest.raises(ValueError, match="was fine-tuned"):
+        ship(tmp_path / "tuned", tmp_path, tmp_path / "out")
+
+
+def test_the_command_shows_it_alone(base, point_checkpoint, tmp_path, capsys):
+    pytest.importorskip("tyro")
+    words = ["--policy", str(base), "--world-model", point_checkpoint, "--out", str(tmp_path), "--num-workers", "0"]
+    main(["demo", *words, "--total-steps", "64", "--num-envs", "4", "--horizon", "8", "--episodes", "2"])
+    assert "0 steps in the simulator" in capsys.readouterr().out
+    assert "Before and after" in (tmp_path / "index.html").read_text()
