@@ -66,6 +66,9 @@ PRESETS: dict[str, tuple[Any, dict[str, Any], dict[str, int]]] = {
     ),
 }
 
+REWARDS = SuccessFitConfig(epochs=15, batch_size=128, learning_rate=1e-3, weight_decay=1e-2, demo_passes=1)
+"""Of the success classifier: a small network on a few dozen numbers takes larger steps than one on an RSSM's latents."""
+
 
 def train_mlp(
     store_path: str | Path,
@@ -183,7 +186,7 @@ def finish_mlp(
         store_path: the demonstrations, with snapshots.
         out: the checkpoint's folder.
         tasks: tasks of the checkpoint; () for all that the store has.
-        rewards: training of the success classifier.
+        rewards: training of the success classifier; `REWARDS` by default.
         simulator_kwargs: of the twin (robosuite's robot).
         progress: whether to show bars.
 
@@ -198,7 +201,7 @@ def finish_mlp(
     errors = evaluate(model, view.select(split="val"))
     model.spec = model.spec.with_uncertainty_limit(errors.get("uncertainty_p99"))
     sizes = SuccessConfig(names, int(np.prod(model.spec.feature_shape)), (64, 64), (64,))
-    fit_config = rewards or SuccessFitConfig.tiny()
+    fit_config = rewards or REWARDS
     classifier, scores = fit_success(model, view, None, sizes, fit_config, progress)
     starts, meta = build_starts(model, [view], names, BankConfig(context=model.spec.history, offsets=(0,)), progress)
     metrics = {"open_loop": errors, "rewards": scores, "data": _describe(view)}
