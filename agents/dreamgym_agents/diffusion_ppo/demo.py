@@ -218,9 +218,9 @@ def _on_dream(done: Tuned) -> str:
     if low > 0:
         before = 100 * flattery(done.base)[0]
         return (
-            f"{told}. It flatters the tuned policy by {value:.0f} points (95% interval {low:.0f} to {high:.0f}); before "
-            f"fine-tuning it was {before:.0f}. What works in the dream need not work in the simulator: believe the "
-            "simulator. A gap that grows is a policy that exploits the dream."
+            f"{told}. It flatters the tuned policy by {value:.0f} points (95% interval {low:.0f} to {high:.0f}); "
+            f"before fine-tuning it was {before:.0f}. What works in the dream need not work in the simulator: believe "
+            "the simulator. A gap that grows is a policy that exploits the dream."
         )
     if high < 0:
         return f"{told}. It is too strict with the tuned policy, by {-value:.0f} points ({-high:.0f} to {-low:.0f})."
