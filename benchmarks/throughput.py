@@ -10,10 +10,13 @@ policy is timed. Everybody runs the same world model, reward and task, under ``t
 
     bare    state = model.imagine(state, action); reward.step(...); and model.uncertainty where ``uncertainty`` is true:
             no clipping, no start states, no ends, no observation
+    bare_inference   the same in ``torch.inference_mode``, in which a core that shares nothing runs its model: what a
+            caller who never learns from the states could have by hand
     core    `DreamCore.step`, same-step autoreset, horizon 64. With reward="success" (the default) an env ends
-            when its task succeeds, and a trained classifier finds successes under random actions at every second or
-            third step of 64 envs, each a reset that the bare loop has not; with "probability" (DiWA's) only the
-            horizon ends episodes, and core and bare do the same work. Both are given.
+            when its task succeeds, which a trained classifier finds now and then under random actions; the envs then
+            no longer reach the horizon together, and at every second step of 64 envs one or more are reset, which the
+            bare loop never does. With "probability" (DiWA's) only the horizon ends episodes, all at once, and core
+            and bare do the same work. Both are given.
     vector  gymnasium.make_vec's env, numpy arrays in and out          single   gymnasium.make's env
     sb3     Stable-Baselines3's VecEnv                                 torchrl  EnvBase.rollout over our env
     torchrl_worldmodelenv   EnvBase.rollout over TorchRL's WorldModelEnv around the same two modules
@@ -46,6 +49,7 @@ from torch import Tensor, nn
 
 import dreamgym
 from dreamgym.envs.make import choose_reward, make_core, start_bank
+from dreamgym.nn.layout import lay_out_by_input
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
 from dreamgym.training.checkpoint import Checkpoint, load
 from dreamgym.world_models.rssm import RSSM, RSSMConfig
@@ -71,7 +75,7 @@ PRESETS: dict[str, Callable[[], RSSMConfig]] = {
 def random_checkpoint(preset: str) -> Checkpoint:
     """An RSSM of random weights with a reward and a start bank: as fast as a trained one."""
     torch.manual_seed(0)
-    model = RSSM(PRESETS[preset]()).eval().requires_grad_(False)
+    model = lay_out_by_input(RSSM(PRESETS[preset]()).eval().requires_grad_(False))
     (features,) = model.spec.feature_shape
     make = SuccessConfig.paper if preset == "paper" else SuccessConfig.tiny
     reward = SuccessClassifier(make((TASK,), features), [2.0]).eval().requires_grad_(False)  # never succeeds
@@ -313,7 +317,7 @@ def bare_inference_runner(checkpoint: Checkpoint, num_envs: int, device: str, un
 
 FACES: dict[str, Callable[[Checkpoint, int, str, bool], Runner]] = {
     "bare": Bare,
-    "bare/inference": bare_inference_runner,
+    "bare_inference": bare_inference_runner,
     "core": core_runner,
     "core/probability": partial(core_runner, reward="probability"),
     "vector": vector_runner,
@@ -329,7 +333,7 @@ FACES: dict[str, Callable[[Checkpoint, int, str, bool], Runner]] = {
 def plan(args: argparse.Namespace) -> Iterator[tuple[int, list[tuple[str, bool]]]]:
     """Numbers of envs, and the (face, uncertainty) timed together at each."""
     for num_envs in args.num_envs:
-        faces = [(f, u) for f in ("bare", "core", "core/probability") for u in (False, True)]
+        faces = [(f, u) for f in ("bare", "bare_inference", "core", "core/probability") for u in (False, True)]
         faces += [(f, False) for f in ("vector", "sb3", "torchrl", "torchrl/probability", "torchrl_worldmodelenv")]
         faces += [("single", False)] if num_envs == 1 else []
         faces += [("twin", False)] if num_envs in args.twin_envs else []
@@ -399,6 +403,10 @@ def ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "core_over_bare": (("core", "success", False), ("bare", "success", False)),
         "core_over_bare_with_uncertainty": (("core", "success", True), ("bare", "success", True)),
         "core_over_bare_without_successes": (("core", "probability", False), ("bare", "success", False)),
+        "core_over_bare_inference_without_successes": (
+            ("core", "probability", False),
+            ("bare_inference", "success", False),
+        ),
         "core_over_bare_without_successes_with_uncertainty": (
             ("core", "probability", True),
             ("bare", "success", True),

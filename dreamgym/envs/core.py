@@ -116,7 +116,8 @@ class DreamCore:
         self.generator = torch.Generator(self.device)
         # Frames since the core was made; an episode that began at t has lasted clock - t control steps.
         self._clock = 0
-        self._ready = self.closed = False
+        self._ready = self.closed = self._one_task = False
+        self._threshold: Tensor | None = None
 
     @property
     def can_render(self) -> bool:
@@ -237,12 +238,15 @@ class DreamCore:
         """Starts episodes in ``rows`` (CPU), where ``mask`` is true (elsewhere), or everywhere (both None)."""
         state, task, start = self._draw(rows, options)
         drawn = "task" not in options and "start" not in options
-        if mask is None:
-            self._begin_all(state, task, start, drawn)
-            return
+        if mask is None and self._memories is not None:
+            self._memories.look()
         memory = self._memories(start) if self._memories is not None and not options else None
         if memory is None:
             memory = self.reward.start(self.model, state, task)
+        if mask is None:
+            self.state, self.memory = state, memory
+            self._begin_all(task, start, drawn)
+            return
         self.state = self._put(self.state, state, rows, mask)
         self.memory = self._put(self.memory, memory, rows, mask)
         self._one_task = self._one_task and drawn
@@ -253,11 +257,8 @@ class DreamCore:
         if self.autoreset != "same_step":
             self._waiting = not self._eager or bool(self.counters["done"].any())
 
-    def _begin_all(self, state: State, task: Tensor, start: Tensor, drawn: bool) -> None:
-        """Starts an episode in every env; ``drawn``: its task was."""
-        if self._memories is not None:
-            self._memories.look()
-        self.state, self.memory = state, self.reward.start(self.model, state, task)
+    def _begin_all(self, task: Tensor, start: Tensor, drawn: bool) -> None:
+        """Counts from here in every env; ``drawn``: its task was."""
         done, achieved = torch.zeros((2, len(task)), dtype=torch.bool, device=self.device)
         begun = torch.full_like(task, self._clock)
         self.counters = {"task": task, "start": start, "begun": begun, "done": done, "achieved": achieved}
@@ -274,13 +275,19 @@ class DreamCore:
         # Where every env has the one task already, the very same tensor stays, so that a reward that groups envs by
         # task need not look at it again.
         new = {"start": start} if self._one_task else {"start": start, "task": task}
-        fixed = {"begun": self._clock, "done": False, "achieved": False}
-        changed = self._put({k: old[k] for k in new}, new, rows, mask)
+        fixed: dict[str, Any] = {"begun": self._clock}
+        if self.autoreset != "same_step":
+            fixed["done"] = False
+        if self.rules.reward != "success":
+            fixed["achieved"] = False
         if rows is None:
+            changed = {k: torch.where(mask, v, old[k]) for k, v in new.items()}
             return {**old, **changed, **{k: old[k].masked_fill(mask, v) for k, v in fixed.items()}}
+        for key, value in new.items():
+            old[key].index_copy_(0, rows, value)
         for key, value in fixed.items():
             old[key].index_fill_(0, rows, value)
-        return {**old, **changed}
+        return old
 
     def _find_threshold(self) -> Tensor | None:
         """The threshold where all envs have one task (a view); None elsewhere, or where the reward has own rules."""
@@ -299,7 +306,7 @@ class DreamCore:
             self._versions = self._count_writes()
         if rows is None:
             return self.observe(self.state, task)
-        return self.observe(take_rows(self.state, rows), task.index_select(0, rows))
+        return self.observe.fresh(take_rows(self.state, rows), task, rows)
 
     def _put(self, old: State, new: State, rows: Tensor | None, mask: Tensor) -> State:
         """``old`` with ``new`` at ``rows`` (new holds those rows only), or where ``mask`` is true (rows None)."""
@@ -439,7 +446,7 @@ class DreamCore:
 
         On the CPU only, since it reads values. NaN fails every comparison, so it never passes for quiet.
         """
-        if self._threshold is None or self._clock >= self._next_horizon and self._horizon_is_near():
+        if self._threshold is None or (self._clock >= self._next_horizon and self._horizon_is_near()):
             return False
         if not probability.max().item() < self._threshold.item():
             return False
@@ -487,8 +494,8 @@ class DreamCore:
             obs = self._observe()
         else:
             obs = write_rows(obs, rows, self._observe(rows))
-        info = {k: v.masked_fill(mask, 0) for k, v in info.items() if k != "task"}
-        return obs, {**info, "task": self.counters["task"].clone()}
+        task = info["task"] if self._one_task and rows is not None and "task" in info else self.counters["task"].clone()
+        return obs, {k: task if k == "task" else v.masked_fill(mask, 0) for k, v in {**info, "task": task}.items()}
 
     # ------------------------------------------------------------------ looking, branching
 

@@ -178,6 +178,12 @@ class ObservationReader:
             out["proprioception"] = decoded[PROPRIOCEPTION].clone()
         return out
 
+    def fresh(self, state: State, task: Tensor, rows: Tensor) -> Tensor | dict[str, Tensor]:
+        """The observation of ``state``, K states that nobody else holds, of the envs ``rows``; ``task`` [B]."""
+        if self.mode == "features":
+            return self.model.features(state)
+        return self(state, task.index_select(0, rows))
+
     def _vector(self, decoded: dict[str, Tensor]) -> Tensor:
         return torch.cat([decoded[k] for k in self.vectors], -1)
 

@@ -133,9 +133,9 @@ class DreamTorchRLEnv(EnvBase):
         del following["reward"]
         if self.core.some_done:
             foreign = [k for k in held if k not in out and k != "next"]
-            plain = all(isinstance(held[k], Tensor) for k in foreign)
-            if plain and self.core.reads_freely and self._seed is None:
-                following.update(self._restarted(out, {k: held[k] for k in foreign}))
+            plain = {k: v for k in foreign if isinstance(v := held[k], Tensor)}
+            if len(plain) == len(foreign) and self.core.reads_freely and self._seed is None:
+                following.update(self._restarted(out, plain))
                 return tensordict, TensorDict._new_unsafe(following, batch_size=self._size, device=self._device_of_all)
         root = TensorDict._new_unsafe(following, batch_size=self._size, device=self._device_of_all)
         return tensordict, self.maybe_reset(root) if self.core.some_done else root
