@@ -134,7 +134,7 @@ def search(gait: Gait, folder: Path, config: Search, progress: bool = True) -> L
         ValueError: the folder holds the search of another gait or config.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    about = json.loads(json.dumps({"gait": asdict(gait), **{k: v for k, v in asdict(config).items() if k != "updates"}}))
+    about = {"gait": asdict(gait), **{k: v for k, v in asdict(config).items() if k != "updates"}}
     path = folder / "search.json"
     if path.exists() and json.loads(path.read_text()) != about:
         raise ValueError(f"{folder} holds another search: remove it, or choose another directory")

@@ -1,4 +1,4 @@
-"""Does WARPD give back ways of going? Gaits of HalfCheetah, encoded, generated and imitated (A.7.1, Fig. 16-17, Table 5).
+"""Does WARPD give back ways of going? Gaits of HalfCheetah, encoded, generated, imitated (A.7.1, Fig. 16-17, Table 5).
 
     python benchmarks/warpd/run_halfcheetah.py --data DATA --runs RUNS --preset tiny
 
@@ -31,7 +31,6 @@ from gaits import ACTIONS, BEHAVIOURS, GAITS, NOISE, OBS, Cheetah, Linear, Searc
 from methods import configure, make_agent
 from options import make_parser, shrink, with_training
 from rows import Rows
-from torch import Tensor
 from tqdm import tqdm
 
 from dreamgym.data import EpisodeStore
@@ -145,13 +144,9 @@ def divergence(source: np.ndarray, other: np.ndarray, draws: int = 256) -> float
     rng, total = np.random.default_rng(0), 0.0
     for points in (source, other):
         drawn = np.repeat(points, draws, 0) + width * rng.standard_normal((len(points) * draws, 2))
-        own, both = (np.log(density) for density in (_density(drawn, points, width), _mixture(drawn, source, other, width)))
-        total += 0.5 * float((own - both).mean())
+        own, *halves = (_density(drawn, p, width) for p in (points, source, other))
+        total += 0.5 * float(np.log(own / (0.5 * sum(halves))).mean())
     return total
-
-
-def _mixture(at: np.ndarray, source: np.ndarray, other: np.ndarray, width: np.ndarray) -> np.ndarray:
-    return 0.5 * (_density(at, source, width) + _density(at, other, width))
 
 
 def _density(at: np.ndarray, points: np.ndarray, width: np.ndarray) -> np.ndarray:

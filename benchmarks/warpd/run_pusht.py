@@ -6,9 +6,9 @@
 Writes benchmarks/results/warpd_pusht.json: rows {method, horizon, perturbation, seed, success, spread, solved,
 episodes}. ``success`` is the paper's: the largest share of the outline that the block covered, averaged over episodes
 (an episode ends once that reaches 0.9, as its demonstrations do); ``spread`` its standard deviation over episodes;
-``solved`` the share of episodes in which it reached 0.9. The paper runs each of 50 episodes ten times: ``--repeats 10``,
-each with other draws of policy and adversary. A row that is there is not computed again, and a run that was killed goes
-on.
+``solved`` the share of episodes in which it reached 0.9. The paper runs each of 50 episodes ten times: that is
+``--repeats 10``, each with other draws of policy and adversary. A row that is there is not computed again, and a run
+that was killed goes on.
 """
 
 from __future__ import annotations

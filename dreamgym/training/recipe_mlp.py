@@ -67,7 +67,7 @@ PRESETS: dict[str, tuple[Any, dict[str, Any], dict[str, int]]] = {
 }
 
 REWARDS = SuccessFitConfig(epochs=15, batch_size=128, learning_rate=1e-3, weight_decay=1e-2, demo_passes=1)
-"""Of the success classifier: a small network on a few dozen numbers takes larger steps than one on an RSSM's latents."""
+"""Of the success classifier: a small one on a few dozen numbers takes larger steps than one on an RSSM's latents."""
 
 
 def train_mlp(

@@ -68,7 +68,7 @@ def test_a_snapshot_brings_its_task_and_the_verdict(env):
 
 
 def tumble(env, turns):
-    """Turns the puck of "reach" by 20 degrees a step about a slanted axis; its quaternion in the state, a row a step."""
+    """Turns the puck of "reach" by 20 degrees a step about a slanted axis; the states, a row a step."""
     axis, seen = np.array([0.6, 0.8, 0.0]), []
     for angle in np.radians(20) * np.arange(18 * turns):
         position = env.world.data.body("obj").xpos[:2]
