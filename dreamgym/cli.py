@@ -104,6 +104,8 @@ def fit(
     precision: Literal["fp32", "bf16"] | None = None,
     threads: int | None = None,
     seed: int | None = None,
+    init: Path | None = None,
+    model: tuple[str, ...] = (),
     out: Path | None = None,
 ) -> None:
     """Trains an RSSM on a store's training episodes, or goes on with the run; Ctrl-C saves and stops.
@@ -122,9 +124,11 @@ def fit(
         precision: of the arithmetic; bf16 where the machine is fast at it.
         threads: torch threads.
         seed: of weights, noise and batches.
+        init: another run, whose weights this one begins with wherever name and shape agree.
+        model: fields of the model's config, as decoder_depth=32 or image_weights='{"rgb_static":3}'.
         out: checkpoint folder to write once all updates are done.
     """
-    from dreamgym.training.recipes import export, train_rssm
+    from dreamgym.training.recipes import export, model_fields, train_rssm
 
     changes: dict[str, Any] = {
         "lr": lr,
@@ -134,9 +138,11 @@ def fit(
         "precision": precision,
         "threads": threads,
         "seed": seed,
+        "init": init,
     }
     given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
-    result = train_rssm(store, run, variant, preset, steps, eval_every=eval_every, **given)
+    fields = model_fields(model)
+    result = train_rssm(store, run, variant, preset, steps, eval_every=eval_every, model_changes=fields, **given)
     print(f"{run}: {result.step} of {steps} updates done")
     if out is not None and result.step >= steps:
         print(f"wrote {export(run, out)}")

@@ -112,3 +112,16 @@ def test_fidelity_tables_every_measure_and_writes_it(world: Path, capsys: pytest
 def test_fidelity_of_a_store_without_held_out_episodes_is_refused(world: Path) -> None:
     with pytest.raises(SystemExit, match="dreamgym: "):
         cli.main(["fidelity", "--checkpoint", str(world / "bare"), "--store", str(world / "empty")])
+
+
+def test_fit_takes_model_fields_and_refuses_strangers(tmp_path: Path) -> None:
+    shapes = {k: KEYS[k] for k in ("robot_obs", "scene_obs", "action")}
+    store = EpisodeStore.create(tmp_path / "play", shapes)
+    whole = episode(np.random.default_rng(0), 12)
+    store.append([({k: whole[k] for k in shapes}, {"split": "train"})])
+    words = ["fit", "--store", str(store.path), "--variant", "state", "--steps", "1", "--batch-size", "2"]
+    words += ["--length", "6", "--run", str(tmp_path / "run"), "--model", "deter=16"]
+    cli.main([*words, "units=8"])
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["model"]["deter"] == 16
+    with pytest.raises(SystemExit, match="no field 'width'"):
+        cli.main([*words, "width=8"])

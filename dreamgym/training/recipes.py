@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -189,8 +189,12 @@ def _evaluation(store: EpisodeStore, config: RSSMConfig, keys: list[str]) -> Eva
     return lambda model, step: open_loop_eval(model, sampler.batch(0))
 
 
-def _fields(words: list[str]) -> dict[str, Any]:
-    """["deter=512"] as {"deter": 512}, the values read as JSON."""
+def model_fields(words: Sequence[str]) -> dict[str, Any]:
+    """["deter=512"] as {"deter": 512}, the values read as JSON.
+
+    Raises:
+        ValueError: a word without a JSON value, or that names no field of `RSSMConfig`.
+    """
     known = {f.name for f in fields(RSSMConfig)}
     changes = {}
     for word in words:
@@ -236,7 +240,7 @@ def main(argv: list[str] | None = None) -> None:
         export(options["run"], options["out"])
         return
     store, run = options.pop("store"), options.pop("run")
-    changes = _fields(options.pop("model"))
+    changes = model_fields(options.pop("model"))
     train_rssm(store, run, model_changes=changes, **{k: v for k, v in options.items() if v is not None})
 
 

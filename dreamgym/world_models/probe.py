@@ -21,20 +21,32 @@ class StateProbe(nn.Module):
         feature_dim: Z.
         vectors: sensors and their layouts (see `dreamgym.nn.vectors`).
         units, layers: size of each sensor's network.
+        linear: whether a linear map stands beside each network, which then learns what the map leaves.
     """
 
     def __init__(
-        self, feature_dim: int, vectors: Mapping[str, Sequence[tuple[str, int]]], units: int = 256, layers: int = 2
+        self,
+        feature_dim: int,
+        vectors: Mapping[str, Sequence[tuple[str, int]]],
+        units: int = 256,
+        layers: int = 2,
+        linear: bool = True,
     ) -> None:
         super().__init__()
         self.feature_dim, self.units, self.layers = feature_dim, units, layers
         self.codecs = nn.ModuleDict({k: VectorCodec(v) for k, v in vectors.items()})
         self.heads = nn.ModuleDict({k: mlp(feature_dim, units, layers, self._codec(k).dim) for k in vectors})
+        self.linear = nn.ModuleDict({k: nn.Linear(feature_dim, self._codec(k).dim) for k in vectors if linear})
 
     def _codec(self, name: str) -> VectorCodec:
         codec = self.codecs[name]
         assert isinstance(codec, VectorCodec)
         return codec
+
+    def _read(self, name: str, features: Tensor) -> Tensor:
+        """One sensor in its codec's space, [N, e]."""
+        out: Tensor = self.heads[name](features)
+        return out + self.linear[name](features) if name in self.linear else out
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -45,16 +57,16 @@ class StateProbe(nn.Module):
         """Features [..., Z] to sensors [..., d] in their own layout and units (lights as probabilities)."""
         flat = features.detach().flatten(0, -2) if features.dim() > 2 else features.detach()
         out = {}
-        for name, head in self.heads.items():
-            value = self._codec(name).decode(head(flat))
+        for name in self.heads:
+            value = self._codec(name).decode(self._read(name, flat))
             out[name] = value.view(*features.shape[:-1], value.shape[-1])
         return out
 
     def loss(self, features: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
         """Mean negative log-likelihood; features [N, Z], targets [N, d] each."""
         losses = [
-            self._codec(name).loss(head(features.detach()), targets[name].float(), 0.1, 0.3, 10.0).mean()
-            for name, head in self.heads.items()
+            self._codec(name).loss(self._read(name, features.detach()), targets[name].float(), 0.1, 0.3, 10.0).mean()
+            for name in self.heads
         ]
         return torch.stack(losses).sum()
 
@@ -63,16 +75,52 @@ class StateProbe(nn.Module):
         for name in self.keys:
             self._codec(name).fit_statistics(vectors[name])
 
+    @torch.no_grad()
+    def solve_linear(self, features: Tensor, targets: Mapping[str, Tensor], ridge: float = 5e-3) -> None:
+        """Sets the linear maps by ridge regression and the networks' outputs to zero.
+
+        Args:
+            features: [N, Z].
+            targets: [N, d] each, raw.
+            ridge: penalty a row, in units of the targets' own spread.
+        """
+        x = features.double()
+        centre = x.mean(0)
+        x = x - centre
+        gram = x.T @ x + ridge * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        for name, head in self.heads.items():
+            y = self._codec(name).encode(targets[name].float()).double() * torch.where(
+                self._codec(name).two_valued, 2, 1
+            )
+            weight = torch.linalg.solve(gram, x.T @ (y - y.mean(0)))
+            self.linear[name].weight.copy_(weight.T)
+            self.linear[name].bias.copy_(y.mean(0) - centre @ weight)
+            nn.init.zeros_(head[-1].weight)
+            nn.init.zeros_(head[-1].bias)
+
     def to_config(self) -> dict[str, Any]:
         """JSON-ready constructor arguments."""
         layouts = {k: [list(s) for s in self._codec(k).layout] for k in self.keys}
-        return {"feature_dim": self.feature_dim, "vectors": layouts, "units": self.units, "layers": self.layers}
+        return {
+            "feature_dim": self.feature_dim,
+            "vectors": layouts,
+            "units": self.units,
+            "layers": self.layers,
+            "linear": len(self.linear) > 0,
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> StateProbe:
         """Builds what `to_config` described."""
         vectors = {k: tuple((kind, int(n)) for kind, n in v) for k, v in config["vectors"].items()}
-        return cls(int(config["feature_dim"]), vectors, int(config["units"]), int(config["layers"]))
+        # Probes of the first checkpoints had no linear maps.
+        return cls(
+            int(config["feature_dim"]),
+            vectors,
+            int(config["units"]),
+            int(config["layers"]),
+            config.get("linear", False),
+        )
 
 
 class Batches(Protocol):
@@ -92,11 +140,12 @@ def fit_probe(
     lr: float = 1e-3,
     units: int = 256,
     imagined: float = 0.5,
-    reuse: int = 4,
+    reuse: int = 10,
+    batch_size: int = 512,
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
 ) -> StateProbe:
-    """Trains a probe on filtered and on open-loop imagined features.
+    """Trains a probe on filtered and on open-loop imagined features: a ridge regression, and a network for the rest.
 
     Imagined features are labelled with what really happened: where the dream has drifted the label is noise, which a
     probe trained on both averages out, and where it has not, the probe learns to read dreams and not only filtered
@@ -105,14 +154,15 @@ def fit_probe(
     Args:
         model: frozen; any family.
         sampler: windows of *training* episodes with the sensors of ``vectors``, the model's own and "action".
-        steps: batches drawn from the sampler.
+        steps: batches drawn from the sampler, whose features are held in memory in half precision.
         vectors: sensors to read off, with layouts.
-        lr: Adam's rate, falling linearly to a tenth.
+        lr: Adam's rate, falling linearly to nothing.
         units: width.
         imagined: share of each window, at its end, that is imagined rather than filtered.
-        reuse: gradient steps a batch, each on a random half of its frames: features cost more than steps.
+        reuse: gradient steps a batch drawn: features cost more than steps.
+        batch_size: frames a gradient step.
         seed: of weights and noise.
-        progress: called with (step, loss).
+        progress: called with (gradient step, loss).
 
     Returns:
         The probe, in eval mode.
@@ -122,26 +172,37 @@ def fit_probe(
         probe = StateProbe(model.spec.feature_shape[0], vectors, units)
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
+    features, targets = _frames(model, sampler, steps, tuple(vectors), imagined, generator)
     probe.to(device).train()
-    first = sampler.batch(0)
-    probe.fit_statistics({k: first[k].flatten(0, 1) for k in vectors})
+    probe.fit_statistics(targets)
+    probe.solve_linear(features, targets)
     optimizer = torch.optim.Adam(probe.parameters(), lr=lr)
-    for step in range(steps):
-        batch = {k: v.to(device) for k, v in sampler.batch(step).items()}
-        features, frames = window_features(model, batch, imagined, generator)
-        flat = features.flatten(0, 1)
-        targets = {k: batch[k][:, frames].flatten(0, 1) for k in vectors}
+    for step in range(steps * reuse):
+        rows = torch.randint(len(features), (batch_size,), generator=generator, device=device)
         for group in optimizer.param_groups:
-            group["lr"] = lr * (1 - 0.9 * step / steps)
-        for _ in range(reuse):
-            rows = torch.rand(len(flat), generator=generator, device=device).argsort()[: max(1, len(flat) // 2)]
-            loss = probe.loss(flat[rows], {k: v[rows] for k, v in targets.items()})
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
+            group["lr"] = lr * (1 - step / (steps * reuse))
+        loss = probe.loss(features[rows].float(), {k: v[rows] for k, v in targets.items()})
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
         if progress is not None:
             progress(step, float(loss.detach()))
     return probe.eval()
+
+
+def _frames(
+    model: WorldModel, sampler: Batches, steps: int, names: tuple[str, ...], imagined: float, generator: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Features [N, Z] float16 of the frames of ``steps`` batches, and what they are to be read as, [N, d] each."""
+    features: list[Tensor] = []
+    targets: dict[str, list[Tensor]] = {k: [] for k in names}
+    for step in range(steps):
+        batch = {k: v.to(generator.device) for k, v in sampler.batch(step).items()}
+        seen, frames = window_features(model, batch, imagined, generator)
+        features.append(seen.flatten(0, 1).half())
+        for name in names:
+            targets[name].append(batch[name][:, frames].flatten(0, 1))
+    return torch.cat(features), {k: torch.cat(v) for k, v in targets.items()}
 
 
 @torch.no_grad()
