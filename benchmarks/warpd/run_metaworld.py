@@ -14,19 +14,20 @@ from __future__ import annotations
 import argparse
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import flops
 import torch
 from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionPolicy, MLPPolicy, WARPDConfig
-from methods import PRESETS, action_spec, configure, evaluate, make_agent, read_demonstrations, trained
-from rows import RESULTS, Rows
+from methods import action_spec, configure, evaluate, make_agent, read_demonstrations, trained
+from options import make_parser, shrink, with_training
+from rows import Rows
 
 from dreamgym.sims.metaworld import TASKS, MetaworldEnv
-from dreamgym.types import ActionSpec
+from dreamgym.types import ActionSpec, Policy
 
 SIZES = {"warpd": ("128", "256", "512"), "warpd_no_world_model": ("256",), "mlp": ("128", "256", "512"),
          "diffusion_policy": ("xs", "s")}  # fmt: skip
+KEY = ("method", "size", "horizon", "seed", "preset", "tasks")
 
 
 def sizes(method: str, size: str, preset: str, demos: Demonstrations, steps: int, length: int) -> WARPDConfig:
@@ -59,58 +60,44 @@ def counted(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the store of demonstrations, of one length")
-    parser.add_argument("--runs", type=Path, required=True, help="where runs are kept")
-    parser.add_argument("--preset", choices=PRESETS, default="tiny")
+    parser = make_parser(__doc__, "warpd_metaworld.json", "the store of demonstrations, of one length")
     parser.add_argument("--methods", nargs="*", choices=tuple(SIZES), default=tuple(SIZES))
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=TASKS)
     parser.add_argument("--lengths", nargs="*", type=int, default=(32, 128), help="of the diffusion policies' chunks")
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--episodes", type=int, default=16, help="a task")
     parser.add_argument("--steps", type=int, default=200, help="of an episode; the demonstrations have as many")
-    parser.add_argument("--vae-epochs", type=int, default=None)
-    parser.add_argument("--diffusion-epochs", type=int, default=None)
-    parser.add_argument("--out", type=Path, default=RESULTS / "warpd_metaworld.json")
     args = parser.parse_args()
-    rows = Rows(args.out, ("method", "size", "horizon", "seed", "preset", "tasks"))
+    shrink(args, lengths=[16], episodes=1, steps=20)
+    rows = Rows(args.out, KEY)
     demos = read_demonstrations(args.data, tuple(args.tasks))
     action = action_spec(MetaworldEnv(TASKS[0]))
     for seed in args.seeds:
         for method in args.methods:
-            for size in SIZES[method]:
+            for size in SIZES[method][: 1 if args.quick else None]:
                 for length in args.lengths if method == "diffusion_policy" else (args.steps,):
-                    config = sizes(method, size, args.preset, demos, args.steps, length)
+                    config = with_training(sizes(method, size, args.preset, demos, args.steps, length), args, seed)
                     horizon = 1 if method == "mlp" else config.horizon
-                    key = {
-                        "method": method,
-                        "size": size,
-                        "horizon": horizon,
-                        "seed": seed,
-                        "preset": args.preset,
-                        "tasks": len(args.tasks),
-                    }
+                    key = {"method": method, "size": size, "horizon": horizon, "seed": seed, "preset": args.preset,
+                           "tasks": len(args.tasks)}  # fmt: skip
                     if rows.has(**key):
                         continue
-                    epochs = {"vae_epochs": args.vae_epochs, "diffusion_epochs": args.diffusion_epochs}
-                    changes = {k: v for k, v in epochs.items() if v is not None}
-                    config = replace(config, train=replace(config.train, seed=seed, **changes))
                     run = args.runs / f"{method}_{size}_{args.preset}_{config.horizon}_{seed}"
                     policy_of = trained(method, config, demos, action, args.preset, run)
-                    by_task = {}
-                    for task in args.tasks:
-                        draws = zlib.crc32(f"{method} {size} {task} {seed}".encode())
-                        found = evaluate(policy_of(task), lambda t=task: MetaworldEnv(t, args.steps), args.episodes,
-                                         draws, batch=8)  # fmt: skip
-                        by_task[task] = round(float(found.mean()), 4)
+                    by_task = {task: succeed(policy_of(task), task, f"{method} {size} {seed}", args)
+                               for task in args.tasks}  # fmt: skip
                     success = round(sum(by_task.values()) / len(by_task), 4)
-                    figures = {
-                        k: float(f"{v:.6g}") for k, v in counted(method, config, demos, action, args.steps).items()
-                    }
-                    rows.put(
-                        **key, success=success, by_task=by_task, episodes=args.episodes, steps=args.steps, **figures
-                    )
+                    figures = counted(method, config, demos, action, args.steps)
+                    figures = {k: float(f"{v:.6g}") for k, v in figures.items()}
+                    rows.put(**key, success=success, by_task=by_task, episodes=args.episodes, steps=args.steps,
+                             **figures)  # fmt: skip
                     print(rows.data["rows"][-1])
+
+
+def succeed(policy: Policy, task: str, name: str, args: argparse.Namespace) -> float:
+    """The share of episodes of a task in which it was done."""
+    draws = zlib.crc32(f"{task} {name}".encode())
+    found = evaluate(policy, lambda: MetaworldEnv(task, args.steps), args.episodes, draws, batch=8)
+    return round(float(found.mean()), 4)
 
 
 if __name__ == "__main__":
