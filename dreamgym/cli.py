@@ -227,8 +227,10 @@ def finish(run: Path, play: Path, demonstrations: Path, out: Path, quick: bool =
     print(f"wrote {finish_checkpoint(run, play, demonstrations, out, config)}")
 
 
-def fidelity(checkpoint: str, store: Path, windows: int = 256, steps: int = 50, json: Path | None = None) -> None:
-    """Measures a checkpoint's open-loop fidelity on held-out play against two baselines (DiWA S.5.4).
+def fidelity(
+    checkpoint: str, store: Path, windows: int = 256, steps: int = 50, json: Path | None = None, write: bool = False
+) -> None:
+    """Measures a checkpoint's open-loop fidelity on held-out play against its baselines (DiWA S.5.4).
 
     Args:
         checkpoint: a shipped name, a folder, or ``hf://organisation/name``.
@@ -236,8 +238,10 @@ def fidelity(checkpoint: str, store: Path, windows: int = 256, steps: int = 50, 
         windows: held-out windows.
         steps: imagined steps a window.
         json: file to write every figure into.
+        write: write the figures into the checkpoint itself and its card, all else as it was.
     """
     from dreamgym.data import EpisodeStore
+    from dreamgym.evaluation.card import write_card
     from dreamgym.evaluation.fidelity import FidelityConfig, measure_fidelity
     from dreamgym.training.checkpoint import load
 
@@ -247,6 +251,9 @@ def fidelity(checkpoint: str, store: Path, windows: int = 256, steps: int = 50, 
     found = measure_fidelity(opened.model, held_out, training, config, opened.probe, progress=True)
     if json is not None:
         json.write_text(dumps(found.to_dict(), indent=1))
+    if write:
+        metrics = {**opened.metrics, "fidelity": found.to_dict()}
+        _amend(opened.path, None, metrics, card=write_card(opened.path.name, metrics))
     shown = [i for i in (1, 5, 10, 25, 50) if i <= steps]
     rows = [
         [f"{name}, {curve.unit}", who, *(f"{getattr(curve, who)[i - 1]:.3g}" for i in shown)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fakes import KEYS, FakeModel, episode
 
 pytest.importorskip("tyro")
@@ -107,6 +108,16 @@ def test_fidelity_tables_every_measure_and_writes_it(world: Path, capsys: pytest
     shown = capsys.readouterr().out
     assert curves
     assert all(name in shown for name in curves)
+
+
+def test_fidelity_is_written_into_the_card_and_nothing_else_changes(world: Path) -> None:
+    before = checkpoint.load(world / "bare")
+    cli.main(["fidelity", "--checkpoint", str(world / "bare"), "--store", str(world / "play"), "--windows", "4",
+              "--steps", "10", "--write"])  # fmt: skip
+    after = checkpoint.load(world / "bare")
+    assert after.metrics["fidelity"]["windows"] == 4
+    assert "## Fidelity" in (world / "bare" / "README.md").read_text()
+    assert all(torch.equal(v, before.model.state_dict()[k]) for k, v in after.model.state_dict().items())
 
 
 def test_fidelity_of_a_store_without_held_out_episodes_is_refused(world: Path) -> None:
