@@ -6,8 +6,9 @@
     python benchmarks/diwa.py --work runs/diwa --demonstrations ... --worlds vision=playtable --quick --out look.json
 
 A row is a task, a seed and a variant. What is done is not done again: rows in the result file are skipped, and a killed
-run of cloning, of fine-tuning or of evaluation goes on where it was, in ``WORK/base``, ``WORK/VARIANT/TASK_SEED``. Each
-of the latter is a run that ``dreamgym report`` and ``benchmarks/agreement.py`` read.
+run of cloning, of fine-tuning or of evaluation goes on where it was, in ``WORK/base``, ``WORK/VARIANT/TASK_SEED``: runs
+that ``dreamgym report`` and ``benchmarks/agreement.py`` read. Two processes with other tasks or seeds may fill one
+result file side by side.
 
 Base and tuned policy act in the twin from the same held-out starts, with the same noise. The tuned policy is the saved
 one of the highest *imagined* return on training starts; the twin's episodes choose nothing. ``dream_steps`` count what
@@ -33,6 +34,7 @@ import torch
 from dreamgym_agents.diffusion_ppo import CloneConfig, TuneConfig, TuneResult, load_policy, save_policy, tune
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 
+from dreamgym.data.shards import locked
 from dreamgym.evaluation.batch import evaluate_all
 from dreamgym.evaluation.demo import machine
 from dreamgym.evaluation.result import Evaluation, EvaluationConfig
@@ -234,11 +236,23 @@ def parse(args: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
+def read(file: Path) -> list[dict[str, Any]]:
+    """The rows so far."""
+    return json.loads(file.read_text())["rows"] if file.is_file() else []
+
+
+def add(file: Path, row: dict[str, Any], options: argparse.Namespace) -> None:
+    """Adds a row to the result file, which others with other tasks or seeds may be filling at the same time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    options.work.mkdir(parents=True, exist_ok=True)
+    with locked(options.work, exclusive=True, name="rows.lock"):
+        write(file, [*read(file), row], options)
+
+
 def write(file: Path, rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     """The result file, whole or not at all."""
     names = ("preset", "steps", "num_envs", "eval_every", "epochs")
     how = {k: getattr(options, k) for k in names}
-    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     part.write_text(json.dumps({"machine": machine(), "settings": how, "rows": rows}, indent=1) + "\n")
     part.replace(file)
@@ -248,16 +262,14 @@ def main(args: list[str] | None = None) -> int:
     options = parse(args)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     torch.set_num_threads(options.threads)
-    rows = json.loads(options.out.read_text())["rows"] if options.out.is_file() else []
-    done = {(r["task"], r["seed"], r["variant"]) for r in rows}
     wanted = [(t, s, v) for v in options.variants for s in options.seeds for t in options.tasks]
     try:
         for task, seed, name in wanted:
-            if (task, seed, name) in done:
+            rows = read(options.out)
+            if (task, seed, name) in {(r["task"], r["seed"], r["variant"]) for r in rows}:
                 continue
             row = Row(task, seed, name, VARIANTS[name], options).made(rows)
-            rows.append(row)
-            write(options.out, rows, options)
+            add(options.out, row, options)
             print(json.dumps(row))
     except Stopped:
         print("stopped; the same command goes on", file=sys.stderr)

@@ -57,3 +57,15 @@ def test_the_main_table_has_the_papers_weights(diwa):
     assert diwa.VARIANTS["vision"].bc_weight is None
     assert diwa.BC_WEIGHT == {"open_drawer": 0.1, "close_drawer": 0.025, "turn_on_led": 0.025}
     assert {v.bc_weight for k, v in diwa.VARIANTS.items() if k.startswith("bc_")} == {0.0, 0.025, 0.05, 0.1, 0.5}
+
+
+def test_rows_of_two_processes_come_together(diwa, tmp_path, monkeypatch):
+    def fake(row, others):
+        if row.task == "open_drawer":  # somebody else's row lands while this one is under way
+            assert diwa.main(words(tmp_path, "--tasks", "close_drawer", "--seeds", "0")) == 0
+        return {"task": row.task, "seed": row.seed, "variant": row.name, "tuned": 0.5}
+
+    monkeypatch.setattr(diwa.Row, "made", fake)
+    assert diwa.main(words(tmp_path, "--tasks", "open_drawer", "--seeds", "0")) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert {r["task"] for r in rows} == {"open_drawer", "close_drawer"}
