@@ -220,6 +220,9 @@ def parse(args: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--num-workers", type=int, default=0, help="processes of simulators")
     parser.add_argument("--device")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--matmul-precision", default="highest", choices=("highest", "high", "medium"), help="medium: bfloat16 products"
+    )
     parser.add_argument("--quick", action="store_true", help="a minute a row, to see that it works; give --out too")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args(args)
@@ -251,7 +254,7 @@ def add(file: Path, row: dict[str, Any], options: argparse.Namespace) -> None:
 
 def write(file: Path, rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     """The result file, whole or not at all."""
-    names = ("preset", "steps", "num_envs", "eval_every", "epochs")
+    names = ("preset", "steps", "num_envs", "eval_every", "epochs", "matmul_precision")
     how = {k: getattr(options, k) for k in names}
     part = file.with_suffix(".part")
     part.write_text(json.dumps({"machine": machine(), "settings": how, "rows": rows}, indent=1) + "\n")
@@ -262,6 +265,7 @@ def main(args: list[str] | None = None) -> int:
     options = parse(args)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     torch.set_num_threads(options.threads)
+    torch.set_float32_matmul_precision(options.matmul_precision)
     wanted = [(t, s, v) for v in options.variants for s in options.seeds for t in options.tasks]
     try:
         for task, seed, name in wanted:
