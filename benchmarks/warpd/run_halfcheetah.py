@@ -191,7 +191,8 @@ def measure_all(args: argparse.Namespace, store: EpisodeStore, rows: Rows) -> No
 
     for behaviour in BEHAVIOURS:
         for policy, split in (("original", "train"), ("sos", "val")):
-            put(behaviour, policy, args.steps, 0, *source(behaviour, split))
+            if not rows.has(behaviour=behaviour, policy=policy, length=args.steps, seed=0, preset=args.preset):
+                put(behaviour, policy, args.steps, 0, *source(behaviour, split))
     view = store.select(split="train")
     demos = Demonstrations.from_store(view, "state", BEHAVIOURS)
     for seed in args.seeds:
