@@ -2,7 +2,8 @@
 
     python benchmarks/metaworld_dream.py --checkpoint checkpoints/metaworld --episodes 10
 
-Writes ``benchmarks/results/metaworld_dream.json``: rows {task, policy, dream, twin, episodes}, success rates.
+Writes ``benchmarks/results/metaworld_dream.json``: rows {task, policy, dream, twin, episodes}, success rates. A row
+that is there, of the same dream, is not computed again.
 """
 
 from __future__ import annotations
@@ -52,26 +53,32 @@ class ExpertPolicy:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--tasks", nargs="*", default=[], help="some of the checkpoint's; all by default")
     parser.add_argument("--episodes", type=int, default=10)
     parser.add_argument("--horizon", type=int, default=120)
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     opened = load(args.checkpoint)
-    rows = []
-    for task in opened.rewards["success"].tasks:
+    files = json.loads((opened.path / "config.json").read_text())["files"]
+    about = {"horizon": args.horizon, "files": files}
+    out = json.loads(args.out.read_text()) if args.out.exists() else {}
+    if {k: out.get(k) for k in about} != about:
+        out = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", **about, "rows": []}  # of another dream
+    for task in args.tasks or opened.rewards["success"].tasks:
         for name, noise in NOISE.items():
+            if any((r["task"], r["policy"], r["episodes"]) == (task, name, args.episodes) for r in out["rows"]):
+                continue
             found = evaluate(
                 ExpertPolicy(task, noise), opened, task, episodes=args.episodes, horizon=args.horizon, name=name
             )
             summary = found.summary()
             rates = {world: summary[world]["success_rate"] for world in ("dream", "twin")}
-            rows.append({"task": task, "policy": name, **rates, "episodes": args.episodes})
-            print(rows[-1], flush=True)
-    out = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "horizon": args.horizon, "rows": rows}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(out, indent=1) + "\n")
+            out["rows"].append({"task": task, "policy": name, **rates, "episodes": args.episodes})
+            print(out["rows"][-1], flush=True)
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            args.out.write_text(json.dumps(out, indent=1) + "\n")
 
 
 if __name__ == "__main__":
