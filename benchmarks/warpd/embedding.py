@@ -17,7 +17,7 @@ def principal_components(z: Tensor, count: int = 2) -> Tensor:
     return (centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:count].T).float()
 
 
-def tsne(z: Tensor, perplexity: float = 20.0, steps: int = 500, rate: float = 100.0) -> Tensor:
+def tsne(z: Tensor, perplexity: float = 20.0, steps: int = 500) -> Tensor:
     """t-SNE (van der Maaten and Hinton 2008) of z [N, D] in the plane, [N, 2]: exact, for a thousand points or so.
 
     It begins at the principal components, so it draws nothing at random.
@@ -25,8 +25,7 @@ def tsne(z: Tensor, perplexity: float = 20.0, steps: int = 500, rate: float = 10
     Args:
         z: points.
         perplexity: how many neighbours a point has, in effect; fewer where there are few points.
-        steps: of gradient descent, with momentum.
-        rate: of it.
+        steps: of gradient descent, with momentum, as long as stable ones (they grow with the number of points).
     """
     share = _neighbours(torch.cdist(z.double(), z.double()).square(), min(perplexity, (len(z) - 1) / 3))
     share = ((share + share.T) / (2 * len(z))).clamp(min=1e-12)
@@ -34,12 +33,13 @@ def tsne(z: Tensor, perplexity: float = 20.0, steps: int = 500, rate: float = 10
     flat = 1e-2 * flat / flat.std(0).clamp(min=1e-12)
     moving = torch.zeros_like(flat)
     for step in range(steps):
-        wanted = share * (EXAGGERATION if step < EXAGGERATED else 1.0)
+        early = step < EXAGGERATED
+        wanted = share * (EXAGGERATION if early else 1.0)
         near = 1 / (1 + torch.cdist(flat, flat).square())
         near.fill_diagonal_(0)
         pull = (wanted - near / near.sum()) * near
         gradient = 4 * (pull.sum(1, keepdim=True) * flat - pull @ flat)
-        moving = (0.5 if step < EXAGGERATED else 0.8) * moving - rate * gradient
+        moving = (0.5 if early else 0.8) * moving - len(z) / (4 * EXAGGERATION if early else 4) * gradient
         flat = flat + moving
     return flat.float()
 

@@ -1,0 +1,95 @@
+"""The measures and the searches of the WARPD experiments, without their trainings."""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("diffusers")
+pytest.importorskip("mujoco")
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "warpd"))
+
+import embedding
+import gaits
+import plot
+import run_ablations
+import run_halfcheetah
+
+SMALL = {"directions": 2, "best": 1, "steps": 15}
+
+
+def points(rng, at, spread=0.05, count=32):
+    return np.array(at) + spread * rng.standard_normal((count, 2))
+
+
+def test_the_divergence_of_a_distribution_from_itself_is_nought_and_from_a_distant_one_ln_2():
+    rng = np.random.default_rng(0)
+    here, there = points(rng, (0.2, 0.2)), points(rng, (0.8, 0.7))
+    assert run_halfcheetah.divergence(here, here) == pytest.approx(0, abs=1e-9)
+    assert run_halfcheetah.divergence(here, there) == pytest.approx(math.log(2), abs=1e-3)
+    again = run_halfcheetah.divergence(here, points(rng, (0.2, 0.2)))
+    nearby = run_halfcheetah.divergence(here, points(rng, (0.27, 0.2)))
+    assert 0 < again < nearby < math.log(2)
+
+
+def test_the_symmetric_kl_is_that_of_normal_distributions():
+    rng = np.random.default_rng(0)
+    here, there = points(rng, (0, 0), 1.0, 40_000), points(rng, (1.5, 0), 1.0, 40_000)
+    assert run_halfcheetah.symmetric_kl(here, there) == pytest.approx(1.5**2 / 2, rel=0.05)
+
+
+def test_tsne_keeps_clusters_apart():
+    generator = torch.Generator().manual_seed(0)
+    centres = 4 * torch.randn(3, 10, generator=generator)
+    z = centres.repeat_interleave(20, 0) + 0.3 * torch.randn(60, 10, generator=generator)
+    flat = embedding.tsne(z, perplexity=10, steps=250).view(3, 20, 2)
+    middles = flat.mean(1)
+    spread = (flat - middles[:, None]).norm(dim=-1).mean()
+    assert spread < 0.3 * torch.pdist(middles).min()
+    assert torch.equal(torch.cdist(flat.flatten(0, 1), middles).argmin(1), torch.arange(3).repeat_interleave(20))
+
+
+def test_snippets_begin_before_success():
+    marks = np.array([False] * 6 + [True] * 4)
+    assert run_ablations.undone_starts(marks, 3) == 6
+    assert run_ablations.undone_starts(marks, 8) == 3
+    assert run_ablations.undone_starts(np.zeros(10, bool), 10) == 1
+    assert run_ablations.undone_starts(np.ones(10, bool), 2) == 1
+
+
+def test_a_gait_pays_for_feet_on_the_ground_and_for_tipping_over():
+    gait, still, both = gaits.Gait(speed=2.0, front=4.0), np.zeros(6), np.ones(2)
+    assert gait.reward(2.0, 0.0, still, np.array([0.0, 1.0])) == 2.0
+    assert gait.reward(3.0, 0.0, still, both) == 1.0 - 4.0
+    assert gait.reward(2.0, 1.5, still, np.zeros(2)) == 2.0 - gaits.TIPPED_COST
+
+
+def test_a_search_that_was_stopped_goes_on_where_it_was(tmp_path):
+    gait = gaits.GAITS["run"]
+    whole = gaits.search(gait, tmp_path / "whole", gaits.Search(updates=2, **SMALL), progress=False)
+    gaits.search(gait, tmp_path / "parts", gaits.Search(updates=1, **SMALL), progress=False)
+    parts = gaits.search(gait, tmp_path / "parts", gaits.Search(updates=2, **SMALL), progress=False)
+    assert np.abs(whole.weights).max() > 0
+    assert np.array_equal(whole.weights, parts.weights)
+    with pytest.raises(ValueError, match="another search"):
+        gaits.search(gait, tmp_path / "parts", gaits.Search(updates=2, seed=1, **SMALL), progress=False)
+
+
+def test_a_standing_cheetah_touches_the_ground_with_both_feet():
+    cheetah = gaits.Cheetah()
+    cheetah.reset(0)
+    contacts = np.array([cheetah.step(np.zeros(6))[3] for _ in range(40)])
+    assert contacts[20:].mean() > 0.9
+    assert contacts[0].max() <= 1
+
+
+def test_pooled_intervals_are_over_the_episodes_of_all_rows():
+    mean, low, high = plot.pooled([{"success": 0.5, "episodes": 50}, {"success": 0.7, "episodes": 50}])
+    assert mean == pytest.approx(0.6)
+    assert (low, high) == pytest.approx((0.502, 0.691), abs=2e-3)
+    mean, low, high = plot.pooled([{"success": 0.5, "spread": 0.2, "episodes": 100}])
+    assert (mean, high - mean) == pytest.approx((0.5, 1.96 * 0.02))
