@@ -2,6 +2,9 @@
 
     step:  prepare -> imagine -> reward -> terminated / truncated -> autoreset
 
+It is three layers: `Episodes` (what is under way in each env, and how episodes begin), on it `Frames` (one predicted
+frame, scored and judged), on it `DreamCore` (what callers call).
+
 On the CPU, where reading a bool costs nothing, work that nobody needs is skipped (no env ended: nothing is reset); on
 any other device every branch is a ``torch.where``, so that a step never waits for the device.
 """
@@ -15,22 +18,20 @@ import torch
 from gymnasium import error, spaces
 from torch import Tensor
 
-from dreamgym.envs.actions import ActionReader, action_space, check_chunk
-from dreamgym.envs.ahead import Memories
-from dreamgym.envs.begin import OPTIONS, Beginner
-from dreamgym.envs.judge import Rules, Verdict, failures, judge, nothing_happened, surely_finite
-from dreamgym.envs.observation import ObservationReader, zero_history
+from dreamgym.envs.actions import action_space
+from dreamgym.envs.begin import OPTIONS
+from dreamgym.envs.frames import Frames
+from dreamgym.envs.judge import Rules, Verdict, read_limit
 from dreamgym.envs.rows import copy_to, take_rows, write_rows
 from dreamgym.envs.starts import StartBank
 from dreamgym.envs.steps import Final, Info, Obs, Snapshot, Step
 from dreamgym.rewards.base import RewardModel
-from dreamgym.types import State
-from dreamgym.world_models.base import WorldModel, clone, where
+from dreamgym.world_models.base import WorldModel, clone
 
 AUTORESET = ("same_step", "next_step", "disabled")
 
 
-class DreamCore:
+class DreamCore(Frames):
     """A batch of dreams under one world model.
 
     Args:
@@ -86,68 +87,30 @@ class DreamCore:
     ) -> None:
         if autoreset not in AUTORESET:
             raise ValueError(f"autoreset must be one of {AUTORESET}, got {autoreset!r}")
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
-        if device is None:
-            device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        # An empty tensor knows the full name of its device: an accelerator without a number is its current one.
-        self.device = torch.empty(0, device=device).device
-        self.model, self.reward = model.to(self.device).eval(), reward.to(self.device).eval()
-        self.spec, self.tasks, self.num_envs = model.spec, tuple(reward.tasks), num_envs
-        self.rules = Rules(reward_mode, horizon, _limit(uncertainty_limit, self.spec.uncertainty_limit))
-        self.autoreset, self.gradients = autoreset, gradients
-        if chunk is None and self.spec.actions_per_frame > 1:
-            chunk = self.spec.actions_per_frame
-        self.chunk = None if chunk is None else check_chunk(chunk, self.spec.actions_per_frame)
-        self.report_uncertainty = uncertainty or self.rules.uncertainty_limit is not None
-        self._imagine = torch.compile(self.model.imagine) if compile else self.model.imagine
-        self._eager = self.device.type == "cpu"
-        self._actions = ActionReader(self.spec.action, num_envs, self.chunk, self.device, validate)
-        with torch.no_grad():
-            blank = self.model.start(zero_history(self.spec, 1, self.device), torch.Generator(self.device))
-        self.observe = ObservationReader(self.model, obs, self.tasks, blank, copy=not share_features)
-        self._shared = self.observe.aliases
-        # Ordinary tensors are needed only where the caller gets the state itself; see `_advance_quickly`.
-        self._quick = self._eager and not (gradients or share_features or compile)
-        self._versions: list[int] = []
-        self.beginner = Beginner(self.model, self.tasks, task, starts, split, num_envs, blank)
-        bank, pool = self.beginner.bank, self.beginner.candidates()
-        self._memories = None if bank is None or gradients else Memories(self.model, self.reward, bank, pool)
-        self.generator = torch.Generator(self.device)
-        # Frames since the core was made; an episode that began at t has lasted clock - t control steps.
-        self._clock = 0
-        self._ready = self.closed = self._one_task = False
-        self._threshold: Tensor | None = None
+        rules = Rules(reward_mode, horizon, read_limit(uncertainty_limit, model.spec.uncertainty_limit))
+        super().__init__(
+            model,
+            reward,
+            starts,
+            rules,
+            num_envs=num_envs,
+            task=task,
+            split=split,
+            obs=obs,
+            autoreset=autoreset,
+            gradients=gradients,
+            share_features=share_features,
+            device=device,
+            chunk=chunk,
+            uncertainty=uncertainty,
+            validate=validate,
+            compile=compile,
+        )
 
     @property
     def can_render(self) -> bool:
         """Whether there is a camera to look through."""
         return bool(self.observe.images)
-
-    @property
-    def ready(self) -> bool:
-        """Whether a first reset has happened."""
-        return self._ready
-
-    @property
-    def reads_freely(self) -> bool:
-        """Whether looking at a value costs nothing: on the CPU, and where simulators are waited for anyway."""
-        return self._eager
-
-    @property
-    def some_done(self) -> bool:
-        """Whether some env may have ended and wait for its reset; on other devices than the CPU always true."""
-        return self._waiting
-
-    @property
-    def elapsed(self) -> Tensor:
-        """[B] int64, control steps since each episode began."""
-        return self._clock - self.counters["begun"]
-
-    @property
-    def done(self) -> Tensor:
-        """[B] bool, envs that ended and wait for their reset (autoreset "next_step" and "disabled")."""
-        return self.counters["done"]
 
     @property
     def observation_space(self) -> spaces.Space:
@@ -210,15 +173,6 @@ class DreamCore:
             self._begin(mask.nonzero().flatten() if self._eager else None, mask, {})
             return self._observe(), self.counters["task"].clone()
 
-    def _check_open(self) -> None:
-        if self.closed:
-            raise error.ClosedEnvironmentError("this env was closed; make a new one")
-
-    def _check_ready(self, what: str) -> None:
-        self._check_open()
-        if not self._ready:
-            raise error.ResetNeeded(f"{what} before reset: call reset() first")
-
     def _mask(self, mask: Any) -> Tensor | None:
         if mask is None:
             return None
@@ -228,99 +182,6 @@ class DreamCore:
                 f"a reset mask must be bool of shape ({self.num_envs},), got {mask.dtype} {tuple(mask.shape)}"
             )
         return mask
-
-    def _seed(self, seed: int) -> None:
-        self.seed = seed
-        self.generator.manual_seed(seed)
-        self._episode = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
-
-    def _begin(self, rows: Tensor | None, mask: Tensor | None, options: Mapping[str, Any]) -> None:
-        """Starts episodes in ``rows`` (CPU), where ``mask`` is true (elsewhere), or everywhere (both None)."""
-        state, task, start = self._draw(rows, options)
-        drawn = "task" not in options and "start" not in options
-        if mask is None and self._memories is not None:
-            self._memories.look()
-        memory = self._memories(start) if self._memories is not None and not options else None
-        if memory is None:
-            memory = self.reward.start(self.model, state, task)
-        if mask is None:
-            self.state, self.memory = state, memory
-            self._begin_all(task, start, drawn)
-            return
-        self.state = self._put(self.state, state, rows, mask)
-        self.memory = self._put(self.memory, memory, rows, mask)
-        self._one_task = self._one_task and drawn
-        if not self._one_task:
-            self._threshold = None
-        self._episode = self._episode + mask  # first: the mask may be the counter "done" itself
-        self.counters = self._count_anew(task, start, rows, mask)
-        if self.autoreset != "same_step":
-            self._waiting = not self._eager or bool(self.counters["done"].any())
-
-    def _begin_all(self, task: Tensor, start: Tensor, drawn: bool) -> None:
-        """Counts from here in every env; ``drawn``: its task was."""
-        done, achieved = torch.zeros((2, len(task)), dtype=torch.bool, device=self.device)
-        begun = torch.full_like(task, self._clock)
-        self.counters = {"task": task, "start": start, "begun": begun, "done": done, "achieved": achieved}
-        self._one_task = drawn and len(self.beginner.pool) == 1
-        self._threshold = self._find_threshold()
-        self._next_horizon = self._clock + self.rules.horizon
-        self._last: Verdict | None = None
-        self._episode = self._episode + 1
-        self._ready, self._waiting = True, False
-
-    def _count_anew(self, task: Tensor, start: Tensor, rows: Tensor | None, mask: Tensor) -> dict[str, Tensor]:
-        """The counters once episodes have begun in ``rows`` or where ``mask`` is true."""
-        old = self.counters
-        # Where every env has the one task already, the very same tensor stays, so that a reward that groups envs by
-        # task need not look at it again.
-        new = {"start": start} if self._one_task else {"start": start, "task": task}
-        fixed: dict[str, Any] = {"begun": self._clock}
-        if self.autoreset != "same_step":
-            fixed["done"] = False
-        if self.rules.reward != "success":
-            fixed["achieved"] = False
-        if rows is None:
-            changed = {k: torch.where(mask, v, old[k]) for k, v in new.items()}
-            return {**old, **changed, **{k: old[k].masked_fill(mask, v) for k, v in fixed.items()}}
-        for key, value in new.items():
-            old[key].index_copy_(0, rows, value)
-        for key, value in fixed.items():
-            old[key].index_fill_(0, rows, value)
-        return old
-
-    def _find_threshold(self) -> Tensor | None:
-        """The threshold where all envs have one task (a view); None elsewhere, or where the reward has own rules."""
-        if not self._eager or not self._one_task or type(self.reward).succeeded is not RewardModel.succeeded:
-            return None
-        return self.reward.thresholds[self.tasks.index(self.beginner.pool[0])]
-
-    def _draw(self, rows: Tensor | None, options: Mapping[str, Any]) -> tuple[State, Tensor, Tensor]:
-        """States, tasks and bank rows of the envs that begin."""
-        return self.beginner.begin(self.seed, self._episode, rows, options)
-
-    def _observe(self, rows: Tensor | None = None) -> Obs:
-        """The present observation of all envs, or of ``rows``."""
-        task = self.counters["task"]
-        if self._shared:
-            self._versions = self._count_writes()
-        if rows is None:
-            return self.observe(self.state, task)
-        return self.observe.fresh(take_rows(self.state, rows), task, rows)
-
-    def _put(self, old: State, new: State, rows: Tensor | None, mask: Tensor) -> State:
-        """``old`` with ``new`` at ``rows`` (new holds those rows only), or where ``mask`` is true (rows None)."""
-        if rows is None:
-            return where(mask, new, old)
-        if len(rows) == self.num_envs:
-            return new
-        # The core owns its tensors, so rows are written in place: copying a large state for a few rows is what costs.
-        if self.gradients or self._shared or not all(v.is_contiguous() for v in old.values()):
-            return {k: v.index_copy(0, rows, new[k]) for k, v in old.items()}
-        if self._quick:
-            with torch.inference_mode():
-                return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
-        return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
 
     # ------------------------------------------------------------------ step
 
@@ -343,121 +204,6 @@ class DreamCore:
             verdict, waiting = self._judged(action)
             self._note_ends(verdict, waiting)
             return self._observe(), verdict
-
-    def _judged(self, action: Any) -> tuple[Verdict, Tensor | None]:
-        """The outcome of the action, and the envs that had ended before it (None: none)."""
-        self._check_ready("step")
-        action = self._actions(action)
-        if self._shared:
-            self._check_untouched()
-        waiting = self.counters["done"] if self._waiting else None
-        # Under next_step the envs that wait are reset below, whatever happens to them here.
-        frozen = waiting if self.autoreset == "disabled" else None
-        if self.chunk is None:
-            return self._frame(action, frozen, self._last), waiting
-        return self._run_chunk(action, frozen), waiting
-
-    def _check_untouched(self) -> None:
-        """Raises where a caller wrote into features that are the state; tensors count their writes."""
-        if self._versions and self._versions != self._count_writes():
-            self._versions = []
-            raise RuntimeError(
-                "an observation was written to in place, and it is the dream's state: clone observations before you "
-                "change them, or make the env with share_features=False; reset before you go on"
-            )
-
-    def _count_writes(self) -> list[int]:
-        return [v._version for v in self.state.values() if not v.is_inference()]
-
-    def _run_chunk(self, action: Tensor, frozen: Tensor | None) -> Verdict:
-        """Frame by frame; an env that ends stays where it ended, and the rest of its chunk is not executed."""
-        total, verdict = torch.zeros(self.num_envs, device=self.device), self._last
-        per_frame = self.spec.actions_per_frame
-        for frame in action.split(per_frame, 1):
-            verdict = self._frame(frame[:, 0] if per_frame == 1 else frame, frozen, verdict)
-            total = total + verdict.reward
-            frozen = None if verdict.quiet else verdict.terminated | verdict.truncated
-            if self._eager and frozen is not None:
-                if bool(frozen.all()):
-                    break
-                frozen = frozen if bool(frozen.any()) else None
-        assert verdict is not None
-        return verdict._replace(reward=total)
-
-    def _frame(self, action: Tensor, frozen: Tensor | None, last: Verdict | None) -> Verdict:
-        """One predicted frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
-        before, counters = self.state, self.counters
-        advance = self._advance_quickly if self._quick else self._advance_and_doubt
-        state, reward, probability, success, memory, uncertainty = advance(action, frozen)
-        self._clock += self.spec.actions_per_frame
-        if success is None and frozen is None and self._is_quiet(state, reward, probability, uncertainty):
-            self.state, self.memory = state, memory
-            return nothing_happened(self.rules, reward, probability, counters["achieved"], uncertainty)
-        if success is None and self._threshold is not None:
-            success = probability >= self._threshold
-        elif success is None:
-            success = self.reward.succeeded(probability, counters["task"])
-        scores = [probability] if reward is probability else [reward, probability]
-        scores += [] if uncertainty is None else [uncertainty]
-        failed = None
-        if not (self._eager and surely_finite(state, scores)):
-            failed = failures(self.model.features(state), state, scores)
-        horizon = counters["begun"] <= self._clock - self.rules.horizon
-        achieved = None if self.rules.reward == "success" else counters["achieved"]
-        verdict = judge(self.rules, reward, probability, success, achieved, uncertainty, failed, horizon)
-        keep = frozen if failed is None else failed if frozen is None else frozen | failed
-        if keep is not None:
-            state, memory = where(keep, before, state), where(keep, self.memory, memory)
-        if frozen is not None and last is not None:
-            verdict = verdict.where_not(frozen, last)
-        self.state, self.memory = state, memory
-        if achieved is not None:
-            counters["achieved"] = verdict.is_success.clone()
-        return verdict
-
-    def _advance_and_doubt(self, action: Tensor, frozen: Tensor | None) -> tuple[Any, ...]:
-        """`_advance`, and the uncertainty (None: not asked for)."""
-        moved = self._advance(action, frozen)
-        return *moved, self.model.uncertainty(moved[0]) if self.report_uncertainty else None
-
-    def _advance_quickly(self, action: Tensor, frozen: Tensor | None) -> tuple[Any, ...]:
-        """The same in inference mode, in which a small operation costs a tenth less.
-
-        State and memory stay the core's own and may be inference tensors; scores go to the caller, who may learn from
-        them, and are copied into ordinary ones.
-        """
-        with torch.inference_mode():
-            state, reward, probability, success, memory, uncertainty = self._advance_and_doubt(action, frozen)
-        scores = probability.clone()
-        reward = scores if reward is probability else reward.clone()
-        return state, reward, scores, success, memory, None if uncertainty is None else uncertainty.clone()
-
-    def _advance(
-        self, action: Tensor, frozen: Tensor | None
-    ) -> tuple[State, Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
-        """Next state, the model's reward, success probability, success (None: by the threshold) and reward memory."""
-        task, before = self.counters["task"], self.state
-        state = self._imagine(before, action, self.generator)
-        reward, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
-        return state, reward, probability, None, memory
-
-    def _is_quiet(self, state: State, reward: Tensor, probability: Tensor, uncertainty: Tensor | None) -> bool:
-        """Whether surely no env ends at this frame; most frames are such, and judging them env by env costs.
-
-        On the CPU only, since it reads values. NaN fails every comparison, so it never passes for quiet.
-        """
-        if self._threshold is None or (self._clock >= self._next_horizon and self._horizon_is_near()):
-            return False
-        if not probability.max().item() < self._threshold.item():
-            return False
-        if uncertainty is not None and not uncertainty.max().item() < self.rules.highest_uncertainty:
-            return False
-        return surely_finite(state, [] if reward is probability else [reward])
-
-    def _horizon_is_near(self) -> bool:
-        """Whether some env may be at its horizon; episodes that began since the last look put that off."""
-        self._next_horizon = int(self.counters["begun"].min()) + self.rules.horizon
-        return self._clock >= self._next_horizon
 
     def _finish(self, verdict: Verdict, waiting: Tensor | None) -> Step:
         """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
@@ -546,15 +292,3 @@ class DreamCore:
         """Lets go of the model and the state; later calls raise ClosedEnvironmentError."""
         self.closed = True
         self.state, self.memory = {}, {}
-
-
-def _limit(limit: float | str | None, calibrated: float | None) -> float | None:
-    if limit == "auto":
-        if calibrated is None:
-            raise ValueError(
-                "uncertainty_limit='auto' needs a calibrated checkpoint, and this one records no limit; pass a number"
-            )
-        return calibrated
-    if isinstance(limit, str):
-        raise ValueError(f"uncertainty_limit must be a number, 'auto' or None, got {limit!r}")
-    return None if limit is None else float(limit)

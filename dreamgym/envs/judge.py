@@ -40,6 +40,19 @@ class Rules:
         return math.inf if self.uncertainty_limit is None else self.uncertainty_limit
 
 
+def read_limit(limit: float | str | None, calibrated: float | None) -> float | None:
+    """An uncertainty limit as callers give it: a number, None (never), or "auto" for the ``calibrated`` one."""
+    if limit == "auto":
+        if calibrated is None:
+            raise ValueError(
+                "uncertainty_limit='auto' needs a calibrated checkpoint, and this one records no limit; pass a number"
+            )
+        return calibrated
+    if isinstance(limit, str):
+        raise ValueError(f"uncertainty_limit must be a number, 'auto' or None, got {limit!r}")
+    return None if limit is None else float(limit)
+
+
 class Verdict(NamedTuple):
     """One frame's outcome, tensors [B], none shared with another field.
 
