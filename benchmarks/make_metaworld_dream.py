@@ -7,7 +7,8 @@ Each stage goes on where it was stopped (collecting is stopped by SIGINT, traini
 is done is left alone. Who acts, by turns: the scripted experts; the same with noise; experts who stray before success
 and after it; a random walk. The strays are there for the rewards: experts come to "reach" from one side and stop at the
 edge of success, and a classifier that had seen them alone (94 episodes) scored F1 0.64 on it. With strays and a longer
-stay it is 0.81 with 37 episodes an operator and 0.92 with 67: hence twice as many as the world model would need.
+stay it is 0.81 with 37 episodes an operator and 0.92 with 67, hence twice as many as the world model would need; a
+classifier of twice the width, trained for longer, has 0.94 with the 37.
 """
 
 from __future__ import annotations

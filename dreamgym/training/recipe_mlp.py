@@ -66,8 +66,9 @@ PRESETS: dict[str, tuple[Any, dict[str, Any], dict[str, int]]] = {
     ),
 }
 
-REWARDS = SuccessFitConfig(epochs=15, batch_size=128, learning_rate=1e-3, weight_decay=1e-2, demo_passes=1)
+REWARDS = SuccessFitConfig(epochs=45, batch_size=128, learning_rate=1e-3, weight_decay=1e-2, demo_passes=3)
 """Of the success classifier: a small one on a few dozen numbers takes larger steps than one on an RSSM's latents."""
+REWARD_WIDTH = 128  # of its layers. At 64 the edge of Metaworld's "reach" blurs: F1 0.85 instead of 0.94
 
 
 def train_mlp(
@@ -200,7 +201,7 @@ def finish_mlp(
     model = load_run(run_dir)
     errors = evaluate(model, view.select(split="val"))
     model.spec = model.spec.with_uncertainty_limit(errors.get("uncertainty_p99"))
-    sizes = SuccessConfig(names, int(np.prod(model.spec.feature_shape)), (64, 64), (64,))
+    sizes = SuccessConfig(names, int(np.prod(model.spec.feature_shape)), (REWARD_WIDTH,) * 2, (REWARD_WIDTH,))
     fit_config = rewards or REWARDS
     classifier, scores = fit_success(model, view, None, sizes, fit_config, progress)
     starts, meta = build_starts(model, [view], names, BankConfig(context=model.spec.history, offsets=(0,)), progress)
