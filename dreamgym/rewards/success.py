@@ -181,11 +181,12 @@ class SuccessClassifier(RewardModel):
         """How to group ``task``; kept while the very same tensor comes back unchanged, as it does between resets."""
         if torch.compiler.is_compiling():
             return _EVERY_TASK
-        if self._plan is not None and self._plan[2] is _EVERY_TASK and not _reads_freely(task):
+        kept = self._plan  # read once: dreams in other threads may share this reward
+        if kept is not None and kept[2] is _EVERY_TASK and not _reads_freely(task):
             return _EVERY_TASK  # once tasks are mixed, looking again at every reset would make the device wait
         version = -1 if task.is_inference() else task._version
-        if self._plan is not None and self._plan[0] is task and self._plan[1] == version >= 0:
-            return self._plan[2]
+        if kept is not None and kept[0] is task and kept[1] == version >= 0:
+            return kept[2]
         plan = _make_plan(task)
         self._plan = (task, version, plan)
         return plan
@@ -211,6 +212,7 @@ def _reads_freely(task: Tensor) -> bool:
     return task.device.type == "cpu"
 
 
+@torch.inference_mode(False)  # a plan outlives the mode it was made in, and gradients may need its indices
 def _make_plan(task: Tensor) -> _Plan:
     if task.numel() == 0:
         return _Plan(0, None, None, (), ())

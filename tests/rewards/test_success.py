@@ -68,6 +68,15 @@ def test_a_task_tensor_changed_in_place_is_seen():
     torch.testing.assert_close(second[:3], first[:3])
 
 
+def test_gradients_flow_where_the_grouping_was_made_in_inference_mode():
+    reward, task = classifier(), torch.tensor([2, 0, 2])
+    with torch.inference_mode():
+        reward.score(torch.zeros(3, FEATURES), {}, task)
+    features = torch.zeros(3, FEATURES, requires_grad=True)
+    reward.score(features, {}, task).sum().backward()
+    assert (features.grad != 0).any(1).all()
+
+
 def test_the_start_matters_only_to_a_classifier_that_compares():
     model, task = FakeModel(), torch.zeros(4, dtype=torch.long)
     reward = classifier(compare_start=True)
