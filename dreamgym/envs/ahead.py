@@ -57,8 +57,9 @@ class StartsAhead:
 class Memories:
     """What the reward model remembers of each start of the bank, so that a reset gathers instead of computing.
 
-    Made at the first reset that asks, and again when a weight has changed by the next whole reset. Serves banks in
-    which every row belongs to one task of the pool, up to ``MOST_ROWS`` rows and ``MOST_BYTES`` of memory.
+    Made at the first reset that asks. When weights or starts were written to since, the next reset asks the reward
+    model itself, and the table is made anew at the first reset before which they rested (a whole reset does not wait).
+    Serves banks in which every row belongs to one task of the pool, up to ``MOST_ROWS`` rows and ``MOST_BYTES``.
 
     Args:
         model, reward, bank: the dream's.
@@ -72,23 +73,38 @@ class Memories:
         rows = torch.cat([r for _, r in pool])
         self._serves = len(bank) <= MOST_ROWS and len(rows.unique()) == len(rows)
         self._table: Memory | None = None
-        self._made_of: list[tuple[int, int]] = []
+        self._watched: list[Tensor] = []
+        self._places: list[int] = []
+        self._writes = -1
 
     def __call__(self, start: Tensor) -> Memory | None:
         """The memory of envs that begin at rows ``start`` [K], fresh tensors; None: the reward model must be asked."""
-        if self._table is None and self._serves:
+        if not self._serves:
+            return None
+        if not self._watched:
+            self.look()
+        writes = self._count_writes()
+        if writes != self._writes:
+            self._table, self._writes = None, writes
+            return None
+        if self._table is None:
             self._make()
         return None if self._table is None else {k: v.index_select(0, start) for k, v in self._table.items()}
 
     def look(self) -> None:
-        """Forgets everything if a weight has changed."""
-        if self._table is not None and self._made_of != self._weights():
-            self._table = None
-
-    def _weights(self) -> list[tuple[int, int]]:
+        """To be called at a whole reset: looks for weights that were replaced, too."""
+        if not self._serves:
+            return
         modules = (self._model, self._reward)
-        tensors = (t for m in modules for group in (m.parameters(), m.buffers()) for t in group)
-        return [(t.data_ptr(), -1 if t.is_inference() else t._version) for t in tensors]
+        tensors = [t for m in modules for group in (m.parameters(), m.buffers()) for t in group]
+        tensors += self._bank.states.values()
+        self._watched = [t for t in tensors if not t.is_inference()]  # those count no writes
+        places, writes = [t.data_ptr() for t in tensors], self._count_writes()
+        if (places, writes) != (self._places, self._writes):
+            self._table, self._places, self._writes = None, places, writes
+
+    def _count_writes(self) -> int:
+        return sum([t._version for t in self._watched])
 
     @torch.no_grad()
     def _make(self) -> None:
@@ -104,4 +120,4 @@ class Memories:
                 if sum(v.nbytes for v in table.values()) > MOST_BYTES:
                     self._serves = False
                     return
-        self._table, self._made_of = table, self._weights()
+        self._table = table

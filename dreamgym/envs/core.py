@@ -153,9 +153,9 @@ class DreamCore(Frames):
             raise error.ResetNeeded(
                 "the first reset must be whole: call reset() without a mask before resetting in part"
             )
-        if seed is not None or not self._ready:
-            self._seed(int(torch.randint(0, 2**62, ()).item()) if seed is None else int(seed))
-        with torch.set_grad_enabled(self.gradients):
+        with self._mode():
+            if seed is not None or not self._ready:
+                self._seed(int(torch.randint(0, 2**62, ()).item()) if seed is None else int(seed))
             rows = mask.nonzero().flatten() if self._eager and mask is not None else None
             self._begin(rows, mask, options)
             obs = self._observe()
@@ -168,7 +168,7 @@ class DreamCore(Frames):
             obs and tasks of all B envs.
         """
         self._check_ready("restart")
-        with torch.set_grad_enabled(self.gradients):
+        with self._mode():
             mask = self.counters["done"]
             self._begin(mask.nonzero().flatten() if self._eager else None, mask, {})
             return self._observe(), self.counters["task"].clone()
@@ -194,13 +194,13 @@ class DreamCore(Frames):
         Raises:
             ValueError: see `ActionReader`.
         """
-        with torch.set_grad_enabled(self.gradients):
+        with self._mode():
             verdict, waiting = self._judged(action)
             return self._finish(verdict, waiting)
 
     def step_bare(self, action: Any) -> tuple[Obs, Verdict]:
         """`step` without the info, for faces that report little of it. Autoreset "disabled" only."""
-        with torch.set_grad_enabled(self.gradients):
+        with self._mode():
             verdict, waiting = self._judged(action)
             self._note_ends(verdict, waiting)
             return self._observe(), verdict
@@ -268,6 +268,11 @@ class DreamCore(Frames):
         size = len(snapshot.counters["task"])
         if size != self.num_envs:
             raise ValueError(f"the snapshot holds {size} envs, this dream {self.num_envs}; use snapshot.select(index)")
+        with self._mode():
+            self._go_on_from(snapshot)
+            return self._observe()
+
+    def _go_on_from(self, snapshot: Snapshot) -> None:
         parts = (snapshot.state, snapshot.memory, snapshot.counters)
         self.state, self.memory, self.counters = (copy_to(part, self.device) for part in parts)
         self._episode, self.seed = self.counters.pop("episode"), snapshot.seed
@@ -276,12 +281,9 @@ class DreamCore(Frames):
         self.generator.set_state(snapshot.noise)
         self._last, self._one_task, self._threshold = None, False, None
         if snapshot.last is not None:
-            last = copy_to(snapshot.last, self.device)
-            self._last = Verdict.from_tensors(last)
+            self._last = Verdict.from_tensors(copy_to(snapshot.last, self.device))
         self._ready = True
         self._waiting = self.autoreset != "same_step" and (not self._eager or bool(self.counters["done"].any()))
-        with torch.set_grad_enabled(self.gradients):
-            return self._observe()
 
     def detach(self) -> None:
         """Cuts the autograd graph behind the current state (with ``gradients``): truncated backpropagation."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -75,7 +76,7 @@ class Episodes:
         self._memories = None if bank is None or gradients else Memories(self.model, self.reward, bank, pool)
         self._eager, self._shared = self.device.type == "cpu", self.observe.aliases
         # Ordinary tensors are needed only where the caller gets the state itself; see `Frames._advance_quickly`.
-        self._quick = self._eager and not (gradients or share_features)
+        self._quick = self._eager and not (gradients or self._shared)
         self._versions: list[int] = []
         # Frames since the core was made; an episode that began at t has lasted clock - t control steps.
         self._clock = 0
@@ -117,12 +118,20 @@ class Episodes:
         if not self._ready:
             raise error.ResetNeeded(f"{what} before reset: call reset() first")
 
+    def _mode(self) -> AbstractContextManager[Any]:
+        """In which all work is done: gradients as asked for, and ordinary tensors whatever mode the caller is in.
+
+        Counters made in a caller's inference mode could not be written to in place outside it.
+        """
+        return _ordinary() if torch.is_inference_mode_enabled() else torch.set_grad_enabled(self.gradients)
+
     # ------------------------------------------------------------------ beginning
 
     def _seed(self, seed: int) -> None:
         self.seed = seed
         self.generator.manual_seed(seed)
         self._episode = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
+        self.beginner.forget()
 
     def _begin(self, rows: Tensor | None, mask: Tensor | None, options: Mapping[str, Any]) -> None:
         """Starts episodes in ``rows`` (CPU), where ``mask`` is true (elsewhere), or everywhere (both None)."""
@@ -157,13 +166,11 @@ class Episodes:
             return where(mask, new, old)
         if len(rows) == self.num_envs:
             return new
-        # The core owns its tensors, so rows are written in place: copying a large state for a few rows is what costs.
-        if self.gradients or self._shared or not all(v.is_contiguous() for v in old.values()):
+        if not self._quick or not all(v.is_contiguous() for v in old.values()):
             return {k: v.index_copy(0, rows, new[k]) for k, v in old.items()}
-        if self._quick:
-            with torch.inference_mode():
-                return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
-        return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
+        # Nobody else holds these tensors, and copying a large state for a few rows is what would cost.
+        with torch.inference_mode():
+            return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
 
     # ------------------------------------------------------------------ counting
 
@@ -232,3 +239,10 @@ class Episodes:
 
     def _count_writes(self) -> list[int]:
         return [v._version for v in self.state.values() if not v.is_inference()]
+
+
+@contextmanager
+def _ordinary() -> Iterator[None]:
+    """Leaves the caller's inference mode; a caller who chose that wants no gradients."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield

@@ -66,7 +66,7 @@ class Frames(Episodes):
     def _frame(self, action: Tensor, frozen: Tensor | None, last: Verdict | None) -> Verdict:
         """One predicted frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
         before, counters = self.state, self.counters
-        advance = self._advance_quickly if self._quick else self._advance_and_doubt
+        advance = self._advance_quickly if self._quick else self._advance_plainly
         state, reward, probability, success, memory, uncertainty = advance(action, frozen)
         self._clock += self.spec.actions_per_frame
         if success is None and frozen is None and self._is_quiet(state, reward, probability, uncertainty):
@@ -107,6 +107,11 @@ class Frames(Episodes):
         """`_advance`, and the uncertainty (None: not asked for)."""
         moved = self._advance(action, frozen)
         return *moved, self.model.uncertainty(moved[0]) if self.report_uncertainty else None
+
+    def _advance_plainly(self, action: Tensor, frozen: Tensor | None) -> tuple[Any, ...]:
+        """The same, with a copy of the uncertainty, which some models keep in the state, for the caller."""
+        *moved, uncertainty = self._advance_and_doubt(action, frozen)
+        return *moved, None if uncertainty is None else uncertainty.clone()
 
     def _advance_quickly(self, action: Tensor, frozen: Tensor | None) -> tuple[Any, ...]:
         """The same in inference mode, in which a small operation costs a tenth less.

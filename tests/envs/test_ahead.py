@@ -95,6 +95,36 @@ def test_memories_follow_the_weights_from_the_next_whole_reset_on():
     torch.testing.assert_close(env.memory["start"], before + 1.0)
 
 
+def remembers_its_start(env):
+    """Whether env 0 remembers what the reward model, as it is now, gives for its start."""
+    state = env.beginner.bank.state(env.counters["start"][:1])
+    expected = env.reward.start(env.model, state, env.counters["task"][:1])["start"]
+    return torch.allclose(env.memory["start"][:1], expected)
+
+
+@pytest.mark.parametrize("whole_reset_before", [True, False])
+def test_memories_follow_the_weights_also_where_no_whole_reset_comes(whole_reset_before):
+    env, first = dream(task="reach_top"), torch.tensor([True, False, False, False])
+    env.reset(seed=0)
+    if not whole_reset_before:
+        here, env = env.snapshot(), dream(task="reach_top")
+        env.restore(here)
+    for change in (0.0, 1.0, 1.0, 0.0, 0.0):
+        if change:
+            with torch.no_grad():
+                env.reward.start_layer.bias += change
+        env.reset(mask=first)
+        assert remembers_its_start(env)
+
+
+def test_memories_follow_the_start_bank():
+    env = dream(task="reach_top")
+    env.reset(seed=0)
+    env.beginner.bank.states["position"].mul_(0.5)
+    env.reset(seed=0)
+    assert remembers_its_start(env)
+
+
 @pytest.mark.parametrize("task", ["reach_right", list(TASKS)])
 def test_after_resets_each_env_remembers_its_own_start(task):
     env = dream(task=task)

@@ -305,6 +305,65 @@ def test_what_a_caller_writes_into_an_observation_stays_out_of_the_dream():
     assert torch.allclose(step.obs[:, 0], torch.tensor(0.1))
 
 
+class Doubting(PointMassModel):
+    """Its uncertainty is a tensor of its state."""
+
+    def start(self, history, generator=None, instruction=None):
+        state = super().start(history, generator)
+        return {**state, "doubt": state["lamp"].clone()}
+
+    def imagine(self, state, action, generator=None):
+        state = super().imagine(state, action, generator)
+        return {**state, "doubt": state["position"][:, 0].abs()}
+
+    def uncertainty(self, state):
+        return state["doubt"]
+
+
+@pytest.mark.parametrize("options", [{}, {"share_features": True}, {"gradients": True}])
+def test_the_uncertainty_is_the_callers_own(options):
+    env = DreamCore(Doubting(), PointMassReward(), num_envs=2, task="reach_right", autoreset="disabled", **options)
+    start = {**at(0.3, 0.3), "doubt": torch.zeros(2)}
+    env.reset(options={"state": start})
+    given = env.step(actions(STAY, STAY)).info["uncertainty"]
+    held = given.clone()
+    env.reset(options={"state": start}, mask=torch.tensor([True, False]))
+    assert torch.equal(given, held)
+    given.fill_(9.0)
+    assert env.state["doubt"].max() < 1.0
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("autoreset", ["same_step", "next_step", "disabled"])
+def test_a_dream_begun_in_inference_mode_goes_on_outside_it(autoreset, share):
+    runs = []
+    for inside in (False, True):
+        env = core(3, PointMassConfig(noise=0.05), horizon=2, autoreset=autoreset, share_features=share)
+        with torch.inference_mode(inside):
+            env.reset(seed=0)
+            env.step(torch.zeros(3, 3))
+            here = env.snapshot()
+            env.restore(here)
+        steps = []
+        for _ in range(7):
+            steps.append(env.step(torch.zeros(3, 3)))
+            if autoreset == "disabled" and env.some_done:
+                env.restart()
+        runs.append(torch.stack([s.obs for s in steps]))
+        weight = torch.ones(3, requires_grad=True)
+        (runs[-1] * weight).sum().backward()
+    assert torch.equal(*runs)
+
+
+def test_shared_features_are_guarded_in_inference_mode_too():
+    env = DreamCore(Bare(), PointMassReward(), num_envs=2, task="reach_right", share_features=True)
+    with torch.inference_mode():
+        obs, _ = env.reset(options={"state": {"all": torch.zeros(2, 3)}})
+        obs[0] += 1
+        with pytest.raises(RuntimeError, match="written to in place"):
+            env.step(actions(STAY, STAY))
+
+
 # -- quiet frames, on which no env ends, are judged all at once --
 
 

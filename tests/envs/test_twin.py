@@ -40,6 +40,21 @@ def test_the_same_bank_row_begins_the_same_episode(folder):
     assert info_a["task"].tolist() == info_b["task"].tolist()
 
 
+def test_a_seed_counts_even_where_the_reset_that_brought_it_failed(folder):
+    """Starts drawn ahead from the seed before are not used on."""
+    env, held = twin(folder, task="reach_top", horizon=2), []
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(np.zeros((3, 3), np.float32))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a twin cannot begin"):
+            env.reset(seed=5, options={"state": {}})
+        for _ in range(2):
+            env.step(np.zeros((3, 3), np.float32))
+        held.append(env.unwrapped.core.counters["start"].tolist())
+    assert held[0] == held[1]
+
+
 def test_reward_comes_from_the_simulator_and_probability_from_the_classifier(checkpoint):
     # A reward model that is always wrong must not sway the twin.
     checkpoint.rewards["success"].probability = lambda model, memory, state, task: torch.full((len(task),), 0.9)
