@@ -4,8 +4,8 @@
     python benchmarks/warpd/run_robosuite.py --task lift --data DATA --runs RUNS --preset tiny
 
 Writes benchmarks/results/warpd_robosuite.json: rows {method, task, horizon, perturbation, seed, success, episodes}.
-The paper's figure gives no unit. Here a perturbation is in that of the action (`RobosuiteEnv.perturb`), hence 1, the
-largest one: as far as the arm is let go in a step, 0.05 m and 0.5 rad. Episodes: 50 for each of three seeds, 150 in
+The paper's text gives perturbations no magnitude. Here one is in the unit of the action (`RobosuiteEnv.perturb`), hence
+1, the largest: as far as the arm is let go in a step, 0.05 m and 0.5 rad. Episodes: 50 for each of three seeds, 150 in
 all. A row that is there is not computed again, and a run that was killed goes on.
 """
 
