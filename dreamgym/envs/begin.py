@@ -89,13 +89,13 @@ class Beginner:
         env = self._env if rows is None else rows
         if not options and self.bank is not None:
             if rows is not None and self._ahead is not None:
-                task, start = self._ahead(seed, episode, rows)
+                task, drawn = self._ahead(seed, episode, rows)
             else:
                 self.forget()
-                task, start = self._draw(seed, env, episode[env])
-            return self.bank.state(start), task, start
+                task, drawn = self._draw(seed, env, episode[env])
+            return self.bank.state(drawn), task, drawn
         self.forget()
-        start = self._rows_of(options["start"])[env] if "start" in options else None
+        start: Tensor | None = self._rows_of(options["start"])[env] if "start" in options else None
         if start is not None and "task" not in options and bool((self._bank_task[start] >= 0).all()):
             task, pick = self._bank_task[start], None
         else:

@@ -89,14 +89,17 @@ class StateProbe(nn.Module):
         x = x - centre
         gram = x.T @ x + ridge * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         for name, head in self.heads.items():
-            y = self._codec(name).encode(targets[name].float()).double() * torch.where(
-                self._codec(name).two_valued, 2, 1
-            )
+            codec, linear = self._codec(name), self.linear[name]
+            assert isinstance(head, nn.Sequential) and isinstance(linear, nn.Linear)
+            last = head[-1]
+            assert isinstance(last, nn.Linear)
+            # A light's logit is to be far from zero: 2 on one side, -2 on the other.
+            y = codec.encode(targets[name].float()).double() * torch.where(codec.two_valued, 2, 1)
             weight = torch.linalg.solve(gram, x.T @ (y - y.mean(0)))
-            self.linear[name].weight.copy_(weight.T)
-            self.linear[name].bias.copy_(y.mean(0) - centre @ weight)
-            nn.init.zeros_(head[-1].weight)
-            nn.init.zeros_(head[-1].bias)
+            linear.weight.copy_(weight.T)
+            linear.bias.copy_(y.mean(0) - centre @ weight)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def to_config(self) -> dict[str, Any]:
         """JSON-ready constructor arguments."""

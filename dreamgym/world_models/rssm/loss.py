@@ -65,7 +65,7 @@ def rssm_loss(model: RSSM, batch: dict[str, Tensor], generator: torch.Generator 
         losses["ensemble"] = model.ensemble.loss(h.flatten(0, 1), probs.flatten(0, 1), weight)
 
     scale = {"kl": config.kl_scale, "overshoot": config.overshoot_scale}
-    total = sum(scale.get(k, 1.0) * v for k, v in losses.items())
+    total = torch.stack([scale.get(k, 1.0) * v for k, v in losses.items()]).sum()
     log = {k: v.detach() for k, v in losses.items()}
     log["kl"] = kl_value.mean()
     return {"loss": total, **log}
