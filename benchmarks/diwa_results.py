@@ -29,17 +29,22 @@ def pooled(rows: Rows, key: str) -> tuple[float, int]:
     return sum(r[key] * r["episodes"] for r in rows), sum(r["episodes"] for r in rows)
 
 
+def whole(text: str) -> str:
+    """Text that no browser breaks into lines."""
+    return text.replace(" ", "&nbsp;").replace("-", "&#8209;")
+
+
 def share(rows: Rows, key: str) -> str:
     """A success rate in per cent with its Wilson interval."""
     found = pooled(rows, key)
     low, high = wilson(*found)
-    return f"{100 * found[0] / found[1]:.0f} ({100 * low:.0f}-{100 * high:.0f})"
+    return whole(f"{100 * found[0] / found[1]:.0f} ({100 * low:.0f}-{100 * high:.0f})")
 
 
 def gain(rows: Rows) -> str:
     """Points gained, with Newcombe's interval."""
     middle, low, high = difference(pooled(rows, "base"), pooled(rows, "tuned"))
-    return f"**{100 * middle:+.0f}** ({100 * low:+.0f} to {100 * high:+.0f})"
+    return whole(f"**{100 * middle:+.0f}** ({100 * low:+.0f} to {100 * high:+.0f})")
 
 
 def table(rows: Rows) -> str:
