@@ -76,8 +76,10 @@ def test_everything_comes_back(folder: Path) -> None:
 
 def test_loaded_model_dreams_the_same(folder: Path) -> None:
     action, state = torch.rand(3, 7), {"latent": torch.rand(3, 32)}
-    a, b = (m.imagine(state, action, torch.Generator().manual_seed(0))["latent"] for m in (model(), load(folder).model))
-    torch.testing.assert_close(a, b)  # weights may be laid out anew, and the last bit with them
+    # Loaded weights are frozen; with gradients the recurrence takes another path, and its last bit may differ.
+    both = model().requires_grad_(False), load(folder).model
+    a, b = (m.imagine(state, action, torch.Generator().manual_seed(0))["latent"] for m in both)
+    assert torch.equal(a, b)
 
 
 def test_loaded_modules_are_frozen_and_in_eval_mode(folder: Path) -> None:
