@@ -17,7 +17,9 @@ The room, in the order of the data::
     recipes.py         both from names: a store, a world model, an env id
     log.py             the progress bar and the log of a run
     shipped.py         policies that ship with the package
-    demo.py            the part of ``dreamgym demo`` that fine-tunes one    demo_page.py   its section of the page
+    demo.py            the part of ``dreamgym demo`` that fine-tunes one
+    tuned.py           what that came to, in figures and words
+    demo_page.py       its section of the page
     __main__.py        ``python -m dreamgym_agents.diffusion_ppo clone | tune | ship | demo``
 """
 

@@ -15,7 +15,7 @@ from dreamgym.evaluation.inference import wilson
 from dreamgym.evaluation.page import html_table, tiles
 from dreamgym.evaluation.parts import Section
 from dreamgym.evaluation.pictures import DREAM, GREY, INK, PLOT_STYLE, data_uri, figure_svg, pyplot, quiet
-from dreamgym_agents.diffusion_ppo.demo import Tuned, counts, flattery, gain, words
+from dreamgym_agents.diffusion_ppo.tuned import Tuned, counts, flattery, gain, words
 
 HEADS = ["", "before", "after", "gain"]
 SIDES = (("twin", "in the simulator"), ("dream", "in the dream"))

@@ -14,19 +14,10 @@ from safetensors.torch import load_file
 pytest.importorskip("matplotlib")
 pytest.importorskip("PIL")
 
-from dreamgym_agents.diffusion_ppo.demo import (
-    RUN,
-    Tuned,
-    TuningDemoConfig,
-    demo_part,
-    flattery,
-    gain,
-    show,
-    tune_and_score,
-    words,
-)
+from dreamgym_agents.diffusion_ppo.demo import RUN, TuningDemoConfig, demo_part, show, tune_and_score
 from dreamgym_agents.diffusion_ppo.demo_page import section
 from dreamgym_agents.diffusion_ppo.shipped import ship, shipped_for, shipped_policies, world_hash
+from dreamgym_agents.diffusion_ppo.tuned import Tuned, flattery, gain, words
 
 from dreamgym.evaluation.parts import write_section
 from dreamgym.evaluation.play import Episodes
