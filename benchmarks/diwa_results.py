@@ -6,12 +6,12 @@ python benchmarks/diwa_results.py
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dreamgym.evaluation.card import table
 from dreamgym.evaluation.inference import difference, wilson
 from dreamgym.evaluation.pictures import DREAM, GREY, INK, PALE, PLOT_STYLE, pyplot, quiet, save_figure
 from dreamgym.rewards.tasks import TASKS
@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent
 RESULTS, DOCS = ROOT / "results", ROOT.parent / "docs" / "results"
 MAIN = {"vision": "vision (pixels alone, as in the paper)", "state": "state (robot_obs and scene_obs)"}
 PAPER = (55.2, 83.7)
+RATES = ("base", "tuned", "base_imagined", "tuned_imagined")
 
 Rows = list[dict[str, Any]]
 
@@ -47,26 +48,18 @@ def gain(rows: Rows) -> str:
     return whole(f"**{100 * middle:+.0f}** ({100 * low:+.0f} to {100 * high:+.0f})")
 
 
-def table(rows: Rows) -> str:
+def summary(rows: Rows) -> str:
     """One variant: a line a task and their mean."""
+    by_task = {t: [r for r in rows if r["task"] == t] for t in TASKS if any(r["task"] == t for r in rows)}
+    rates = {k: [100 * np.mean([r[k] for r in own]) for own in by_task.values()] for k in RATES}
     lines = [
-        "| task | seeds | base | tuned | gain | base, imagined | tuned, imagined |",
-        "| --- | --: | --: | --: | --: | --: | --: |",
+        (f"`{task}`", len(own), share(own, "base"), share(own, "tuned"), gain(own))
+        + tuple(f"{rates[k][i]:.0f}" for k in ("base_imagined", "tuned_imagined"))
+        for i, (task, own) in enumerate(by_task.items())
     ]
-    by_task = defaultdict(list)
-    for row in rows:
-        by_task[row["task"]].append(row)
-    for task in [t for t in TASKS if t in by_task]:
-        own = by_task[task]
-        imagined = [f"{100 * np.mean([r[k] for r in own]):.0f}" for k in ("base_imagined", "tuned_imagined")]
-        cells = [f"`{task}`", str(len(own)), share(own, "base"), share(own, "tuned"), gain(own), *imagined]
-        lines.append("| " + " | ".join(cells) + " |")
-    means = {k: 100 * np.mean([np.mean([r[k] for r in v]) for v in by_task.values()]) for k in ("base", "tuned", "base_imagined", "tuned_imagined")}  # fmt: skip  # noqa: E501
-    lines.append(
-        f"| mean | | {means['base']:.1f} | {means['tuned']:.1f} | **{means['tuned'] - means['base']:+.1f}** "
-        f"| {means['base_imagined']:.0f} | {means['tuned_imagined']:.0f} |"
-    )
-    return "\n".join(lines)
+    base, tuned, *imagined = (float(np.mean(rates[k])) for k in RATES)
+    mean = ("mean", "", f"{base:.1f}", f"{tuned:.1f}", f"**{tuned - base:+.1f}**", *(f"{x:.0f}" for x in imagined))
+    return table(("task", "seeds", "base", "tuned", "gain", "base, imagined", "tuned, imagined"), [*lines, mean])
 
 
 def plot_gains(rows: Rows) -> Any:
@@ -87,8 +80,7 @@ def plot_gains(rows: Rows) -> Any:
 def _panel(axis: Any, rows: Rows, tasks: list[str], name: str) -> None:
     place = np.arange(len(tasks))[::-1]
     mean = {
-        k: np.array([100 * np.mean([r[k] for r in rows if r["task"] == t] or [np.nan]) for t in tasks])
-        for k in ("base", "tuned", "base_imagined", "tuned_imagined")
+        k: np.array([100 * np.mean([r[k] for r in rows if r["task"] == t] or [np.nan]) for t in tasks]) for k in RATES
     }
     axis.hlines(place, mean["base"], mean["tuned"], color=PALE, linewidth=3)
     axis.plot(mean["base"], place, "o", color=GREY, label="cloned, in the simulator")
@@ -130,7 +122,7 @@ def main() -> int:
     for name, title in MAIN.items():
         own = [r for r in rows if r["variant"] == name]
         if own:
-            parts.append(f"**{title}**\n\n{table(own)}")
+            parts.append(f"**{title}**\n\n{summary(own)}")
     steps = sorted({r["dream_steps"] for r in rows if r["variant"] in MAIN})
     span = " to ".join(f"{s:,}" for s in dict.fromkeys((steps[0], steps[-1])))
     parts.append(

@@ -29,10 +29,10 @@ def row(task, seed, base, tuned, variant="vision"):
 
 def test_seeds_are_pooled_and_tasks_averaged(results):
     rows = [row("open_drawer", 0, 0.4, 0.6), row("open_drawer", 1, 0.6, 0.8), row("turn_on_led", 0, 0.3, 0.2)]
-    lines = results.table(rows).replace("&nbsp;", " ").replace("&#8209;", "-").splitlines()
+    lines = results.summary(rows).replace("&nbsp;", " ").replace("&#8209;", "-").splitlines()
     assert lines[2].startswith("| `open_drawer` | 2 | 50 (43-57) | 70 (63-76) | **+20**")
     assert lines[3].startswith("| `turn_on_led` | 1 | 30 (22-40) | 20 (13-29) | **-10**")
-    assert lines[4] == "| mean | | 40.0 | 45.0 | **+5.0** | 80 | 90 |"
+    assert lines[4] == "| mean |  | 40.0 | 45.0 | **+5.0** | 80 | 90 |"
 
 
 def test_page_and_pictures_are_written(results, tmp_path):
