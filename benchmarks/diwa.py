@@ -13,7 +13,8 @@ result file side by side.
 Base and tuned policy act in the twin from the same held-out starts, with the same noise. The tuned policy is the saved
 one of the highest *imagined* return on training starts; the twin's episodes choose nothing. ``dream_steps`` count what
 fine-tuning imagined, its evaluations included; ``sim_steps`` the simulator steps of fine-tuning: 0 but for "online",
-whose ``steps_to_match`` is the first saved policy that reaches what the "vision" row of that task and seed came to.
+whose ``steps_to_match`` and ``seconds_to_match`` belong to the first saved policy that reaches what the "vision" row of
+that task and seed came to. ``seconds`` were spent on collecting and learning until the tuned policy, evaluations aside.
 
 Variants that need another world model than the vision one say so: pass ``--worlds state=FOLDER hybrid=FOLDER``.
 """
@@ -130,6 +131,8 @@ class Row:
             getattr(TuneConfig, options.preset)(), seed=self.seed, bc_weight=weight, eval_every=options.eval_every
         )
         config = replace(config, total_steps=round((options.steps or config.total_steps) * variant.share))
+        if variant.online:  # small iterations: smaller batches, and evaluations that cost few simulator steps
+            config = replace(config, eval_episodes=options.online_envs, batch_size=1280, num_updates=10)
         kind = "PlayTable" if self.world == "playtable" else "CALVIN"
         real = {"reward": "success", "num_workers": options.num_workers, "num_envs": options.online_envs}
         dream = {"reward": "probability", "num_envs": options.num_envs, "reward_model": variant.reward_model}
@@ -148,20 +151,26 @@ class Row:
             raise Stopped
         return result
 
-    def scored(self, iteration: int) -> Evaluation:
-        """That saved policy in dream and twin; kept in the run's evaluations/."""
+    def scored(self, folder: Path, where: Path) -> Evaluation:
+        """A saved policy in dream and twin; kept in ``where``."""
         options = self.options
         config = EvaluationConfig(episodes=options.episodes, num_workers=options.num_workers)
-        folder = self.run / "policies" / f"iteration_{iteration:06d}"
-        where = self.run / "evaluations"
         return next(evaluate_all([str(folder)], config=config, out=where, device=options.device, progress=True))
+
+    def scored_tuned(self, iteration: int) -> Evaluation:
+        """What fine-tuning had made of it by then."""
+        return self.scored(self.run / "policies" / f"iteration_{iteration:06d}", self.run / "evaluations")
+
+    def scored_base(self) -> Evaluation:
+        """The cloned policy, once for all variants that begin with it."""
+        return self.scored(self.base(), self.base().parent / "evaluations" / self.base().name)
 
     def made(self, others: list[dict[str, Any]]) -> dict[str, Any]:
         """Does all of it; ``others`` are the rows so far."""
         began, result = time.monotonic(), self.tuned()
         tuning = time.monotonic() - began
         best = max(result.evaluations, key=lambda e: e["return"])
-        sides = {"base": self.scored(0), "tuned": self.scored(best["iteration"])}
+        sides = {"base": self.scored_base(), "tuned": self.scored_tuned(best["iteration"])}
         row: dict[str, Any] = {"task": self.task, "seed": self.seed, "variant": self.name}
         for name, found in sides.items():
             told = found.summary()
@@ -170,19 +179,28 @@ class Row:
             row[f"{name}_imagined"] = told["dream"]["success_rate"]
         row |= {"episodes": self.options.episodes, "dream_steps": result.dream_steps, "sim_steps": result.sim_steps}
         row |= {"iteration": best["iteration"], "iterations": result.iterations, "world_model": self.world}
-        row |= {"tuning_seconds": round(tuning, 1), "commit": commit()}
+        row |= {"tuning_seconds": round(tuning, 1), "seconds": self.seconds(best["iteration"]), "commit": commit()}
         return row | self._to_match(result, others) if self.variant.online else row
+
+    def seconds(self, iteration: int) -> float:
+        """How long it took to collect and to learn until then, evaluations aside; of a resumed run too."""
+        told = [json.loads(line) for line in (self.run / "log.jsonl").read_text().splitlines()]
+        spent = (x["collect_seconds"] + x["update_seconds"] for x in told if x["step"] <= iteration)
+        return round(sum(spent), 1)
 
     def _to_match(self, result: TuneResult, others: list[dict[str, Any]]) -> dict[str, Any]:
         """The simulator steps after which online fine-tuning first stands where the dream's did."""
         aim = [r["tuned"] for r in others if (r["task"], r["seed"], r["variant"]) == (self.task, self.seed, "vision")]
         if not aim:
-            return {"aim": None, "steps_to_match": None}
-        reached = (e["sim_steps"] for e in result.evaluations if self._rate(e["iteration"]) >= aim[0])
-        return {"aim": aim[0], "steps_to_match": next(reached, None)}
+            return {"aim": None, "steps_to_match": None, "seconds_to_match": None}
+        reached = next((e for e in result.evaluations if self._rate(e["iteration"]) >= aim[0]), None)
+        if reached is None:
+            return {"aim": aim[0], "steps_to_match": None, "seconds_to_match": None}
+        spent = self.seconds(reached["iteration"])
+        return {"aim": aim[0], "steps_to_match": reached["sim_steps"], "seconds_to_match": spent}
 
     def _rate(self, iteration: int) -> float:
-        return float(self.scored(iteration).summary()["twin"]["success_rate"])
+        return float(self.scored_tuned(iteration).summary()["twin"]["success_rate"])
 
 
 def commit() -> str:
