@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dreamgym.envs.make import SHIPPED
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Extras, simulators and drawing libraries: each belongs to the one module that needs it.
@@ -102,16 +104,14 @@ def test_wheel_installs_the_command(installed: Path, tmp_path: Path) -> None:
 
 def test_wheel_opens_its_shipped_dreams(installed: Path, tmp_path: Path) -> None:
     shipped = [p.name for p in (ROOT / "dreamgym" / "checkpoints").glob("*") if (p / "config.json").exists()]
-    ids = {"playtable": "Dream-PlayTable-v0", "calvin_d": "Dream-CALVIN-v0"}
-    ids = {name: env_id for name, env_id in ids.items() if name in shipped}
-    if not ids:
+    if not shipped:
         pytest.skip("no checkpoint ships at this commit")
-    for env_id in ids.values():
+    for env_id in (SHIPPED[name] for name in shipped):
         done = run(
             installed,
             f"""
             import dreamgym, gymnasium
-            env = gymnasium.make("{env_id}", task="open_drawer")
+            env = gymnasium.make("{env_id}")
             obs, info = env.reset(seed=0)
             obs, *_ = env.step(env.action_space.sample())
             assert env.observation_space.contains(obs)

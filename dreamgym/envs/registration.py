@@ -24,6 +24,10 @@ _REAL: dict[str, Any] = {
 DREAMS: dict[str, dict[str, Any]] = {
     "Dream-CALVIN-v0": {"checkpoint": "calvin_d"},
     "Dream-PlayTable-v0": {"checkpoint": "playtable"},
+    # Horizons: what the suites' scripts need, with half as much again (Metaworld 91 steps at most, robosuite 250).
+    "Dream-Metaworld-v0": {"checkpoint": "metaworld", "horizon": 150},
+    "Dream-PushT-v0": {"checkpoint": "pusht", "horizon": 300},
+    "Dream-Robosuite-v0": {"checkpoint": "robosuite", "horizon": 400},
     "Dream-v0": {},
 }
 REALS: dict[str, dict[str, Any]] = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from dreamgym.rewards.fit import SuccessFitConfig, fit_success
 from dreamgym.rewards.samples import tasks_of
 from dreamgym.training import checkpoint
 from dreamgym.training.bank import BankConfig, build_starts
+from dreamgym.training.card_mlp import write_card
+from dreamgym.training.fidelity_mlp import SENSOR, evaluate, evaluate_parts
 from dreamgym.training.fit import FitConfig, FitResult, fit
 from dreamgym.training.recipes import load_run, training_episodes
 from dreamgym.types import ActionSpec
@@ -33,8 +36,6 @@ from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
 
 _log = logging.getLogger(__name__)
-SENSOR = "state"
-HORIZONS = (1, 5, 20)
 
 
 @dataclass(frozen=True)
@@ -133,43 +134,6 @@ def statistics(view: EpisodeView) -> tuple[Tensor, Tensor]:
     return torch.cat(rows), torch.cat([r.diff(dim=0) for r in rows])
 
 
-@torch.no_grad()
-def evaluate(model: WorldModel, view: EpisodeView, windows: int = 128) -> dict[str, float]:
-    """Open-loop errors on held-out windows, beside repeating the last frame.
-
-    Returns:
-        "error/<h>" and "repeat/<h>": absolute error after h imagined steps in standard deviations of each entry, mean
-        over entries that move; "skill/<h>" = 1 - error / repeat; "uncertainty_p99", of all those steps. Empty where no
-        held-out episode is long enough.
-    """
-    assert isinstance(model, MLPWorldModel)
-    context = model.spec.history
-    horizons = [h for h in HORIZONS if len(view) and (view.lengths >= context + h).any()]
-    if not horizons:
-        return {}
-    sampler = SequenceSampler(view, context + max(horizons), windows, [SENSOR, "action"], seed=1, balance="episode")
-    batch = {k: v.to(model.scaling.mean.device) for k, v in sampler.batch(0).items()}
-    obs, action = batch[SENSOR], model.spec.prepare(batch["action"])
-    state = model.start({SENSOR: obs[:, :context], "action": action[:, : context - 1]})
-    moves = model.scaling.delta_std > 2e-3 * model.scaling.std  # the rest stand still, or nearly
-    out: dict[str, float] = {}
-    unsure: list[Tensor] = []
-    for step in range(1, max(horizons) + 1):
-        state = model.imagine(state, action[:, context + step - 2])
-        unsure.append(model.uncertainty(state))
-        if step in horizons:
-            truth, last = obs[:, context + step - 1], obs[:, context - 1]
-            scale = model.scaling.std[moves]
-            found = [
-                float(((x - truth)[:, moves].abs() / scale).mean())
-                for x in (model.decode(state, [SENSOR])[SENSOR], last)
-            ]
-            out |= {f"error/{step}": found[0], f"repeat/{step}": found[1]}
-            out[f"skill/{step}"] = 1 - found[0] / max(found[1], 1e-9)
-    out["uncertainty_p99"] = float(torch.stack(unsure).flatten().quantile(0.99))
-    return out
-
-
 def finish_mlp(
     run_dir: str | Path,
     store_path: str | Path,
@@ -178,6 +142,8 @@ def finish_mlp(
     tasks: Sequence[str] = (),
     rewards: SuccessFitConfig | None = None,
     simulator_kwargs: Mapping[str, Any] | None = None,
+    notes: Mapping[str, Any] | None = None,
+    env_id: str | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Adds a success classifier, start states and measured errors to a trained model, and writes the checkpoint.
@@ -189,6 +155,8 @@ def finish_mlp(
         tasks: tasks of the checkpoint; () for all that the store has.
         rewards: training of the success classifier; `REWARDS` by default.
         simulator_kwargs: of the twin (robosuite's robot).
+        notes: what else the card is to say: "command", "machine".
+        env_id: the registered id of this dream, for the card.
         progress: whether to show bars.
 
     Returns:
@@ -205,53 +173,38 @@ def finish_mlp(
     fit_config = rewards or REWARDS
     classifier, scores = fit_success(model, view, None, sizes, fit_config, progress)
     starts, meta = build_starts(model, [view], names, BankConfig(context=model.spec.history, offsets=(0,)), progress)
-    metrics = {"open_loop": errors, "rewards": scores, "data": _describe(view)}
+    metrics = {"open_loop": errors, "rewards": scores, **describe(run_dir, model, view), **(notes or {})}
+    metrics["starts"] = meta["counts"]
     simulator = {"id": store.info["suite"], "kwargs": dict(simulator_kwargs or {})}
     checkpoint.save(
         out, model, {"success": classifier}, starts, simulator=simulator, metrics=metrics, starts_meta=meta,
-        card=_card(Path(out).name, model, metrics), dtype=torch.float16,
+        card=write_card(Path(out).name, metrics, env_id), dtype=torch.float16,
     )  # fmt: skip
     return metrics
 
 
-def _describe(view: EpisodeView) -> dict[str, Any]:
-    operators: dict[str, int] = {}
-    for meta in view.metas:
-        operators[meta["operator"]] = operators.get(meta["operator"], 0) + 1
-    held_out = sum(meta["split"] == "val" for meta in view.metas)
-    return {"episodes": len(view), "steps": int(view.num_steps), "held_out": held_out, "operators": operators}
-
-
-def _card(name: str, model: WorldModel, metrics: Mapping[str, Any]) -> str:
-    errors, rewards, data = metrics["open_loop"], metrics["rewards"], metrics["data"]
-    known = [h for h in HORIZONS if f"error/{h}" in errors]
-    tasks = [f"| {t} | {m['f1']:.3f} | {m['num_episodes']} |" for t, m in rewards["tasks"].items()]
-    rows = [f"| {h} | {errors[f'error/{h}']:.4f} | {errors[f'repeat/{h}']:.4f} |" for h in known]
-    return "\n".join(
-        [
-            f"# {name}",
-            "",
-            f"An MLP world model (WARPD, section 4) of {sum(p.numel() for p in model.parameters()):,} parameters, from "
-            f"{data['steps']:,} steps in {data['episodes']} episodes ({data['held_out']} held out; by operator: "
-            f"{data['operators']}).",
-            "",
-            "Open-loop error on held-out episodes, in standard deviations of each entry that moves:",
-            "",
-            "| steps | model | repeating the last frame |",
-            "|---|---|---|",
-            *rows,
-            "",
-            "Success classifier, frames of held-out episodes:",
-            "",
-            "| task | F1 | episodes |",
-            "|---|---|---|",
-            *tasks,
-            "",
-            "All data come from scripts (and random walks) in the simulator. Far from what they do the model has seen "
-            'nothing: `info["uncertainty"]` tells.',
-            "",
-        ]
-    )
+def describe(run_dir: str | Path, model: WorldModel, view: EpisodeView) -> dict[str, Any]:
+    """What a card says beside rewards and starts: "model", "training", "seed", "data", "parts"."""
+    assert isinstance(model, MLPWorldModel)
+    begun = json.loads((Path(run_dir) / "run.json").read_text())
+    fitted = json.loads((Path(run_dir) / "fit.json").read_text())
+    operators = Counter(meta["operator"] for meta in view.metas)
+    held_out, suite = view.select(split="val"), view.info.get("suite", "")
+    data = {"suite": suite, "episodes": len(view), "steps": int(view.num_steps), "held_out": len(held_out)}
+    return {
+        "model": {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "hidden": model.config.hidden,
+            "ensemble": model.config.ensemble,
+        },
+        "training": {
+            "updates": fitted["steps"], "batch_size": begun["batch_size"], "length": begun["length"],
+            "unroll": model.config.unroll, "learning_rate": fitted["lr"], "ema": fitted["ema"],
+        },
+        "seed": fitted["seed"],
+        "data": data | {"operators": dict(operators)},
+        "parts": evaluate_parts(model, held_out, suite),
+    }  # fmt: skip
 
 
 def _begin(run_dir: Path, wanted: MLPConfig, windows: Mapping[str, int]) -> None:

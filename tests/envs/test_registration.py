@@ -9,6 +9,7 @@ from dreamgym.envs.registration import DREAMS, REALS, register_envs
 from dreamgym.testing import check_vector_env
 from dreamgym.training.checkpoint import built_in_names
 
+SUITES = {"metaworld": "metaworld", "pusht": "gym_pusht", "robosuite": "robosuite"}  # checkpoint: what its twin needs
 MADE = [name for name, kwargs in DREAMS.items() if kwargs.get("checkpoint") in built_in_names()]
 
 
@@ -26,7 +27,32 @@ def test_shipped_dreams_keep_gymnasiums_promises(name):
 
 @pytest.mark.parametrize("name", MADE)
 def test_shipped_dreams_pass_gymnasiums_checker(name):
-    check_env(gym.make(name, task="open_drawer").unwrapped, skip_render_check=True)
+    check_env(gym.make(name).unwrapped, skip_render_check=True)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_shipped_dreams_pass_sb3s_checker(name):
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    checker.check_env(gym.make(name, horizon=8).unwrapped)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_shipped_dreams_pass_torchrls_checker(name):
+    utils = pytest.importorskip("torchrl.envs.utils")
+    utils.check_env_specs(dreamgym.torchrl_env(name, num_envs=3, horizon=5))
+
+
+@pytest.mark.parametrize("name", [n for n in MADE if DREAMS[n]["checkpoint"] in SUITES])
+def test_shipped_dreams_of_the_suites_begin_as_their_twins_do(name):
+    folder = DREAMS[name]["checkpoint"]
+    pytest.importorskip(SUITES[folder])
+    dream, real = gym.make(name, obs="state"), gym.make(name.replace("Dream", "Real"), world_model=folder, obs="state")
+    assert dream.observation_space == real.observation_space
+    assert dream.action_space == real.action_space
+    (a, info_a), (b, info_b) = dream.reset(seed=1), real.reset(seed=1)
+    assert info_a["task"] == info_b["task"]
+    # The bank holds standardised states in fp16.
+    assert np.allclose(a, b, atol=2e-3 * dream.unwrapped.core.model.scaling.std.max().item())
 
 
 @pytest.mark.skipif("playtable" not in built_in_names(), reason="the playtable checkpoint is not in this checkout")
@@ -58,7 +84,7 @@ def test_a_dream_whose_checkpoint_is_missing_says_what_to_do(name, monkeypatch):
 
 
 def test_shipped_names_belong_to_ids():
-    assert set(SHIPPED) == {"calvin_d", "playtable"}
+    assert set(SHIPPED) == {"calvin_d", "playtable", *SUITES}
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
+import math
+
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from dreamgym.data import EpisodeStore
 from dreamgym.rewards.fit import SuccessFitConfig
 from dreamgym.testing import check_vector_env
 from dreamgym.training.checkpoint import load
+from dreamgym.training.fidelity_mlp import PARTS, evaluate_parts
 from dreamgym.training.recipe_mlp import evaluate, finish_mlp, statistics, train_mlp
 from dreamgym.training.recipes import load_run
 
@@ -69,13 +73,31 @@ def test_the_finished_checkpoint_is_an_environment(store, run, tmp_path):
     assert opened.simulator == {"id": "pusht", "kwargs": {}}
     assert opened.spec.uncertainty_limit == pytest.approx(metrics["open_loop"]["uncertainty_p99"])
     assert opened.starts_meta["counts"] == {"push_t": {"train": 9, "val": 3}}
-    assert "Open-loop error" in (tmp_path / "made" / "README.md").read_text()
+    card = (tmp_path / "made" / "README.md").read_text()
+    assert 'gym.make("Dream-v0", checkpoint="made", task="push_t")' in card
+    assert f"| disc (px) | **dream** | {metrics['parts']['disc']['error/1']:.3g} |" in card
+    assert "| who acts | pusher 12 |" in card
     folder = str(tmp_path / "made")
     check_vector_env(
         lambda mode: gym.make_vec("Dream-v0", checkpoint=folder, num_envs=2, autoreset_mode=mode, horizon=4),
         steps=6,
         horizon=4,
     )
+
+
+def test_parts_have_their_units():
+    x = torch.tensor([[3.0, 4.0, 0.0, 0.0, math.cos(3.0), math.sin(3.0)]])
+    truth = torch.tensor([[0.0, 0.0, 0.0, 0.0, math.cos(-3.0), math.sin(-3.0)]])
+    parts = PARTS["pusht"]
+    assert float(parts["disc"].error(x, truth)) == pytest.approx(5.0)
+    assert float(parts["block's angle"].error(x, truth)) == pytest.approx(math.degrees(2 * math.pi - 6), rel=1e-4)
+
+
+def test_errors_of_parts_are_beside_those_of_repeating(store, run):
+    found = evaluate_parts(load_run(run), EpisodeStore.open(store).select(split="val"), "pusht")
+    assert found["disc"]["error/5"] < 0.5 * found["disc"]["repeat/5"]
+    assert found["block"]["repeat/20"] == 0
+    assert "error/50" not in found["disc"]  # episodes of 30 steps
 
 
 def test_a_run_goes_on_only_with_the_model_that_it_was_begun_with(store, run):
