@@ -2,10 +2,13 @@
 
     python benchmarks/agreement.py runs/drawer_0 runs/drawer_1 --world-model calvin_d --episodes 200
     python benchmarks/agreement.py --scripted --world-model playtable --task open_drawer --episodes 25
+    python benchmarks/agreement.py --again
 
 Each policy (every one that a run saved, or one folder at a time) is evaluated in the dream and in its twin from the
 same held-out starts, and kept as JSON under ``--out``, so that a killed run goes on. ``--scripted`` adds 20 scripted
 policies a task from bad to good, for a dream in which nothing was trained yet; it needs a model that decodes state.
+``--again`` evaluates nothing: it takes the policies that the result file lists together anew, for a measure that was
+added since; commit and machine stay those of the evaluations.
 
 Written: benchmarks/results/agreement.json, the measures of `dreamgym.evaluation.study` at its top.
 """
@@ -20,18 +23,22 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from dreamgym.evaluation.agreement import Score
 from dreamgym.evaluation.batch import evaluate_all
 from dreamgym.evaluation.demo import machine
 from dreamgym.evaluation.evaluate import evaluate
 from dreamgym.evaluation.result import Evaluation, EvaluationConfig, evaluation_file
-from dreamgym.evaluation.study import study
+from dreamgym.evaluation.study import rank_all, ranks_to_dict, study
 
 RESULT = Path(__file__).parent / "results" / "agreement.json"
 NUM_SCRIPTED = 20
+SHOWN = ("num_policies", "pearson", "spearman", "mmrv", "mmrv_floor", "mmrv_floor_95", "mmrv_within_tasks")
+SHOWN += ("mmrv_within_tasks_floor", "mean_gap", "coverage_95")
 
 
 def scripted(world: str, tasks: list[str], config: EvaluationConfig, out: Path) -> Iterator[Evaluation]:
@@ -51,6 +58,16 @@ def scripted(world: str, tasks: list[str], config: EvaluationConfig, out: Path) 
             yield done
 
 
+def again(told: dict[str, Any]) -> dict[str, Any]:
+    """A result with every measure that follows from the success rates of its policies taken anew, the rest as it was."""
+    scores = [Score.from_dict(p) for p in told["policies"]]
+    ranks = ranks_to_dict(scores, *rank_all(scores, told["seed"]))
+    out: dict[str, Any] = {}
+    for key, value in told.items():
+        out |= ranks if key == "num_policies" else {} if key in ranks else {key: value}
+    return out
+
+
 def commit() -> str:
     """The commit that is measured."""
     here = Path(__file__).parent
@@ -59,26 +76,8 @@ def commit() -> str:
     ).stdout.strip()
 
 
-def main() -> None:
-    """Evaluates, takes all together and writes the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("policies", nargs="*", help="folders of runs or of policies, or names of policies")
-    parser.add_argument("--world-model", help="where the policies' folders do not say")
-    parser.add_argument("--task", nargs="*", help="where the policies' folders do not say")
-    parser.add_argument("--scripted", action="store_true")
-    parser.add_argument("--episodes", type=int, default=200, help="paired episodes a policy")
-    parser.add_argument("--imagined", type=int, help="episodes in the dream in all")
-    parser.add_argument("--horizon", type=int, default=64)
-    parser.add_argument("--simulators", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=0)
-    parser.add_argument("--num-real", type=int, default=25, help="of the check of intervals")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("agreement"), help="folder for the evaluations")
-    parser.add_argument("--result", type=Path, default=RESULT)
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(options.threads)
+def measured(options: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Evaluates what the command line asks for and takes it together."""
     config = EvaluationConfig(
         episodes=options.episodes, imagined=options.imagined, seed=options.seed, horizon=options.horizon,
         simulators=options.simulators, num_workers=options.workers,
@@ -92,7 +91,7 @@ def main() -> None:
         found += scripted(options.world_model, options.task, config, options.out)
     if len(found) < 2:
         parser.error("give at least two policies, or --scripted")
-    told = {
+    return {
         "machine": {"cpu": machine(), "python": platform.python_version(), "load_before": os.getloadavg()[0]},
         "commit": commit(),
         "seed": options.seed,
@@ -101,10 +100,33 @@ def main() -> None:
         "episodes": options.episodes,
         **study(found, num_real=options.num_real, seed=options.seed).to_dict(),
     }
+
+
+def main(args: list[str] | None = None) -> None:
+    """Evaluates, takes all together and writes the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("policies", nargs="*", help="folders of runs or of policies, or names of policies")
+    parser.add_argument("--world-model", help="where the policies' folders do not say")
+    parser.add_argument("--task", nargs="*", help="where the policies' folders do not say")
+    parser.add_argument("--scripted", action="store_true")
+    parser.add_argument("--again", action="store_true", help="take the policies of --result together anew")
+    parser.add_argument("--episodes", type=int, default=200, help="paired episodes a policy")
+    parser.add_argument("--imagined", type=int, help="episodes in the dream in all")
+    parser.add_argument("--horizon", type=int, default=64)
+    parser.add_argument("--simulators", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--num-real", type=int, default=25, help="of the check of intervals")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("agreement"), help="folder for the evaluations")
+    parser.add_argument("--result", type=Path, default=RESULT)
+    options = parser.parse_args(args)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(options.threads)
+    told = again(json.loads(options.result.read_text())) if options.again else measured(options, parser)
     options.result.parent.mkdir(parents=True, exist_ok=True)
     options.result.write_text(json.dumps(told, indent=1) + "\n")
-    shown = ("num_policies", "pearson", "spearman", "mmrv", "mmrv_floor", "mmrv_floor_95", "mean_gap", "coverage_95")
-    print(json.dumps({k: told[k] for k in shown}, indent=1))
+    print(json.dumps({k: told.get(k) for k in SHOWN}, indent=1))
     print(f"wrote {options.result}")
 
 

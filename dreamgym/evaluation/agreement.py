@@ -7,8 +7,8 @@ episodes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,8 @@ def mmrv(real: ArrayLike, imagined: ArrayLike) -> float:
         MMRV            = 1/N * sum_i max_j violation(i, j)
 
     so a pair that the dream puts in the wrong order costs what choosing wrongly between the two would lose in reality.
-    0 is a perfect order; the unit is that of the success rates.
+    0 is a perfect order; the unit is that of the success rates. SimplerEnv takes it among the policies of one task and
+    averages over tasks; over policies of several tasks at once it is a harder measure (see `study.ranks_to_dict`).
     """
     y, f = _pair(real, imagined)
     wrong = (f[:, None] < f) != (y[:, None] < y)
@@ -138,6 +139,11 @@ class Score:
         ):
             out[f"{side}_interval_95"] = [round(x, 6) for x in wilson(rate * number, number)]
         return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Score:
+        """Reads what `to_dict` wrote."""
+        return cls(**{f.name: data[f.name] for f in fields(cls)})
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,10 @@ def _trust_note(told: dict[str, Any]) -> str:
         parts.append(
             f"MMRV is the mean over policies of the most real success that following the dream's order could lose. With these numbers of episodes a perfect dream would show {told['mmrv_floor']:.3f} by chance (19 times in 20 at most {told['mmrv_floor_95']:.3f}), and an r of {told['pearson_ceiling'] or 1:.2f}."
         )
+        if len({p["task"] for p in told["policies"]}) > 1 and told.get("mmrv_within_tasks") is not None:
+            parts.append(
+                f"That compares policies of all tasks with each other; among the policies of one task, averaged over tasks as SimplerEnv does, MMRV is {told['mmrv_within_tasks']:.3f} (by chance {told['mmrv_within_tasks_floor']:.3f})."
+            )
     if told.get("reliability"):
         parts.append(
             "Reliability: of the frames on which the reward model states a probability, how many the simulator calls done; larger dots, more frames."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +41,8 @@ class Study:
     inference: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form: the measures over the set at its top, flat."""
-        out: dict[str, Any] = {"num_policies": len(self.scores)}
-        out |= {} if self.ranks is None else self.ranks.to_dict()
-        out["by_task"] = {task: found.to_dict() for task, found in self.by_task.items()}
+        """JSON-ready form: the measures over the set at its top, flat; `ranks_to_dict` says which MMRV is which."""
+        out = ranks_to_dict(self.scores, self.ranks, self.by_task)
         out |= {"coverage_95": self.inference.get("coverage_95"), "inference": self.inference}
         out["classifier"] = {**self.classifier}
         if self.reliability is not None:
@@ -80,12 +78,13 @@ def study(
     if not whole:
         raise ValueError("no policy was evaluated in both dream and twin, so nothing can be compared")
     scores = [e.score(s) for e, s in whole]
+    ranks, by_task = rank_all(scores, seed)
     frames = [e.reliability for e, _ in whole if e.reliability is not None]
     twins = [e.twin for e, _ in whole if e.twin is not None]
     return Study(
         scores,
-        rank_agreement(scores, seed=seed) if len(scores) > 1 else None,
-        _by_task(scores, seed),
+        ranks,
+        by_task,
         Reliability.total(frames) if frames else None,
         found_summary(_joined(twins)),
         _mean_drift([e.drift for e, _ in whole if e.drift]),
@@ -94,10 +93,36 @@ def study(
     )
 
 
-def _by_task(scores: Sequence[Score], seed: int) -> dict[str, RankAgreement]:
+def rank_all(scores: Sequence[Score], seed: int = 0) -> tuple[RankAgreement | None, dict[str, RankAgreement]]:
+    """`Study.ranks` and `Study.by_task` of a set of policies."""
+    pooled = rank_agreement(scores, seed=seed) if len(scores) > 1 else None
     tasks = sorted({s.task for s in scores})
     own = {task: [s for s in scores if s.task == task] for task in tasks} if len(tasks) > 1 else {}
-    return {task: rank_agreement(found, seed=seed, rounds=500) for task, found in own.items() if len(found) > 2}
+    # Of fewer than three policies neither order nor correlation means anything.
+    return pooled, {
+        task: rank_agreement(found, seed=seed, rounds=500) for task, found in own.items() if len(found) > 2
+    }
+
+
+def ranks_to_dict(
+    scores: Sequence[Score], ranks: RankAgreement | None, by_task: Mapping[str, RankAgreement]
+) -> dict[str, Any]:
+    """What `rank_all` found, JSON-ready and flat, with two ways to take MMRV over several tasks.
+
+    ``mmrv`` is pooled: policies of all tasks in one list, so a policy of one task is also compared with those of the
+    others, and a dream that flatters one task more than another pays for it. ``mmrv_within_tasks`` compares policies of
+    the same task alone and is averaged over the tasks of ``by_task``, as SimplerEnv averages over tasks: it is what
+    choosing a checkpoint by the dream could lose. Of one task the two are the same. Each has its noise floor.
+    """
+    out: dict[str, Any] = {"num_policies": len(scores)}
+    own = list(by_task.values())
+    if ranks is not None:
+        out |= ranks.to_dict()
+        own = [ranks] if len({s.task for s in scores}) == 1 else own
+    if own:
+        out["mmrv_within_tasks"] = round(float(np.mean([r.mmrv for r in own])), 6)
+        out["mmrv_within_tasks_floor"] = round(float(np.mean([r.floor.mmrv for r in own])), 6)
+    return {**out, "by_task": {task: found.to_dict() for task, found in by_task.items()}}
 
 
 def _joined(parts: Sequence[Episodes]) -> Episodes:

@@ -11,6 +11,7 @@ from dreamgym.evaluation.agreement import (
     ranks,
     spearman,
 )
+from dreamgym.evaluation.study import rank_all, ranks_to_dict
 
 REAL = [0.1, 0.5, 0.9]
 
@@ -100,3 +101,41 @@ def test_the_gap_is_averaged_over_seeds_and_ordered_by_step():
     assert gaps[1]["gap_low"] < 0.4 < gaps[1]["gap_high"]
     # Two policies at one step are surer than one.
     assert gaps[0]["gap_high"] - gaps[0]["gap_low"] < gaps[1]["gap_high"] - gaps[1]["gap_low"]
+
+
+def test_a_score_comes_back_from_its_dictionary():
+    score = Score("p", 0.25, 0.5, 100, 200, 7.0, "open_drawer")
+    assert Score.from_dict(score.to_dict()) == score
+
+
+def taken(pairs):
+    """What `study` says of the order of policies, {task: (real, imagined) of each}."""
+    made = [Score(f"{t}{i}", *p, 100, 100, task=t) for t, own in pairs.items() for i, p in enumerate(own)]
+    return ranks_to_dict(made, *rank_all(made))
+
+
+def test_a_dream_that_flatters_one_task_keeps_its_order_within_tasks():
+    # Each task is in order; the policies of "b" are called 0.5 better than they are, above those of "a" that beat them.
+    told = taken({"a": [(0.3, 0.3), (0.4, 0.4), (0.5, 0.5)], "b": [(0.1, 0.6), (0.2, 0.7), (0.25, 0.75)]})
+    assert told["mmrv_within_tasks"] == 0
+    # The worst pair of each: (0.3, 0.1), (0.4, 0.1), (0.5, 0.1) and back (0.1, 0.5), (0.2, 0.5), (0.25, 0.5).
+    assert told["mmrv"] == pytest.approx((0.2 + 0.3 + 0.4 + 0.4 + 0.3 + 0.25) / 6, abs=1e-6)
+
+
+def test_within_tasks_is_the_mean_of_the_tasks_mmrv_and_so_is_its_floor():
+    told = taken({"a": [(0.2, 0.3), (0.3, 0.2), (0.9, 0.9)], "b": [(0.1, 0.1), (0.2, 0.2), (0.3, 0.3)], "c": [(0, 1)]})
+    assert told["mmrv_within_tasks"] == pytest.approx((0.1 + 0.1 + 0) / 3 / 2, abs=1e-6)
+    floors = [told["by_task"][t]["mmrv_floor"] for t in ("a", "b")]
+    assert told["mmrv_within_tasks_floor"] == pytest.approx(np.mean(floors), abs=1e-6)
+
+
+def test_of_one_task_both_ways_to_take_mmrv_are_the_same():
+    told = taken({"a": [(0.2, 0.3), (0.3, 0.2), (0.9, 0.9)]})
+    assert told["mmrv_within_tasks"] == told["mmrv"] > 0
+    assert told["mmrv_within_tasks_floor"] == told["mmrv_floor"]
+
+
+def test_tasks_of_one_policy_each_have_no_order_within_them():
+    told = taken({"a": [(0.2, 0.3)], "b": [(0.3, 0.2)]})
+    assert "mmrv_within_tasks" not in told
+    assert told["mmrv"] > 0

@@ -76,3 +76,17 @@ def test_clips_are_in_the_page(tmp_path):
 def test_there_is_no_curve_without_training(tmp_path):
     evaluation("random", 1, 2).save(tmp_path / "evaluations" / "a.json")
     assert plot_training(read_experiment(tmp_path).runs) is None
+
+
+def test_orders_within_tasks_are_told_where_there_are_several(tmp_path):
+    from dataclasses import replace
+
+    for task in ("open_drawer", "close_drawer"):
+        for i in range(3):
+            made = replace(evaluation(f"p{i}", 3 * i, 3 * i + (task == "open_drawer")), tasks=(task,))
+            made.save(tmp_path / "evaluations" / f"{task}{i}.json")
+    assert "among the policies of one task" in text_of(report_page(read_experiment(tmp_path)))
+
+
+def test_one_task_has_one_mmrv(page):
+    assert "among the policies of one task" not in text_of(page)
