@@ -2,7 +2,7 @@
 
     step:  prepare -> imagine -> reward -> terminated / truncated -> autoreset
 
-It is three layers: `Episodes` (what is under way in each env, and how episodes begin), on it `Frames` (one predicted
+It is three layers: `EpisodesUnderWay` (where each env stands, and how episodes begin), on it `Frames` (one predicted
 frame, scored and judged), on it `DreamCore` (what callers call).
 
 On the CPU, where reading a bool costs nothing, work that nobody needs is skipped (no env ended: nothing is reset); on

@@ -22,7 +22,7 @@ from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel, where
 
 
-class Episodes:
+class EpisodesUnderWay:
     """The ground that `DreamCore` stands on: state, reward memory and counters of B episodes.
 
     Args:

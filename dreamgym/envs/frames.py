@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from dreamgym.envs.actions import ActionReader, check_chunk
-from dreamgym.envs.episodes import Episodes
+from dreamgym.envs.episodes import EpisodesUnderWay
 from dreamgym.envs.judge import Verdict, failures, judge, nothing_happened, surely_finite
 from dreamgym.types import State
 from dreamgym.world_models.base import where
 
 
-class Frames(Episodes):
+class Frames(EpisodesUnderWay):
     """Episodes that go on by one frame, or by a chunk of them.
 
     Args:
         chunk, uncertainty, validate, compile: as for `DreamCore`.
-        args, kwargs: as for `Episodes`.
+        args, kwargs: as for `EpisodesUnderWay`.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ class Rollout:
         )
 
 
-class Episodes:
+class EpisodeSums:
     """Sums over the episodes that ended, without waiting for the device before `summary`."""
 
     def __init__(self, num_envs: int, device: torch.device) -> None:
@@ -138,12 +138,12 @@ def collect(
     """Resets all envs and fills ``out`` with what the exploring policy does.
 
     Returns:
-        See `Episodes.summary`, and "steps": env steps, every chunk counted whole (an episode that ends inside its last
-        chunk has executed up to ``chunk - 1`` fewer).
+        See `EpisodeSums.summary`, and "steps": env steps, every chunk counted whole (an episode that ends inside its
+        last chunk has executed up to ``chunk - 1`` fewer).
     """
     core = check_env(env, policy.config.chunk)
     chunk, horizon, num_envs = policy.config.chunk, core.rules.horizon, core.num_envs
-    episodes = Episodes(num_envs, core.device)
+    episodes = EpisodeSums(num_envs, core.device)
     obs, _ = env.reset(seed=seed)
     elapsed = torch.zeros(num_envs, device=core.device)
     for s in range(len(out.reward)):
@@ -178,7 +178,7 @@ def play(
     """One episode of every env, ``rounds`` times, under the policy as it acts; returns what `collect` does."""
     core, config = check_env(env, policy.config.chunk), policy.config
     decisions = -(-core.rules.horizon // config.chunk)
-    episodes = Episodes(core.num_envs, core.device)
+    episodes = EpisodeSums(core.num_envs, core.device)
     for number in range(rounds):
         counted = torch.zeros(core.num_envs, dtype=torch.bool, device=core.device)
         obs, _ = env.reset(seed=seed + number)
