@@ -77,7 +77,7 @@ class Run:
 
     def dated(self) -> list[tuple[float, Evaluation]]:
         """(training step, evaluation) of its evaluations that have one, in that order; one a step."""
-        found = {s: e for e in self.evaluations if (s := training_step(e)) is not None}
+        found = {s: e for e in self.evaluations if (s := e.step) is not None}
         return sorted(found.items())
 
     @property
@@ -88,19 +88,12 @@ class Run:
 
     @property
     def tuned(self) -> Evaluation | None:
-        """Of the chosen policy; of the last one where none is marked as chosen or the chosen one was not evaluated."""
+        """Of the chosen policy, which may be `base` itself; of the last one where none is marked or it was not evaluated."""
         dated = self.dated()
         if len(dated) < 2:
             return None
-        own = [e for _, e in dated[1:] if self.chosen is not None and e.training.get("iteration") == self.chosen]
+        own = [e for _, e in dated if self.chosen is not None and e.training.get("iteration") == self.chosen]
         return own[0] if own else dated[-1][1]
-
-
-def training_step(evaluation: Evaluation) -> float | None:
-    """Env steps of training behind a policy, or its iteration; None if its folder says nothing."""
-    told = evaluation.training
-    steps = [told[k] for k in ("dream_steps", "sim_steps") if told.get(k) is not None]
-    return float(max(steps)) if steps else None if told.get("iteration") is None else float(told["iteration"])
 
 
 @dataclass(frozen=True)

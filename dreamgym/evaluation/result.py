@@ -101,6 +101,13 @@ class Evaluation:
         assert side is not None
         return ",".join(self.tasks[i] for i in np.unique(side.task))
 
+    @property
+    def step(self) -> float | None:
+        """Env steps of training behind the policy, in whichever world, or its iteration; None if its folder is silent."""
+        steps = [self.training[k] for k in ("dream_steps", "sim_steps") if self.training.get(k) is not None]
+        told = max(steps) if steps else self.training.get("iteration")
+        return None if told is None else float(told)
+
     def forecast(self) -> np.ndarray:
         """The dream's word on each imagined episode, [N] in [0, 1]: the mean over all imagined episodes from its start.
 
@@ -123,17 +130,16 @@ class Evaluation:
         """Success in both worlds, for `dreamgym.evaluation.agreement`.
 
         Args:
-            step: training step; None: what the policy's folder says ("dream_steps", else "iteration").
+            step: training step; None: `step`.
 
         Raises:
             ValueError: it was not evaluated in both.
         """
         if self.dream is None or self.twin is None:
             raise ValueError(f"{self.policy} was not evaluated in both worlds; evaluate it with dream and twin")
-        if step is None:
-            step = next((self.training[k] for k in ("dream_steps", "iteration") if k in self.training), None)
         rates = self.twin.rate, self.dream.rate
-        return Score(self.policy, *rates, len(self.twin), len(self.dream), step, self.task)
+        own = self.step if step is None else step
+        return Score(self.policy, *rates, len(self.twin), len(self.dream), own, self.task)
 
     def summary(self) -> dict[str, Any]:
         """The figures without the episodes, JSON-ready: "dream", "twin", "classifier", "estimate"."""

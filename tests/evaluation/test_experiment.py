@@ -54,6 +54,18 @@ def test_the_base_is_the_earliest_and_the_tuned_one_the_chosen_not_the_best(tmp_
     assert run.tuned.policy == "run/2"
 
 
+def test_where_the_base_was_chosen_nothing_was_gained(tmp_path):
+    run = read_experiment(write_run(tmp_path / "a", chosen=0)).runs[0]
+    assert run.tuned is run.base
+
+
+def test_steps_in_the_simulator_are_training_steps_too():
+    online = [evaluation(f"p{i}", 1, 2, iteration=i, dream_steps=0, sim_steps=500 * i) for i in range(3)]
+    assert [e.score().step for e in online] == [0, 500, 1000]
+    assert evaluation("p", 1, 2, iteration=7).step == 7
+    assert evaluation("p", 1, 2).step is None
+
+
 def test_without_a_choice_the_last_policy_counts(tmp_path):
     assert read_experiment(write_run(tmp_path / "a")).runs[0].tuned.policy == "run/2"
 
