@@ -198,7 +198,8 @@ class _World:
 def _training(policy: Any) -> dict[str, Any]:
     """What the folder of a saved policy says of its training, as far as it says anything."""
     if not isinstance(policy, str | Path) or not Path(policy).is_dir():
-        return {}
+        code = fingerprint(policy)
+        return {} if code is None else {"fingerprint": code}
     folder = Path(policy)
     config = read_config(folder)
     told: dict[str, Any] = {}
@@ -216,7 +217,13 @@ def _training(policy: Any) -> dict[str, Any]:
 
 
 def fingerprint(saved: Any) -> str | None:
-    """Tells whether a saved policy or world model is the same still: the hash of its config, which holds the others."""
-    if not isinstance(saved, str | Path) or not (Path(saved) / CONFIG).is_file():
+    """Tells whether a policy or world model is the same still.
+
+    Of a saved one the hash of its config, which holds the others; of "path/to/file.py:factory" the file's; None of what
+    is not kept in a file of its own.
+    """
+    if not isinstance(saved, str | Path):
         return None
-    return file_sha256(Path(saved) / CONFIG)
+    where = str(saved).rpartition(":")[0]
+    file = Path(where) if where.endswith(".py") else Path(saved) / CONFIG
+    return file_sha256(file) if file.is_file() else None

@@ -87,6 +87,26 @@ def test_a_policy_that_was_saved_anew_is_evaluated_again(world, tmp_path, counte
     assert len(counted) == 2
 
 
+def test_a_policy_whose_file_was_edited_is_evaluated_again(world, tmp_path, counted):
+    text = """
+import torch
+
+class Still:
+    def start(self, num_envs, generator):
+        return None
+
+    def act(self, obs, carry, fresh, generator):
+        return torch.tensor([PACE, 0.0, -1.0]).expand(len(fresh), 3), None
+"""
+    file, rates = tmp_path / "own.py", []
+    for pace in ("0.0", "0.0", "1.0"):
+        file.write_text(text.replace("PACE", pace))
+        done = next(evaluate_all([f"{file}:Still"], world, "reach_right", CONFIG, out=tmp_path / "out"))
+        rates.append(done.twin.rate)
+    assert len(counted) == 2
+    assert rates == [0, 0, 1]
+
+
 def test_a_world_model_that_was_trained_anew_is_asked_again(tmp_path, counted):
     for gain, calls in ((0.1, 1), (0.1, 1), (0.2, 2)):
         path = tmp_path / "world"
