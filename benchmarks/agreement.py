@@ -59,7 +59,7 @@ def scripted(world: str, tasks: list[str], config: EvaluationConfig, out: Path) 
 
 
 def again(told: dict[str, Any]) -> dict[str, Any]:
-    """A result with every measure that follows from the success rates of its policies taken anew, the rest as it was."""
+    """A result with every measure that follows from its policies' success rates taken anew, the rest as it was."""
     scores = [Score.from_dict(p) for p in told["policies"]]
     ranks = ranks_to_dict(scores, *rank_all(scores, told["seed"]))
     out: dict[str, Any] = {}

@@ -88,7 +88,7 @@ class Run:
 
     @property
     def tuned(self) -> Evaluation | None:
-        """Of the chosen policy, which may be `base` itself; of the last one where none is marked or it was not evaluated."""
+        """Of the chosen policy, which may be `base` itself; of the last one where none is marked or evaluated."""
         dated = self.dated()
         if len(dated) < 2:
             return None

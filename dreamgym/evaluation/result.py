@@ -103,7 +103,7 @@ class Evaluation:
 
     @property
     def step(self) -> float | None:
-        """Env steps of training behind the policy, in whichever world, or its iteration; None if its folder is silent."""
+        """Env steps of training behind it, in whichever world, or its iteration; None if its folder says nothing."""
         steps = [self.training[k] for k in ("dream_steps", "sim_steps") if self.training.get(k) is not None]
         told = max(steps) if steps else self.training.get("iteration")
         return None if told is None else float(told)

@@ -99,9 +99,7 @@ def rank_all(scores: Sequence[Score], seed: int = 0) -> tuple[RankAgreement | No
     tasks = sorted({s.task for s in scores})
     own = {task: [s for s in scores if s.task == task] for task in tasks} if len(tasks) > 1 else {}
     # Of fewer than three policies neither order nor correlation means anything.
-    return pooled, {
-        task: rank_agreement(found, seed=seed, rounds=500) for task, found in own.items() if len(found) > 2
-    }
+    return pooled, {task: rank_agreement(found, seed=seed, rounds=500) for task, found in own.items() if len(found) > 2}
 
 
 def ranks_to_dict(
