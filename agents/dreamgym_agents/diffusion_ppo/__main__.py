@@ -7,7 +7,8 @@
     python -m dreamgym_agents.diffusion_ppo tune --policy policies/close_drawer --env Real-PlayTable-v0 \
         --reward success --run runs/online
 
-The same ``tune`` command goes on with an interrupted run.
+The same ``clone`` or ``tune`` command goes on with an interrupted run. The exit code is 0 once all of it is done, and 1
+where it was stopped or could not begin; the message on stderr says which.
 """
 
 # ruff: noqa: T201 - a command line prints
@@ -41,6 +42,8 @@ def clone(
     preset: Literal["tiny", "paper"] = "tiny",
     epochs: int | None = None,
     num: int = 50,
+    sampler: Literal["ddpm", "ddim"] = "ddpm",
+    ddim_steps: int = 5,
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
@@ -56,6 +59,9 @@ def clone(
         preset: DiWA's sizes and schedule (Table S.3), or ones for two cores.
         epochs: passes over the demonstrations; the preset's where not given.
         num: how many demonstrations.
+        sampler: how a diffusion policy acts: through all its denoising steps with their noise, or by deterministic DDIM
+            through fewer. Fine-tuning explores through all of them in either case.
+        ddim_steps: denoising steps of DDIM.
         seed: of everything random.
         device: where to compute.
         threads: torch threads.
@@ -64,10 +70,13 @@ def clone(
         torch.set_num_threads(threads)
     config: CloneConfig = getattr(CloneConfig, preset)()
     config = replace(config, epochs=epochs or config.epochs, demonstrations=num, seed=seed)
-    made, done = clone_task(demonstrations, task, checkpoint, policy, preset, config, Path(f"{out}.run"), device)
+    if policy == "gaussian" and sampler != "ddpm":
+        raise ValueError("a Gaussian policy has no denoising steps to leave out: --sampler is for --policy diffusion")
+    acting: dict[str, Any] = {"sampler": sampler, "ddim_steps": ddim_steps} if sampler == "ddim" else {}
+    run = Path(f"{out}.run")
+    made, done = clone_task(demonstrations, task, checkpoint, policy, preset, config, run, device, acting)
     if not done:
-        print(f"stopped; the same command goes on with {out}.run")
-        return
+        raise SystemExit(f"stopped; the same command goes on with {run}")
     print(f"wrote {save_policy(out, made, task=task, world_model=checkpoint, metrics={'clone_epochs': config.epochs})}")
 
 
@@ -150,7 +159,9 @@ def tune(
     print(f"{result.iterations} iterations, {result.dream_steps:,} imagined and {result.sim_steps:,} simulator steps")
     for entry in result.evaluations:
         print("iteration {iteration:>5}: return {return:8.3f}, success {success_rate:.3f}".format(**entry))
-    print(f"best by return: {result.best}" if result.finished else f"stopped; the same command goes on with {run}")
+    if not result.finished:
+        raise SystemExit(f"stopped; the same command goes on with {run}")
+    print(f"best by return: {result.best}")
 
 
 def ship(policy: Path, demonstrations: Path, out: Path, episodes: int = 100, num_workers: int = 0) -> None:
@@ -217,8 +228,7 @@ def demo(
     world = open_world(world_model or read_policy_config(source)["world_model"])
     section = show(source, world, out, config)
     if section is None:
-        print("stopped")
-        return
+        raise SystemExit("stopped: nothing was scored")
     for row in (section.heads, *section.rows):
         print("".join(f"{cell:<24}" for cell in row))
     print("\n".join(section.words))
@@ -229,7 +239,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """Runs one subcommand.
 
     Raises:
-        SystemExit: bad arguments or input, with a message.
+        SystemExit: bad arguments or input, or a run that a signal ended, with a message.
     """
     try:
         import tyro

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +19,9 @@ from dreamgym_agents.diffusion_ppo.config import CloneConfig
 from dreamgym_agents.diffusion_ppo.demonstrations import Demonstrations
 from dreamgym_agents.diffusion_ppo.log import RunLog
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
+from dreamgym_agents.diffusion_ppo.settings import keep_settings
+
+_log = logging.getLogger(__name__)
 
 _STREAM = 7_919  # parts the seeds of epochs
 
@@ -27,6 +32,7 @@ def clone(
     config: CloneConfig,
     run_dir: str | Path,
     held_out: Demonstrations | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> bool:
     """Trains ``policy`` in place on demonstrations; resumes where ``run_dir`` holds progress.
 
@@ -38,17 +44,22 @@ def clone(
         config: how.
         run_dir: where progress and log.jsonl live.
         held_out: more demonstrations, on which the loss is logged too.
+        about: what else the run is about, JSON-ready ("task", "world_model"), kept in clone.json beside the config.
 
     Returns:
         Whether all epochs are done; false where a signal ended the run.
+
+    Raises:
+        ValueError: the run was begun with another config, other data or for another task.
     """
     device = policy.centre.device
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
+    asked = {**asdict(config), "chunks": len(data), **(about or {})}
+    keep_settings(run_dir / "clone.json", asked, free=("checkpoint_every_s",))
     optimizer = torch.optim.AdamW(policy.base.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     ema = EMA(policy, config.ema)
     epoch = _resume(run_dir, policy, optimizer, ema)
-    (run_dir / "clone.json").write_text(json.dumps(asdict(config), indent=1))
     features, chunk = data.features.to(device), policy.from_actions(data.chunk.to(device))
     saved = time.monotonic()
     with RunLog(run_dir, epoch, config.epochs, "epoch", "clone") as log, stop_signals() as stop:
@@ -99,4 +110,8 @@ def _loss(policy: ChunkPolicy, data: Demonstrations, device: torch.device) -> fl
 
 def _resume(run_dir: Path, policy: ChunkPolicy, optimizer: torch.optim.Optimizer, ema: EMA) -> int:
     path = latest(run_dir)
-    return 0 if path is None else load_progress(path, policy, optimizer, ema)[0]
+    if path is None:
+        return 0
+    epoch = load_progress(path, policy, optimizer, ema)[0]
+    _log.info("resuming %s at epoch %d", run_dir, epoch)
+    return epoch

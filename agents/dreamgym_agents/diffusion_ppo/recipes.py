@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,7 @@ def clone_task(
     config: CloneConfig,
     run_dir: Path,
     device: str = "cpu",
+    acting: Mapping[str, Any] | None = None,
 ) -> tuple[ChunkPolicy, bool]:
     """Clones one task from a store, or goes on with it.
 
@@ -43,9 +46,13 @@ def clone_task(
         config: how.
         run_dir: where progress lives.
         device: where to compute.
+        acting: fields of the policy's config that say how it acts once it is cloned, as {"sampler": "ddim"}.
 
     Returns:
         The policy, and whether all epochs are done.
+
+    Raises:
+        ValueError: no such demonstration, or a run in ``run_dir`` that was begun with other settings.
     """
     from dreamgym.data import EpisodeStore
     from dreamgym.training.checkpoint import load
@@ -57,9 +64,9 @@ def clone_task(
         torch.manual_seed(config.seed)  # the network's first weights
         policy: ChunkPolicy
         if kind == "diffusion":
-            policy = DiffusionPolicy(getattr(DiffusionConfig, preset)(*sizes))
+            policy = DiffusionPolicy(replace(getattr(DiffusionConfig, preset)(*sizes), **(acting or {})))
         else:
-            policy = GaussianPolicy(getattr(GaussianConfig, preset)(*sizes))
+            policy = GaussianPolicy(replace(getattr(GaussianConfig, preset)(*sizes), **(acting or {})))
 
     def encoded(split: str, num: int) -> Demonstrations:
         view = demonstrations_of(store, task, num, split)
@@ -67,7 +74,8 @@ def clone_task(
 
     data = encoded("train", config.demonstrations)
     held_out = encoded("val", HELD_OUT) if len(store.select(task=task, split="val", success=True)) else None
-    done = clone(policy.to(device), data, config, run_dir, held_out)
+    about = {"task": task, "world_model": str(checkpoint)}
+    done = clone(policy.to(device), data, config, run_dir, held_out, about)
     return policy.eval(), done
 
 

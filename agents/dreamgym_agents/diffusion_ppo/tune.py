@@ -8,7 +8,7 @@ that a run that was killed goes on along the curve of an unbroken one.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
 import time
 from dataclasses import asdict, dataclass, field
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dreamgym.envs.vector import DreamVectorEnv
 from dreamgym.training.fit import stop_signals
@@ -26,6 +27,7 @@ from dreamgym_agents.diffusion_ppo.log import RunLog
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
 from dreamgym_agents.diffusion_ppo.ppo import Learner, optimizer_of, prepare, update
 from dreamgym_agents.diffusion_ppo.rollout import Rollout, check_env, collect, is_real, play
+from dreamgym_agents.diffusion_ppo.settings import keep_settings
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ class _Run:
         core = check_env(env, policy.config.chunk)
         self.env, self.config, self.run_dir, self.about, self.core = env, config, run_dir, about, core
         run_dir.mkdir(parents=True, exist_ok=True)
-        self._check_same_run()
+        self._check_same_run(policy)
         # The critic's first weights come from torch's global generator: a resumed run loads them, a new one draws them.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -109,26 +111,20 @@ class _Run:
             self.steps, self.evaluations = extra["steps"], extra["evaluations"]
             _log.info("resuming %s at iteration %d", run_dir, self.iteration)
 
-    def _check_same_run(self) -> None:
+    def _check_same_run(self, policy: ChunkPolicy) -> None:
         """Writes what was asked, or raises where the run was begun with something else."""
         rules = self.core.rules
         asked = {**self.about, **asdict(self.config)} | {
             "num_envs": self.core.num_envs,
             "reward": rules.reward,
+            "reward_model": type(self.core.reward).__name__,
             "horizon": rules.horizon,
             "uncertainty_limit": rules.uncertainty_limit,
             "real": is_real(self.core),
+            "cloned_sha256": _digest(policy.base),
         }
-        asked = json.loads(json.dumps(asked))
-        file = self.run_dir / "tune.json"
-        begun = json.loads(file.read_text()) if file.exists() else asked
-        free = ("total_steps", "checkpoint_every_s")  # what may change without bending the curve
-        other = {k: (begun.get(k), v) for k, v in asked.items() if k not in free and begun.get(k) != v}
-        if other:
-            raise ValueError(
-                f"{self.run_dir} was begun with other settings {other} (then, now): use a new run directory"
-            )
-        file.write_text(json.dumps(asked, indent=1))
+        # What may change without bending the curve.
+        keep_settings(self.run_dir / "tune.json", asked, free=("total_steps", "checkpoint_every_s"))
 
     def train(self, stop: Any) -> TuneResult:
         """Runs to ``config.total_steps`` or until ``stop`` is set."""
@@ -197,3 +193,11 @@ class _Run:
     def _save(self) -> None:
         extra = {"steps": self.steps, "evaluations": self.evaluations}
         save_progress(self.run_dir, self.iteration, self.learner, self.optimizer, None, extra)
+
+
+def _digest(net: nn.Module) -> str:
+    """Tells one network's weights from another's."""
+    digest = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()

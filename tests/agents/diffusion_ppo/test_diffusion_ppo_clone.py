@@ -1,5 +1,6 @@
 """Cloning: what is imitated, and that a killed run goes on along the same curve."""
 
+import importlib
 import json
 from dataclasses import replace
 
@@ -9,8 +10,55 @@ from dreamgym_agents.diffusion_ppo import CloneConfig, Demonstrations, clone, de
 from point_policies import make_policy, wanderers, write_store
 
 from dreamgym.testing import PointMassModel
+from dreamgym.training.ema import EMA
 
+cloning = importlib.import_module("dreamgym_agents.diffusion_ppo.clone")  # the package has a function of that name
 CONFIG = CloneConfig(epochs=6, batch_size=64, lr=1e-3, ema_start=2, ema_every=2)
+
+
+def test_the_preset_is_the_papers_table():
+    paper = CloneConfig.paper()
+    assert (paper.demonstrations, paper.epochs, paper.batch_size, paper.weight_decay) == (50, 5000, 256, 1e-6)
+    assert (paper.lr, paper.final_lr) == (1e-4, 1e-5)
+    assert (paper.ema, paper.ema_start, paper.ema_every) == (0.995, 20, 10)
+
+
+def test_the_rate_falls_along_a_cosine(tmp_path):
+    config = replace(CONFIG, epochs=101, lr=3e-3, final_lr=1e-3)
+    clone(make_policy(), wanderers(8), config, tmp_path)
+    rate = [json.loads(line)["lr"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [rate[i] for i in (0, 25, 50, 100)] == pytest.approx([3e-3, 2e-3 + 1e-3 * 0.5**0.5, 2e-3, 1e-3])
+
+
+def averages(tmp_path, monkeypatch, **changes):
+    """(epoch, update) of each update of the average, and after which epoch it was begun."""
+    updates, begun, seen = [], [], []
+    policy, data = make_policy(), wanderers(128)  # two batches an epoch
+    loss = policy.clone_loss
+    policy.clone_loss = lambda *args: seen.append(1) or loss(*args)
+
+    class Watched(EMA):
+        def __init__(self, *args):
+            super().__init__(*args)
+            begun.append(len(seen))
+
+        def update(self, model):
+            super().update(model)
+            updates.append(len(seen) - 1)
+
+    monkeypatch.setattr(cloning, "EMA", Watched)
+    clone(policy, data, replace(CONFIG, **changes), tmp_path)
+    return updates, begun
+
+
+def test_the_average_begins_at_its_epoch_and_takes_in_every_so_many_updates(tmp_path, monkeypatch):
+    updates, begun = averages(tmp_path, monkeypatch, epochs=8, ema_start=3, ema_every=4)
+    assert begun[-1] == 6  # what the weights were before is forgotten
+    assert updates == [8, 12]
+
+
+def test_too_few_epochs_for_an_average_leave_the_last_weights(tmp_path, monkeypatch):
+    assert averages(tmp_path, monkeypatch, epochs=3, ema_start=5)[0] == []
 
 
 def test_only_successes_of_the_task_and_the_split_are_taken(tmp_path):

@@ -3,11 +3,14 @@
 import json
 
 import pytest
-from point_policies import write_store
+from point_policies import make_policy, write_store
 
 pytest.importorskip("tyro")
 
+from dreamgym_agents.diffusion_ppo import __main__ as command
+from dreamgym_agents.diffusion_ppo import load_policy, save_policy
 from dreamgym_agents.diffusion_ppo.__main__ import main
+from dreamgym_agents.diffusion_ppo.tune import TuneResult
 
 
 def test_clone_then_tune(point_checkpoint, tmp_path, capsys):
@@ -28,3 +31,38 @@ def test_clone_then_tune(point_checkpoint, tmp_path, capsys):
 def test_what_is_wrong_is_told_without_a_traceback(tmp_path):
     with pytest.raises(SystemExit, match="is no policy"):
         main(["tune", "--policy", str(tmp_path), "--run", str(tmp_path / "run")])
+
+
+def clone_words(tmp_path, checkpoint, *more):
+    words = ["clone", "--demonstrations", str(tmp_path / "demos"), "--task", "reach_right", "--checkpoint", checkpoint]
+    return [*words, "--out", str(tmp_path / "base"), "--epochs", "1", *more]
+
+
+def test_a_diffusion_policy_may_act_by_ddim(point_checkpoint, tmp_path):
+    write_store(tmp_path / "demos")
+    main(clone_words(tmp_path, point_checkpoint, "--sampler", "ddim", "--ddim-steps", "3"))
+    config = load_policy(tmp_path / "base").config
+    assert (config.sampler, config.ddim_steps) == ("ddim", 3)
+    with pytest.raises(SystemExit, match="no denoising steps"):
+        main(clone_words(tmp_path, point_checkpoint, "--policy", "gaussian", "--sampler", "ddim"))
+
+
+def test_a_clone_asked_for_something_else_does_not_pass_for_it(point_checkpoint, tmp_path):
+    write_store(tmp_path / "demos")
+    main(clone_words(tmp_path, point_checkpoint))
+    with pytest.raises(SystemExit, match="begun with other settings.*demonstrations"):
+        main(clone_words(tmp_path, point_checkpoint, "--num", "1"))
+
+
+@pytest.mark.parametrize("name", ["clone", "tune"])
+def test_a_run_that_was_stopped_is_no_success_for_the_shell(name, point_checkpoint, tmp_path, monkeypatch):
+    save_policy(tmp_path / "made", make_policy(), task="reach_right", world_model=point_checkpoint)
+    monkeypatch.setattr(command, "clone_task", lambda *_: (make_policy(), False))
+    monkeypatch.setattr(command, "fine_tune", lambda *_, **__: TuneResult(3, 100, 0))
+    words = {
+        "clone": clone_words(tmp_path, point_checkpoint),
+        "tune": ["tune", "--policy", str(tmp_path / "made"), "--run", str(tmp_path / "run"), "--env", "Dream-v0"]
+        + ["--checkpoint", point_checkpoint, "--num-envs", "2"],
+    }
+    with pytest.raises(SystemExit, match="stopped; the same command goes on with"):
+        main(words[name])

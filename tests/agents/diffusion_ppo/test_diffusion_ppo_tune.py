@@ -10,6 +10,8 @@ from dreamgym_agents.diffusion_ppo import CloneConfig, clone, load_policy, tune
 from dreamgym_agents.diffusion_ppo.tune import _Run
 from point_policies import TINY_TUNE, make_policy, wanderers
 
+from dreamgym.training.checkpoint import load as load_checkpoint
+
 
 @pytest.mark.parametrize("kind", ["diffusion", "gaussian"])
 def test_it_learns_where_the_goal_is(kind, dream, tmp_path):
@@ -118,6 +120,36 @@ def test_another_config_does_not_take_over_a_run(dream, tmp_path):
     tune(make_policy(), dream(), replace(TINY_TUNE, total_steps=128), tmp_path)
     with pytest.raises(ValueError, match="begun with other settings.*bc_weight"):
         tune(make_policy(), dream(), replace(TINY_TUNE, bc_weight=0.5), tmp_path)
+
+
+def test_another_cloned_policy_does_not_take_over_a_run(dream, tmp_path):
+    tune(make_policy(seed=0), dream(), replace(TINY_TUNE, total_steps=128), tmp_path)
+    with pytest.raises(ValueError, match="begun with other settings.*cloned_sha256"):
+        tune(make_policy(seed=1), dream(), TINY_TUNE, tmp_path)
+
+
+def test_a_run_of_an_older_version_goes_on(dream, tmp_path):
+    first = tune(make_policy(), dream(), replace(TINY_TUNE, total_steps=128), tmp_path)
+    told = json.loads((tmp_path / "tune.json").read_text())
+    del told["cloned_sha256"], told["reward_model"]  # it did not write them down
+    (tmp_path / "tune.json").write_text(json.dumps(told))
+    assert tune(make_policy(), dream(), TINY_TUNE, tmp_path).iterations > first.iterations
+    assert "cloned_sha256" in json.loads((tmp_path / "tune.json").read_text())
+
+
+def test_checkpoints_are_chosen_on_training_starts(dream, point_checkpoint, tmp_path, monkeypatch):
+    env, seen = dream(), []
+    reset = env.reset
+
+    def watched(**kwargs):
+        obs, info = reset(**kwargs)
+        seen.extend(info["start"].tolist())
+        return obs, info
+
+    monkeypatch.setattr(env, "reset", watched)
+    tune(make_policy(), env, TINY_TUNE, tmp_path)
+    split = load_checkpoint(point_checkpoint).starts["split"]
+    assert set(split[seen].tolist()) == {0}
 
 
 def test_the_critic_learns_alone_at_first(dream, tmp_path):
