@@ -1,10 +1,14 @@
 """Advantages, the clipped objective and the regulariser."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from dreamgym_agents.diffusion_ppo import ppo
 from dreamgym_agents.diffusion_ppo.advantages import denoising_weights, gae
-from dreamgym_agents.diffusion_ppo.ppo import cloning_loss, policy_loss
-from point_policies import make_policy
+from dreamgym_agents.diffusion_ppo.ppo import Learner, cloning_loss, optimizer_of, policy_loss, prepare, update
+from dreamgym_agents.diffusion_ppo.rollout import Rollout
+from point_policies import TINY_TUNE, make_policy
 
 
 def test_gae_is_the_sum_of_discounted_residuals():
@@ -79,3 +83,49 @@ def test_the_regulariser_pulls_the_tuned_policy_back_to_the_frozen_one(kind):
     after = float(cloning_loss(policy, obs, frozen(0)).detach()) - least
     assert before > 0.05  # nats a denoising step: the divergence of the two
     assert after < 0.3 * before
+
+
+def decisions(**changes):
+    """A learner and made-up decisions of its policy, for which going to the right is good."""
+    config = replace(TINY_TUNE, batch_size=96, num_updates=4, **changes)
+    policy, generator = make_policy().for_tuning(3), torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    learner, rollout = Learner(policy, config), Rollout.empty(policy, 4, 32, False, torch.device("cpu"))
+    for s in range(4):
+        rollout.features[s] = torch.rand(32, 3, generator=generator)
+        noise = policy.draw_noise(32, generator, explore=True)
+        policy.sample_chain(rollout.features[s], noise, rollout.chain[:, s], rollout.log_prob[:, s])
+    rollout.reward = rollout.chain[-1, ..., 0].clone()
+    rollout.done[-1] = True
+    return learner, prepare(learner, rollout, config, 1.0, generator), config, generator
+
+
+def test_no_further_pass_once_the_policy_has_moved_far_enough():
+    def passes(target_kl):
+        learner, samples, config, generator = decisions(target_kl=target_kl)
+        return update(learner, optimizer_of(learner, config), samples, config, generator)["passes"]
+
+    assert passes(1e9) == 4
+    assert passes(0.0) == 1
+
+
+def test_the_regulariser_is_added_times_its_weight_and_left_out_at_nought():
+    def parts(weight):
+        learner, samples, config, generator = decisions(bc_weight=weight)
+        loss, told = ppo._loss(learner, samples, torch.arange(32), config, generator, True)
+        return float(loss.detach()), told
+
+    (none, without), (one, told), (three, again) = (parts(w) for w in (0.0, 1.0, 3.0))
+    assert "bc_loss" not in without
+    assert float(told["bc_loss"]) == float(again["bc_loss"])
+    assert one - none == pytest.approx(float(told["bc_loss"]), rel=1e-4)
+    assert three - none == pytest.approx(3 * float(told["bc_loss"]), rel=1e-4)
+
+
+def test_advantages_have_mean_nought_and_spread_one():
+    policy = make_policy().for_tuning(3)
+    learner, rollout = Learner(policy, TINY_TUNE), Rollout.empty(policy, 4, 32, False, torch.device("cpu"))
+    rollout.reward = 5 + torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
+    samples = prepare(learner, rollout, TINY_TUNE, 1.0, torch.Generator().manual_seed(0))
+    assert float(samples.advantage.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(samples.advantage.std()) == pytest.approx(1, abs=1e-3)
