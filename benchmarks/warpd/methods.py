@@ -1,13 +1,11 @@
-"""The methods of the WARPD experiments by name, their training and their evaluation in a simulator."""
+"""The methods of the WARPD experiments by name, and their training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
-import numpy as np
 import torch
 from dreamgym_agents.warpd import (
     WARPD,
@@ -22,10 +20,11 @@ from dreamgym_agents.warpd import (
     WorldModelDynamics,
     train,
 )
+from rollouts import PolicyOf
 
 from dreamgym.data import EpisodeStore, EpisodeView, Meta
 from dreamgym.data.state_demonstrations import ROAMING
-from dreamgym.types import ActionSpec, Policy
+from dreamgym.types import ActionSpec
 from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
 
 METHODS = ("warpd", "warpd_no_world_model", "diffusion_policy", "latent_diffusion_policy", "mlp", "random")
@@ -77,48 +76,10 @@ def action_spec(env: gym.Env) -> ActionSpec:
 
 
 def trained(
-    method: str, config: WARPDConfig, demos: Demonstrations, action: ActionSpec, preset: str, run: Path,
-    task: str | None = None,
-) -> Callable[[str | None], Policy]:  # fmt: skip
-    """Trains in ``run``, or goes on there; what comes makes the policy of a task."""
+    method: str, config: WARPDConfig, demos: Demonstrations, action: ActionSpec, preset: str, run: Path
+) -> PolicyOf:
+    """Trains in ``run``, or goes on there; what comes makes the policy of a task, or of each env's."""
     if method == "random":
         return lambda task: RandomPolicy(torch.tensor(action.low), torch.tensor(action.high))
     agent = train(make_agent(method, config, demos, action, preset), demos, run)
     return lambda task: PlanningPolicy(agent, task)
-
-
-@torch.no_grad()
-def evaluate(
-    policy: Policy, make_env: Callable[[], gym.Env], episodes: int, seed: int, batch: int = 16, measure: str = ""
-) -> np.ndarray:
-    """One figure an episode.
-
-    Args:
-        policy: what acts.
-        make_env: makes a simulator; ``batch`` of them live at once, so that the policy acts in batches.
-        episodes: how many; episode i begins from the simulator's reset with seed ``10_000 + i``.
-        seed: of the policy's own draws.
-        batch: simulators at once.
-        measure: an entry of info whose largest value over the episode is taken; "" for whether it succeeded.
-
-    Returns:
-        [episodes], float64.
-    """
-    envs = [make_env() for _ in range(min(batch, episodes))]
-    generator, best = torch.Generator().manual_seed(seed), np.zeros(episodes)
-    for first in range(0, episodes, len(envs)):
-        live = list(range(min(len(envs), episodes - first)))
-        states = np.stack([envs[i].reset(seed=10_000 + first + i)[0]["state"] for i in live])
-        carry, fresh, over = policy.start(len(live), generator), torch.ones(len(live), dtype=torch.bool), set()
-        while len(over) < len(live):
-            action, carry = policy.act(torch.from_numpy(states), carry, fresh, generator)
-            fresh = torch.zeros(len(live), dtype=torch.bool)
-            for i in [i for i in live if i not in over]:
-                obs, _, terminated, truncated, info = envs[i].step(action[i].double().numpy())
-                states[i] = obs["state"]
-                best[first + i] = max(best[first + i], float(info[measure or "is_success"]))
-                if terminated or truncated:
-                    over.add(i)
-    for env in envs:
-        env.close()
-    return best

@@ -27,6 +27,7 @@ def make_parser(about: str | None, out: str, data: str) -> argparse.ArgumentPars
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--vae-epochs", type=int, default=None)
     parser.add_argument("--diffusion-epochs", type=int, default=None)
+    parser.add_argument("--batch-size", type=int, default=None)
     parser.add_argument("--out", type=Path, default=RESULTS / out)
     parser.add_argument("--quick", action="store_true", help="a trial of a minute: its figures mean nothing")
     return parser
@@ -43,6 +44,6 @@ def shrink(args: argparse.Namespace, **small: Any) -> None:
 
 
 def with_training(config: WARPDConfig, args: argparse.Namespace, seed: int) -> WARPDConfig:
-    """``config`` with the seed, and the epochs where they were given."""
-    asked = {"vae_epochs": args.vae_epochs, "diffusion_epochs": args.diffusion_epochs}
+    """``config`` with the seed, and the epochs and the batch size where they were given."""
+    asked = {name: getattr(args, name) for name in ("vae_epochs", "diffusion_epochs", "batch_size")}
     return replace(config, train=replace(config.train, seed=seed, **{k: v for k, v in asked.items() if v is not None}))

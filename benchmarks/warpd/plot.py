@@ -1,9 +1,10 @@
-"""Pictures and tables of what the experiments wrote: Fig. 3, 5, 6, 9 and 10.
+"""Pictures and tables of what the experiments wrote, for docs/warpd.md: Fig. 3, 5, 6, 7, 9, 10, 16 and Table 5.
 
     python benchmarks/warpd/plot.py
 
-Reads benchmarks/results/warpd_*.json (those that are there), writes docs/_static/warpd_*.png, prints Markdown tables.
-Intervals are 95%, over the episodes of all seeds: Wilson's for shares, the normal one for coverage.
+Reads benchmarks/results/warpd_*.json, writes docs/results/warpd_*.md and the pictures they show; a page whose
+experiment has no row yet says so. Intervals are 95%, over the episodes of all seeds: Wilson's for shares, the normal
+one for coverage.
 """
 
 from __future__ import annotations
@@ -11,20 +12,23 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rows import RESULTS
 
+from dreamgym.evaluation.card import table
 from dreamgym.evaluation.inference import wilson
 from dreamgym.evaluation.pictures import PLOT_STYLE, pyplot, quiet
 
-STATIC = Path(__file__).resolve().parents[2] / "docs" / "_static"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "results"
 COLOURS = {"warpd": "#e4572e", "warpd_no_world_model": "#f2a65a", "diffusion_policy": "#2e6f9e",
            "latent_diffusion_policy": "#7aa6c2", "mlp": "#4f772d", "random": "#9aa5b1"}  # fmt: skip
 NAMES = {"warpd": "WARPD", "warpd_no_world_model": "WARPD w/o world model", "diffusion_policy": "DP",
-         "latent_diffusion_policy": "LDP", "mlp": "MLP", "random": "random"}  # fmt: skip
+         "latent_diffusion_policy": "LDP", "mlp": "MLP", "random": "random",
+         "operator": "the script itself"}  # fmt: skip
 
 Row = dict[str, Any]
 Interval = tuple[float, float, float]
@@ -50,9 +54,10 @@ def by(rows: Sequence[Row], *fields: str) -> dict[Any, list[Row]]:
     return dict(sorted(found.items()))
 
 
-def against_perturbation(rows: Sequence[Row], path: Path, unit: str) -> None:
+def against_perturbation(rows: Sequence[Row], path: Path, unit: str) -> str:
     """Fig. 3 and 5: a panel a horizon, a line a method."""
-    plt, horizons = pyplot(), by(rows, "horizon")
+    plt = pyplot()
+    horizons = by([r for r in rows if r["method"] in COLOURS], "horizon")
     with plt.rc_context(PLOT_STYLE):
         figure, axes = plt.subplots(1, len(horizons), figsize=(3.2 * len(horizons), 3.2), sharey=True, squeeze=False)
         for axis, (horizon, inside) in zip(axes[0], horizons.items(), strict=True):
@@ -68,64 +73,126 @@ def against_perturbation(rows: Sequence[Row], path: Path, unit: str) -> None:
         axes[0][0].set_ylabel("success")
         axes[0][0].legend(fontsize=7, frameon=False)
         _save(figure, path)
-    print("| method | horizon | perturbation | success | 95% interval | episodes |\n|---|---|---|---|---|---|")
-    for (method, horizon, perturbation), of in by(rows, "method", "horizon", "perturbation").items():
-        mean, low, high = pooled(of)
-        episodes = sum(r["episodes"] for r in of)
-        print(f"| {NAMES[method]} | {horizon} | {perturbation} | {mean:.2f} | {low:.2f}-{high:.2f} | {episodes} |")
+    strengths = list(by(rows, "perturbation"))
+    lines = []
+    for (method, horizon), of in by(rows, "method", "horizon").items():
+        found = by(of, "perturbation")
+        cells = [told(pooled(found[p])) if p in found else "-" for p in strengths]
+        lines.append((NAMES[method], horizon or "-", *cells, sum(r["episodes"] for r in found[min(found)])))
+    heads = ("method", "horizon", *(f"{p:g} {unit}" for p in strengths), "episodes each")
+    return f"![Success against the strength of the adversary]({path.name})\n\n" + table(heads, lines)
 
 
-def pusht(rows: Sequence[Row], static: Path) -> None:
-    against_perturbation(rows, static / "warpd_pusht.png", "pixels")
+def told(interval: Interval) -> str:
+    """A mean with its interval, that no browser breaks into lines."""
+    return f"{interval[0]:.2f} ({interval[1]:.2f}-{interval[2]:.2f})".replace(" ", "&nbsp;").replace("-", "&#8209;")
 
 
-def robosuite(rows: Sequence[Row], static: Path) -> None:
-    for task, of in by(rows, "task").items():
-        against_perturbation(of, static / f"warpd_robosuite_{task}.png", "of a full action")
+def margin(rows: Sequence[Row]) -> str:
+    """The issue's aim in a sentence: WARPD and DP at the longest horizon and the largest perturbation."""
+    horizon, strength = max(r["horizon"] for r in rows), max(r["perturbation"] for r in rows)
+    there = by([r for r in rows if (r["horizon"], r["perturbation"]) == (horizon, strength)], "method")
+    if not {"warpd", "diffusion_policy"} <= set(there):
+        return ""
+    ours, theirs = pooled(there["warpd"]), pooled(there["diffusion_policy"])
+    apart = ours[1] > theirs[2] or theirs[1] > ours[2]
+    where = f"At horizon {horizon} and the largest perturbation, {strength:g}"
+    verdict = "apart from each other" if apart else "within each other's intervals"
+    return f"{where}, WARPD has {told(ours)} and DP {told(theirs)}: {verdict}."
 
 
-def metaworld(rows: Sequence[Row], static: Path) -> None:
+def pusht(rows: Sequence[Row], docs: Path) -> str:
+    return f"{margin(rows)}\n\n" + against_perturbation(rows, docs / "warpd_pusht.png", "px")
+
+
+def robosuite(rows: Sequence[Row], docs: Path) -> str:
+    return "\n\n".join(
+        f"**{task}** {margin([r for r in of if r['method'] in COLOURS])}\n\n"
+        + against_perturbation(of, docs / f"warpd_robosuite_{task}.png", "of a full action")
+        for task, of in by(rows, "task").items()
+    )
+
+
+def metaworld(rows: Sequence[Row], docs: Path) -> str:
     """Fig. 6: success against GFLOPs a step."""
     measured = [r for r in rows if r["success"] is not None]
-    if not measured:
-        return
-    plt = pyplot()
-    print("| method | size | horizon | success | 95% interval | GFLOPs a step | with generation |\n" + "|---" * 7 + "|")
+    plt, lines = pyplot(), []
     with plt.rc_context(PLOT_STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 4.0))
         for (method, size, horizon), of in by(measured, "method", "size", "horizon").items():
-            of = [{**r, "episodes": r["episodes"] * len(r["by_task"])} for r in of]
-            mean, low, high = pooled(of)
+            mean, low, high = found = pooled([{**r, "episodes": r["episodes"] * len(r["by_task"])} for r in of])
             cost, whole = of[0]["gflops_per_step"], of[0]["gflops_per_step_with_generation"]
             axis.errorbar(cost, mean, [[mean - low], [high - mean]], fmt="o", color=COLOURS[method])
             axis.annotate(f"{NAMES[method]} {size}", (cost, mean), (4, 4), textcoords="offset points", fontsize=7)
-            found = f"{mean:.2f} | {low:.2f}-{high:.2f}"
-            print(f"| {NAMES[method]} | {size} | {horizon} | {found} | {cost:.3g} | {whole:.3g} |")
+            lines.append((NAMES[method], size, horizon, told(found), f"{cost:.3g}", f"{whole:.3g}", len(of)))
         axis.set(xscale="log", xlabel="GFLOPs a step", ylabel="success, ten tasks", ylim=(0, 1.02))
         quiet(axis)
-        _save(figure, static / "warpd_metaworld.png")
+        _save(figure, docs / "warpd_metaworld.png")
+    heads = ("method", "size", "horizon", "success", "GFLOPs a step", "with generation", "seeds")
+    picture = "![Success against GFLOPs a step](warpd_metaworld.png)"
+    return f"{picture}\n\n{table(heads, lines)}\n\n{cheapest(measured)}"
 
 
-def ablations(rows: Sequence[Row], static: Path) -> None:
-    """Fig. 9 and 10, as tables; `run_ablations.py` draws the latents itself."""
-    print("| ablation | suite | length | decoder | KL weight | success | of the demonstrations | final MSE | seeds |")
-    print("|---" * 9 + "|")
-    given = [r for r in rows if "final_mse" in r]
-    for (kind, suite, length, decoder, weight), of in by(
-        given, "ablation", "suite", "length", "decoder", "kl_weight"
-    ).items():
+def cheapest(rows: Sequence[Row]) -> str:
+    """The issue's aim in a sentence: how much less than the cheapest DP of equal success the best WARPD needs."""
+    scores = {
+        key: (pooled([{**r, "episodes": r["episodes"] * len(r["by_task"])} for r in of]), of[0])
+        for key, of in by(rows, "method", "size", "horizon").items()
+    }
+    ours = {k: v for k, v in scores.items() if k[0] == "warpd"}
+    theirs = {k: v for k, v in scores.items() if k[0] == "diffusion_policy"}
+    if not ours or not theirs:
+        return ""
+    (_, size, _), (found, row) = max(ours.items(), key=lambda item: item[1][0][0])
+    # Equal success: not worse beyond the intervals.
+    equal = [(k, v) for k, v in theirs.items() if v[0][2] >= found[1]]
+    if not equal:
+        return f"No diffusion policy that was trained here reaches WARPD {size}'s {told(found)}."
+    (_, other, horizon), (score, its) = min(equal, key=lambda item: item[1][1]["gflops_per_step"])
+    ratios = [its["gflops_per_step"] / row[k] for k in ("gflops_per_step", "gflops_per_step_with_generation")]
+    return (
+        f"WARPD {size} has {told(found)}; the cheapest diffusion policy of no less success, within the intervals, is "
+        f"{other} with chunks of {2 * horizon}, {told(score)}: {ratios[0]:.0f} times as many FLOPs a step, "
+        f"{ratios[1]:.1f} times with the generation counted."
+    )
+
+
+def ablations(rows: Sequence[Row], docs: Path) -> str:
+    """Fig. 9 and 10, as tables; Fig. 7 and 11 to 15: what `run_ablations.py` drew."""
+    parts = []
+    heads = ("ablation", "suite", "length", "decoder", "KL weight", "success", "of the demonstrations", "final MSE",
+             "seeds")  # fmt: skip
+    lines: list[tuple[Any, ...]] = []
+    fields = ("ablation", "suite", "length", "decoder", "kl_weight")
+    for key, of in by([r for r in rows if "final_mse" in r], *fields).items():
         means = [sum(r[k] for r in of) / len(of) for k in ("success", "demonstrated", "final_mse")]
-        found = f"{means[0]:.2f} | {means[1]:.2f} | {means[2]:.3g}"
-        print(f"| {kind} | {suite} | {length} | {decoder} | {weight:g} | {found} | {len(of)} |")
+        found = f"{means[0]:.2f}", f"{means[1]:.2f}", f"{means[2]:.3g}"
+        lines.append((*key[:4], f"{key[4]:g}", *found, len(of)))
+    if lines:
+        parts.append(table(heads, lines))
+    near: list[tuple[Any, ...]] = []
+    for key, of in by([r for r in rows if "nearest_centroid" in r], "suite", "length", "by").items():
+        share = sum(r["nearest_centroid"] for r in of) / len(of)
+        near.append((*key, f"{share:.2f}", f"{of[0]['chance']:.2f}", len(of)))
+    if near:
+        heads = ("suite", "length", "label", "nearest class mean is right", "chance", "seeds")
+        parts.append(table(heads, near))
+    return "\n\n".join([*parts, *_pictures(docs, "warpd_latents_*.png", "Latents in the plane")])
 
 
-def halfcheetah(rows: Sequence[Row], static: Path) -> None:
-    """Table 5 and Fig. 17, as a table; `run_halfcheetah.py` draws Fig. 16."""
-    print("| behaviour | policy | length | JS divergence | symmetric KL | return | seeds |\n" + "|---" * 7 + "|")
+def halfcheetah(rows: Sequence[Row], docs: Path) -> str:
+    """Table 5 and Fig. 17, as a table; Fig. 16: what `run_halfcheetah.py` drew."""
+    lines = []
     for (behaviour, policy, length), of in by(rows, "behaviour", "policy", "length").items():
         js, kl, total = ([r[k] for r in of] for k in ("js", "symmetric_kl", "return_mean"))
-        shown = " | ".join(f"{sum(v) / len(v):.3g} ({min(v):.3g} to {max(v):.3g})" for v in (js, kl, total))
-        print(f"| {behaviour} | {policy} | {length} | {shown} | {len(of)} |")
+        shown = (f"{sum(v) / len(v):.3g} ({min(v):.3g} to {max(v):.3g})" for v in (js, kl, total))
+        lines.append((behaviour, policy, length, *shown, len(of)))
+    found = table(("behaviour", "policy", "length", "JS divergence", "symmetric KL", "return", "seeds"), lines)
+    return "\n\n".join([found, *_pictures(docs, "warpd_halfcheetah_*.png", "Contacts of the feet")])
+
+
+def _pictures(docs: Path, pattern: str, words: str) -> list[str]:
+    return [f"![{words}]({path.name})" for path in sorted(docs.glob(pattern))]
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -133,28 +200,40 @@ def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     figure.clf()
-    print(f"\n{path}\n")
 
 
-DRAWN: dict[str, Callable[[Sequence[Row], Path], None]] = {
+DRAWN: dict[str, Callable[[Sequence[Row], Path], str]] = {
     "pusht": pusht, "robosuite": robosuite, "metaworld": metaworld, "ablations": ablations, "halfcheetah": halfcheetah,
 }  # fmt: skip
+NONE_YET = "(Not a row of this experiment is there: it was not measured yet.)"
+
+
+def render(results: Path, docs: Path, preset: str) -> None:
+    """Writes a page of each experiment; pictures that scripts drew beside their JSON are copied to the pages.
+
+    Args:
+        results: folder of warpd_*.json.
+        docs: folder of the pages.
+        preset: rows of this preset.
+    """
+    docs.mkdir(parents=True, exist_ok=True)
+    for picture in results.glob("warpd_*.png"):
+        shutil.copy(picture, docs / picture.name)
+    for name, show in DRAWN.items():
+        path = results / f"warpd_{name}.json"
+        found = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+        rows = [r for r in found if r.get("preset", "") == preset and r.get("success", 0) is not None]
+        text = show(rows, docs) if rows else NONE_YET
+        (docs / f"warpd_{name}.md").write_text(text.strip() + "\n", encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="tiny", help="rows of this preset")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--static", type=Path, default=STATIC, help="where pictures go")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="where pages and pictures go")
     args = parser.parse_args()
-    for name, show in DRAWN.items():
-        path = args.results / f"warpd_{name}.json"
-        if not path.exists():
-            continue
-        rows = [r for r in json.loads(path.read_text(encoding="utf-8"))["rows"] if r.get("preset", "") == args.preset]
-        if rows:
-            print(f"\n## {name}\n")
-            show(rows, args.static)
+    render(args.results, args.docs, args.preset)
 
 
 if __name__ == "__main__":

@@ -142,3 +142,18 @@ def test_render_gives_a_picture():
     obs, _ = env.reset(seed=0)
     assert obs["rgb_static"].shape == env.render().shape == (48, 48, 3)
     assert len(np.unique(obs["rgb_static"])) > 3
+
+
+def test_a_step_is_the_suites_own_to_the_last_bit(env):
+    env.reset(seed=5)
+    snapshot = env.snapshot()
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(0, 512, (60, 2)) * [[1, 1]] * np.linspace(1, 0.5, 60)[:, None]
+
+    def states(step):
+        env.reset(options={"snapshot": snapshot})
+        return np.array([(step(a), env.snapshot())[1] for a in actions])
+
+    ours, theirs = states(env.step), states(env._suite.step)
+    assert np.abs(ours[-1] - ours[0]).max() > 5
+    assert np.array_equal(ours, theirs)

@@ -84,7 +84,7 @@ class _Run:
         self.folder = folder / stage.name
         self.demonstrations = demonstrations.led(stage.lead) if stage.lead else demonstrations
         self.length = agent.config.length + stage.lead
-        self.optimizer = torch.optim.Adam(stage.groups)
+        self.optimizer = torch.optim.Adam(stage.groups, fused=True)  # a sixth of the time on networks of many parts
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.ema: EMA | None = None
         self.epoch = 0

@@ -85,7 +85,15 @@ class PushTEnv(StateEnv):
         self._suite.reset(seed=seed)
 
     def _advance(self, action: np.ndarray) -> None:
-        self._suite.step(action)
+        """The suite's own physics, bit for bit, on plain numbers and without its reward: a step in half the time."""
+        suite, agent = self._suite, self._suite.agent
+        (x, y), dt, k_p, k_v = action.tolist(), suite.dt, suite.k_p, suite.k_v
+        for _ in range(int(1 / (dt * suite.control_hz))):
+            (at_x, at_y), (v_x, v_y) = agent.position, agent.velocity
+            pull_x, pull_y = k_p * (x - at_x) + k_v * (0 - v_x), k_p * (y - at_y) + k_v * (0 - v_y)
+            agent.velocity = (v_x + pull_x * dt, v_y + pull_y * dt)
+            suite.space.step(dt)
+        suite._last_action = action  # for its picture
 
     def _state(self) -> np.ndarray:
         agent, block = self._suite.agent.position, self.block.position

@@ -1,0 +1,91 @@
+"""Episodes run side by side, in simulators that are kept."""
+
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+pytest.importorskip("diffusers")
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "warpd"))
+
+import plot
+from rollouts import Episode, Simulators, evaluate
+
+
+class Counting(gym.Env):
+    """Ends after as many steps as its seed says; info tells how far, and whether the action was the seed."""
+
+    observation_space = spaces.Dict({"state": spaces.Box(-1e3, 1e3, (2,))})
+    action_space = spaces.Box(-1e3, 1e3, (1,))
+    made = 0
+
+    def __init__(self, task):
+        type(self).made += 1
+        self.task, self.pushed = task, 0.0
+
+    def reset(self, *, seed=None, options=None):
+        self.until, self.at = seed, 0
+        return {"state": np.array([seed, 0], np.float32)}, {}
+
+    def snapshot(self):
+        return np.array([self.until, self.at], float)
+
+    def perturb(self, rng, magnitude):
+        self.pushed = magnitude
+
+    def step(self, action):
+        self.at += 1
+        info = {"is_success": float(action[0]) == self.until, "far": self.at + 100 * self.pushed}
+        self.pushed = 0.0
+        return {"state": np.array([self.until, self.at], np.float32)}, 0.0, self.at >= self.until, False, info
+
+
+class Echo:
+    """Acts by what it saw first, which it carries."""
+
+    def start(self, num_envs, generator=None):
+        return {"seen": torch.zeros(num_envs)}
+
+    def act(self, obs, carry, fresh, generator=None):
+        seen = torch.where(fresh, obs[:, 0], carry["seen"])
+        return seen[:, None], {"seen": seen}
+
+
+def test_each_episode_keeps_its_own_row_when_others_have_ended():
+    episodes = [Episode(n) for n in (9, 1, 2, 7, 1, 1)]
+    far = evaluate(lambda task: Echo(), episodes, Simulators(Counting, 4), 0, measure="far")
+    assert far.tolist() == [9, 1, 2, 7, 1, 1]
+    assert evaluate(lambda task: Echo(), episodes, Simulators(Counting, 4), 0).tolist() == [1.0] * 6
+
+
+def test_simulators_are_kept_by_task_and_the_policy_is_told_each_envs():
+    asked, before = [], Counting.made
+    simulators = Simulators(Counting, 2)
+    episodes = [Episode(1, task) for task in ("a", "b", "a", "b")]
+    for _ in range(2):
+        evaluate(lambda task: asked.append(task) or Echo(), episodes, simulators, 0)
+    assert asked == [["a", "b"]] * 4
+    assert Counting.made - before == 2
+
+
+def test_adversaries_are_those_of_each_episode():
+    episodes = [Episode(40, perturbation=p) for p in (0.0, 1.0, 2.0)]
+    far = evaluate(lambda task: Echo(), episodes, Simulators(Counting, 3), 0, measure="far")
+    assert far[0] == 40
+    assert (far[1] // 100, far[2] // 100) == (1, 2)
+
+
+def test_the_page_of_results_holds_a_table_and_a_picture_of_every_file_there_is(tmp_path):
+    row = {"method": "warpd", "horizon": 16, "seed": 0, "preset": "tiny", "success": 0.5, "spread": 0.1, "episodes": 9}
+    (tmp_path / "warpd_pusht.json").write_text(plot.json.dumps({"rows": [{**row, "perturbation": p} for p in (0, 9)]}))
+    plot.render(tmp_path, tmp_path / "docs", "tiny")
+    page = (tmp_path / "docs" / "warpd_pusht.md").read_text()
+    assert "| WARPD | 16 |" in page
+    assert "![" in page
+    assert (tmp_path / "docs" / "warpd_pusht.png").stat().st_size > 0
+    assert "was not measured yet" in (tmp_path / "docs" / "warpd_robosuite.md").read_text()
