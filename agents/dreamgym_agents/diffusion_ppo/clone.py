@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dreamgym.training.ema import EMA
 from dreamgym.training.fit import stop_signals
@@ -64,26 +65,13 @@ def clone(
     saved = time.monotonic()
     with RunLog(run_dir, epoch, config.epochs, "epoch", "clone") as log, stop_signals() as stop:
         while epoch < config.epochs and not stop.is_set():
-            generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + epoch * _STREAM)
-            for group in optimizer.param_groups:
-                group["lr"] = _rate(config, epoch)
-            order = torch.randperm(len(features), generator=generator, device=device)
-            total = torch.zeros((), device=device)
-            per_epoch = -(-len(order) // config.batch_size)
-            for i, rows in enumerate(order.split(config.batch_size)):
-                loss = policy.clone_loss(features[rows], chunk[rows], generator)
-                loss.backward()
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                total += loss.detach() * len(rows)
-                if epoch >= config.ema_start and (epoch * per_epoch + i) % config.ema_every == 0:
-                    ema.update(policy)
+            loss = _pass(policy, optimizer, ema, features, chunk, config, epoch)
             epoch += 1
             if epoch == config.ema_start:
                 ema = EMA(policy, config.ema)
             values = {}
             if epoch % max(1, config.epochs // 100) == 0 or epoch == config.epochs:
-                values = {"loss": float(total) / len(features), "lr": _rate(config, epoch - 1)}
+                values = {"loss": float(loss) / len(features), "lr": _rate(config, epoch - 1)}
                 if held_out is not None:
                     values["held_out_loss"] = _loss(policy, held_out, device)
             log.advance(epoch, 1, values)
@@ -94,6 +82,34 @@ def clone(
     if epoch >= config.epochs and ema.updates:
         policy.load_state_dict(ema.state_dict())
     return epoch >= config.epochs
+
+
+def _pass(
+    policy: ChunkPolicy,
+    optimizer: torch.optim.Optimizer,
+    ema: EMA,
+    features: Tensor,
+    chunk: Tensor,
+    config: CloneConfig,
+    epoch: int,
+) -> Tensor:
+    """One pass over all chunks; returns the sum of their losses, a scalar."""
+    device = features.device
+    generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + epoch * _STREAM)
+    for group in optimizer.param_groups:
+        group["lr"] = _rate(config, epoch)
+    order = torch.randperm(len(features), generator=generator, device=device)
+    total = torch.zeros((), device=device)
+    per_epoch = -(-len(order) // config.batch_size)
+    for i, rows in enumerate(order.split(config.batch_size)):
+        loss = policy.clone_loss(features[rows], chunk[rows], generator)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        total += loss.detach() * len(rows)
+        if epoch >= config.ema_start and (epoch * per_epoch + i) % config.ema_every == 0:
+            ema.update(policy)
+    return total
 
 
 def _rate(config: CloneConfig, epoch: int) -> float:
