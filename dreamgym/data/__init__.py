@@ -6,8 +6,10 @@ The room, in the order in which data pass through it::
     workers.py          those processes, and the factory protocol they run: `EpisodeFactory`, `episode_rng`
     play.py             long, reset-free, task-agnostic play with scripted skills
     demonstrations.py   expert demonstrations of single tasks, with marked success
+    attempts.py         clumsy attempts at them: near misses and second tries, with marked success
     readers/            foreign datasets (CALVIN's folders, Minari, LeRobot v3): `read_calvin`, `import_dataset`, ...
     store.py            the set of episodes, read without loading it: `EpisodeStore`
+    join.py             several stores as one: `join`
     shards.py           what a store is on disk: append-only .npy shards, published by one rename
     sampler.py          windows of T steps as torch batches, a function of (seed, step): `SequenceSampler`
 
@@ -20,6 +22,7 @@ Beside it stands its meta, a small JSON dict (`task`, `seed`, `split` "train" or
 from __future__ import annotations
 
 from dreamgym.data.collect import collect
+from dreamgym.data.join import join
 from dreamgym.data.sampler import SequenceSampler
 from dreamgym.data.shards import Meta
 from dreamgym.data.store import Episode, EpisodeStore, EpisodeView
@@ -33,5 +36,6 @@ __all__ = [
     "SequenceSampler",
     "collect",
     "episode_rng",
+    "join",
     "split_of",
 ]

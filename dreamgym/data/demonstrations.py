@@ -76,7 +76,7 @@ class DemonstrationGenerator:
         rng = episode_rng(self.worker_seed, episode_index)
         task, expert, split = self.config.entry(episode_index)
         for tries in range(1, MAX_TRIES + 1):
-            self._start(task, rng)
+            self.begin(task, rng)
             success = self._attempt(task, expert, rng)
             if success.any() == expert and (not expert or success[-3:].all()):
                 episode = {**self.stage.episode(), "success": success}
@@ -88,7 +88,7 @@ class DemonstrationGenerator:
         kind, scene = "success" if expert else "failure", self.config.play.scene
         raise RuntimeError(f"no {kind} of {task} in {MAX_TRIES} tries in {scene}: the skill does not fit the scene")
 
-    def _start(self, task: str, rng: np.random.Generator) -> None:
+    def begin(self, task: str, rng: np.random.Generator) -> None:
         """A random scene in which the task can be done, the hand anywhere over the table; nothing is recorded."""
         stage = self.stage
         while True:

@@ -98,6 +98,7 @@ def finish_checkpoint(
     out: str | Path,
     config: FinishConfig | None = None,
     *,
+    attempts_store: str | Path | None = None,
     command: str = "",
     progress: bool = True,
 ) -> Path:
@@ -109,6 +110,7 @@ def finish_checkpoint(
         demo_store: marked demonstrations and failed attempts of the same scene, likewise.
         out: the checkpoint folder; replaced if it is one.
         config: see `FinishConfig`.
+        attempts_store: clumsy attempts (`dreamgym.data.attempts`), near misses for the reward model; or None.
         command: how the run was trained, for the card.
         progress: whether to show progress bars.
 
@@ -121,8 +123,9 @@ def finish_checkpoint(
     reached = latest(run_dir)
     training["updates"] = int(reached.name.removeprefix("step_")) if reached is not None else 0
     play, demos = EpisodeStore.open(play_store), EpisodeStore.open(demo_store)
+    attempts = None if attempts_store is None else EpisodeStore.open(attempts_store)
     metrics = {"training": training, "command": command, "run": run_dir.name}
-    return finish_model(model, play, demos, out, config, metrics=metrics, progress=progress)
+    return finish_model(model, play, demos, out, config, attempts=attempts, metrics=metrics, progress=progress)
 
 
 def finish_model(
@@ -132,6 +135,7 @@ def finish_model(
     out: str | Path,
     config: FinishConfig | None = None,
     *,
+    attempts: EpisodeView | None = None,
     metrics: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Path:
@@ -144,7 +148,7 @@ def finish_model(
     train, held_out = training_episodes(play), play.select(split="val")
     probe = _probe(model, train, config)
     clock.lap("probe")
-    rewards, reward_metrics = _rewards(model, probe, train, demos, tasks, config, progress)
+    rewards, reward_metrics = _rewards(model, probe, train, demos, attempts, tasks, config, progress)
     clock.lap("rewards")
     starts, starts_meta = build_starts(model, [play, demos], tasks, config.bank, progress)
     clock.lap("starts")
@@ -155,7 +159,8 @@ def finish_model(
     found: dict[str, Any] = {
         **(metrics or {}),
         "model": _describe(model),
-        "data": {"play": _data(play), "demonstration": _data(demos)},
+        "data": {"play": _data(play), "demonstration": _data(demos)}
+        | ({} if attempts is None else {"attempt": _data(attempts)}),
         "fidelity": fidelity.to_dict(),
         "rewards": reward_metrics,
         "starts": {**starts_meta, "snapshots": "snapshot" in starts},
@@ -236,12 +241,13 @@ def _rewards(
     probe: StateProbe,
     train: EpisodeView,
     demos: EpisodeView,
+    attempts: EpisodeView | None,
     tasks: tuple[str, ...],
     config: FinishConfig,
     progress: bool,
 ) -> tuple[dict[str, RewardModel], dict[str, Any]]:
     sizes = SuccessConfig.tiny(tasks, int(np.prod(model.spec.feature_shape)))
-    classifier, metrics = fit_success(model, demos, train, sizes, config.rewards, progress)
+    classifier, metrics = fit_success(model, demos, train, sizes, config.rewards, progress, attempts)
     _round_small(classifier, config)
     decodes = "scene_obs" in model.spec.decodable
     return {"success": classifier, "decoded": DecodedStateReward(tasks, probe=None if decodes else probe)}, metrics
@@ -294,6 +300,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m dreamgym.evaluation.finish", description=__doc__)
     for name in ("--run", "--play", "--demonstrations", "--out"):
         parser.add_argument(name, required=True)
+    parser.add_argument("--attempts", default=None, help="store of clumsy attempts, for the reward model")
     parser.add_argument("--quick", action="store_true", help="everything small: to see that it works")
     parser.add_argument("--twin-per-task", type=int, default=None)
     parser.add_argument("--windows", type=int, default=None, help="held-out windows for fidelity")
@@ -306,7 +313,8 @@ def main(argv: list[str] | None = None) -> None:
     if options.windows is not None:
         config = replace(config, fidelity=replace(config.fidelity, windows=options.windows))
     _log.info("%s", json.dumps(asdict(config)))
-    finish_checkpoint(options.run, options.play, options.demonstrations, options.out, config, command=options.command)
+    stores = options.run, options.play, options.demonstrations
+    finish_checkpoint(*stores, options.out, config, attempts_store=options.attempts, command=options.command)
 
 
 if __name__ == "__main__":

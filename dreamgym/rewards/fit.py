@@ -30,6 +30,8 @@ class SuccessFitConfig:
         learning_rate: of Adam. Table S.4's 1e-6 is what `paper()` uses.
         weight_decay: decoupled.
         demo_passes: how often each demonstration is filtered, with other draws of the latents.
+        imagine_steps: frames that are imagined along a demonstration's actions, from near its start and, in further
+            passes, from later on. They keep the label of the real frame, so the classifier learns when to doubt.
         play_windows: windows of play that add negatives (and the successes that happen in them).
         play_context: real frames before a window's start.
         play_steps: frames of a window after its start.
@@ -44,6 +46,7 @@ class SuccessFitConfig:
     learning_rate: float = 1e-6
     weight_decay: float = 0.0
     demo_passes: int = 2
+    imagine_steps: int = 24
     play_windows: int = 256
     play_context: int = 8
     play_steps: int = 48
@@ -81,6 +84,7 @@ def fit_success(
     config: SuccessConfig,
     fit: SuccessFitConfig | None = None,
     progress: bool = False,
+    attempts: EpisodeView | None = None,
 ) -> tuple[SuccessClassifier, dict[str, Any]]:
     """Trains, calibrates and scores a classifier on the features of a frozen world model.
 
@@ -91,6 +95,8 @@ def fit_success(
         config: sizes and tasks.
         fit: how to train; `SuccessFitConfig.tiny()` by default.
         progress: whether to show progress bars.
+        attempts: clumsy attempts, marked like demonstrations (`dreamgym.data.attempts`), or None. Near misses are what
+            cloned policies do and experts do not: without them the classifier takes a hand's path for success.
 
     Returns:
         The classifier with calibrated thresholds, in eval mode, and JSON-ready metrics: per task (see `calibrate`),
@@ -104,7 +110,10 @@ def fit_success(
     generator = torch.Generator(device).manual_seed(fit.seed)
     train, held_out = Samples(config.tasks), Samples(config.tasks)
     common: dict[str, Any] = {"generator": generator, "progress": progress}
-    add_demonstrations(train, model, demonstrations.select(split="train"), passes=fit.demo_passes, **common)
+    marked = [demonstrations] if attempts is None else [demonstrations, attempts]
+    for view in marked:
+        own = view.select(split="train")
+        add_demonstrations(train, model, own, passes=fit.demo_passes, imagine_steps=fit.imagine_steps, **common)
     if play is not None and fit.play_windows:
         size: dict[str, Any] = {
             "windows": fit.play_windows,
@@ -113,7 +122,9 @@ def fit_success(
             "seed": fit.seed,
         }
         add_play(train, model, play, **size, **common)
-    add_demonstrations(held_out, model, demonstrations.select(split="val"), passes=2, **common)
+    for view in marked:
+        own = view.select(split="val")
+        add_demonstrations(held_out, model, own, passes=2, imagine_steps=fit.imagine_steps, **common)
     for name, samples in (("train", train), ("val", held_out)):
         _check(samples, name)
     with torch.random.fork_rng(devices=[]):

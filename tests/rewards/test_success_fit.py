@@ -54,6 +54,30 @@ def test_a_classifier_learns_the_tasks_and_says_how_well(stores, compare_start):
     assert classifier.thresholds.tolist() == pytest.approx([metrics["tasks"][t]["threshold"] for t in TASKS])
 
 
+def near_miss(rng):
+    """The hand's path of a success, but the button is pressed short of the point where it gives."""
+    action = np.zeros((24, 7), np.float32)
+    action[:, 4:] = rng.uniform(-1, 1, 3)
+    action[rng.integers(4, 14) :, 3] = 0.8
+    made = episode(rng, 24, np.zeros(24), action)
+    return made | {"success": scene_obs_success("turn_on_led", made["scene_obs"][:1], made["scene_obs"])}
+
+
+def test_attempts_count_in_training_and_in_the_scores(stores, tmp_path):
+    rng = np.random.default_rng(1)
+    attempts = EpisodeStore.create(tmp_path / "attempts", KEYS | {"success": ((), "bool")})
+    for i in range(12):
+        meta = {"task": "turn_on_led", "split": "val" if i >= 8 else "train", "success": False}
+        attempts.append([(near_miss(rng), meta)])
+    config = SuccessConfig(TASKS, FEATURES, (8,), (8,))
+    fit = SuccessFitConfig(epochs=1, batch_size=8, learning_rate=1e-3, demo_passes=1, play_windows=8, play_steps=16)
+    without, with_ = (fit_success(FakeModel(), *stores, config, fit, attempts=a)[1] for a in (None, attempts))
+    seen = 8 * (24 + 24)  # filtered and imagined frames of the training split, before what is padded
+    assert with_["frames"] - without["frames"] == seen
+    counts = [m["tasks"]["turn_on_led"]["num_episodes"] for m in (without, with_)]
+    assert counts == [8, 12]
+
+
 def test_the_fit_repeats_under_its_seed(stores):
     config = SuccessConfig(TASKS, FEATURES, (8,), (8,))
     fit = SuccessFitConfig(epochs=1, batch_size=8, learning_rate=1e-3, play_windows=8, play_steps=16)

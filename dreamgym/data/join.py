@@ -1,0 +1,55 @@
+"""Several episode stores as one, without copying their rows where the disk can link them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dreamgym.data.shards import publish
+from dreamgym.data.store import EpisodeStore
+
+
+def join(sources: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> EpisodeStore:
+    """Makes a store of the episodes of all ``sources``, in their order, with the keys that all of them have.
+
+    A source that is named twice is in the store twice: a simple way to show rare episodes more often.
+
+    Args:
+        sources: stores.
+        out: folder of the new store.
+
+    Raises:
+        ValueError: no source, no key that all have in one form, or a store at ``out`` already.
+    """
+    stores = [EpisodeStore.open(source) for source in sources]
+    if not stores:
+        raise ValueError("there is no store to join: name at least one")
+    shared = {k: v for k, v in stores[0].keys.items() if all(s.keys.get(k) == v for s in stores)}
+    if not shared:
+        raise ValueError(f"no key is the same in all stores; they have {[sorted(s.keys) for s in stores]}")
+    info: dict[str, Any] = {**stores[0].info, "joined": [Path(source).name for source in sources]}
+    joined = EpisodeStore.create(out, shared, info, exist_ok=False)
+    for store in stores:
+        for shard in dict.fromkeys(entry.shard for entry in store._entries):
+            _add(store.path / "shards" / shard, joined.path / "shards", list(shared))
+    joined.refresh()
+    return joined
+
+
+def _add(shard: Path, into: Path, keys: Sequence[str]) -> None:
+    """Publishes one shard anew, its files linked where that can be done."""
+    temporary = into / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary.mkdir()
+    try:
+        for name in (*(f"{key}.npy" for key in keys), "index.json"):
+            try:
+                os.link(shard / name, temporary / name)
+            except OSError:
+                shutil.copy2(shard / name, temporary / name)
+        publish(temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
