@@ -1,4 +1,4 @@
-"""Renders benchmarks/results/diwa.json and agreement.json for the docs: docs/results/diwa.md and its two pictures.
+"""Renders benchmarks/results/diwa.json and agreement.json for the docs: Markdown and pictures in docs/results/.
 
 python benchmarks/diwa_results.py
 """
@@ -10,19 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from diwa_plots import RATES, Rows, plot_ablation, plot_agreement, plot_gains, plot_trust
 
 from dreamgym.evaluation.card import table
 from dreamgym.evaluation.inference import difference, wilson
-from dreamgym.evaluation.pictures import DREAM, GREY, INK, PALE, PLOT_STYLE, pyplot, quiet, save_figure
+from dreamgym.evaluation.pictures import save_figure
 from dreamgym.rewards.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parent
 RESULTS, DOCS = ROOT / "results", ROOT.parent / "docs" / "results"
 MAIN = {"vision": "vision (pixels alone, as in the paper)", "state": "state (robot_obs and scene_obs)"}
 PAPER = (55.2, 83.7)
-RATES = ("base", "tuned", "base_imagined", "tuned_imagined")
-
-Rows = list[dict[str, Any]]
+BC = {"bc_0": "0", "bc_0.025": "0.025", "bc_0.05": "0.05", "bc_0.1": "0.1", "bc_0.5": "0.5"}
+DEFAULT_BC = {"close_drawer": "bc_0.025", "turn_on_led": "bc_0.025", "open_drawer": "bc_0.1"}
+OTHERS = {
+    "half": "vision, classifier",
+    "hybrid_classifier": "hybrid, classifier",
+    "hybrid_decoded": "hybrid, decoded reward",
+    "gaussian": "vision, Gaussian policy",
+    "uncertainty": "vision, truncated where unsure",
+}
 
 
 def pooled(rows: Rows, key: str) -> tuple[float, int]:
@@ -62,82 +69,109 @@ def summary(rows: Rows) -> str:
     return table(("task", "seeds", "base", "tuned", "gain", "base, imagined", "tuned, imagined"), [*lines, mean])
 
 
-def plot_gains(rows: Rows) -> Any:
-    """Base to tuned in the simulator, a line a task, a panel a variant; hollow: what the dream said."""
-    plt = pyplot()
-    shown = [v for v in MAIN if any(r["variant"] == v for r in rows)]
-    tasks = [t for t in TASKS if any(r["task"] == t for r in rows)]
-    with plt.rc_context(PLOT_STYLE):
-        figure, axes = plt.subplots(1, len(shown), figsize=(4.6 * len(shown), 3.6), sharey=True, squeeze=False)
-        for axis, name in zip(axes.flat, shown, strict=True):
-            _panel(axis, [r for r in rows if r["variant"] == name], tasks, name)
-        handles, labels = axes.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False, labelcolor=INK)
-        figure.tight_layout(rect=(0, 0.08, 1, 1))
-    return figure
+def ablations(rows: Rows, variants: dict[str, str]) -> str:
+    """A line a variant and task: before and after, in the simulator and as imagined."""
+    lines = []
+    for task in TASKS:
+        for name, called in variants.items():
+            own = [r for r in rows if (r["task"], r["variant"]) == (task, name)]
+            if own:
+                imagined = [f"{100 * np.mean([r[k] for r in own]):.0f}" for k in ("base_imagined", "tuned_imagined")]
+                lines.append((f"`{task}`", called, share(own, "base"), share(own, "tuned"), gain(own), *imagined))
+    return table(("task", "variant", "base", "tuned", "gain", "base, imagined", "tuned, imagined"), lines)
 
 
-def _panel(axis: Any, rows: Rows, tasks: list[str], name: str) -> None:
-    place = np.arange(len(tasks))[::-1]
-    mean = {
-        k: np.array([100 * np.mean([r[k] for r in rows if r["task"] == t] or [np.nan]) for t in tasks]) for k in RATES
-    }
-    axis.hlines(place, mean["base"], mean["tuned"], color=PALE, linewidth=3)
-    axis.plot(mean["base"], place, "o", color=GREY, label="cloned, in the simulator")
-    axis.plot(mean["tuned"], place, "o", color=DREAM, label="tuned, in the simulator")
-    axis.plot(mean["base_imagined"], place, "o", mfc="none", mec=GREY, label="cloned, imagined")
-    axis.plot(mean["tuned_imagined"], place, "o", mfc="none", mec=DREAM, label="tuned, imagined")
-    axis.set_yticks(place, [t.replace("_", " ") for t in tasks])
-    axis.set_xlim(0, 102)
-    axis.set_xlabel("success, %", color=GREY, fontsize=9)
-    axis.set_title(name, loc="left", fontsize=10.5, color=INK)
-    quiet(axis, "x")
+def online(rows: Rows) -> str:
+    """Fine-tuning in the simulator beside fine-tuning in the dream."""
+    lines = []
+    for row in (r for r in rows if r["variant"] == "online"):
+        dream = next(r for r in rows if (r["task"], r["seed"], r["variant"]) == (row["task"], row["seed"], "vision"))
+        if row["steps_to_match"] is None:
+            matched = f"not within {row['sim_steps']:,}", "-"
+        else:
+            matched = f"{row['steps_to_match']:,}", minutes(row["seconds_to_match"])
+        dreamt = f"{dream['dream_steps']:,}", minutes(dream["seconds"])
+        lines.append(
+            (
+                f"`{row['task']}`",
+                share([dream], "base"),
+                share([dream], "tuned"),
+                *dreamt,
+                *matched,
+                share([row], "tuned"),
+            )
+        )
+    heads = (
+        "task",
+        "base",
+        "tuned in the dream",
+        "imagined steps",
+        "time",
+        "simulator steps online to match",
+        "time",
+        "best online",
+    )
+    return table(heads, lines)
 
 
-def plot_agreement(told: dict[str, Any]) -> Any:
-    """Real against imagined success, a point a policy."""
-    plt = pyplot()
-    with plt.rc_context(PLOT_STYLE):
-        figure, axis = plt.subplots(figsize=(4.4, 4.0))
-        axis.plot([0, 100], [0, 100], "--", color=PALE, linewidth=1)
-        for task, mark in zip(sorted({p["task"] for p in told["policies"]}), "osD^v<>*", strict=False):
-            own = [p for p in told["policies"] if p["task"] == task]
-            x, y = ([100 * p[k] for p in own] for k in ("imagined", "real"))
-            axis.plot(x, y, mark, color=DREAM, mfc="none", label=task.replace("_", " "))
-        axis.set(xlim=(0, 102), ylim=(0, 102))
-        axis.set_xlabel("imagined success, %", color=GREY, fontsize=9)
-        axis.set_ylabel("success in the simulator, %", color=GREY, fontsize=9)
-        axis.legend(frameon=False, labelcolor=INK, fontsize=9)
-        quiet(axis)
-        figure.tight_layout()
-    return figure
+def minutes(seconds: float) -> str:
+    """As "2.1 min"."""
+    return whole(f"{seconds / 60:.1f} min")
 
 
 def main() -> int:
-    """Writes the page's part and its pictures."""
+    """Writes the pages' parts and their pictures."""
     DOCS.mkdir(parents=True, exist_ok=True)
     found = json.loads((RESULTS / "diwa.json").read_text())
-    rows, settings = found["rows"], found["settings"]
-    parts = []
-    for name, title in MAIN.items():
-        own = [r for r in rows if r["variant"] == name]
-        if own:
-            parts.append(f"**{title}**\n\n{summary(own)}")
-    steps = sorted({r["dream_steps"] for r in rows if r["variant"] in MAIN})
-    span = " to ".join(f"{s:,}" for s in dict.fromkeys((steps[0], steps[-1])))
-    parts.append(
-        f"Success in per cent with Wilson 95% intervals, seeds pooled; gains in points with Newcombe's. "
-        f"{rows[0]['episodes']} paired episodes a seed from held-out starts; {span} imagined steps a run, evaluations "
-        f"included, and 0 in the simulator; {settings['num_envs']} dreams at a time. Machine: {found['machine']}. "
-        f"The paper's mean is {PAPER[0]} to {PAPER[1]}."
-    )
-    save_figure(plot_gains(rows), DOCS / "diwa.png")
-    parts.append("![Success before and after fine-tuning, in the simulator and as imagined](diwa.png)")
+    (DOCS / "diwa.md").write_text(main_table(found))
+    (DOCS / "diwa_ablations.md").write_text(ablation_tables(found["rows"]))
     file = RESULTS / "agreement.json"
     if file.is_file():
-        save_figure(plot_agreement(json.loads(file.read_text())), DOCS / "agreement.png")
-    (DOCS / "diwa.md").write_text("\n\n".join(parts) + "\n")
+        told = json.loads(file.read_text())
+        save_figure(plot_agreement(told), DOCS / "agreement.png")
+        if "drift" in told:
+            save_figure(plot_trust(told), DOCS / "trust.png")
     return 0
+
+
+def main_table(found: dict[str, Any]) -> str:
+    """Table I, a table a variant, and its picture."""
+    rows, settings = found["rows"], found["settings"]
+    shown = [v for v in MAIN if any(r["variant"] == v for r in rows)]
+    parts = [f"**{MAIN[v]}**\n\n{summary([r for r in rows if r['variant'] == v])}" for v in shown]
+    spans = []
+    for name in shown:
+        steps = sorted({r["dream_steps"] for r in rows if r["variant"] == name})
+        spans.append(" to ".join(f"{s:,}" for s in dict.fromkeys((steps[0], steps[-1]))) + f" ({name})")
+    parts.append(
+        f"Success in per cent with Wilson 95% intervals, seeds pooled; gains in points with Newcombe's. "
+        f"{rows[0]['episodes']} paired episodes a seed from held-out starts. Imagined steps a run, evaluations "
+        f"included: {', '.join(spans)}; 0 in the simulator. {settings['num_envs']} dreams at a time. "
+        f"Machine: {found['machine']}. The paper's mean is {PAPER[0]} to {PAPER[1]}."
+    )
+    save_figure(plot_gains(rows, shown), DOCS / "diwa.png")
+    parts.append("![Success before and after fine-tuning, in the simulator and as imagined](diwa.png)")
+    return "\n\n".join(parts) + "\n"
+
+
+def ablation_tables(rows: Rows) -> str:
+    """The ablations and the online baseline; of what is not measured yet, nothing."""
+    halves = [{**r, "variant": "half"} for r in rows if r["variant"] == DEFAULT_BC.get(r["task"], "bc_0.05")]
+    parts = []
+    weights = [r for r in rows if r["variant"] in BC]
+    if weights:
+        save_figure(plot_ablation(weights, BC), DOCS / "diwa_bc.png")
+        parts += ["**Weight of the cloning regulariser**", ablations(weights, BC)]
+        parts.append("![Success by weight of the cloning regulariser, imagined and in the simulator](diwa_bc.png)")
+    others = [r for r in [*halves, *rows] if r["variant"] in OTHERS]
+    if len({r["variant"] for r in others}) > 1:
+        short = {k: v.replace(", ", ",\n") for k, v in OTHERS.items()}
+        save_figure(plot_ablation(others, short), DOCS / "diwa_variants.png")
+        parts += ["**World model, reward, policy, truncation**", ablations(others, OTHERS)]
+        parts.append("![Success by variant, imagined and in the simulator](diwa_variants.png)")
+    if any(r["variant"] == "online" for r in rows):
+        parts += ["**Online, in the simulator**", online(rows)]
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "diwa_results.py"
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)  # as when it is run
     spec = importlib.util.spec_from_file_location("diwa_results", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -45,6 +46,31 @@ def test_page_and_pictures_are_written(results, tmp_path):
     (tmp_path / "agreement.json").write_text(json.dumps({"policies": policies}))
     assert results.main() == 0
     page = (tmp_path / "docs" / "diwa.md").read_text()
-    assert "pixels alone" in page and "524,288 imagined steps a run" in page
+    assert "pixels alone" in page and "524,288 (vision), 524,288 (state); 0 in the simulator" in page
     assert (tmp_path / "docs" / "diwa.png").stat().st_size > 0
     assert (tmp_path / "docs" / "agreement.png").stat().st_size > 0
+
+
+def test_ablations_have_a_line_a_variant_and_the_half_run_of_the_papers_weight(results, tmp_path):
+    (tmp_path / "docs").mkdir()
+    rows = [row("close_drawer", 0, 0.5, x, v) for x, v in ((0.2, "bc_0"), (0.7, "bc_0.025"), (0.6, "bc_0.05"))]
+    page = results.ablation_tables([*rows, row("close_drawer", 0, 0.4, 0.9, "hybrid_decoded")])
+    weights, others = (part.splitlines()[2:] for part in page.split("\n\n") if part.startswith("| task"))
+    assert [line.split(" | ")[1] for line in weights] == ["0", "0.025", "0.05"]
+    assert [line.split(" | ")[1] for line in others] == ["vision, classifier", "hybrid, decoded reward"]
+    assert "70&nbsp;" in others[0]  # bc_0.025 is this task's weight
+    assert (tmp_path / "docs" / "diwa_bc.png").stat().st_size > 0
+    assert (tmp_path / "docs" / "diwa_variants.png").stat().st_size > 0
+
+
+def test_the_online_baseline_stands_beside_its_dream(results):
+    dream = {**row("close_drawer", 0, 0.5, 0.8), "seconds": 120.0}
+    other = {**row("close_drawer", 0, 0.5, 0.6, "online"), "sim_steps": 90_000}
+    missed = results.online([dream, {**other, "steps_to_match": None, "seconds_to_match": None}])
+    matched = results.online([dream, {**other, "steps_to_match": 70_000, "seconds_to_match": 600.0}])
+    assert "| 524,288 | 2.0&nbsp;min | not within 90,000 | - | 60&nbsp;" in missed
+    assert "| 524,288 | 2.0&nbsp;min | 70,000 | 10.0&nbsp;min | 60&nbsp;" in matched
+
+
+def test_nothing_measured_is_nothing_rendered(results):
+    assert results.ablation_tables([row("open_drawer", 0, 0.4, 0.6)]).strip() == ""
