@@ -123,6 +123,21 @@ def ranks_to_dict(
     return {**out, "by_task": {task: found.to_dict() for task, found in by_task.items()}}
 
 
+def ranks_in_words(scores: Sequence[Score], seed: int = 0) -> str:
+    """A line on how far the dream orders and scores policies (three or more) as reality does."""
+    told = ranks_to_dict(scores, *rank_all(scores, seed))
+
+    def shown(key: str, digits: int) -> str:
+        return "-" if told.get(key) is None else f"{told[key]:.{digits}f}"
+
+    low, high = ("-" if x is None else f"{x:.2f}" for x in told["pearson_interval_95"])
+    out = f"real against imagined, {len(scores)} policies: Pearson r {shown('pearson', 2)} ({low} to {high}), Spearman "
+    out += f"{shown('spearman', 2)}, MMRV {shown('mmrv', 3)} (of a perfect dream {shown('mmrv_floor', 3)})"
+    if len({s.task for s in scores}) > 1:
+        out += f", within tasks {shown('mmrv_within_tasks', 3)} ({shown('mmrv_within_tasks_floor', 3)})"
+    return f"{out}; imagined minus real success {100 * told['mean_gap']:+.0f} points"
+
+
 def _joined(parts: Sequence[Episodes]) -> Episodes:
     return Episodes(*(np.concatenate([getattr(p, name) for p in parts]) for name in Episodes.__dataclass_fields__))
 

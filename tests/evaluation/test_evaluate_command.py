@@ -31,6 +31,36 @@ def test_policies_are_tabled_and_kept_and_make_a_report(world, tmp_path, capsys)
     assert "<h2>The policies</h2>" in (tmp_path / "run" / "report.html").read_text()
 
 
+POLICIES = """
+import torch
+
+class Pace:
+    def __init__(self, pace):
+        self.pace = pace
+
+    def start(self, num_envs, generator):
+        return None
+
+    def act(self, obs, carry, fresh, generator):
+        return torch.tensor([self.pace, 0.0, -1.0]).expand(len(fresh), 3), None
+
+slow, middling, fast = Pace(0.0), Pace(0.4), Pace(0.8)
+"""
+
+
+def test_three_policies_say_how_far_the_dream_ranks_as_the_twin_does(world, tmp_path, capsys):
+    (tmp_path / "own.py").write_text(POLICIES)
+    names = [f"{tmp_path / 'own.py'}:{name}" for name in ("slow", "middling", "fast")]
+    words = ["--world-model", world, "--task", "reach_right", "--episodes", "8", "--horizon", "10"]
+    cli.main(["evaluate", *names[:2], *words])
+    assert "Pearson" not in capsys.readouterr().out
+    cli.main(["evaluate", *names, *words, "--json", str(tmp_path / "study.json")])
+    assert "real against imagined, 3 policies: Pearson r 1.00" in capsys.readouterr().out
+    told = json.loads((tmp_path / "study.json").read_text())
+    assert told["num_policies"] == 3
+    assert {"mmrv", "mmrv_within_tasks", "drift", "reliability", "exploitation_gap"} <= set(told)
+
+
 def test_the_dream_alone_can_be_asked(world, capsys):
     cli.main(["evaluate", "hold", "--world-model", world, "--episodes", "3", "--horizon", "2", "--no-twin"])
     shown = capsys.readouterr().out
