@@ -53,7 +53,7 @@ def info() -> None:
 
 def collect(
     store: Path,
-    kind: Literal["play", "demonstrations"] = "play",
+    kind: Literal["play", "demonstrations", "attempts"] = "play",
     scene: str = "playtable",
     num_steps: int = 200_000,
     episode_steps: int = 1000,
@@ -63,21 +63,23 @@ def collect(
     num_workers: int = 1,
     seed: int = 0,
 ) -> None:
-    """Collects play, or demonstrations of DiWA's eight tasks, from a simulator into an episode store; resumable.
+    """Collects play, demonstrations or clumsy attempts at DiWA's eight tasks into an episode store; resumable.
 
     Args:
         store: folder of the episode store; an unfinished one is continued.
-        kind: long task-agnostic play, or single-task attempts with marked success.
+        kind: long task-agnostic play; experts and their failures at single tasks; or near misses and second tries, with
+            marked success.
         scene: "playtable" (built in), or "D" of CALVIN (needs DREAMGYM_CALVIN_ASSETS).
         num_steps: rows of play to hold in the end.
         episode_steps: rows of one play episode.
-        num_train: demonstrations, and as many failed attempts, a task for training.
+        num_train: demonstrations, and as many failed ones, or attempts, a task for training.
         num_val: the same, held out.
         image_size: side of the camera frames, pixels.
         num_workers: processes.
         seed: of the whole collection.
     """
     from dreamgym.data import collect as run
+    from dreamgym.data.attempts import AttemptConfig
     from dreamgym.data.demonstrations import DemonstrationConfig
     from dreamgym.data.play import PlayConfig
 
@@ -85,9 +87,23 @@ def collect(
     if kind == "play":
         done = run(play, store, num_steps=num_steps, num_workers=num_workers, seed=seed)
     else:
-        demos = DemonstrationConfig(play=play, num_train=num_train, num_val=num_val)
-        done = run(demos, store, num_episodes=demos.num_episodes, num_workers=num_workers, seed=seed)
+        make = DemonstrationConfig if kind == "demonstrations" else AttemptConfig
+        marked = make(play=play, num_train=num_train, num_val=num_val)
+        done = run(marked, store, num_episodes=marked.num_episodes, num_workers=num_workers, seed=seed)
     print(f"{store}: {len(done.store)} episodes, {done.store.num_steps} steps, {done.new_episodes} new")
+
+
+def join(stores: tuple[Path, ...], out: Path) -> None:
+    """Makes one episode store of several, with the keys that all have; a store named twice counts twice.
+
+    Args:
+        stores: folders of episode stores.
+        out: folder of the new one.
+    """
+    from dreamgym.data import join as run
+
+    made = run(stores, out)
+    print(f"{out}: {len(made)} episodes, {made.num_steps} steps")
 
 
 def fit(
@@ -152,6 +168,7 @@ def rewards(
     checkpoint: Path,
     demonstrations: Path,
     play: Path | None = None,
+    attempts: Path | None = None,
     preset: Literal["tiny", "paper"] = "tiny",
     epochs: int | None = None,
     out: Path | None = None,
@@ -162,6 +179,7 @@ def rewards(
         checkpoint: folder that ``dreamgym fit --out`` wrote.
         demonstrations: store of marked demonstrations and failed attempts.
         play: store of play, for more negatives and for imagined ones.
+        attempts: store of clumsy attempts, for the near misses that cloned policies make.
         preset: DiWA's sizes and learning rate (Table S.4), or ones that train in minutes on two cores.
         epochs: passes over the demonstrations; the preset's where not given.
         out: checkpoint to write; in place where not given.
@@ -177,8 +195,9 @@ def rewards(
     make, schedule = getattr(SuccessConfig, preset), getattr(SuccessFitConfig, preset)()
     schedule = replace(schedule, epochs=epochs or schedule.epochs)
     marked, free = EpisodeStore.open(demonstrations), EpisodeStore.open(play) if play else None
+    clumsy = EpisodeStore.open(attempts) if attempts else None
     sizes = make(tasks_of(marked, TASKS), math.prod(opened.spec.feature_shape))
-    classifier, metrics = fit_success(opened.model, marked, free, sizes, schedule, progress=True)
+    classifier, metrics = fit_success(opened.model, marked, free, sizes, schedule, True, clumsy)
     _amend(checkpoint, out, {"rewards": metrics}, rewards={**opened.rewards, "success": classifier})
     for task, figures in metrics["tasks"].items():
         print(f"{task:<22} held-out F1 {figures['f1']:.3f}, imagined {figures['f1_imagined']:.3f}")
@@ -211,7 +230,9 @@ def starts(
         print(f"{task:<22} " + ", ".join(f"{count} {split}" for split, count in counts.items()))
 
 
-def finish(run: Path, play: Path, demonstrations: Path, out: Path, quick: bool = False) -> None:
+def finish(
+    run: Path, play: Path, demonstrations: Path, out: Path, attempts: Path | None = None, quick: bool = False
+) -> None:
     """Turns a training run into a complete checkpoint: probe, rewards, starts, fidelity, twin rollouts and model card.
 
     Args:
@@ -219,12 +240,13 @@ def finish(run: Path, play: Path, demonstrations: Path, out: Path, quick: bool =
         play: store of play of the same scene.
         demonstrations: store of demonstrations of the same scene.
         out: checkpoint folder to write.
+        attempts: store of clumsy attempts of the same scene, for the rewards.
         quick: spend a minute or two instead of ten: to see that everything works, not to share.
     """
     from dreamgym.evaluation.finish import FinishConfig, finish_checkpoint
 
     config = FinishConfig.quick() if quick else FinishConfig()
-    print(f"wrote {finish_checkpoint(run, play, demonstrations, out, config)}")
+    print(f"wrote {finish_checkpoint(run, play, demonstrations, out, config, attempts_store=attempts)}")
 
 
 def fidelity(
@@ -452,6 +474,7 @@ def _table(title: str, heads: list[str], rows: list[list[str]]) -> None:
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "collect": collect,
+    "join": join,
     "fit": fit,
     "rewards": rewards,
     "starts": starts,
