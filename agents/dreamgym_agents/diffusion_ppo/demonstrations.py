@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dreamgym.data.state_demonstrations import ROAMING
 from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.encode import encode, episode_batches, load_episodes
 from dreamgym.world_models.base import WorldModel
@@ -34,10 +35,12 @@ class Demonstrations:
 def demonstrations_of(view: EpisodeView, task: str, num: int, split: str = "train") -> EpisodeView:
     """The first ``num`` successful demonstrations of ``task`` in ``split``, by their number in the collection.
 
+    Those who roam (`dreamgym.data.state_demonstrations`) come to success by chance: they do not demonstrate.
+
     Raises:
         ValueError: there is none.
     """
-    chosen = view.select(task=task, split=split, success=True)
+    chosen = view.select(lambda meta: meta.get("operator") not in ROAMING, task=task, split=split, success=True)
     if not len(chosen):
         have = sorted({str(m.get("task")) for m in view.metas})
         raise ValueError(f"no successful {split} demonstration of {task!r} in {view.path}; it holds tasks {have}")

@@ -1,0 +1,73 @@
+"""Cloning and fine-tuning on states: a tiny MLP dream of a disc that follows its target, from data to a policy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from dreamgym_agents.diffusion_ppo import CloneConfig, tune
+from dreamgym_agents.diffusion_ppo.demonstrations import demonstrations_of
+from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
+from point_policies import TINY_TUNE
+
+from dreamgym.data import EpisodeStore
+from dreamgym.rewards.fit import SuccessFitConfig
+from dreamgym.training.recipe_mlp import finish_mlp, train_mlp
+
+SMALL = {"hidden": (32, 32), "ensemble": 2, "unroll": 2}
+
+
+def episode(rng, steps=24):
+    """Done when the disc is at the right."""
+    place, rows = rng.uniform(50, 250, 2), []
+    targets = np.array([420.0, 256.0]) + rng.normal(0, 40, (steps, 2))
+    for target in targets:
+        rows.append(place.copy())
+        place = place + 0.3 * (target - place)
+    disc = np.array(rows)
+    state = np.concatenate([disc, np.broadcast_to([256.0, 200.0, 1.0, 0.0], (steps, 4))], 1)
+    return {
+        "state": state.astype(np.float32),
+        "action": targets.astype(np.float32),
+        "success": disc[:, 0] > 380,
+        "snapshot": np.concatenate([np.zeros((steps, 1)), state, np.zeros((steps, 4))], 1),
+    }
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("demos") / "store"
+    keys = {"state": ((6,), "float32"), "action": ((2,), "float32"), "success": ((), "bool"), "snapshot": ((11,), "f8")}
+    made, rng = EpisodeStore.create(path, keys, {"suite": "pusht"}), np.random.default_rng(0)
+    for i in range(16):
+        operator, split = "random" if i % 4 == 3 else "pusher", "val" if i > 11 else "train"
+        meta = {"task": "push_t", "operator": operator, "split": split, "success": True, "episode_index": i}
+        made.append([(episode(rng), meta)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def world(store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    train_mlp(store, folder / "run", steps=80, model_changes=SMALL, batch_size=16, length=8, warmup=5, ema=0.9)
+    fit = SuccessFitConfig(epochs=4, batch_size=32, learning_rate=1e-3)
+    finish_mlp(folder / "run", store, folder / "disc", rewards=fit, progress=False)
+    return str(folder / "disc")
+
+
+def test_those_who_roam_do_not_demonstrate(store):
+    chosen = demonstrations_of(EpisodeStore.open(store), "push_t", 50)
+    assert len(chosen) == 9
+    assert {meta["operator"] for meta in chosen.metas} == {"pusher"}
+
+
+def test_a_policy_on_states_is_cloned_and_fine_tuned_in_an_mlp_dream(store, world, tmp_path):
+    config = CloneConfig(demonstrations=9, epochs=20, lr=1e-3, final_lr=1e-4)
+    policy, done = clone_task(store, "push_t", world, "diffusion", "tiny", config, tmp_path / "clone")
+    assert done
+    assert policy.config.feature_dim == 6
+    env = make_env("Dream-v0", "push_t", policy.config.chunk, checkpoint=world, num_envs=8, horizon=16)
+    result = tune(policy, env, replace(TINY_TUNE, eval_episodes=8), tmp_path / "run", task="push_t", world_model=world)
+    assert result.finished
+    assert result.sim_steps == 0
+    assert result.dream_steps >= TINY_TUNE.total_steps
+    assert result.evaluations[-1]["return"] > 0
