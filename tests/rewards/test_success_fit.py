@@ -72,7 +72,7 @@ def test_attempts_count_in_training_and_in_the_scores(stores, tmp_path):
     config = SuccessConfig(TASKS, FEATURES, (8,), (8,))
     fit = SuccessFitConfig(epochs=1, batch_size=8, learning_rate=1e-3, demo_passes=1, play_windows=8, play_steps=16)
     without, with_ = (fit_success(FakeModel(), *stores, config, fit, attempts=a)[1] for a in (None, attempts))
-    seen = 8 * (24 + 24)  # filtered and imagined frames of the training split, before what is padded
+    seen = 8 * (24 + 20)  # the training split, filtered, and imagined after four rows
     assert with_["frames"] - without["frames"] == seen
     counts = [m["tasks"]["turn_on_led"]["num_episodes"] for m in (without, with_)]
     assert counts == [8, 12]
