@@ -153,10 +153,12 @@ def _mean_gain(gains: Sequence[Gain]) -> np.ndarray:
 
 def _tiles(experiment: Experiment, gains: Sequence[Gain], told: dict[str, Any]) -> str:
     figures = []
-    if gains and np.isfinite(_mean_gain(gains)[:2]).all():
+    # Ablations and a baseline in the simulator have no mean that means anything: the table gives each its own.
+    alike = len({run.variant for run, _, _ in gains}) == 1
+    if alike and np.isfinite(_mean_gain(gains)[:2]).all():
         base, tuned = _mean_gain(gains)[:2]
         figures.append((f"{tuned:.0f}", "%", f"real success after fine-tuning; {base:.0f}% before"))
-        figures.append((f"{sum(r.steps[1] for r in experiment.runs):,}", "", "simulator steps spent on fine-tuning"))
+        figures.append((f"{sum(run.steps[1] for run, _, _ in gains):,}", "", "simulator steps spent on fine-tuning"))
     if told.get("pearson") is not None:
         figures.append(
             (f"{told['pearson']:.2f}", "", f"Pearson's r of real and imagined success, {told['num_policies']} policies")

@@ -90,3 +90,13 @@ def test_orders_within_tasks_are_told_where_there_are_several(tmp_path):
 
 def test_one_task_has_one_mmrv(page):
     assert "among the policies of one task" not in text_of(page)
+
+
+def test_variants_are_not_averaged_into_one_figure(tmp_path, page):
+    for variant in ("vision", "online"):
+        for seed in (0, 1):
+            write_run(tmp_path / variant / f"open_drawer_{seed}", chosen=10)
+    told = text_of(report_page(read_experiment(tmp_path)))
+    assert "real success after fine-tuning" in text_of(page)
+    assert "real success after fine-tuning" not in told
+    assert "mean vision" in told and "mean online" in told
