@@ -142,7 +142,7 @@ def play(
         progress: title of a progress bar; None: no bar.
 
     Raises:
-        ValueError: a core made otherwise, or fewer episodes than envs.
+        ValueError: a core made otherwise, fewer episodes than envs, or a policy that returns NaN or infinity.
     """
     num, envs = len(row), core.num_envs
     if core.autoreset != "disabled" or core.rules.reward != "probability" or num < envs:
@@ -158,6 +158,7 @@ def play(
     with tqdm(total=num, desc=progress, disable=progress is None, leave=False) as bar:
         while slots.playing.any():
             action, carry = policy.act(obs, carry, torch.from_numpy(fresh).to(core.device), generator)
+            _check_finite(action, slots.playing)
             step = core.step(action)
             obs = step.obs
             on, moment = slots.playing.copy(), _moment(core, step, action, slots)
@@ -174,6 +175,15 @@ def play(
             if (over & on).any():
                 bar.update(int((over & on).sum()))
     return tally.episodes(row, task)
+
+
+def _check_finite(action: Any, playing: np.ndarray) -> None:
+    bad = ~torch.isfinite(torch.as_tensor(action)).flatten(1).all(1).cpu().numpy() & playing
+    if bad.any():
+        raise ValueError(
+            f"expected finite actions, but the policy returned NaN or infinity in {int(bad.sum())} of {len(bad)} envs: "
+            "look for a division by zero, or weights that training has blown up"
+        )
 
 
 def _options(row: np.ndarray, task: np.ndarray, slots: _Slots) -> dict[str, Any]:

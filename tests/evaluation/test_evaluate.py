@@ -184,6 +184,11 @@ def test_settings_that_cannot_be_are_refused(folder, changes, message):
         run(folder, **changes)
 
 
+def test_a_policy_that_returns_nan_is_told_so(folder):
+    with pytest.raises(ValueError, match="the policy returned NaN or infinity in 3 of 3 envs"):
+        run(folder, Right(float("nan")), dream=False)
+
+
 def test_an_unknown_task_is_refused(folder):
     with pytest.raises(ValueError, match="unknown task \\['fly'\\]"):
         evaluate("hold", folder, "fly")
