@@ -84,7 +84,7 @@ def read_folder(
         config = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{file} is damaged ({error}): copy or make the {noun} again") from error
-    if not isinstance(config, dict) or not is_ours(config):
+    if not isinstance(config, dict) or not {"format", "files"} <= config.keys() or not is_ours(config):
         raise CheckpointError(f"{file} describes no {noun} of {known}: give a folder that `{writer}` wrote")
     if config["format"] > FORMAT:
         raise CheckpointError(

@@ -89,6 +89,6 @@ def load_policy(path: str | os.PathLike[str], device: torch.device | str = "cpu"
     try:
         policy = kind(sizes(**config["config"]))
         policy.load_state_dict(load_file(folder / WEIGHTS))
-    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: weights and config do not fit ({error}): make the policy again") from error
     return policy.to(device).eval().requires_grad_(False)

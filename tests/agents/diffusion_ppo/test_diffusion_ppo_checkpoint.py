@@ -71,6 +71,16 @@ def of_another_kind(folder):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"policy": "other"}))
 
 
+def without(key):
+    def harm(folder):
+        file = folder / "config.json"
+        config = json.loads(file.read_text())
+        del config[key]
+        file.write_text(json.dumps(config))
+
+    return harm
+
+
 def of_other_sizes(folder):
     file = folder / "config.json"
     config = json.loads(file.read_text())
@@ -86,6 +96,9 @@ def of_other_sizes(folder):
         (from_the_future, "reads up to format 1"),
         (of_another_kind, "describes no policy of"),
         (of_other_sizes, "do not fit"),
+        (without("format"), "describes no policy of"),
+        (without("files"), "describes no policy of"),
+        (without("config"), "do not fit"),
     ],
 )
 def test_harm_is_told_with_its_mend(harm, told, tmp_path):
