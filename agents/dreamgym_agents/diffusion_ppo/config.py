@@ -141,8 +141,8 @@ class CloneConfig:
         batch_size: chunks an update.
         lr, final_lr: learning rate, along a cosine.
         weight_decay: decoupled.
-        ema, ema_start, ema_every: decay of the weights' average; the epoch at which it begins; updates between its
-            updates (the table says 10 without a unit).
+        ema, ema_start, ema_every: decay of the weights' average, warmed up over its first updates (see `EMA`); the
+            epoch at which it begins; updates between its updates (the table says 10 without a unit).
         passes: times each demonstration is filtered; each draws the stochastic latents anew.
         seed: of everything random.
         checkpoint_every_s: seconds between saves of progress.
@@ -240,7 +240,15 @@ class TuneConfig:
         for name in ("total_steps", "tuned_steps", "num_updates", "batch_size", "eval_every", "eval_episodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("discount", "denoising_discount", "gae_lambda"):
+        for name in ("actor_lr", "critic_lr", "clip", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be more than 0, got {getattr(self, name)}")
+        for name in ("bc_weight", "target_kl", "critic_warmup"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if self.decisions is not None and self.decisions < 1:
+            raise ValueError(f"decisions must be at least 1, or None for a whole horizon, got {self.decisions}")
+        for name in ("discount", "denoising_discount", "gae_lambda", "bc_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
 

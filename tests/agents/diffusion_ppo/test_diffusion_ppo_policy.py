@@ -37,6 +37,24 @@ def test_the_presets_are_the_papers_tables():
     assert tune.critic_hidden == (256, 256, 256)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"bc_weight": -0.1},
+        {"bc_share": 1.5},
+        {"clip": 0.0},
+        {"actor_lr": float("nan")},
+        {"decisions": 0},
+        {"critic_warmup": -1},
+        {"discount": 1.1},
+        {"bootstrap": "always"},
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must"):
+        TuneConfig(**wrong)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_keeps_the_policy_protocol(kind):
     assert isinstance(make_policy(kind), Policy)
