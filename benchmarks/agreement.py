@@ -37,8 +37,10 @@ from dreamgym.evaluation.study import rank_all, ranks_to_dict, study
 
 RESULT = Path(__file__).parent / "results" / "agreement.json"
 NUM_SCRIPTED = 20
-SHOWN = ("num_policies", "pearson", "spearman", "mmrv", "mmrv_floor", "mmrv_floor_95", "mmrv_within_tasks")
-SHOWN += ("mmrv_within_tasks_floor", "mean_gap", "coverage_95")
+SHOWN = (
+    "num_policies", "pearson", "spearman", "mmrv", "mmrv_floor", "mmrv_floor_95", "mmrv_within_tasks",
+    "mmrv_within_tasks_floor", "mean_gap", "coverage_95",
+)  # fmt: skip
 
 
 def scripted(world: str, tasks: list[str], config: EvaluationConfig, out: Path) -> Iterator[Evaluation]:
@@ -82,7 +84,7 @@ def measured(options: argparse.Namespace, parser: argparse.ArgumentParser) -> di
         episodes=options.episodes, imagined=options.imagined, seed=options.seed, horizon=options.horizon,
         simulators=options.simulators, num_workers=options.workers,
     )  # fmt: skip
-    found = []
+    found: list[Evaluation] = []
     for task in options.task or [None]:
         found += evaluate_all(options.policies, options.world_model, task, config, out=options.out, progress=True)
     if options.scripted:
