@@ -14,7 +14,7 @@ The room, in the order of the data::
     ppo.py             the clipped objective and the cloning regulariser
     tune.py            `tune`
     checkpoint.py      `save_policy`, `load_policy`
-    settings.py        what a run was asked for: another request does not take it over
+    settings.py        what a run is asked for: fields given as words; another request does not take it over
     recipes.py         both from names: a store, a world model, an env id
     log.py             the progress bar and the log of a run
     shipped.py         policies that ship with the package

@@ -28,6 +28,7 @@ from dreamgym.evaluation.result import EvaluationConfig
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.config import CloneConfig, TuneConfig
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
+from dreamgym_agents.diffusion_ppo.settings import with_fields
 from dreamgym_agents.diffusion_ppo.tune import tune as fine_tune
 
 CHANGED = ("total_steps", "bc_weight", "actor_lr", "tuned_steps", "num_updates", "clip", "eval_every")
@@ -45,6 +46,7 @@ def clone(
     sampler: Literal["ddpm", "ddim"] = "ddpm",
     ddim_steps: int = 5,
     seed: int = 0,
+    more: tuple[str, ...] = (),
     device: str = "cpu",
     threads: int | None = None,
 ) -> None:
@@ -56,13 +58,14 @@ def clone(
         out: the policy's folder; progress lives beside it in ``OUT.run``.
         checkpoint: the world model that encodes observations: a shipped name, a folder, or hf://organisation/name.
         policy: a diffusion policy, or a unimodal Gaussian one.
-        preset: DiWA's sizes and schedule (Table S.3), or ones for two cores.
+        preset: "paper", DiWA's sizes and schedule (Table S.3), or "tiny", ones for two cores.
         epochs: passes over the demonstrations; the preset's where not given.
         num: how many demonstrations.
         sampler: how a diffusion policy acts: through all its denoising steps with their noise, or by deterministic DDIM
             through fewer. Fine-tuning explores through all of them in either case.
         ddim_steps: denoising steps of DDIM.
         seed: of everything random.
+        more: any other fields of CloneConfig, as batch_size=512 ema=0.99.
         device: where to compute.
         threads: torch threads.
     """
@@ -70,6 +73,7 @@ def clone(
         torch.set_num_threads(threads)
     config: CloneConfig = getattr(CloneConfig, preset)()
     config = replace(config, epochs=epochs or config.epochs, demonstrations=num, seed=seed)
+    config = with_fields(config, more)
     if policy == "gaussian" and sampler != "ddpm":
         raise ValueError("a Gaussian policy has no denoising steps to leave out: --sampler is for --policy diffusion")
     acting: dict[str, Any] = {"sampler": sampler, "ddim_steps": ddim_steps} if sampler == "ddim" else {}
@@ -99,6 +103,7 @@ def tune(
     num_updates: int | None = None,
     clip: float | None = None,
     eval_every: int | None = None,
+    more: tuple[str, ...] = (),
     num_workers: int = 0,
     seed: int = 0,
     device: str | None = None,
@@ -112,7 +117,7 @@ def tune(
         env: a dream's id, or a twin's for online fine-tuning.
         checkpoint: the env's world model, where the id does not name one; a twin needs it.
         task: the policy's own where not given.
-        preset: DiWA's Table S.5, or a fifth of its steps at three times the actor's rate.
+        preset: "paper", DiWA's Table S.5, or "tiny", a fifth of its steps at three times the actor's rate.
         num_envs: episodes imagined side by side.
         horizon: control steps of an episode.
         reward: the classifier's probability at every step (DiWA III.C), or 1 once at success.
@@ -125,6 +130,7 @@ def tune(
         num_updates: passes over the samples of an iteration.
         clip: PPO's.
         eval_every: iterations between evaluations and saved policies.
+        more: any other fields of TuneConfig, as gae_lambda=0.9 target_kl=0.02.
         num_workers: processes of a twin's simulators.
         seed: of everything random.
         device: where to compute; where the world model is.
@@ -134,7 +140,7 @@ def tune(
         torch.set_num_threads(threads)
     about, given = read_policy_config(policy), locals()
     changes = {k: given[k] for k in CHANGED if given[k] is not None}
-    config: TuneConfig = replace(getattr(TuneConfig, preset)(), seed=seed, **changes)
+    config: TuneConfig = with_fields(replace(getattr(TuneConfig, preset)(), seed=seed, **changes), more)
     task = task or about["task"]
     if task is None:
         raise ValueError(f"{policy} does not say which task it was made for: give --task")

@@ -7,9 +7,10 @@ from point_policies import make_policy, write_store
 
 pytest.importorskip("tyro")
 
+from dreamgym_agents.diffusion_ppo import CloneConfig, TuneConfig, load_policy, save_policy
 from dreamgym_agents.diffusion_ppo import __main__ as command
-from dreamgym_agents.diffusion_ppo import load_policy, save_policy
 from dreamgym_agents.diffusion_ppo.__main__ import main
+from dreamgym_agents.diffusion_ppo.settings import with_fields
 from dreamgym_agents.diffusion_ppo.tune import TuneResult
 
 
@@ -66,3 +67,26 @@ def test_a_run_that_was_stopped_is_no_success_for_the_shell(name, point_checkpoi
     }
     with pytest.raises(SystemExit, match="stopped; the same command goes on with"):
         main(words[name])
+
+
+def test_every_field_of_a_config_can_be_given_on_the_command_line(point_checkpoint, tmp_path):
+    write_store(tmp_path / "demos")
+    main(clone_words(tmp_path, point_checkpoint, "--policy", "gaussian", "--more", "ema=0.5", "batch_size=7"))
+    told = json.loads((tmp_path / "base.run" / "clone.json").read_text())
+    assert (told["ema"], told["batch_size"], told["epochs"]) == (0.5, 7, 1)
+    assert with_fields(TuneConfig(), ["critic_hidden=[8, 8]", "decisions=null"]).critic_hidden == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("colour=1", "no field 'colour'; it has"),
+        ("ema", "expected FIELD=JSON"),
+        ("ema=fast", "expected FIELD=JSON"),
+        ("epochs=0", "epochs must be at least 1"),
+        ('epochs="many"', "wrong type"),
+    ],
+)
+def test_a_field_that_cannot_be_is_told(word, told):
+    with pytest.raises(ValueError, match=told):
+        with_fields(CloneConfig(), [word])
