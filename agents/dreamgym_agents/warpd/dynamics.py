@@ -103,7 +103,12 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 def rollout_loss(
-    dynamics: Dynamics, act: Callable[[Tensor], Tensor], obs: Tensor, action: Tensor, steps: int = 1
+    dynamics: Dynamics,
+    act: Callable[[Tensor], Tensor],
+    obs: Tensor,
+    action: Tensor,
+    steps: int = 1,
+    acted: Tensor | None = None,
 ) -> Tensor:
     """L_RO: how differently the world goes on, in the model's eyes, when the policy acts instead of the demonstrator.
 
@@ -117,6 +122,7 @@ def rollout_loss(
         act: the policies: raw observations [B, n, O] to raw actions [B, n, A], differentiable in their weights.
         obs, action: the snippets, raw, [B, T, O] and [B, T, A].
         steps: imagined steps from each state.
+        acted: what ``act`` gives for ``obs``, raw [B, T, A], where it is known already: the first step needs no more.
 
     Returns:
         Summed over time and entries, meaned over steps and batch: a scalar.
@@ -134,7 +140,10 @@ def rollout_loss(
         with torch.no_grad():
             recorded = dynamics.predict(*windows(obs, action, history)).unflatten(0, (batch, -1))
         for step in range(steps):
-            chosen = act(past_obs[:, -1].unflatten(0, (batch, starts))).flatten(0, 1)
+            if step == 0 and acted is not None:
+                chosen = acted[:, history - 1 : history - 1 + starts].flatten(0, 1)
+            else:
+                chosen = act(past_obs[:, -1].unflatten(0, (batch, starts))).flatten(0, 1)
             now = torch.cat([past_action[:, :-1], chosen.unsqueeze(1)], 1)
             mean = dynamics.predict(past_obs, now)
             total = total + kl_of_equal_std(mean, recorded[:, step : step + starts].flatten(0, 1), dynamics.std)

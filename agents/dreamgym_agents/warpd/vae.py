@@ -73,8 +73,9 @@ class PolicyVAE(nn.Module):
             parts["teacher_forcing"] = dynamics.teacher_forcing(obs, action)
             loss = loss + parts["teacher_forcing"]
         if dynamics is not None and rollout:
+            acted = self.scaling.action(predicted)
             parts["rollout"] = rollout_loss(
-                dynamics, lambda x: self.act(theta, x), obs, action, self.config.vae.rollout_steps
+                dynamics, lambda x: self.act(theta, x), obs, action, self.config.vae.rollout_steps, acted
             )
             loss = loss + self.config.vae.rollout_weight * parts["rollout"]
         return {"loss": loss, **parts}

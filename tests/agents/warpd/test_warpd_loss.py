@@ -53,6 +53,21 @@ def test_more_steps_charge_for_where_the_policy_ends_up(dynamics: Make) -> None:
     assert losses[1] > 5 * losses[0]
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("history", [1, 2])
+def test_actions_that_are_known_already_need_not_be_taken_again(dynamics: Make, history: int, steps: int) -> None:
+    obs, action, model = torch.randn(4, 9, 2), torch.randn(4, 9, 2), dynamics(gain=0.1, std=0.5, history=history)
+    calls: list[int] = []
+
+    def act(x: Tensor) -> Tensor:
+        calls.append(x.shape[1])
+        return 1.0 - 2.0 * x
+
+    known = rollout_loss(model, act, obs, action, steps, acted=1.0 - 2.0 * obs)
+    assert len(calls) == steps - 1
+    torch.testing.assert_close(known, rollout_loss(model, act, obs, action, steps))
+
+
 def test_the_rollout_loss_reaches_the_decoder_and_not_the_world_model(
     dynamics: Make, demonstrations: Demonstrations, config: Configure
 ) -> None:
