@@ -75,3 +75,22 @@ def test_a_policy_that_is_none_ends_in_one_line(world):
 def test_a_report_of_nothing_ends_in_one_line(tmp_path):
     with pytest.raises(SystemExit, match="holds no run"):
         cli.main(["report", str(tmp_path)])
+
+
+def test_ctrl_c_ends_in_one_line_and_keeps_what_is_done(world, tmp_path, capsys, monkeypatch):
+    from dreamgym.evaluation import batch
+
+    real = batch.evaluate
+
+    def interrupted(source, *args, **kwargs):
+        if source == "hold":
+            raise KeyboardInterrupt
+        return real(source, *args, **kwargs)
+
+    monkeypatch.setattr(batch, "evaluate", interrupted)
+    words = ["--world-model", world, "--task", "reach_top", "--episodes", "2", "--horizon", "2"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", "random", "hold", *words, "--out", str(tmp_path)])
+    assert ended.value.code == 130
+    assert "stopped" in capsys.readouterr().err
+    assert [f.name for f in tmp_path.iterdir()] == ["random.reach_top.json"]
