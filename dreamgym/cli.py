@@ -498,8 +498,8 @@ def main(args: Sequence[str] | None = None) -> None:
         args: the words after ``dreamgym``; None reads them from the process.
 
     Raises:
-        SystemExit: bad arguments, or a subcommand whose extra is missing or whose input is wrong (message on stderr); 130
-            after Ctrl-C.
+        SystemExit: bad arguments, or a subcommand whose extra is missing or whose input is wrong (message on stderr);
+            130 after Ctrl-C.
     """
     try:
         import tyro
@@ -514,7 +514,7 @@ def main(args: Sequence[str] | None = None) -> None:
         # The message names the mend; a traceback would bury it.
         raise SystemExit(f"dreamgym: {error}") from error
     except KeyboardInterrupt:
-        print("dreamgym: stopped; what was written so far is kept, and the same command goes on with it", file=sys.stderr)
+        print("dreamgym: stopped; the same command goes on with what was written so far", file=sys.stderr)
         raise SystemExit(130) from None  # as shells report SIGINT
 
 
