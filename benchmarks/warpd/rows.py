@@ -1,4 +1,7 @@
-"""Result files of the WARPD experiments: JSON with rows, written whole, so that a killed experiment goes on."""
+"""Result files of the WARPD experiments: JSON with rows, written whole, so that a killed experiment goes on.
+
+python benchmarks/warpd/rows.py OUT IN...     # the rows of parts (--out of several processes) into one file
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +43,7 @@ class Rows:
         self.data: dict[str, Any] = {"rows": []}
         if path.exists():
             self.data = json.loads(path.read_text(encoding="utf-8"))
-        self.data |= {"machine": machine(), **(about or {})}
+        self.data |= {"machine": machine(), "key": list(key), **(about or {})}
 
     def _of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(row.get(name) for name in self.key)
@@ -49,9 +53,12 @@ class Rows:
 
     def put(self, **row: Any) -> None:
         """Adds a row, or replaces the one of the same key, and writes the file."""
-        row["commit"] = commit()
-        self.data["rows"] = [r for r in self.data["rows"] if self._of(r) != self._of(row)] + [row]
+        self.replace({**row, "commit": commit()})
         self.write()
+
+    def replace(self, row: Mapping[str, Any]) -> None:
+        """`put` without writing; the row comes with its commit."""
+        self.data["rows"] = [r for r in self.data["rows"] if self._of(r) != self._of(row)] + [dict(row)]
 
     def write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,3 +67,20 @@ class Rows:
         head = json.dumps({k: v for k, v in self.data.items() if k != "rows"}, indent=1)[:-2]
         temporary.write_text(f'{head},\n "rows": [\n  {rows}\n ]\n}}\n', encoding="utf-8")
         temporary.replace(self.path)
+
+
+def merge(out: Path, parts: Sequence[Path]) -> int:
+    """Adds the rows of ``parts`` to those of ``out``, the later one of a key in place of the earlier; how many."""
+    count = 0
+    for part in parts:
+        data = json.loads(part.read_text(encoding="utf-8"))
+        rows = Rows(out, tuple(data["key"]), {k: v for k, v in data.items() if k not in ("rows", "key")})
+        for row in data["rows"]:
+            rows.replace(row)
+            count += 1
+        rows.write()
+    return count
+
+
+if __name__ == "__main__":
+    merge(Path(sys.argv[1]), [Path(a) for a in sys.argv[2:]])

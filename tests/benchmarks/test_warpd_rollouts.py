@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "war
 
 import plot
 from rollouts import Episode, Simulators, evaluate
+from rows import Rows, merge
 
 
 class Counting(gym.Env):
@@ -89,3 +90,14 @@ def test_the_page_of_results_holds_a_table_and_a_picture_of_every_file_there_is(
     assert "![" in page
     assert (tmp_path / "docs" / "warpd_pusht.png").stat().st_size > 0
     assert "was not measured yet" in (tmp_path / "docs" / "warpd_robosuite.md").read_text()
+
+
+def test_the_rows_of_parts_come_together_and_the_later_one_of_a_key_counts(tmp_path):
+    for name, seeds, success in (("a", (0, 1), 0.1), ("b", (1, 2), 0.2)):
+        rows = Rows(tmp_path / f"{name}.json", ("seed", "method"))
+        for seed in seeds:
+            rows.put(seed=seed, method="warpd", success=success)
+    Rows(tmp_path / "all.json", ("seed",)).put(seed=None, counted=True)
+    assert merge(tmp_path / "all.json", [tmp_path / "a.json", tmp_path / "b.json"]) == 4
+    found = plot.json.loads((tmp_path / "all.json").read_text())["rows"]
+    assert [(r["seed"], r.get("success")) for r in found] == [(None, None), (0, 0.1), (1, 0.2), (2, 0.2)]
