@@ -64,7 +64,7 @@ def train_vae(
 def undone_starts(success: np.ndarray, length: int) -> int:
     """How many rows a snippet of ``length`` of an episode with these marks [T] may begin at: before the success."""
     before = int(np.argmax(success)) if success.any() else len(success)
-    return min(max(before, 1), len(success) - length + 1)
+    return max(1, min(before, len(success) - length + 1))
 
 
 @torch.no_grad()
@@ -72,13 +72,12 @@ def give_back(agent: WARPD, held_out: EpisodeView, suite: str, length: int, epis
     """Decoded policies run from where their snippets began."""
     env, rng = make_suite(suite), np.random.default_rng(0)
     success, demonstrated, distance = [], [], []
-    usable = [i for i in range(len(held_out)) if held_out.lengths[i] >= length]
-    if not usable:
-        raise SystemExit(f"no held-out episode has {length} rows: collect longer ones, or ask for shorter snippets")
-    for i in rng.choice(usable, episodes):
+    for i in rng.choice(len(held_out), episodes):
         first = int(rng.integers(undone_starts(np.array(held_out.episode(int(i), ["success"])["success"]), length)))
         rows = held_out.episode(int(i), start=first, stop=min(first + length + 1, int(held_out.lengths[i])))
-        obs, action = (torch.tensor(np.array(rows[k][:length]))[None] for k in ("state", "action"))
+        # What is shorter than a snippet goes on with its last row, as it did in training.
+        index = np.arange(length).clip(max=len(rows["state"]) - 1)
+        obs, action = (torch.tensor(np.array(rows[k])[index])[None] for k in ("state", "action"))
         theta = agent.vae.decode(agent.vae.encode(obs, action)[0])
         now, info = env.reset(options={"task": held_out.metas[i]["task"], "snapshot": np.array(rows["snapshot"][0])})
         done = False

@@ -59,6 +59,7 @@ def test_snippets_begin_before_success():
     assert run_ablations.undone_starts(marks, 8) == 3
     assert run_ablations.undone_starts(np.zeros(10, bool), 10) == 1
     assert run_ablations.undone_starts(np.ones(10, bool), 2) == 1
+    assert run_ablations.undone_starts(np.zeros(10, bool), 30) == 1
 
 
 def test_a_gait_pays_for_feet_on_the_ground_and_for_tipping_over():
