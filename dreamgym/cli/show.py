@@ -1,0 +1,76 @@
+"""What commands share: tables, checkpoints written anew; and `info`."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from dreamgym import __version__
+
+# One import that tells whether an extra is installed.
+EXTRAS = {
+    "torchrl": "torchrl",
+    "sb3": "stable_baselines3",
+    "calvin": "pybullet",
+    "metaworld": "metaworld",
+    "robosuite": "robosuite",
+    "pusht": "gym_pusht",
+    "train": "accelerate",
+    "cli": "tyro",
+    "report": "matplotlib",
+    "hub": "huggingface_hub",
+    "lerobot": "pyarrow",
+    "minari": "minari",
+    "agents": "diffusers",
+}
+
+
+def info() -> None:
+    """Lists the version, the environment ids, the shipped checkpoints and which extras are installed."""
+    import gymnasium
+
+    print(f"dreamgym {__version__}, Python {sys.version.split()[0]}")
+    ids = sorted(i for i in gymnasium.registry if i.startswith(("Dream-", "Real-")))
+    print("environments:", ", ".join(ids) or "none at this version")
+    folder = Path(__file__).parent.parent / "checkpoints"
+    shipped = sorted(p.parent.name for p in folder.glob("*/config.json"))
+    print("shipped checkpoints:", ", ".join(shipped) or "none at this version")
+    for extra, module in EXTRAS.items():
+        found = importlib.util.find_spec(module) is not None
+        print(f"  {extra:<10}", "installed" if found else f'missing: pip install "dreamgym[{extra}]"')
+
+
+def amend(checkpoint: Path, out: Path | None, metrics: dict[str, Any], **parts: Any) -> None:
+    """Writes the checkpoint again with some parts replaced; it is never half written."""
+    from dreamgym.training.checkpoint import load, save
+
+    old = load(checkpoint)
+    old.model.spec = old.spec
+    contents: dict[str, Any] = {
+        "rewards": old.rewards,
+        "starts": old.starts,
+        "starts_meta": old.starts_meta,
+        "probe": old.probe,
+        "simulator": old.simulator,
+        "attachments": old.attachments(),
+        "card": (old.path / "README.md").read_text(encoding="utf-8"),
+        "metrics": {**old.metrics, **metrics},
+        "dtype": old.dtype,
+    }
+    print(f"wrote {save(out or checkpoint, old.model, **{**contents, **parts})}")
+
+
+def table(title: str, heads: list[str], rows: list[list[str]]) -> None:
+    """Prints a table as wide as the window, numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left")
+    for i, head in enumerate(heads):
+        made.add_column(head, justify="right" if i else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    # A log has no width of its own; in a narrow window lines may wrap, but cells are never cut.
+    Console(width=max(Console().width, 110)).print(made)
