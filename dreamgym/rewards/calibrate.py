@@ -12,7 +12,7 @@ from torch import Tensor
 from dreamgym.rewards.samples import DEMO_POSTERIOR, DEMO_PRIOR, Samples
 from dreamgym.rewards.success import SuccessClassifier
 
-GRID = torch.linspace(0.1, 0.9, 41)
+GRID = torch.cat([torch.linspace(0.1, 0.9, 41), torch.linspace(0.91, 0.995, 18)])
 
 
 def f1_score(predicted: Tensor, label: Tensor) -> float:
@@ -37,12 +37,21 @@ def curve(probability: Tensor, label: Tensor, grid: Tensor = GRID) -> dict[str, 
     }
 
 
-def best_threshold(parts: Sequence[tuple[Tensor, Tensor]], grid: Tensor = GRID) -> float:
-    """The threshold with the highest F1, averaged over ``parts`` (probability, label); the middle one of a plateau.
+def best_threshold(parts: Sequence[tuple[Tensor, ...]], grid: Tensor = GRID) -> float:
+    """The threshold with the highest F1, averaged over ``parts``; the middle one of a plateau.
 
     The sweep is smoothed over five thresholds first: on a few episodes its peaks are noise.
+
+    Args:
+        parts: (probability, label) of frames [n]; or (probability, label, group), where the F1 of episodes counts as
+            much as that of frames. An env ends at the first frame above the threshold, so a single false one counts.
+        grid: thresholds to choose from.
     """
-    curves = [torch.tensor(curve(p, y, grid)["f1"]) for p, y in parts if y.any()]
+    pairs: list[tuple[Tensor, ...]] = []
+    for probability, label, *group in parts:
+        pairs.append((probability, label))
+        pairs += [_by_episode(probability, label, group[0])] if group else []
+    curves = [torch.tensor(curve(p, y, grid)["f1"]) for p, y in pairs if y.any()]
     if not curves:
         return 0.5
     total = torch.stack(curves).mean(0)
@@ -68,8 +77,8 @@ def scores(classifier: SuccessClassifier, samples: Samples, task: int, batch_siz
 def calibrate(classifier: SuccessClassifier, samples: Samples) -> dict[str, Any]:
     """Sets ``classifier.thresholds`` from held-out ``samples`` and reports on them.
 
-    A threshold maximises the mean of F1 on filtered and on imagined frames. The F1 that is reported is cross-fitted:
-    each half of the episodes is judged with the threshold chosen on the other half.
+    A threshold maximises the mean F1 of frames and of episodes, filtered and imagined. The F1 that is reported is
+    cross-fitted: each half of the episodes is judged with the threshold chosen on the other half.
 
     Returns:
         For each task: threshold, f1 (filtered frames of demonstrations), f1_off_edge (the same without the last frame
@@ -86,9 +95,10 @@ def calibrate(classifier: SuccessClassifier, samples: Samples) -> dict[str, Any]
         _, half = torch.unique(group, return_inverse=True)
         half = half % 2
         for fold in (0, 1):
-            other = best_threshold([(probability[p & (half != fold)], label[p & (half != fold)]) for p in parts])
+            others = [p & (half != fold) for p in parts]
+            other = best_threshold([(probability[p], label[p], group[p]) for p in others])
             predicted[half == fold] = probability[half == fold] >= other
-        threshold = best_threshold([(probability[p], label[p]) for p in parts])
+        threshold = best_threshold([(probability[p], label[p], group[p]) for p in parts])
         classifier.thresholds[i] = threshold
         real = parts[0]
         final = probability[real] >= threshold
@@ -119,9 +129,13 @@ def _ratio(part: Tensor, whole: Tensor) -> float:
     return float(part.sum() / whole.sum().clamp(min=1))
 
 
+def _by_episode(probability: Tensor, label: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+    """The highest probability of each episode, and whether any of its frames is a success."""
+    which, index = torch.unique(group, return_inverse=True)
+    highest = torch.zeros(len(which), dtype=probability.dtype).scatter_reduce(0, index, probability, "amax")
+    return highest, torch.zeros(len(which)).index_add(0, index, label.float()) > 0
+
+
 def _episode_f1(predicted: Tensor, label: Tensor, group: Tensor) -> float:
-    _, index = torch.unique(group, return_inverse=True)
-    found, true = (torch.zeros(int(index.max()) + 1, dtype=torch.long) for _ in range(2))
-    found.index_add_(0, index, predicted.long())
-    true.index_add_(0, index, label.long())
-    return f1_score(found > 0, true > 0)
+    said, true = _by_episode(predicted.float(), label, group)
+    return f1_score(said > 0, true)

@@ -72,6 +72,7 @@ class SuccessFitConfig:
             batch_size=64,
             learning_rate=3e-4,
             weight_decay=1e-2,
+            imagine_steps=60,
             play_windows=1536,
             mix=(4.0, 1.0, 3.0, 1.0),
         )

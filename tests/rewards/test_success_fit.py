@@ -122,6 +122,16 @@ def test_the_threshold_is_the_middle_of_the_best_plateau():
     assert f1_score(probability > 0.2, label) == pytest.approx(0.8)
 
 
+def test_a_single_false_frame_costs_a_threshold_the_episode_it_ends():
+    # Episodes of ten frames: successes at 0.8, one true half at 0.6; failures whose one frame in ten says 0.65.
+    probability = torch.cat([torch.full((10,), 0.8), torch.full((10,), 0.6), *[torch.zeros(10)] * 8])
+    label = torch.arange(100) < 20
+    probability[20::10] = 0.65
+    group = torch.arange(100) // 10
+    assert best_threshold([(probability, label)]) < 0.6  # eight wrong frames for ten right ones
+    assert best_threshold([(probability, label, group)]) > 0.65  # but eight wrong episodes for one
+
+
 def test_a_mix_without_a_source_is_refused():
     with pytest.raises(ValueError, match="mix"):
         SuccessFitConfig(mix=(1.0, 1.0, 1.0, 0.0))
