@@ -38,7 +38,7 @@ from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 from dreamgym.data.shards import locked
 from dreamgym.evaluation.batch import evaluate_all
 from dreamgym.evaluation.demo import machine
-from dreamgym.evaluation.result import Evaluation, EvaluationConfig
+from dreamgym.evaluation.result import Evaluation, EvaluationConfig, evaluation_file
 from dreamgym.rewards.tasks import TASKS
 
 RESULT = Path(__file__).parent / "results" / "diwa.json"
@@ -171,6 +171,9 @@ class Row:
         tuning = time.monotonic() - began
         best = max(result.evaluations, key=lambda e: e["return"])
         sides = {"base": self.scored_base(), "tuned": self.scored_tuned(best["iteration"])}
+        before = {**sides["base"].training, "iteration": 0, "dream_steps": 0, "sim_steps": 0}
+        told = replace(sides["base"], training=before)  # so that `dreamgym report` finds it in the run
+        told.save(evaluation_file(self.run / "evaluations", "base", self.task))
         row: dict[str, Any] = {"task": self.task, "seed": self.seed, "variant": self.name}
         for name, found in sides.items():
             told = found.summary()
