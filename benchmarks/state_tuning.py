@@ -1,0 +1,95 @@
+"""Fine-tuning in a dream of states: DiWA's agent in Dream-Metaworld-v0, scored before and after in dream and twin.
+
+    python benchmarks/state_tuning.py --data DATA --work runs/state_tuning --tasks drawer_open reach
+
+DATA is the store that the dream was made of (`benchmarks/make_state_dream.py`). A diffusion policy is cloned from a few
+demonstrations for a few epochs, so that there is something left to learn, and fine-tuned by PPO in the dream, without a
+step in the simulator. Writes ``benchmarks/results/state_tuning.json``: rows {task, seed, base, tuned, base_imagined,
+tuned_imagined, intervals, episodes, dream_steps, sim_steps, seconds}. A row that is there is not computed again, and
+each stage goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from dreamgym_agents.diffusion_ppo import CloneConfig, TuneConfig, load_policy, save_policy, tune
+from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
+
+from dreamgym.evaluation.evaluate import evaluate
+
+RESULTS = Path(__file__).parent / "results" / "state_tuning.json"
+
+
+def cloned(args: argparse.Namespace, task: str, seed: int) -> Path:
+    """Folder of the base policy; made where it is not there yet."""
+    folder: Path = args.work / f"base_{task}_{seed}"
+    if (folder / "config.json").is_file():
+        return folder
+    config = replace(CloneConfig.tiny(), demonstrations=args.demonstrations, epochs=args.epochs, seed=seed)
+    policy, done = clone_task(args.data, task, args.checkpoint, "diffusion", "tiny", config, folder.with_suffix(".run"))
+    if not done:
+        raise SystemExit("stopped: run again to go on")
+    return save_policy(folder, policy, task=task, world_model=args.checkpoint)
+
+
+def tuned(args: argparse.Namespace, base: Path, task: str, seed: int) -> tuple[Path, dict[str, Any]]:
+    """Folder of the tuned policy of the highest imagined return, and how many steps it took."""
+    policy = load_policy(base)
+    env = make_env(
+        "Dream-v0", task, policy.config.chunk, checkpoint=args.checkpoint, num_envs=256, horizon=args.horizon
+    )
+    config = replace(TuneConfig.tiny(), total_steps=args.steps, eval_every=4, seed=seed)
+    run = args.work / f"tune_{task}_{seed}"
+    result = tune(policy, env, config, run, task=task, world_model=args.checkpoint)
+    env.close()
+    if not result.finished:
+        raise SystemExit("stopped: run again to go on")
+    return run / "best", {"dream_steps": result.dream_steps, "sim_steps": result.sim_steps}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="where policies and runs are kept")
+    parser.add_argument("--checkpoint", default="metaworld", help="the dream: a shipped name or a folder")
+    parser.add_argument("--tasks", nargs="*", default=["drawer_open", "reach"])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--demonstrations", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=40, help="of cloning")
+    parser.add_argument("--steps", type=int, default=300_000, help="imagined")
+    parser.add_argument("--horizon", type=int, default=100)
+    parser.add_argument("--episodes", type=int, default=50, help="paired, from held-out starts")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    out = json.loads(args.out.read_text()) if args.out.exists() else {"rows": []}
+    out["machine"] = platform.machine()
+    for task in args.tasks:
+        for seed in args.seeds:
+            if any((r["task"], r["seed"]) == (task, seed) for r in out["rows"]):
+                continue
+            begun = time.process_time()
+            base = cloned(args, task, seed)
+            best, steps = tuned(args, base, task, seed)
+            row: dict[str, Any] = {"task": task, "seed": seed, "episodes": args.episodes, **steps}
+            row |= {k: getattr(args, k) for k in ("demonstrations", "epochs", "horizon")}
+            for name, folder in (("base", base), ("tuned", best)):
+                found = evaluate(folder, args.checkpoint, task, episodes=args.episodes, horizon=args.horizon).summary()
+                row[name], row[f"{name}_imagined"] = (found[w]["success_rate"] for w in ("twin", "dream"))
+                row[f"{name}_interval_95"] = found["twin"]["interval_95"]
+            out["rows"].append(row | {"seconds": round(time.process_time() - begun, 1)})
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            args.out.write_text(json.dumps(out, indent=1) + "\n")
+            print(out["rows"][-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()
