@@ -63,7 +63,7 @@ class Recipe:
 RECIPES = {
     # 80 of each task by each operator.
     "metaworld": Recipe(OPERATORS["metaworld"], 3200, 30, 12_000),
-    "pusht": Recipe(("pusher",) * 3 + ("random",), 240, 10, 6_000),
+    "pusht": Recipe(("pusher",) * 3 + ("random",), 1000, 30, 16_000),
     # 10 turns of 7 operators at 2 tasks. The can's "worse" operator may need 300 steps.
     "robosuite": Recipe(("better", "okay", "worse") * 2 + ("random",), 140, 10, 6_000, max_steps=300),
 }

@@ -191,6 +191,20 @@ def halfcheetah(rows: Sequence[Row], docs: Path) -> str:
     return "\n\n".join([found, *_pictures(docs, "warpd_halfcheetah_*.png", "Contacts of the feet")])
 
 
+def tuning(rows: Sequence[Row]) -> str:
+    """What `benchmarks/state_tuning.py` found: fine-tuning in a dream of states."""
+    lines = []
+    for task, of in by(rows, "task").items():
+        rates = {k: sum(r[k] * r["episodes"] for r in of) for k in ("base", "tuned", "base_imagined", "tuned_imagined")}
+        number = sum(r["episodes"] for r in of)
+        real = [told((rates[k] / number, *wilson(rates[k], number))) for k in ("base", "tuned")]
+        imagined = [f"{rates[k] / number:.2f}" for k in ("base_imagined", "tuned_imagined")]
+        steps = sum(r["dream_steps"] for r in of) // len(of)
+        lines.append((f"`{task}`", len(of), *real, *imagined, f"{steps:,}", number))
+    heads = ("task", "seeds", "base", "tuned", "base, imagined", "tuned, imagined", "imagined steps", "episodes")
+    return table(heads, lines)
+
+
 def _pictures(docs: Path, pattern: str, words: str) -> list[str]:
     return [f"![{words}]({path.name})" for path in sorted(docs.glob(pattern))]
 
@@ -225,6 +239,9 @@ def render(results: Path, docs: Path, preset: str) -> None:
         rows = [r for r in found if r.get("preset", "") == preset and r.get("success", 0) is not None]
         text = show(rows, docs) if rows else NONE_YET
         (docs / f"warpd_{name}.md").write_text(text.strip() + "\n", encoding="utf-8")
+    path = results / "state_tuning.json"
+    text = tuning(json.loads(path.read_text(encoding="utf-8"))["rows"]) if path.exists() else NONE_YET
+    (docs / "state_tuning.md").write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> None:
