@@ -22,7 +22,7 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from dreamgym.envs.make import SHIPPED
 from dreamgym.evaluation.demo import machine
 from dreamgym.training import checkpoint
 from dreamgym.training.card_mlp import write_card
-from dreamgym.training.recipe_mlp import describe, finish_mlp, train_mlp
+from dreamgym.training.recipe_mlp import REWARDS, describe, finish_mlp, train_mlp
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Recipe:
         max_steps: rows of an episode at most; None for the suite's own.
         updates: of the world model.
         hidden: of its perceptrons.
+        reward_epochs: of the success classifier; about as many updates for each suite.
     """
 
     operators: tuple[str, ...]
@@ -58,12 +59,13 @@ class Recipe:
     updates: int
     max_steps: int | None = None
     hidden: tuple[int, ...] = (256, 256)
+    reward_epochs: int = REWARDS.epochs
 
 
 RECIPES = {
     # 80 of each task by each operator.
-    "metaworld": Recipe(OPERATORS["metaworld"], 3200, 30, 12_000),
-    "pusht": Recipe(("pusher",) * 3 + ("random",), 1000, 30, 16_000),
+    "metaworld": Recipe(OPERATORS["metaworld"], 3200, 30, 12_000, reward_epochs=20),
+    "pusht": Recipe(("pusher",) * 3 + ("random",), 1000, 30, 8_000, reward_epochs=12),
     # 10 turns of 7 operators at 2 tasks. The can's "worse" operator may need 300 steps.
     "robosuite": Recipe(("better", "okay", "worse") * 2 + ("random",), 140, 10, 6_000, max_steps=300),
 }
@@ -85,7 +87,9 @@ def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     if trained.step < updates:
         raise SystemExit(f"training was stopped after {trained.step} updates: run again to go on")
     if not (out / "config.json").exists():
-        finish_mlp(run, data, out, tasks=args.tasks, notes=noted(args), env_id=SHIPPED.get(args.suite))
+        rewards = replace(REWARDS, epochs=recipe.reward_epochs)
+        notes, env_id = noted(args), SHIPPED.get(args.suite)
+        finish_mlp(run, data, out, tasks=args.tasks, rewards=rewards, notes=notes, env_id=env_id)
 
 
 def noted(args: argparse.Namespace) -> dict[str, str]:
