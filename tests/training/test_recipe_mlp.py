@@ -1,9 +1,9 @@
 import math
 
 import gymnasium as gym
-import numpy as np
 import pytest
 import torch
+from disc import SMALL, make_store
 
 from dreamgym.data import EpisodeStore
 from dreamgym.rewards.fit import SuccessFitConfig
@@ -13,37 +13,10 @@ from dreamgym.training.fidelity_mlp import PARTS, evaluate_parts
 from dreamgym.training.recipe_mlp import evaluate, finish_mlp, statistics, train_mlp
 from dreamgym.training.recipes import load_run
 
-SMALL = {"hidden": (32, 32), "ensemble": 2, "unroll": 2}
-
-
-def episode(rng, steps=30):
-    """A disc that follows its target; done when it is at the right."""
-    place, rows = rng.uniform(50, 250, 2), []
-    targets = np.array([400.0, 256.0]) + rng.normal(0, 40, (steps, 2))
-    for target in targets:
-        rows.append(place.copy())
-        place = place + 0.3 * (target - place)
-    disc = np.array(rows)
-    rest = np.broadcast_to([256.0, 200.0, 1.0, 0.0], (steps, 4))
-    state = np.concatenate([disc, rest], 1)
-    return {
-        "state": state.astype(np.float32),
-        "action": targets.astype(np.float32),
-        "success": disc[:, 0] > 380,
-        "snapshot": np.concatenate([np.zeros((steps, 1)), state, np.zeros((steps, 4))], 1),
-    }
-
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("demos") / "store"
-    keys = {"state": ((6,), "float32"), "action": ((2,), "float32"), "success": ((), "bool"), "snapshot": ((11,), "f8")}
-    made = EpisodeStore.create(path, keys, {"suite": "pusht"})
-    rng = np.random.default_rng(0)
-    for i in range(12):
-        meta = {"task": "push_t", "operator": "pusher", "split": "val" if i > 8 else "train", "episode_index": i}
-        made.append([(episode(rng), meta)])
-    return path
+    return make_store(tmp_path_factory.mktemp("demos") / "store")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,15 @@
 """A point on a square as a dream."""
 
+import sys
+from pathlib import Path
+
 import gymnasium as gym
 import pytest
 
 import dreamgym  # noqa: F401 - registers the ids
 from dreamgym.testing import point_mass_checkpoint
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/disc.py
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from disc import SMALL, make_store
 from dreamgym_agents.diffusion_ppo import CloneConfig, tune
 from dreamgym_agents.diffusion_ppo.demonstrations import demonstrations_of
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
@@ -13,36 +13,10 @@ from dreamgym.data import EpisodeStore
 from dreamgym.rewards.fit import SuccessFitConfig
 from dreamgym.training.recipe_mlp import finish_mlp, train_mlp
 
-SMALL = {"hidden": (32, 32), "ensemble": 2, "unroll": 2}
-
-
-def episode(rng, steps=24):
-    """Done when the disc is at the right."""
-    place, rows = rng.uniform(50, 250, 2), []
-    targets = np.array([420.0, 256.0]) + rng.normal(0, 40, (steps, 2))
-    for target in targets:
-        rows.append(place.copy())
-        place = place + 0.3 * (target - place)
-    disc = np.array(rows)
-    state = np.concatenate([disc, np.broadcast_to([256.0, 200.0, 1.0, 0.0], (steps, 4))], 1)
-    return {
-        "state": state.astype(np.float32),
-        "action": targets.astype(np.float32),
-        "success": disc[:, 0] > 380,
-        "snapshot": np.concatenate([np.zeros((steps, 1)), state, np.zeros((steps, 4))], 1),
-    }
-
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("demos") / "store"
-    keys = {"state": ((6,), "float32"), "action": ((2,), "float32"), "success": ((), "bool"), "snapshot": ((11,), "f8")}
-    made, rng = EpisodeStore.create(path, keys, {"suite": "pusht"}), np.random.default_rng(0)
-    for i in range(16):
-        operator, split = "random" if i % 4 == 3 else "pusher", "val" if i > 11 else "train"
-        meta = {"task": "push_t", "operator": operator, "split": split, "success": True, "episode_index": i}
-        made.append([(episode(rng), meta)])
-    return path
+    return make_store(tmp_path_factory.mktemp("demos") / "store", episodes=16, train=12, roaming=4)
 
 
 @pytest.fixture(scope="module")
