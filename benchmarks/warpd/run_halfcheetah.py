@@ -99,6 +99,8 @@ def configured(args: argparse.Namespace, demos: Demonstrations, length: int, see
 
 
 def trained_agent(args: argparse.Namespace, method: str, demos: Demonstrations, length: int, seed: int) -> Agent:
+    if method == "mlp":
+        length = min(args.lengths)  # it learns from single steps: whole trajectories would only be slow
     config = configured(args, demos, length, seed)
     if method == "mlp":
         config = replace(config, hidden=MLP_HIDDEN)
