@@ -2,11 +2,13 @@
 
     python benchmarks/agreement.py runs/drawer_0 runs/drawer_1 --world-model calvin_d --episodes 200
     python benchmarks/agreement.py --scripted --world-model playtable --task open_drawer --episodes 25
+    python benchmarks/agreement.py --found runs/diwa --episodes 100
     python benchmarks/agreement.py --again
 
 Each policy (every one that a run saved, or one folder at a time) is evaluated in the dream and in its twin from the
 same held-out starts, and kept as JSON under ``--out``, so that a killed run goes on. ``--scripted`` adds 20 scripted
 policies a task from bad to good, for a dream in which nothing was trained yet; it needs a model that decodes state.
+``--found`` takes the evaluations in the folders `evaluations` below a folder as they are, if they have as many episodes.
 ``--again`` evaluates nothing: it takes the policies that the result file lists together anew, for a measure that was
 added since; commit and machine stay those of the evaluations.
 
@@ -91,8 +93,11 @@ def measured(options: argparse.Namespace, parser: argparse.ArgumentParser) -> di
         if options.world_model is None or not options.task:
             parser.error("--scripted needs --world-model and --task")
         found += scripted(options.world_model, options.task, config, options.out)
+    for folder in options.found:
+        there = [Evaluation.load(file) for file in sorted(folder.rglob("evaluations/*.json"))]
+        found += [e for e in there if e.config.episodes == options.episodes and e.dream and e.twin]
     if len(found) < 2:
-        parser.error("give at least two policies, or --scripted")
+        parser.error("give at least two policies, --scripted, or --found with evaluations of so many --episodes")
     return {
         "machine": {"cpu": machine(), "python": platform.python_version(), "load_before": os.getloadavg()[0]},
         "commit": commit(),
@@ -111,6 +116,7 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--world-model", help="where the policies' folders do not say")
     parser.add_argument("--task", nargs="*", help="where the policies' folders do not say")
     parser.add_argument("--scripted", action="store_true")
+    parser.add_argument("--found", nargs="+", type=Path, default=[], help="folders with evaluations, used as they are")
     parser.add_argument("--again", action="store_true", help="take the policies of --result together anew")
     parser.add_argument("--episodes", type=int, default=200, help="paired episodes a policy")
     parser.add_argument("--imagined", type=int, help="episodes in the dream in all")

@@ -77,7 +77,7 @@ def _recipe(metrics: Mapping[str, Any]) -> str:
     rows = [("updates", f"{training['updates']:,}")]
     rows += [(k, training[k]) for k in ("batch_size", "length", "precision") if k in training]
     if "episodes" in training:
-        rows.append(("episodes of play that the world model saw", training["episodes"]))
+        rows.append(("episodes that the world model saw", training["episodes"]))
     for kind, entry in data.items():
         rows.append(
             (f"{kind} data", f"{entry['episodes']:,} episodes, {entry['steps']:,} transitions ({entry['note']})")
@@ -151,6 +151,8 @@ def _uncertainty(metrics: Mapping[str, Any]) -> str:
 
 def _rewards(metrics: Mapping[str, Any]) -> str:
     rewards = metrics["rewards"]
+    clumsy = "attempt" in metrics.get("data", {})
+    whom = "demonstrations, failed and clumsy attempts" if clumsy else "demonstrations and failed attempts"
     rows: list[tuple[Any, ...]] = [
         (
             f"`{name}`", f"{m['threshold']:.2f}", f"{m['f1']:.3f}", f"{m['f1_off_edge']:.3f}", f"{m['precision']:.3f}", f"{m['recall']:.3f}",
@@ -183,7 +185,7 @@ def _rewards(metrics: Mapping[str, Any]) -> str:
         )
     )
     return (
-        "The latent success classifier (DiWA S.2.3) on held-out demonstrations and failed attempts, frame by frame; F1 is "
+        f"The latent success classifier (DiWA S.2.3) on held-out {whom}, frame by frame; F1 is "
         "cross-fitted (each half is judged with the threshold chosen on the other). Off the edge: without the one frame before and the one after the crossing. Imagined: on latents of the prior along "
         f"the recorded actions.\n\n{table(heads, rows)}"
     )

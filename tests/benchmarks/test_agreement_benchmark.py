@@ -4,9 +4,12 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dreamgym.evaluation.agreement import Score
+from dreamgym.evaluation.play import Episodes
+from dreamgym.evaluation.result import Evaluation, EvaluationConfig
 from dreamgym.evaluation.study import rank_all, ranks_to_dict
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "agreement.py"
@@ -43,3 +46,19 @@ def test_the_result_that_the_docs_quote_holds_both_ways_to_take_mmrv(script):
     told = json.loads(script.RESULT.read_text())
     mean = sum(t["mmrv"] for t in told["by_task"].values()) / len(told["by_task"])
     assert told["mmrv_within_tasks"] == pytest.approx(mean, abs=1e-6)
+
+
+def test_evaluations_that_are_there_are_taken_as_they_are(script, tmp_path, capsys):
+    done, zeros = np.arange(10) < 4, np.zeros(10, int)
+    played = Episodes(np.arange(10), zeros, done, 5 + zeros, done * 1.0, done * 0.9, done, zeros * 0.1)
+    for i, number in enumerate((10, 10, 20)):
+        config = EvaluationConfig(episodes=number)
+        made = Evaluation(f"run/{i}", "point", ("open_drawer",), config, played, played)
+        made.save(tmp_path / "work" / f"run_{i}" / "evaluations" / f"{i}.json")
+    result = tmp_path / "agreement.json"
+    script.main(["--found", str(tmp_path / "work"), "--episodes", "10", "--num-real", "4", "--result", str(result)])
+    told = json.loads(result.read_text())
+    assert [p["name"] for p in told["policies"]] == ["run/0", "run/1"]  # the third has other episodes
+    assert told["episodes"] == 10
+    with pytest.raises(SystemExit):
+        script.main(["--found", str(tmp_path / "work"), "--episodes", "50", "--result", str(result)])
