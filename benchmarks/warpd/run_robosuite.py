@@ -6,9 +6,9 @@
 Writes benchmarks/results/warpd_robosuite.json: rows {method, task, horizon, perturbation, seed, success, episodes,
 seconds}; the method "operator" is the script of robomimic's "better" kind, which looks into the simulator: what the
 adversary alone takes from one who knows the way. The paper's text gives perturbations no magnitude. Here one is in the
-unit of the action (`RobosuiteEnv.perturb`), hence 1, the largest: as far as the arm is let go in a step, 0.05 m and 0.5
-rad. Episodes: 50 for each of three seeds, 150 in all. A row that is there is not computed again, and a run that was
-killed goes on.
+unit of the action and of as many steps (`RobosuiteEnv.perturb`): at 1 the arm is pushed for a step as far as it is let
+go in one, which moves the gripper by some 2 cm; at 3, the largest here, for three steps. Episodes: 50 for each of three
+seeds, 150 in all. A row that is there is not computed again, and a run that was killed goes on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dreamgym.sims.robosuite_operators import Operator
 
 COMPARED = ("warpd", "warpd_no_world_model", "diffusion_policy")
 OPERATOR = "operator"
-NONE, LARGEST = 0.0, 1.0
+NONE, LARGEST = 0.0, 3.0
 KEY = ("method", "task", "horizon", "perturbation", "seed", "preset")
 AT_ONCE = 6  # each takes two seconds to make and hundreds of MB
 

@@ -27,7 +27,8 @@ TASKS = tuple(NAMES)
 ROBOTS = ("Panda", "Sawyer", "IIWA", "Jaco", "Kinova3", "UR5e")
 POSE = 3 + 6  # position, and the first two columns of the rotation matrix: quaternions jump
 ROOM = 220  # entries kept for the physics, which differ by task and arm, so that snapshots have one length
-EXTRA = 24  # the same for what the controllers remember
+EXTRA = 24  # the same for what the controllers remember, and at its end a push that is not over
+PUSH = 1 + 6
 _MODEL_SEED = 0  # the cube's size is drawn when a model is built: the same for every env
 
 
@@ -67,7 +68,7 @@ class RobosuiteEnv(StateEnv):
         self.robot, self.camera_name = robot, camera_name
         self._worlds: dict[str, Any] = {}
         self._pictures: dict[str, Picture] = {}
-        self._push = np.zeros(6)
+        self._push, self._push_left = np.zeros(6), 0.0
         bound = np.full(len(self._state()), 3.0)
         self._set_spaces(-bound, bound, np.full(7, -1.0), np.full(7, 1.0))
 
@@ -107,27 +108,30 @@ class RobosuiteEnv(StateEnv):
         return np.array(self._arm.base_ori)
 
     def perturb(self, rng: np.random.Generator, magnitude: float) -> None:
-        """Adds a random translation and a random rotation to the next action, before it is clipped.
+        """Adds a random translation and a random rotation to the actions that follow, before they are clipped.
 
-        Each is of uniform direction and of length ``magnitude`` in units of the action: at 1 as far as the arm is let
-        go in a step (0.05 m and 0.5 rad).
+        Each is of uniform direction and of length ``magnitude`` in units of the action, at most 1 of it a step: at 1
+        the gripper is pushed for one step, as far as it is let go in it (0.05 m and 0.5 rad, of which the arm follows
+        some 2 cm), at 3 for three steps. A push takes the place of one that is not over.
         """
         for part in (slice(0, 3), slice(3, 6)):
             direction = rng.standard_normal(3)
-            self._push[part] = magnitude * direction / np.linalg.norm(direction)
+            self._push[part] = direction / np.linalg.norm(direction)
+        self._push_left = float(magnitude)
 
     def _begin(self, seed: int) -> None:
         world = self.world
         # Every sampler of the suite holds this very generator.
         world.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
         world.reset()
-        self._push = np.zeros(6)
+        self._push_left = 0.0
 
     def _advance(self, action: np.ndarray) -> None:
         action = action.copy()
-        action[:6] = np.clip(action[:6] + self._push, -1.0, 1.0)
+        strength = min(1.0, self._push_left)
+        self._push_left -= strength
+        action[:6] = np.clip(action[:6] + strength * self._push, -1.0, 1.0)
         action[6] = 1.0 if action[6] >= 0 else -1.0
-        self._push = np.zeros(6)
         self.world.step(action)
         refresh_poses(self.world.sim.model._model, self.world.sim.data._data)
 
@@ -155,6 +159,8 @@ class RobosuiteEnv(StateEnv):
         out = np.zeros(ROOM + EXTRA)
         out[: len(physics)] = physics
         out[ROOM : ROOM + len(memory)] = memory
+        if self._push_left > 0:
+            out[-PUSH:] = self._push_left, *self._push
         return out
 
     def _load(self, vector: np.ndarray) -> None:
@@ -166,7 +172,7 @@ class RobosuiteEnv(StateEnv):
             at += 1 + size
         for controller in self._arm.part_controllers.values():
             controller.new_update = True  # else they go by what they saw before
-        self._push = np.zeros(6)
+        self._push_left, self._push = float(vector[-PUSH]), vector[-PUSH + 1 :].copy()
 
     def _draw(self, size: int) -> np.ndarray:
         name, sim = self.episode_task, self.world.sim

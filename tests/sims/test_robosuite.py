@@ -84,6 +84,28 @@ def test_the_adversary_moves_the_gripper():
     assert np.array_equal(pushed, reached(perturbation=1.0, perturbation_probability=0.5))
 
 
+def test_a_push_lasts_as_many_steps_as_it_is_strong_and_is_part_of_a_snapshot(env):
+    still = np.array([0, 0, 0, 0, 0, 0, -1.0])
+
+    def go_on(snapshot, magnitude, steps):
+        env.restore(snapshot)
+        if magnitude:
+            env.perturb(np.random.default_rng(0), magnitude)
+        return np.array([env.step(still)[0]["state"][:3] for _ in range(steps)])
+
+    env.reset(seed=3)
+    for _ in range(8):
+        env.step(still)
+    begun = env.snapshot()
+    calm, one, three = (go_on(begun, magnitude, 8) for magnitude in (0, 1.0, 3.0))
+    assert np.array_equal(one[0], three[0])
+    away = [np.linalg.norm(x[-1] - calm[-1]) for x in (one, three)]
+    assert away[0] > 0.004
+    assert away[1] > 2 * away[0]
+    go_on(begun, 3.0, 2)
+    assert np.array_equal(go_on(env.snapshot(), 0, 6), three[2:])
+
+
 def test_unknown_arm_is_refused():
     with pytest.raises(ValueError, match="robot: expected one of"):
         RobosuiteEnv("lift", robot="HAL")
