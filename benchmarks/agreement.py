@@ -8,7 +8,7 @@
 Each policy (every one that a run saved, or one folder at a time) is evaluated in the dream and in its twin from the
 same held-out starts, and kept as JSON under ``--out``, so that a killed run goes on. ``--scripted`` adds 20 scripted
 policies a task from bad to good, for a dream in which nothing was trained yet; it needs a model that decodes state.
-``--found`` takes the evaluations in the folders `evaluations` below a folder as they are, if they have as many episodes.
+``--found`` takes the evaluations in folders named `evaluations` below a folder as they are, of so many ``--episodes``.
 ``--again`` evaluates nothing: it takes the policies that the result file lists together anew, for a measure that was
 added since; commit and machine stay those of the evaluations.
 
