@@ -91,8 +91,9 @@ class AttemptGenerator:
         """Try, and try again or wait, until some rows after success or out of rows; marks of the rows, and tries."""
         stage, skill = self.stage, SKILLS[task]
         before = stage.view.scene_obs.copy()
-        linger, marks, tries = int(rng.integers(6, 10)), [], 0
-        run, hold = None, 0
+        linger, tries, hold = int(rng.integers(6, 10)), 0, 0
+        marks: list[bool] = []
+        run: SkillRun | None = None
         while len(marks) < self.config.max_steps and linger > 0:
             marks.append(bool(skill.success(before, stage.view.scene_obs)))
             if run is None or (run.done and hold <= 0):
