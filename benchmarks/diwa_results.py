@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from diwa_plots import RATES, Rows, plot_ablation, plot_agreement, plot_gains, plot_trust
 
-from dreamgym.evaluation.card import table
 from dreamgym.evaluation.inference import difference, wilson
 from dreamgym.evaluation.pictures import save_figure
 from dreamgym.rewards.tasks import TASKS
+from dreamgym.training.markdown import table
 
 ROOT = Path(__file__).resolve().parent
 RESULTS, DOCS = ROOT / "results", ROOT.parent / "docs" / "results"
@@ -124,7 +124,8 @@ def main() -> int:
     DOCS.mkdir(parents=True, exist_ok=True)
     found = json.loads((RESULTS / "diwa.json").read_text())
     (DOCS / "diwa.md").write_text(main_table(found))
-    (DOCS / "diwa_ablations.md").write_text(ablation_tables(found["rows"]))
+    if (text := ablation_tables(found["rows"])).strip():
+        (DOCS / "diwa_ablations.md").write_text(text)
     file = RESULTS / "agreement.json"
     if file.is_file():
         told = json.loads(file.read_text())

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from dreamgym.data.demonstrations import DemonstrationConfig, DemonstrationGenerator
+from dreamgym.data.demonstrations import DemonstrationConfig, DemonstrationGenerator, check_set, split_of_round
 from dreamgym.data.play import PlayConfig
 from dreamgym.data.store import Episode, Meta
 from dreamgym.data.workers import episode_rng
@@ -41,11 +41,7 @@ class AttemptConfig:
     halt_share: float = 0.15
 
     def __post_init__(self) -> None:
-        if unknown := [task for task in self.tasks if task not in SKILLS]:
-            raise ValueError(f"tasks: no skill is called {unknown}; skills are {tuple(SKILLS)}")
-        if self.num_train < 0 or self.num_val < 0 or self.max_steps < 16:
-            got = (self.num_train, self.num_val, self.max_steps)
-            raise ValueError(f"num_train, num_val, max_steps: expected at least 0, 0 and 16, got {got}")
+        check_set(self.tasks, self.num_train, self.num_val, self.max_steps)
         if self.miss < 0 or not 0 <= self.halt_share <= 1:
             raise ValueError(f"miss >= 0 and halt_share in [0, 1]; got {self.miss}, {self.halt_share}")
 
@@ -55,11 +51,9 @@ class AttemptConfig:
         return len(self.tasks) * (self.num_train + self.num_val)
 
     def entry(self, episode_index: int) -> tuple[str, str]:
-        """(task, split) of an episode; the held-out rounds lie evenly among the others."""
+        """(task, split) of an episode."""
         round_index, place = divmod(episode_index, len(self.tasks))
-        rounds = max(1, self.num_train + self.num_val)
-        is_val = (round_index + 1) * self.num_val // rounds > round_index * self.num_val // rounds
-        return self.tasks[place], "val" if is_val else "train"
+        return self.tasks[place], split_of_round(round_index, self.num_train, self.num_val)
 
     def __call__(self, worker_seed: int) -> AttemptGenerator:
         """Build a generator: a config is the picklable factory that `collect` takes."""

@@ -16,6 +16,21 @@ from dreamgym.sims.calvin.skills_engine import CLOSE, OPEN, Style, Waypoint
 MAX_TRIES = 60
 
 
+def check_set(tasks: tuple[str, ...], num_train: int, num_val: int, max_steps: int) -> None:
+    """Raises ValueError where a set of episodes cannot be made: unknown skills, or numbers that are too small."""
+    if unknown := [task for task in tasks if task not in SKILLS]:
+        raise ValueError(f"tasks: no skill is called {unknown}; skills are {tuple(SKILLS)}")
+    if num_train < 0 or num_val < 0 or max_steps < 16:
+        got = (num_train, num_val, max_steps)
+        raise ValueError(f"num_train, num_val, max_steps: expected at least 0, 0 and 16, got {got}")
+
+
+def split_of_round(index: int, num_train: int, num_val: int) -> str:
+    """The split, "train" or "val", of a round of episodes; the held-out rounds lie evenly among the others."""
+    rounds = max(1, num_train + num_val)
+    return "val" if (index + 1) * num_val // rounds > index * num_val // rounds else "train"
+
+
 @dataclass(frozen=True)
 class DemonstrationConfig:
     """Which demonstrations to make.
@@ -35,11 +50,7 @@ class DemonstrationConfig:
     max_steps: int = 64
 
     def __post_init__(self) -> None:
-        if unknown := [task for task in self.tasks if task not in SKILLS]:
-            raise ValueError(f"tasks: no skill is called {unknown}; skills are {tuple(SKILLS)}")
-        if self.num_train < 0 or self.num_val < 0 or self.max_steps < 16:
-            got = (self.num_train, self.num_val, self.max_steps)
-            raise ValueError(f"num_train, num_val, max_steps: expected at least 0, 0 and 16, got {got}")
+        check_set(self.tasks, self.num_train, self.num_val, self.max_steps)
 
     @property
     def num_episodes(self) -> int:
@@ -50,10 +61,7 @@ class DemonstrationConfig:
         """(task, whether it is to succeed, split) of an episode; kinds alternate, so that part of a set is balanced."""
         round_index, place = divmod(episode_index, 2 * len(self.tasks))
         expert, task = place % 2 == 0, self.tasks[place // 2]
-        # The held-out rounds lie evenly among the others.
-        rounds = self.num_train + self.num_val
-        is_val = (round_index + 1) * self.num_val // rounds > round_index * self.num_val // rounds
-        return task, expert, "val" if is_val else "train"
+        return task, expert, split_of_round(round_index, self.num_train, self.num_val)
 
     def __call__(self, worker_seed: int) -> DemonstrationGenerator:
         """Build a generator: a config is the picklable factory that `collect` takes."""

@@ -32,12 +32,20 @@ def join(sources: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str])
     if not shared:
         raise ValueError(f"no key is the same in all stores; they have {[sorted(s.keys) for s in stores]}")
     info: dict[str, Any] = {**stores[0].info, "joined": [Path(source).name for source in sources]}
-    joined = EpisodeStore.create(out, shared, info, exist_ok=False)
-    for store in stores:
-        for shard in dict.fromkeys(entry.shard for entry in store._entries):
-            _add(store.path / "shards" / shard, joined.path / "shards", list(shared))
-    joined.refresh()
-    return joined
+    target = Path(out)
+    if target.exists() and any(target.iterdir()):
+        raise ValueError(f"{target} is a store already or holds other files: name another folder")
+    # Made aside and renamed: a join that was killed leaves nothing that looks whole.
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        EpisodeStore.create(aside, shared, info)
+        for store in stores:
+            for shard in dict.fromkeys(entry.shard for entry in store._entries):
+                _add(store.path / "shards" / shard, aside / "shards", list(shared))
+        os.rename(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return EpisodeStore.open(target)
 
 
 def _add(shard: Path, into: Path, keys: Sequence[str]) -> None:

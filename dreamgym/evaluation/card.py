@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dreamgym.envs.registration import DREAMS
+from dreamgym.training.markdown import table
 
 STEPS = (1, 5, 10, 25, 50)
 WHO = {
@@ -51,12 +52,6 @@ def write_card(name: str, metrics: Mapping[str, Any]) -> str:
             parts += [f"## {title}", write(metrics)]
     parts += ["## Limits", _limits(metrics)]
     return "\n\n".join(parts) + "\n"
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = [heads, ["---"] + ["--:"] * (len(heads) - 1), *rows]
-    return "\n".join("| " + " | ".join(str(c) for c in line) + " |" for line in lines)
 
 
 def _summary(name: str, metrics: Mapping[str, Any]) -> str:

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dreamgym.training.fidelity_mlp import LONG, PARTS
+from dreamgym.training.markdown import table
 
 
 def write_card(name: str, metrics: Mapping[str, Any], env_id: str | None = None) -> str:
@@ -30,12 +31,6 @@ def write_card(name: str, metrics: Mapping[str, Any], env_id: str | None = None)
         if metrics.get(key):
             parts += [f"## {title}", write(metrics)]
     return "\n\n".join([*parts, "## Limits", _limits(metrics)]) + "\n"
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = [heads, ["---"] + ["--:"] * (len(heads) - 1), *rows]
-    return "\n".join("| " + " | ".join(str(c) for c in line) + " |" for line in lines)
 
 
 def _summary(name: str, metrics: Mapping[str, Any], env_id: str | None) -> str:
