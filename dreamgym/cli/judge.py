@@ -159,6 +159,9 @@ def evaluate(
     found = list(evaluate_all(policies, world_model, task, config, out=folder, device=device, progress=True))
     heads = ["policy", "task", "twin", "dream", "twin, from both", "steps"]
     table("success in %, 95% intervals", heads, [_scored(done) for done in found])
+    if compared := _against_first(found):
+        heads = ["policy", "task", "twin", "dream"]
+        table(f"success in points above {found[0].policy}, from the same starts, 95% intervals", heads, compared)
     if folder is not None:
         print(f"wrote {folder}")
     both = [e.score() for e in found if e.dream is not None and e.twin is not None]
@@ -166,6 +169,24 @@ def evaluate(
         print(ranks_in_words(both))
     if json is not None:
         json.write_text(dumps(study(found).to_dict(), indent=1))
+
+
+def _against_first(found: list[Any]) -> list[list[str]]:
+    """Rows for those that began from the very starts that the first one began from, with the same tasks."""
+    from dreamgym.evaluation.result import gain, paired
+
+    rows = []
+    for done in found[1:]:
+        sides = [(getattr(found[0], side), getattr(done, side)) for side in ("twin", "dream")]
+        if any(a is not None and b is not None and not paired(a, b) for a, b in sides):
+            continue
+        cells = ["-" if a is None or b is None else _points(*gain(a, b)) for a, b in sides]
+        rows.append([done.policy, done.task, *cells])
+    return rows
+
+
+def _points(value: float, low: float, high: float) -> str:
+    return f"{100 * value:+.1f} ({100 * low:+.0f} to {100 * high:+.0f})"
 
 
 def _scored(done: Any) -> list[str]:

@@ -208,15 +208,18 @@ def rank_agreement(scores: Sequence[Score], *, rounds: int = 2000, seed: int = 0
 def exploitation_gap(scores: Sequence[Score]) -> list[dict[str, float]]:
     """Imagined minus real success against the training step (a policy that exploits its dream drifts upwards).
 
-    Policies without a step are left out; several at one step (seeds, tasks) are averaged.
+    Policies without a step are left out; several at one step (seeds, tasks) are averaged. Of several tasks those steps
+    are kept at which each has a policy: else the curve would jump where an easy task drops out.
 
     Returns:
         By rising step: step, gap, real, imagined, and gap_low, gap_high: a 95% normal interval that takes the episodes
         of the two worlds for independent; paired starts make it, if anything, too wide.
     """
-    out = []
+    out, tasks = [], {s.task for s in scores if s.step is not None}
     for step in sorted({s.step for s in scores if s.step is not None}):
         own = [s for s in scores if s.step == step]
+        if {s.task for s in own} != tasks:
+            continue
         real, imagined = (float(np.mean([getattr(s, k) for s in own])) for k in ("real", "imagined"))
         variance = [_variance(s.real, s.real_episodes) + _variance(s.imagined, s.imagined_episodes) for s in own]
         half = 1.96 * float(np.sqrt(np.sum(variance))) / len(own)

@@ -65,6 +65,32 @@ def difference(
     return q - p, low, q - p + float(np.hypot(high_1 - q, p - low_0))
 
 
+def paired_difference(before: ArrayLike, after: ArrayLike, confidence: float = 0.95) -> tuple[float, float, float]:
+    """The gain in success rate over paired episodes, with the adjusted Wald interval of Bonett and Price (2012).
+
+    Only the pairs that came out differently say anything, so where both succeed from the same starts the interval is
+    much narrower than `difference` makes it.
+
+    Args:
+        before, after: [n] outcomes (0 or 1) of the episodes from the same starts.
+        confidence: in (0, 1).
+
+    Returns:
+        The difference after - before, and the ends of its interval, within -1..1.
+
+    Raises:
+        ValueError: no episodes, or not as many of one as of the other.
+    """
+    old, new = (np.asarray(x, bool).ravel() for x in (before, after))
+    if len(old) != len(new) or not len(old):
+        raise ValueError(f"give as many outcomes of one as of the other, one at least; got {len(old)}, {len(new)}")
+    z, n = _z(confidence), len(old)
+    won, lost = ((k.sum() + 1) / (n + 2) for k in (new & ~old, old & ~new))
+    middle, half = won - lost, z * np.sqrt((won + lost - (won - lost) ** 2) / (n + 2))
+    ends = float(np.clip(middle - half, -1, 1)), float(np.clip(middle + half, -1, 1))
+    return float(new.mean() - old.mean()), *ends
+
+
 def _z(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), got {confidence}")

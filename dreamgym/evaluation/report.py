@@ -14,12 +14,13 @@ import numpy as np
 
 from dreamgym import __version__
 from dreamgym.evaluation.experiment import Experiment, Run, read_experiment
-from dreamgym.evaluation.inference import difference, wilson
+from dreamgym.evaluation.inference import wilson
 from dreamgym.evaluation.page import document, format_value, html_table, tiles
 from dreamgym.evaluation.pictures import NAMES, data_uri, figure_svg
 from dreamgym.evaluation.play import Episodes
 from dreamgym.evaluation.plots import plot_training, plot_trust
 from dreamgym.evaluation.result import Evaluation
+from dreamgym.evaluation.result import gain as gained
 from dreamgym.evaluation.study import Study, study
 
 FEWEST_RANKED = 3
@@ -63,7 +64,7 @@ def report_page(experiment: Experiment) -> str:
     if gains:
         parts += [
             "<h2>Before and after</h2>",
-            '<p class="note">Success in percent on held-out starts, 95% intervals beside it (Wilson; Newcombe for the gain). The tuned policy is the one that was chosen by its imagined return; real success had no say.</p>',
+            '<p class="note">Success in percent on held-out starts, 95% intervals beside it (Wilson; Bonett and Price for the gain). The tuned policy is the one that was chosen by its imagined return; real success had no say.</p>',
             _gain_table(gains),
         ]
     if figure is not None:
@@ -108,17 +109,13 @@ def _with_interval(side: Episodes | None) -> str:
     return f"{100 * side.rate:.1f}<small>{100 * low:.0f}–{100 * high:.0f}</small>"
 
 
-def _counts(side: Episodes) -> tuple[int, int]:
-    return int(side.success.sum()), len(side)
-
-
 def _gain_table(gains: Sequence[Gain]) -> str:
     heads = ["task", "run", "real: base", "tuned", "gain", "dream: base", "tuned", "dream steps", "sim steps"]
     rows = []
     for run, base, tuned in gains:
         gain = "–"
         if base.twin is not None and tuned.twin is not None:
-            value, low, high = (100 * v for v in difference(_counts(base.twin), _counts(tuned.twin)))
+            value, low, high = (100 * v for v in gained(base.twin, tuned.twin))
             gain = f"<b>{value:+.1f}</b><small>{low:+.0f} to {high:+.0f}</small>"
         worlds = [_with_interval(x) for x in (base.twin, tuned.twin, base.dream, tuned.dream)]
         name = run.label if len(run.label) < 24 else "…" + run.label[-23:]

@@ -14,7 +14,7 @@ import numpy as np
 from dreamgym import __version__
 from dreamgym.evaluation.agreement import Score
 from dreamgym.evaluation.calibration import Reliability
-from dreamgym.evaluation.inference import Estimate, prediction_powered, wilson
+from dreamgym.evaluation.inference import Estimate, difference, paired_difference, prediction_powered, wilson
 from dreamgym.evaluation.play import Episodes
 
 FORMAT = 1
@@ -206,6 +206,22 @@ class Evaluation:
             raise ValueError(
                 f"{path} cannot be read as an evaluation ({error}): delete it and evaluate again"
             ) from error
+
+
+def gain(before: Episodes, after: Episodes) -> tuple[float, float, float]:
+    """Success of one policy above that of another in the same world, and the ends of its 95% interval.
+
+    Compared in pairs where the episodes began from the same starts in the same order, else as if independent.
+    """
+    if paired(before, after):
+        return paired_difference(before.success, after.success)
+    counts = [(int(side.success.sum()), len(side)) for side in (before, after)]
+    return difference(counts[0], counts[1])
+
+
+def paired(one: Episodes, other: Episodes) -> bool:
+    """Whether episode by episode both began from the same start, with the same task."""
+    return np.array_equal(one.row, other.row) and np.array_equal(one.task, other.task)
 
 
 def side_summary(side: Episodes) -> dict[str, Any]:

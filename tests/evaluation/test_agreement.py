@@ -103,6 +103,14 @@ def test_the_gap_is_averaged_over_seeds_and_ordered_by_step():
     assert gaps[0]["gap_high"] - gaps[0]["gap_low"] < gaps[1]["gap_high"] - gaps[1]["gap_low"]
 
 
+def test_the_gap_does_not_jump_where_a_task_drops_out():
+    made = [Score("a", 0.5, 0.6, 100, 100, step, "easy") for step in (1, 2, 3)]
+    made += [Score("b", 0.2, 0.7, 100, 100, step, "hard") for step in (1, 3)]
+    gaps = exploitation_gap(made)
+    assert [g["step"] for g in gaps] == [1, 3]
+    assert gaps[0]["gap"] == pytest.approx(0.3)
+
+
 def test_a_score_comes_back_from_its_dictionary():
     score = Score("p", 0.25, 0.5, 100, 200, 7.0, "open_drawer")
     assert Score.from_dict(score.to_dict()) == score

@@ -53,7 +53,10 @@ def test_three_policies_say_how_far_the_dream_ranks_as_the_twin_does(world, tmp_
     names = [f"{tmp_path / 'own.py'}:{name}" for name in ("slow", "middling", "fast")]
     words = ["--world-model", world, "--task", "reach_right", "--episodes", "8", "--horizon", "10"]
     cli.main(["evaluate", *names[:2], *words])
-    assert "Pearson" not in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Pearson" not in shown
+    assert "in points above" in shown
+    assert "same starts" in shown
     cli.main(["evaluate", *names, *words, "--json", str(tmp_path / "study.json")])
     assert "real against imagined, 3 policies: Pearson r 1.00" in capsys.readouterr().out
     told = json.loads((tmp_path / "study.json").read_text())

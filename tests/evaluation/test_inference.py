@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dreamgym.evaluation.inference import FEWEST, coverage, difference, prediction_powered, wilson
+from dreamgym.evaluation.inference import FEWEST, coverage, difference, paired_difference, prediction_powered, wilson
 
 
 def test_wilson_is_the_roots_of_the_score_equation():
@@ -98,6 +98,37 @@ def test_coverage_by_the_normal_interval_fails_where_wilsons_holds():
     options = {"num_real": 10, "num_imagined": 300, "rounds": 300}
     assert coverage(real, imagined, method="normal", **options).coverage < 0.8
     assert coverage(real, imagined, **options).coverage >= 0.92
+
+
+def test_a_difference_of_pairs_has_bonett_and_prices_interval():
+    # Their adjusted Wald interval of 5 pairs lost and 20 won, of 100, worked out by hand: (21 - 6) / 102 in the middle.
+    before, after = np.zeros(100, bool), np.zeros(100, bool)
+    before[:5], after[5:25] = True, True
+    middle, half = 15 / 102, 1.959964 * np.sqrt((27 / 102 - (15 / 102) ** 2) / 102)
+    assert paired_difference(before, after) == pytest.approx((0.15, middle - half, middle + half), abs=1e-6)
+
+
+def test_a_difference_of_pairs_is_surer_than_one_of_strangers_where_the_starts_decide():
+    rng = np.random.default_rng(0)
+    before = rng.random(100) < 0.5
+    after = before | (rng.random(100) < 0.1)
+    _, low, high = paired_difference(before, after)
+    _, low_0, high_0 = difference((before.sum(), 100), (after.sum(), 100))
+    assert high - low < 0.6 * (high_0 - low_0)
+
+
+def test_the_interval_of_pairs_holds_the_truth_in_95_of_100():
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(1000):
+        start = rng.random(50)  # how hard each start is: 0.4 of them are solved before, 0.6 after
+        _, low, high = paired_difference(start < 0.4, (start < 0.55) ^ (rng.random(50) < 0.1))
+        held += low <= 0.14 <= high
+    assert held >= 930
+
+
+def test_pairs_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="as many outcomes"):
+        paired_difference([1, 0], [1])
 
 
 def test_the_interval_of_a_gain_is_newcombes():

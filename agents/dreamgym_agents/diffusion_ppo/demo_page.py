@@ -57,7 +57,7 @@ def _html(done: Tuned, told: list[str]) -> str:
         _tiles(done),
         _curve(done),
         "<h2>Before and after</h2>",
-        f'<p class="note">Success in percent over {len(done.base.twin or ())} episodes, 95% intervals beside it (Wilson; Newcombe for differences). '
+        f'<p class="note">Success in percent over {len(done.base.twin or ())} episodes, 95% intervals beside it (Wilson; Bonett and Price for differences of pairs). '
         "The tuned policy was chosen by its imagined return; real success had no say.</p>",
         html_table(HEADS, rows),
         *(f'<p class="note" style="margin:14px 0 0">{escape(sentence)}</p>' for sentence in told),

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.evaluation.inference import difference
 from dreamgym.evaluation.result import Evaluation
+from dreamgym.evaluation.result import gain as gained
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,14 @@ def counts(evaluation: Evaluation, side: str) -> tuple[int, int]:
 
 
 def gain(done: Tuned, side: str) -> tuple[float, float, float]:
-    """What fine-tuning added to success in a world, with the ends of Newcombe's interval."""
-    return difference(counts(done.base, side), counts(done.tuned, side))
+    """What fine-tuning added to success in a world, with the ends of its 95% interval."""
+    return gained(getattr(done.base, side), getattr(done.tuned, side))
 
 
 def flattery(evaluation: Evaluation) -> tuple[float, float, float]:
-    """Success in the dream minus success in the twin, with the ends of Newcombe's interval."""
-    return difference(counts(evaluation, "twin"), counts(evaluation, "dream"))
+    """Success in the dream minus success in the twin, with the ends of its 95% interval."""
+    assert evaluation.twin is not None and evaluation.dream is not None
+    return gained(evaluation.twin, evaluation.dream)
 
 
 def words(done: Tuned) -> list[str]:

@@ -89,13 +89,13 @@ def made_up(dream, twin):
     return Evaluation("p", "w", ("reach_right",), EvaluationConfig(), side(dream), side(twin))
 
 
-def outcomes(done, num=100):
-    return np.arange(num) < done
+def outcomes(done, first=0, num=100):
+    return np.roll(np.arange(num) < done, first)
 
 
 def came_to(tmp_path, before, after):
-    """A `Tuned` with these (dream, twin) successes of 100."""
-    pair = [made_up(*(outcomes(k) for k in x)) for x in (before, after)]
+    """A `Tuned` with these (dream, twin) successes of 100; afterwards from the 31st start on."""
+    pair = [made_up(*(outcomes(k, first) for k in x)) for x, first in ((before, 0), (after, 30))]
     facts = {"dream_steps": 1000, "sim_steps": 0, "seconds": 2.0, "chosen": 4, "course": [], "course_episodes": 256}
     return Tuned(tmp_path, "reach_right", *pair, **facts)
 
@@ -104,7 +104,7 @@ def test_a_gain_within_its_interval_is_called_that(tmp_path):
     told = words(came_to(tmp_path, (50, 42), (60, 54)))
     assert "+12 points" in told[0]
     assert "cannot be told from chance" in told[0]
-    assert "12 were done only after fine-tuning and 0 only before" in told[0]
+    assert "42 were done only after fine-tuning and 30 only before" in told[0]
 
 
 def test_a_gain_beyond_its_interval_is_called_that(tmp_path):
