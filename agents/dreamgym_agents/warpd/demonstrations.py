@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,7 @@ class Demonstrations:
         task: [N] int64, an index of ``tasks``.
         tasks: names.
         labels: anything else that is known of each trajectory (an operator), by name, N entries each.
+        trail: steps that a snippet may go on beyond the last row, which is repeated there; see `trailed`.
     """
 
     obs: Tensor
@@ -73,6 +74,7 @@ class Demonstrations:
     task: Tensor
     tasks: tuple[str, ...]
     labels: dict[str, list[Any]]
+    trail: int = 0
 
     @classmethod
     def from_episodes(
@@ -157,7 +159,7 @@ class Demonstrations:
                 f"these trajectories have between {low} and {high} steps, and whole ones must be of one length: take "
                 f"snippets of {low} steps or fewer (config length), or lengthen the short ones with padded({high})"
             )
-        return self._gather(self.starts, high)
+        return self._gather(self.starts, high, self.starts + high - 1)
 
     def padded(self, length: int) -> Demonstrations:
         """A copy whose shorter trajectories go on to ``length`` by repeating their last row.
@@ -179,20 +181,33 @@ class Demonstrations:
         ]
         return self._rearranged(torch.cat(index), self.lengths + steps)
 
+    def trailed(self, steps: int) -> Demonstrations:
+        """The same trajectories, of which snippets may begin so near the end that ``steps`` of them lie beyond it.
+
+        There the last row is repeated. With ``length - 1`` a snippet begins at every row alike, as Chi et al.'s do: who
+        plans anew in the middle of an episode must have learned from snippets that begin in the middle. Scales, and
+        whatever else is taken of the rows themselves, stay those of the trajectories as they are.
+        """
+        if steps < 0:
+            raise ValueError(f"a trail must be at least 0 steps, got {steps}")
+        return replace(self, trail=steps)
+
     def check_length(self, length: int) -> None:
-        """Raises ValueError where a trajectory is shorter than a snippet of ``length``."""
-        short = (self.lengths < length).nonzero().flatten()
+        """Raises ValueError where a trajectory, with its trail, is shorter than a snippet of ``length``."""
+        short = (self.lengths + self.trail < length).nonzero().flatten()
         if len(short):
             raise ValueError(
                 f"{len(short)} of {len(self)} trajectories have fewer than {length} steps (the shortest "
-                f"{int(self.lengths.min())}): ask for shorter snippets, leave them out, or use padded({length})"
+                f"{int(self.lengths.min())}): ask for shorter snippets, leave them out, or use padded({length}) or "
+                f"trailed({length - 1})"
             )
 
     def snippets(self, rows: Tensor, length: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """A random snippet of each of the trajectories ``rows`` [B]: obs [B, length, O], action [B, length, A]."""
-        spare = (self.lengths[rows] - length + 1).double()
+        # A snippet begins within its trajectory, however long the trail.
+        spare = torch.minimum(self.lengths[rows] + self.trail - length + 1, self.lengths[rows]).double()
         shift = (torch.rand(len(rows), generator=generator, dtype=torch.float64) * spare).floor().long()
-        return self._gather(self.starts[rows] + shift, length)
+        return self._gather(self.starts[rows] + shift, length, self.starts[rows] + self.lengths[rows] - 1)
 
     def epoch(
         self, length: int, batch_size: int, generator: torch.Generator, snippets: int = 1
@@ -211,10 +226,12 @@ class Demonstrations:
     def _rearranged(self, rows: Tensor, lengths: Tensor) -> Demonstrations:
         starts = lengths.cumsum(0) - lengths
         labels = dict(self.labels)
-        return Demonstrations(self.obs[rows], self.action[rows], starts, lengths, self.task, self.tasks, labels)
+        obs, action = self.obs[rows], self.action[rows]
+        return Demonstrations(obs, action, starts, lengths, self.task, self.tasks, labels, self.trail)
 
-    def _gather(self, first: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        index = first[:, None] + torch.arange(length)
+    def _gather(self, first: Tensor, length: int, last: Tensor) -> tuple[Tensor, Tensor]:
+        """``length`` rows from each of ``first`` [B] on, which go no further than ``last`` [B]."""
+        index = torch.minimum(first[:, None] + torch.arange(length), last[:, None])
         return self.obs[index], self.action[index]
 
 

@@ -78,6 +78,35 @@ def test_padding_repeats_the_last_row_and_leading_the_first() -> None:
     assert led.obs[led.starts[1] :, 0].tolist() == [100, 100, 100, 101, 102, 103]
 
 
+def test_trailed_snippets_begin_at_every_row_and_go_on_with_the_last() -> None:
+    demos, rows = numbered(6, 2).trailed(3), torch.tensor([0, 1] * 100)
+    obs, action = demos.snippets(rows, 4, torch.Generator().manual_seed(0))
+    first, last = obs[:, 0, 0] - 100 * rows, torch.tensor([5, 101])[rows]
+    assert torch.equal(obs[:, :, 0], torch.minimum(obs[:, :1, 0] + torch.arange(4), last[:, None]))
+    assert torch.equal(action, -obs)
+    for row, end in ((0, 5), (1, 1)):
+        assert set(first[rows == row].tolist()) == set(range(end + 1))
+
+
+def test_a_trail_outlasts_leading_and_leaves_scales_alone() -> None:
+    demos = numbered(3, 2)
+    trailed = demos.trailed(4)
+    assert torch.equal(trailed.scales()[0].std, demos.scales()[0].std)
+    led = trailed.led(1)
+    led.check_length(6)  # 5 and one that leads
+    obs, _ = led.snippets(torch.zeros(60, dtype=torch.long), 6, torch.Generator().manual_seed(0))
+    assert {tuple(o) for o in obs[:, :, 0].tolist()} == {
+        (0, 0, 1, 2, 2, 2), (0, 1, 2, 2, 2, 2), (1, 2, 2, 2, 2, 2),
+    }  # fmt: skip
+
+
+def test_a_trail_too_short_for_a_snippet_is_refused_with_the_mend() -> None:
+    with pytest.raises(ValueError, match=r"1 of 2.*padded\(8\) or trailed\(7\)"):
+        numbered(6, 4).trailed(3).check_length(8)
+    with pytest.raises(ValueError, match="at least 0"):
+        numbered(6).trailed(-1)
+
+
 def test_constant_entries_are_refused_with_the_mend() -> None:
     x = torch.tensor([[1.0, 5.0], [2.0, 5.0]])
     with pytest.raises(ValueError, match=r"observation entries \[1\].*ignore"):
