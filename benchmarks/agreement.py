@@ -33,7 +33,7 @@ import torch
 from dreamgym.evaluation.agreement import Score
 from dreamgym.evaluation.batch import evaluate_all
 from dreamgym.evaluation.demo import machine
-from dreamgym.evaluation.evaluate import evaluate
+from dreamgym.evaluation.evaluate import evaluate, fingerprint, open_world
 from dreamgym.evaluation.result import Evaluation, EvaluationConfig, evaluation_file
 from dreamgym.evaluation.study import rank_all, ranks_to_dict, study
 
@@ -49,11 +49,12 @@ def scripted(world: str, tasks: list[str], config: EvaluationConfig, out: Path) 
     """Twenty scripted policies a task, each missing more often and with a noisier hand than the one before it."""
     from dreamgym.evaluation.scripted import ScriptedPolicy
 
+    checksum = fingerprint(open_world(world).path) or ""  # a dream that was trained on is another one
     for task in tasks:
         for i, bad in enumerate(np.linspace(0, 1, NUM_SCRIPTED)):
             name = f"scripted_{i:02d}"
             file = evaluation_file(out, name, task)
-            if file.is_file() and (old := Evaluation.load(file)).config == config:
+            if file.is_file() and (old := Evaluation.load(file)).config == config and old.checksum == checksum:
                 yield old
                 continue
             policy = ScriptedPolicy(task, miss_share=float(bad), noise=0.5 * float(bad))

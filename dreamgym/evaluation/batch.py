@@ -66,8 +66,8 @@ def evaluate_all(
         world_model, task: see `evaluate`; None: what the policy's folder says it was made for.
         config: see `EvaluationConfig`.
         out: folder for one JSON file a policy (and its clips); a file that is there already is taken as it is if it was
-            made by the same settings of the same policy (a file that was edited is another one; of a policy named by
-            module nobody can tell).
+            made by the same settings of the same policy (a file that was edited is another one; what it imports does
+            not count).
         device: where to dream and act.
         progress: whether to show bars.
 

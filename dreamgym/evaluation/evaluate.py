@@ -9,6 +9,7 @@ nothing was trained on them; a seed stands for the same rows whatever the policy
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -219,11 +220,17 @@ def _training(policy: Any) -> dict[str, Any]:
 def fingerprint(saved: Any) -> str | None:
     """Tells whether a policy or world model is the same still.
 
-    Of a saved one the hash of its config, which holds the others; of "path/to/file.py:factory" the file's; None of what
-    is not kept in a file of its own.
+    Of a saved one the hash of its config, which holds the others; of "path/to/file.py:factory" and
+    "package.module:factory" that of the file with the factory (not of what it imports); None of what has no file.
     """
     if not isinstance(saved, str | Path):
         return None
-    where = str(saved).rpartition(":")[0]
+    where, _, factory = str(saved).rpartition(":")
+    if not (Path(saved) / CONFIG).is_file() and factory and where.replace(".", "").isidentifier():
+        try:
+            found = importlib.util.find_spec(where)
+        except (ImportError, ValueError):
+            return None
+        where = "" if found is None else found.origin or ""
     file = Path(where) if where.endswith(".py") else Path(saved) / CONFIG
     return file_sha256(file) if file.is_file() else None

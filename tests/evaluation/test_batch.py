@@ -6,6 +6,7 @@ import torch
 
 from dreamgym.evaluation import batch
 from dreamgym.evaluation.batch import evaluate_all, expand, made_for, run_folder
+from dreamgym.evaluation.evaluate import fingerprint
 from dreamgym.evaluation.policies import HoldPolicy
 from dreamgym.evaluation.result import EvaluationConfig
 from dreamgym.evaluation.study import study
@@ -87,8 +88,7 @@ def test_a_policy_that_was_saved_anew_is_evaluated_again(world, tmp_path, counte
     assert len(counted) == 2
 
 
-def test_a_policy_whose_file_was_edited_is_evaluated_again(world, tmp_path, counted):
-    text = """
+PACED = """
 import torch
 
 class Still:
@@ -98,9 +98,27 @@ class Still:
     def act(self, obs, carry, fresh, generator):
         return torch.tensor([PACE, 0.0, -1.0]).expand(len(fresh), 3), None
 """
+
+
+def test_a_policy_of_a_package_is_another_once_its_module_was_edited(tmp_path, monkeypatch):
+    folder = tmp_path / "own_package"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    codes = []
+    for pace in ("0.0", "0.0", "1.0"):
+        (folder / "paced.py").write_text(PACED.replace("PACE", pace))
+        codes.append(fingerprint("own_package.paced:Still"))
+    assert codes[0] == codes[1] != codes[2]
+    assert None not in codes
+    assert fingerprint("no_such_package.paced:Still") is None
+    assert fingerprint("random") is None
+
+
+def test_a_policy_whose_file_was_edited_is_evaluated_again(world, tmp_path, counted):
     file, rates = tmp_path / "own.py", []
     for pace in ("0.0", "0.0", "1.0"):
-        file.write_text(text.replace("PACE", pace))
+        file.write_text(PACED.replace("PACE", pace))
         done = next(evaluate_all([f"{file}:Still"], world, "reach_right", CONFIG, out=tmp_path / "out"))
         rates.append(done.twin.rate)
     assert len(counted) == 2
