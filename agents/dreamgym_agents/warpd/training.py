@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 import zlib
 from collections.abc import Collection
@@ -22,6 +23,7 @@ from dreamgym.training.ema import EMA
 from dreamgym.training.fit import stop_signals
 from dreamgym.training.progress import latest, load_averaged, load_progress, save_progress
 from dreamgym_agents.warpd.agent import Agent, Stage
+from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.demonstrations import Demonstrations
 
 _log = logging.getLogger(__name__)
@@ -68,12 +70,13 @@ def train(
 
 def _claim(agent: Agent, folder: Path) -> None:
     path = folder / "config.json"
-    asked = json.loads(json.dumps({"kind": agent.kind, "config": agent.config.to_dict()}))
     if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != asked:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        # Read, so that fields which came later have their defaults.
+        if held["kind"] != agent.kind or WARPDConfig.from_dict(held["config"]) != agent.config:
             raise ValueError(f"{folder} holds a run of another agent or config: choose another directory, or remove it")
         return
-    path.write_text(json.dumps(asked, indent=1), encoding="utf-8")
+    path.write_text(json.dumps({"kind": agent.kind, "config": agent.config.to_dict()}, indent=1), encoding="utf-8")
 
 
 class _Run:
@@ -86,6 +89,7 @@ class _Run:
         self.length = agent.config.length + stage.lead
         self.optimizer = torch.optim.Adam(stage.groups, fused=True)  # a sixth of the time on networks of many parts
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.ema: EMA | None = None
         self.epoch = 0
 
@@ -132,6 +136,7 @@ class _Run:
         totals: dict[str, float] = {}
         batches = 0
         device = self.agent.scaling.obs_mean.device
+        self._set_rates()
         for batch in self.demonstrations.epoch(self.length, config.batch_size, generator, config.snippets):
             losses = self.stage.loss({k: v.to(device) for k, v in batch.items()}, generator, self.epoch)
             if not losses["loss"].isfinite():
@@ -150,6 +155,11 @@ class _Run:
             for name, value in losses.items():
                 totals[name] = totals.get(name, 0.0) + value.item()
         return {name: value / batches for name, value in totals.items()}
+
+    def _set_rates(self) -> None:
+        share = 0.5 * (1 + math.cos(math.pi * self.epoch / self.stage.epochs)) if self.agent.config.train.decay else 1.0
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * share
 
     def _generator(self, epoch: int) -> torch.Generator:
         seed = (self.agent.config.train.seed * 1_000_003 + zlib.crc32(self.stage.name.encode()) + epoch * 7_919) % 2**63

@@ -60,6 +60,48 @@ def test_a_killed_run_goes_on_as_if_unbroken(
     assert (tmp_path / "broken" / "log.jsonl").read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
 
 
+@pytest.mark.parametrize("decay", [False, True])
+def test_rates_fall_along_half_a_cosine_where_they_are_to_also_after_a_kill(
+    decay: bool, demonstrations: Demonstrations, config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    step = torch.optim.Adam.step
+
+    def watched(optimizer, *args, **kwargs):
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(optimizer, *args, **kwargs)
+
+    def run() -> None:
+        changes = {"train": TrainConfig(diffusion_epochs=4, lr=0.1, decay=decay, batch_size=99, save_every_s=0)}
+        agent = DiffusionPolicy.for_demonstrations(config(**changes), demonstrations)
+        train(agent, demonstrations, tmp_path, show=False)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    with monkeypatch.context() as patch:
+        original = DiffusionPolicy._loss
+
+        def killed(self, batch, generator, epoch):
+            if epoch == 2:
+                raise MemoryError
+            return original(self, batch, generator, epoch)
+
+        patch.setattr(DiffusionPolicy, "_loss", killed)
+        with pytest.raises(MemoryError):
+            run()
+    run()
+    expected = [0.1, 0.1 * (1 + 0.5**0.5) / 2, 0.05, 0.1 * (1 - 0.5**0.5) / 2] if decay else [0.1] * 4
+    assert rates == pytest.approx(expected)
+
+
+def test_a_run_of_before_a_field_was_there_goes_on(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    train(MLPPolicy.for_demonstrations(config(), demonstrations), demonstrations, tmp_path, show=False)
+    file = tmp_path / "config.json"
+    held = json.loads(file.read_text())
+    del held["config"]["train"]["decay"]
+    file.write_text(json.dumps(held))
+    train(MLPPolicy.for_demonstrations(config(), demonstrations), demonstrations, tmp_path, show=False)
+
+
 def test_stages_can_be_run_one_by_one(demonstrations: Demonstrations, config, dynamics, tmp_path: Path) -> None:
     agent = make(demonstrations, config, dynamics)
     before = agent.latent_diffusion.state_dict()["diffusion.denoiser.out.1.weight"].clone()
