@@ -2,8 +2,8 @@
 
     python benchmarks/state_dreams.py --checkpoint metaworld --episodes 10
 
-Scripts are Metaworld's experts and PushT's pusher, which act on states (robosuite's operators look into the simulator
-itself). Writes ``benchmarks/results/state_dreams.json``: by suite, rows {task, policy, dream, twin, episodes}, success
+Scripts are Metaworld's experts, PushT's pusher and robosuite's better operator; all act on states.
+Writes ``benchmarks/results/state_dreams.json``: by suite, rows {task, policy, dream, twin, episodes}, success
 rates from the same held-out starts. A row that is there, of the same dream, is not computed again.
 """
 
@@ -25,9 +25,9 @@ from dreamgym.evaluation.evaluate import evaluate
 from dreamgym.training.checkpoint import file_sha256, load
 
 RESULTS = Path(__file__).parent / "results" / "state_dreams.json"
-# Noise on each action: Metaworld's in units of the action, PushT's in pixels.
-NOISE = {"metaworld": (0.0, 1.0, 3.0), "pusht": (0.0, 20.0, 60.0)}
-HORIZON = {"metaworld": 120, "pusht": 300}
+# Noise on each action: in units of the action, PushT's in pixels.
+NOISE = {"metaworld": (0.0, 1.0, 3.0), "pusht": (0.0, 20.0, 60.0), "robosuite": (0.0, 0.5, 1.5)}
+HORIZON = {"metaworld": 120, "pusht": 300, "robosuite": 200}
 
 Act = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -38,9 +38,27 @@ def script(suite: str, task: str) -> Act:
         from dreamgym.sims.metaworld import Expert
 
         return Expert(task).act
+    if suite == "robosuite":
+        return operator(task)
     from dreamgym.sims.pusht import Pusher
 
     return Pusher().act
+
+
+def operator(task: str) -> Act:
+    """Robosuite's better operator on states."""
+    from dreamgym.sims.robosuite_operators import Operator, StateSight
+
+    sight = StateSight(task)
+    hands: list[Operator] = []
+
+    def act(state: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        sight.state = state
+        if not hands:
+            hands.append(Operator(sight, "better", rng))
+        return hands[0].act()
+
+    return act
 
 
 class ScriptPolicy:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Protocol
 
 import numpy as np
 
-from dreamgym.sims.robosuite import RobosuiteEnv
+from dreamgym.sims.robosuite import POSE, RobosuiteEnv
 
 STEP = 0.05  # metres that an action of 1 moves the gripper
 TURN = 0.5  # radians that an action of 1 turns it
@@ -44,16 +46,81 @@ PROFICIENCIES = {
 }
 
 
+class Sight(Protocol):
+    """What an operator looks at: the simulator, or a state of it (`StateSight`); see `RobosuiteEnv`."""
+
+    @property
+    def episode_task(self) -> str: ...
+    @property
+    def gripper_pose(self) -> tuple[np.ndarray, np.ndarray]: ...
+    @property
+    def object_pose(self) -> tuple[np.ndarray, np.ndarray]: ...
+    @property
+    def bin(self) -> np.ndarray: ...
+    @property
+    def base_rotation(self) -> np.ndarray: ...
+
+
+@dataclass
+class StateSight:
+    """Poses read from a state vector, as an env or a dream shows it, so that an operator needs no simulator there.
+
+    Attributes:
+        episode_task: "lift" or "can".
+        robot: whose base the actions are relative to.
+        state: (21 + g,), see `RobosuiteEnv`; to be set before each action.
+    """
+
+    episode_task: str
+    robot: str = "Panda"
+    state: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def gripper_pose(self) -> tuple[np.ndarray, np.ndarray]:
+        return _pose(self.state[:POSE])
+
+    @property
+    def object_pose(self) -> tuple[np.ndarray, np.ndarray]:
+        return _pose(self.state[-POSE - 3 : -3])
+
+    @property
+    def bin(self) -> np.ndarray:
+        return _fixed(self.episode_task, self.robot)[1]
+
+    @property
+    def base_rotation(self) -> np.ndarray:
+        return _fixed(self.episode_task, self.robot)[0]
+
+
+@cache
+def _fixed(task: str, robot: str) -> tuple[np.ndarray, np.ndarray]:
+    """What no episode changes: the base's rotation, and where the can belongs (nowhere for "lift")."""
+    env = RobosuiteEnv(task, robot)
+    env.reset(seed=0)
+    found = env.base_rotation, env.bin if task == "can" else np.zeros(3)
+    env.close()
+    return found
+
+
+def _pose(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Position (3,) and rotation matrix (3, 3) of a pose (9,); a dream's columns are not quite orthonormal."""
+    first, second = values[3:6], values[6:9]
+    first = first / max(float(np.linalg.norm(first)), 1e-9)
+    second = second - first * float(first @ second)
+    second = second / max(float(np.linalg.norm(second)), 1e-9)
+    return values[:3], np.stack([first, second, np.cross(first, second)], axis=1)
+
+
 class Operator:
     """Works at one episode: over the object, down, close, up, and for the can over the bin and open.
 
     Args:
-        env: the simulator; poses are read from it.
+        env: the simulator or a `StateSight`; poses are read from it.
         proficiency: one of `PROFICIENCIES`.
         rng: of everything that it does by chance.
     """
 
-    def __init__(self, env: RobosuiteEnv, proficiency: str, rng: np.random.Generator) -> None:
+    def __init__(self, env: Sight, proficiency: str, rng: np.random.Generator) -> None:
         if proficiency not in PROFICIENCIES:
             raise ValueError(f"proficiency: expected one of {list(PROFICIENCIES)}, got {proficiency!r}")
         self.env, self.style, self.rng = env, PROFICIENCIES[proficiency], rng

@@ -4,7 +4,7 @@ import pytest
 pytest.importorskip("robosuite")
 
 from dreamgym.sims.robosuite import RobosuiteEnv, make_env
-from dreamgym.sims.robosuite_operators import PROFICIENCIES, Operator
+from dreamgym.sims.robosuite_operators import PROFICIENCIES, Operator, StateSight
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,19 @@ def test_an_operator_lifts_the_cube_and_the_oracle_sees_it(env):
     states, done = work(env, 0)
     assert done
     assert states[-1][13] > 0.84
+
+
+@pytest.mark.parametrize("task", ["lift", "can"])
+def test_an_operator_who_sees_the_state_does_what_one_who_sees_the_simulator_does(task):
+    env = RobosuiteEnv(task)
+    state, sight = env.reset(seed=5)[0]["state"], StateSight(task)
+    sight.state = state
+    hands = [Operator(eyes, "okay", np.random.default_rng(1)) for eyes in (env, sight)]
+    for _ in range(40):
+        actions = [hand.act() for hand in hands]
+        assert np.allclose(*actions, atol=1e-3)
+        sight.state = env.step(actions[0])[0]["state"]
+    env.close()
 
 
 def test_worse_operators_take_longer(env):
