@@ -28,6 +28,7 @@ from dreamgym.types import ActionSpec
 from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
 
 METHODS = ("warpd", "warpd_no_world_model", "diffusion_policy", "latent_diffusion_policy", "mlp", "random")
+WARPD_STATE = "warpd_state"  # WARPD that is told the task and the first state, where the paper tells the task alone
 PRESETS = ("paper", "tiny")
 
 
@@ -58,7 +59,7 @@ def configure(suite: str, preset: str, demos: Demonstrations, **changes: object)
 
 def make_agent(method: str, config: WARPDConfig, demos: Demonstrations, action: ActionSpec, preset: str) -> Agent:
     """A new agent of that name; entries of the observation that never change are left out."""
-    if method == "warpd":
+    if method in ("warpd", WARPD_STATE):
         make = MLPConfig.paper if preset == "paper" else MLPConfig.tiny
         world = WorldModelDynamics(MLPWorldModel(make(demos.obs_dim, action, ensemble=1, unroll=1)))
         return WARPD.for_demonstrations(config, demos, constant="ignore", dynamics=world)

@@ -8,21 +8,24 @@ that end before ``--steps`` go on with their last row.
 
 Adds to benchmarks/results/warpd_metaworld.json, beside the counted rows of flops.py: rows {method, size, horizon, seed,
 success, by_task, episodes, seconds, gflops_per_step, gflops_per_step_with_generation}. WARPD is conditioned on the task
-and generates once an episode; a diffusion policy executes half of what it predicts. GFLOPs are counted on the network
+and generates once an episode; "warpd_state" is told the first state too, with the same VAE, which is trained but once.
+A diffusion policy executes half of what it predicts; it learns from chunks that begin at every row, as it plans. GFLOPs are counted on the network
 that was trained, at the length of the episodes run here. A row that is there is not computed again.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import flops
 import torch
 from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionPolicy, MLPPolicy, WARPDConfig
-from methods import action_spec, configure, make_agent, read_demonstrations, trained
+from methods import WARPD_STATE, action_spec, configure, make_agent, read_demonstrations, trained
 from options import make_parser, shrink, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
@@ -30,7 +33,7 @@ from rows import Rows
 from dreamgym.sims.metaworld import TASKS, MetaworldEnv
 from dreamgym.types import ActionSpec
 
-SIZES = {"warpd": ("128", "256", "512"), "warpd_no_world_model": ("256",), "mlp": ("128", "256", "512"),
+SIZES = {"warpd": ("128", "256", "512"), WARPD_STATE: ("256",), "warpd_no_world_model": ("256",), "mlp": ("128", "256", "512"),
          "diffusion_policy": ("xs", "s")}  # fmt: skip
 AT_ONCE = 40  # each takes a fifth of a second to make and 50 MB
 KEY = ("method", "size", "horizon", "seed", "preset", "tasks")
@@ -39,11 +42,10 @@ KEY = ("method", "size", "horizon", "seed", "preset", "tasks")
 def sizes(method: str, size: str, preset: str, demos: Demonstrations, steps: int, length: int) -> WARPDConfig:
     if method != "diffusion_policy":
         width = int(size)
-        return configure("metaworld", preset, demos, hidden=(width, width), length=steps, horizon=steps)
+        config = configure("metaworld", preset, demos, hidden=(width, width), length=steps, horizon=steps)
+        return replace(config, condition="state+task") if method == WARPD_STATE else config
     config = configure("metaworld", preset, demos, length=length, horizon=length // 2)
-    config = replace(config, diffusion=replace(config.diffusion, denoiser=DenoiserConfig.unet(size)))
-    # As many windows of a trajectory an epoch as Chi et al.'s epoch would hold, had it no overlap.
-    return replace(config, train=replace(config.train, snippets=max(1, steps // length)))
+    return replace(config, diffusion=replace(config.diffusion, denoiser=DenoiserConfig.unet(size)))
 
 
 def counted(
@@ -76,20 +78,25 @@ def main() -> None:
     args = parser.parse_args()
     shrink(args, lengths=[16], episodes=1, steps=20)
     rows = Rows(args.out, KEY)
-    demos = read_demonstrations(args.data, tuple(args.tasks)).padded(args.steps)
+    recorded = read_demonstrations(args.data, tuple(args.tasks))
+    whole = recorded.padded(args.steps)
     simulators = Simulators(lambda task: MetaworldEnv(task, args.steps), AT_ONCE)
     action = action_spec(MetaworldEnv(TASKS[0]))
     for seed in args.seeds:
         for method in args.methods:
             for size in [s for s in SIZES[method] if not args.sizes or s in args.sizes][: 1 if args.quick else None]:
                 for length in args.lengths if method == "diffusion_policy" else (args.steps,):
-                    config = with_training(sizes(method, size, args.preset, demos, args.steps, length), args, seed)
+                    demos = recorded.trailed(length - 1) if method == "diffusion_policy" else whole
+                    config = sizes(method, size, args.preset, demos, args.steps, length)
+                    config = with_training(config, args, seed, method)
                     horizon = 1 if method == "mlp" else config.horizon
                     key = {"method": method, "size": size, "horizon": horizon, "seed": seed, "preset": args.preset,
                            "tasks": len(args.tasks)}  # fmt: skip
                     if rows.has(**key):
                         continue
                     run = args.runs / f"{method}_{size}_{args.preset}_{config.horizon}_{seed}"
+                    if method == WARPD_STATE:
+                        share_vae(args.runs / run.name.replace(WARPD_STATE, "warpd"), run)
                     begun = time.process_time()
                     policy_of = trained(method, config, demos, action, args.preset, run)
                     ready = time.process_time()
@@ -101,6 +108,14 @@ def main() -> None:
                     rows.put(**key, success=success, by_task=by_task, episodes=args.episodes, steps=args.steps,
                              **figures, seconds=took)  # fmt: skip
                     print(rows.data["rows"][-1], flush=True)
+
+
+def share_vae(held: Path, run: Path) -> None:
+    """The VAE of the run ``held``, as far as it is trained, is that of ``run`` too, which differs after it."""
+    if (held / "vae").is_dir() and not (run / "vae").exists():
+        run.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(held / "vae", run / "new")
+        (run / "new").rename(run / "vae")
 
 
 def measure(policy_of: PolicyOf, name: str, simulators: Simulators, args: argparse.Namespace) -> dict[str, float]:

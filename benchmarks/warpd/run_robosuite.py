@@ -4,7 +4,7 @@
     python benchmarks/warpd/run_robosuite.py --task lift --data DATA --runs RUNS --preset tiny
 
 Writes benchmarks/results/warpd_robosuite.json: rows {method, task, horizon, perturbation, seed, success, episodes,
-seconds}; the method "operator" is the script of robomimic's "better" kind, which looks into the simulator: what the
+demonstrations, seconds}; the method "operator" is the script of robomimic's "better" kind, which looks into the simulator: what the
 adversary alone takes from one who knows the way. The paper's text gives perturbations no magnitude. Here one is in the
 unit of the action and of as many steps (`RobosuiteEnv.perturb`): at 1 the arm is pushed for a step as far as it is let
 go in one, which moves the gripper by some 2 cm; at 3, the largest here, for three steps. Episodes: 50 for each of three
@@ -80,8 +80,8 @@ def main() -> None:
                 if method != OPERATOR:
                     config = configure("robosuite", args.preset, demos, horizon=horizon, length=horizon)
                     run = args.runs / f"{method}_{args.task}_{args.preset}_{horizon}_{seed}"
-                    config = with_training(config, args, seed)
-                    policy_of = trained(method, config, demos.padded(horizon), action, args.preset, run)
+                    config = with_training(config, args, seed, method)
+                    policy_of = trained(method, config, demos.trailed(horizon - 1), action, args.preset, run)
                 ready = time.process_time()
                 episodes = [Episode(first + i, args.task, p, seed) for p in missing for i in range(args.episodes)]
                 draws = zlib.crc32(f"{method} {horizon} {seed}".encode())
@@ -93,7 +93,8 @@ def main() -> None:
                 took = {"train": round(ready - begun, 1), "run": round(time.process_time() - ready, 1)}
                 for p, done in zip(missing, found.reshape(len(missing), -1), strict=True):
                     success = round(float(done.mean()), 4)
-                    rows.put(**key, perturbation=p, success=success, episodes=len(done), seconds=took)
+                    held = {"episodes": len(done), "demonstrations": len(demos)}
+                    rows.put(**key, perturbation=p, success=success, **held, seconds=took)
                     print(rows.data["rows"][-1], flush=True)
 
 

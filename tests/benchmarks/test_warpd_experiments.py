@@ -1,5 +1,6 @@
 """The measures and the searches of the WARPD experiments, without their trainings."""
 
+import argparse
 import math
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dreamgym_agents.warpd import Demonstrations, WARPDConfig
 
 pytest.importorskip("diffusers")
 pytest.importorskip("mujoco")
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "war
 
 import embedding
 import gaits
+import options
 import plot
 import run_ablations
 import run_halfcheetah
@@ -94,3 +97,30 @@ def test_pooled_intervals_are_over_the_episodes_of_all_rows():
     assert (low, high) == pytest.approx((0.502, 0.691), abs=2e-3)
     mean, low, high = plot.pooled([{"success": 0.5, "spread": 0.2, "episodes": 100}])
     assert (mean, high - mean) == pytest.approx((0.5, 1.96 * 0.02))
+
+
+def test_a_diffusion_policy_trains_for_as_many_epochs_as_both_stages_of_warpd():
+    args = argparse.Namespace(vae_epochs=30, diffusion_epochs=20, batch_size=None, decay=True)
+    config = WARPDConfig.tiny(3, 2, 8)
+    warpd, chunks = (options.with_training(config, args, 4, m).train for m in ("warpd", "diffusion_policy"))
+    assert (warpd.vae_epochs, warpd.diffusion_epochs, warpd.seed, warpd.decay) == (30, 20, 4, True)
+    assert chunks.diffusion_epochs == 50
+    assert chunks.batch_size == config.train.batch_size
+
+
+def test_warpd_that_is_told_the_first_state_takes_the_vae_of_the_one_that_is_not(tmp_path):
+    pytest.importorskip("metaworld")
+    import run_metaworld
+
+    demos = Demonstrations.from_episodes([(np.random.rand(9, 39), np.random.rand(9, 4)) for _ in range(2)])
+    told, plain = (run_metaworld.sizes(m, "256", "tiny", demos, 9, 9) for m in ("warpd_state", "warpd"))
+    assert (told.condition, plain.condition, told.vae) == ("state+task", "task", plain.vae)
+    held, run = tmp_path / "warpd", tmp_path / "warpd_state"
+    run_metaworld.share_vae(held, run)  # none there yet: it trains its own
+    assert not run.exists()
+    (held / "vae" / "progress").mkdir(parents=True)
+    run_metaworld.share_vae(held, run)
+    assert (run / "vae" / "progress").is_dir()
+    (held / "vae" / "more").mkdir()
+    run_metaworld.share_vae(held, run)  # once
+    assert not (run / "vae" / "more").exists()

@@ -212,9 +212,9 @@ class TrainConfig:
         vae_lr: Adam's rate for encoder and decoder. Section 4 says 1e-4 "for all experiments", Table 9 says 3e-4 for
             the VAE: the table is taken, because it is the more specific and Tables 10-12 build on it.
         lr: Adam's rate for everything else (diffusion, world model, baselines), where only the text speaks: 1e-4.
-        decay: whether every rate falls from its value to nought over a stage, along half a cosine, epoch by epoch (Chi
-            et al. do so, WARPD does not say). A hypernetwork moves all weights of a policy at once, so that a rate which
-            begins well ends in noise.
+        decay: whether every rate rises over the first epoch of a stage and falls to nought along half a cosine (Chi et
+            al. do the like, WARPD does not say). A hypernetwork moves all weights of a policy at once: at one rate it
+            begins with a leap and ends in noise.
         grad_clip: largest gradient norm; None for none, as in the paper.
         seed: of snippets, noise and initial weights.
         save_every_s: seconds between saves of progress; the end of a stage is always saved.

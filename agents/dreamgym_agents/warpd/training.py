@@ -136,8 +136,9 @@ class _Run:
         totals: dict[str, float] = {}
         batches = 0
         device = self.agent.scaling.obs_mean.device
-        self._set_rates()
+        count = -(-len(self.demonstrations) * config.snippets // config.batch_size)
         for batch in self.demonstrations.epoch(self.length, config.batch_size, generator, config.snippets):
+            self._set_rates(batches / count, count)
             losses = self.stage.loss({k: v.to(device) for k, v in batch.items()}, generator, self.epoch)
             if not losses["loss"].isfinite():
                 parts = {k: round(v.item(), 4) for k, v in losses.items()}
@@ -156,8 +157,11 @@ class _Run:
                 totals[name] = totals.get(name, 0.0) + value.item()
         return {name: value / batches for name, value in totals.items()}
 
-    def _set_rates(self) -> None:
-        share = 0.5 * (1 + math.cos(math.pi * self.epoch / self.stage.epochs)) if self.agent.config.train.decay else 1.0
+    def _set_rates(self, of_epoch: float, count: int) -> None:
+        """For the update that begins when the share ``of_epoch`` of an epoch of ``count`` of them is over."""
+        share, done = 1.0, self.epoch + of_epoch
+        if self.agent.config.train.decay:
+            share = min(1.0, done + 1 / count) * 0.5 * (1 + math.cos(math.pi * done / self.stage.epochs))
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
 
