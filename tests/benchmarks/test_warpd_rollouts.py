@@ -83,16 +83,19 @@ def test_adversaries_are_those_of_each_episode():
 
 def test_the_page_of_results_holds_a_table_and_a_picture_of_every_file_there_is(tmp_path):
     row = {"method": "warpd", "horizon": 16, "seed": 0, "preset": "tiny", "success": 0.5, "spread": 0.1, "episodes": 9}
-    (tmp_path / "warpd_pusht.json").write_text(plot.json.dumps({"rows": [{**row, "perturbation": p} for p in (0, 9)]}))
+    rows = [{**row, "solved": 1 / 3, "perturbation": p} for p in (0, 9)]
+    (tmp_path / "warpd_pusht.json").write_text(plot.json.dumps({"rows": rows}))
     rates = {"base": 0.2, "tuned": 0.6, "base_imagined": 0.3, "tuned_imagined": 0.8}
     tuning = {"task": "reach", "seed": 0, "episodes": 50, "dream_steps": 99_000, **rates}
     (tmp_path / "state_tuning.json").write_text(plot.json.dumps({"rows": [tuning]}))
     plot.render(tmp_path, tmp_path / "docs", "tiny")
     assert "| `reach` | 1 | 0.20&nbsp;(0.11&#8209;0.33) |" in (tmp_path / "docs" / "state_tuning.md").read_text()
     page = (tmp_path / "docs" / "warpd_pusht.md").read_text()
-    assert "| WARPD | 16 |" in page
+    assert page.count("| WARPD | 16 |") == 2
+    assert "0.33&nbsp;(0.12&#8209;0.65)" in page  # of episodes solved: three of nine
     assert "![" in page
-    assert (tmp_path / "docs" / "warpd_pusht.png").stat().st_size > 0
+    for name in ("warpd_pusht", "warpd_pusht_solved"):
+        assert (tmp_path / "docs" / f"{name}.png").stat().st_size > 0
     assert "was not measured yet" in (tmp_path / "docs" / "warpd_robosuite.md").read_text()
 
 
