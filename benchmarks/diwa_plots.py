@@ -55,7 +55,7 @@ def plot_ablation(rows: Rows, variants: dict[str, str]) -> Any:
     plt = pyplot()
     tasks = [t for t in TASKS if any(r["task"] == t for r in rows)]
     with plt.rc_context(PLOT_STYLE):
-        figure, axes = plt.subplots(1, len(tasks), figsize=(4.6 * len(tasks), 3.4), sharey=True, squeeze=False)
+        figure, axes = plt.subplots(1, len(tasks), figsize=(5.2 * len(tasks), 3.6), sharey=True, squeeze=False)
         for axis, task in zip(axes.flat, tasks, strict=True):
             _ablation(axis, [r for r in rows if r["task"] == task], variants)
             axis.set_title(task.replace("_", " "), loc="left", fontsize=10.5, color=INK)

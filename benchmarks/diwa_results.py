@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -166,7 +167,7 @@ def ablation_tables(rows: Rows) -> str:
         parts.append("![Success by weight of the cloning regulariser, imagined and in the simulator](diwa_bc.png)")
     others = [r for r in [*halves, *rows] if r["variant"] in OTHERS]
     if len({r["variant"] for r in others}) > 1:
-        short = {k: v.replace(", ", ",\n") for k, v in OTHERS.items()}
+        short = {k: "\n".join(wrap(v, 11)) for k, v in OTHERS.items()}
         save_figure(plot_ablation(others, short), DOCS / "diwa_variants.png")
         parts += ["**World model, reward, policy, truncation**", ablations(others, OTHERS)]
         parts.append("![Success by variant, imagined and in the simulator](diwa_variants.png)")
