@@ -9,8 +9,9 @@ that end before ``--steps`` go on with their last row.
 Adds to benchmarks/results/warpd_metaworld.json, beside the counted rows of flops.py: rows {method, size, horizon, seed,
 success, by_task, episodes, seconds, gflops_per_step, gflops_per_step_with_generation}. WARPD is conditioned on the task
 and generates once an episode; "warpd_state" is told the first state too, with the same VAE, which is trained but once.
-A diffusion policy executes half of what it predicts; it learns from chunks that begin at every row, as it plans. GFLOPs are counted on the network
-that was trained, at the length of the episodes run here. A row that is there is not computed again.
+A diffusion policy executes half of what it predicts; it learns from chunks that begin at every row, as it plans.
+GFLOPs are counted on the network that was trained, at the length of the episodes run here. A row that is there is not
+computed again.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from rows import Rows
 from dreamgym.sims.metaworld import TASKS, MetaworldEnv
 from dreamgym.types import ActionSpec
 
-SIZES = {"warpd": ("128", "256", "512"), WARPD_STATE: ("256",), "warpd_no_world_model": ("256",), "mlp": ("128", "256", "512"),
-         "diffusion_policy": ("xs", "s")}  # fmt: skip
+SIZES = {"warpd": ("128", "256", "512"), WARPD_STATE: ("256",), "warpd_no_world_model": ("256",),
+         "mlp": ("128", "256", "512"), "diffusion_policy": ("xs", "s")}  # fmt: skip
 AT_ONCE = 40  # each takes a fifth of a second to make and 50 MB
 KEY = ("method", "size", "horizon", "seed", "preset", "tasks")
 

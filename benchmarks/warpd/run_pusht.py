@@ -9,8 +9,8 @@ Writes benchmarks/results/warpd_pusht.json: rows {method, horizon, perturbation,
 episodes, demonstrations, seconds}. ``success`` is the paper's: the largest share of the outline that the block covered,
 averaged over episodes (an episode ends once that reaches 0.9, as its demonstrations do); ``spread`` its standard
 deviation over episodes; ``solved`` the share of episodes in which it reached 0.9; ``seconds`` the processor time of
-training and of running for all perturbations together. The paper runs each of 50 episodes ten times: that is ``--episodes 50 --repeats
-10``, each with other draws of policy and adversary.
+training and of running for all perturbations together. The paper runs each of 50 episodes ten times: that is
+``--episodes 50 --repeats 10``, each with other draws of policy and adversary.
 
 A method is trained once for a horizon and a seed, and all its perturbations are run side by side, in batches. The
 perceptron and the random policy have no horizon: they are trained and run once a seed, and their rows are the same at

@@ -4,11 +4,11 @@
     python benchmarks/warpd/run_robosuite.py --task lift --data DATA --runs RUNS --preset tiny
 
 Writes benchmarks/results/warpd_robosuite.json: rows {method, task, horizon, perturbation, seed, success, episodes,
-demonstrations, seconds}; the method "operator" is the script of robomimic's "better" kind, which looks into the simulator: what the
-adversary alone takes from one who knows the way. The paper's text gives perturbations no magnitude. Here one is in the
-unit of the action and of as many steps (`RobosuiteEnv.perturb`): at 1 the arm is pushed for a step as far as it is let
-go in one, which moves the gripper by some 2 cm; at 3, the largest here, for three steps. Episodes: 50 for each of three
-seeds, 150 in all. A row that is there is not computed again, and a run that was killed goes on.
+demonstrations, seconds}; the method "operator" is the script of robomimic's "better" kind, which looks into the
+simulator: what the adversary alone takes from one who knows the way. The paper's text gives perturbations no magnitude.
+Here one is in the unit of the action and of as many steps (`RobosuiteEnv.perturb`): at 1 the arm is pushed for a step
+as far as it is let go in one, which moves the gripper by some 2 cm; at 3, the largest here, for three steps. Episodes:
+50 for each of three seeds, 150 in all. A row that is there is not computed again, and a run that was killed goes on.
 """
 
 from __future__ import annotations

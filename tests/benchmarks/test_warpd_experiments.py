@@ -112,7 +112,8 @@ def test_warpd_that_is_told_the_first_state_takes_the_vae_of_the_one_that_is_not
     pytest.importorskip("metaworld")
     import run_metaworld
 
-    demos = Demonstrations.from_episodes([(np.random.rand(9, 39), np.random.rand(9, 4)) for _ in range(2)])
+    rng = np.random.default_rng(0)
+    demos = Demonstrations.from_episodes([(rng.random((9, 39)), rng.random((9, 4))) for _ in range(2)])
     told, plain = (run_metaworld.sizes(m, "256", "tiny", demos, 9, 9) for m in ("warpd_state", "warpd"))
     assert (told.condition, plain.condition, told.vae) == ("state+task", "task", plain.vae)
     held, run = tmp_path / "warpd", tmp_path / "warpd_state"
