@@ -159,8 +159,8 @@ def cheapest(rows: Sequence[Row]) -> str:
     ratios = [its["gflops_per_step"] / row[k] for k in ("gflops_per_step", "gflops_per_step_with_generation")]
     return (
         f"{NAMES[method]} {size} has {told(found)}; the cheapest diffusion policy of no less success, within the "
-        f"intervals, is {other} with chunks of {2 * horizon}, {told(score)}: {ratios[0]:.0f} times as many FLOPs a step, "
-        f"{ratios[1]:.1f} times with the generation counted."
+        f"intervals, is {other} with chunks of {2 * horizon}, {told(score)}: {ratios[0]:.0f} times as many FLOPs a "
+        f"step, {ratios[1]:.1f} times with the generation counted."
     )
 
 
