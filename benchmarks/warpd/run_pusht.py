@@ -12,6 +12,10 @@ deviation over episodes; ``solved`` the share of episodes in which it reached 0.
 training and of running for all perturbations together. The paper runs each of 50 episodes ten times: that is
 ``--episodes 50 --repeats 10``, each with other draws of policy and adversary.
 
+Actions are positions to go to, some 20 pixels from the disc on a table of 512. What acts on what it sees at every step
+(WARPD, the perceptron) learns how far from the disc they are, which for a policy of fixed weights is a skip connection;
+chunks, which are planned blindly, stay positions, as Chi et al. found best.
+
 A method is trained once for a horizon and a seed, and all its perturbations are run side by side, in batches. The
 perceptron and the random policy have no horizon: they are trained and run once a seed, and their rows are the same at
 every horizon. A row that is there is not computed again, and a run that was killed goes on.
@@ -23,19 +27,65 @@ import argparse
 import time
 import zlib
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import torch
+from dreamgym_agents.warpd import Demonstrations, WARPDConfig
 from methods import METHODS, action_spec, configure, read_demonstrations, trained
 from options import make_parser, shrink, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
 
 from dreamgym.sims.pusht import PushTEnv
+from dreamgym.types import ActionSpec, Policy
 
 HORIZONS = (16, 32, 64, 128)
 PERTURBATIONS = (0, 20, 40, 60, 80, 100)
 NO_HORIZON = ("mlp", "random")
+CLOSED_LOOP = ("warpd", "warpd_no_world_model", "mlp")
+DISC = slice(0, 2)  # of the state
 KEY = ("method", "horizon", "perturbation", "seed", "preset")
 AT_ONCE = 300
+
+
+class FromDisc:
+    """A policy whose actions count from the disc, as one whose actions are positions.
+
+    Args:
+        policy: what acts.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def start(self, num_envs: int, generator: torch.Generator | None = None) -> Any:
+        """The policy's own carry."""
+        return self.policy.start(num_envs, generator)
+
+    def act(
+        self, obs: torch.Tensor, carry: Any, fresh: torch.Tensor, generator: torch.Generator | None = None
+    ) -> tuple[torch.Tensor, Any]:
+        """Actions [B, 2] for states [B, 6]."""
+        action, carry = self.policy.act(obs, carry, fresh, generator)
+        return action + obs[:, DISC], carry
+
+
+def from_disc(demos: Demonstrations) -> Demonstrations:
+    """The same demonstrations, actions counted from the disc."""
+    return replace(demos, action=demos.action - demos.obs[:, DISC])
+
+
+def learned(
+    method: str, config: WARPDConfig, demos: Demonstrations, action: ActionSpec, preset: str, run: Path
+) -> PolicyOf:
+    """`trained`, on actions as the method takes them."""
+    if method not in CLOSED_LOOP:
+        return trained(method, config, demos, action, preset, run)
+    offsets = from_disc(demos)
+    bounds = ActionSpec(*(tuple(x.tolist()) for x in (offsets.action.amin(0), offsets.action.amax(0))))
+    policy_of = trained(method, config, offsets, bounds, preset, run)
+    return lambda task: FromDisc(policy_of(task))
 
 
 def measure(
@@ -85,7 +135,7 @@ def main() -> None:
                 run = args.runs / f"{method}_{args.preset}_{length}_{seed}"
                 begun = time.process_time()
                 # Snippets begin at every row, as plans do; beyond the end, where the pusher has arrived, it stays.
-                policy_of = trained(method, config, demos.trailed(length - 1), action, args.preset, run)
+                policy_of = learned(method, config, demos.trailed(length - 1), action, args.preset, run)
                 ready = time.process_time()
                 found = measure(policy_of, f"{method} {length} {seed}", simulators, args)
                 took = {"train": round(ready - begun, 1), "run": round(time.process_time() - ready, 1)}

@@ -125,3 +125,24 @@ def test_warpd_that_is_told_the_first_state_takes_the_vae_of_the_one_that_is_not
     (held / "vae" / "more").mkdir()
     run_metaworld.share_vae(held, run)  # once
     assert not (run / "vae" / "more").exists()
+
+
+def test_actions_counted_from_the_disc_are_executed_as_positions():
+    pytest.importorskip("gym_pusht")
+    import run_pusht
+
+    rng = np.random.default_rng(0)
+    obs, action = 500 * rng.random((9, 6)), 500 * rng.random((9, 2))
+    demos = run_pusht.from_disc(Demonstrations.from_episodes([(obs, action)]))
+
+    class Replay:
+        def start(self, num_envs, generator=None):
+            return 3
+
+        def act(self, obs, carry, fresh, generator=None):
+            return demos.action[carry : carry + 1], carry + 1
+
+    policy = run_pusht.FromDisc(Replay())
+    found, carry = policy.act(demos.obs[3:4], policy.start(1), torch.ones(1, dtype=torch.bool))
+    assert carry == 4
+    assert np.allclose(found.numpy(), action[3], atol=1e-3)
