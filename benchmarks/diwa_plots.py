@@ -99,7 +99,7 @@ def plot_agreement(told: dict[str, Any]) -> Any:
             own = [p for p in told["policies"] if p["task"] == task]
             x, y = ([100 * p[k] for p in own] for k in ("imagined", "real"))
             axis.plot(x, y, mark, color=DREAM, mfc="none", label=task.replace("_", " "))
-        axis.set(xlim=(0, 102), ylim=(0, 102))
+        axis.set(xlim=(-2, 102), ylim=(-2, 102))
         axis.set_xlabel("imagined success, %", color=GREY, fontsize=9)
         axis.set_ylabel("success in the simulator, %", color=GREY, fontsize=9)
         axis.legend(frameon=False, labelcolor=INK, fontsize=9)
