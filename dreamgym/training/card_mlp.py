@@ -100,7 +100,7 @@ def _scripted(metrics: Mapping[str, Any]) -> str:
     ]
     return (
         f"Share of successes within {told['horizon']} steps from the same held-out starts, scripts acting on the decoded "
-        "state, with noise of so many standard deviations on their actions (`benchmarks/state_dreams.py`).\n\n"
+        "state, with noise of that standard deviation added to their actions, in the units of the action (`benchmarks/state_dreams.py`).\n\n"
         + table(("task", "who acts", "dream", "twin", "episodes"), rows)
     )
 
