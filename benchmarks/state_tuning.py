@@ -1,6 +1,6 @@
 """Fine-tuning in a dream of states: DiWA's agent in Dream-Metaworld-v0, scored before and after in dream and twin.
 
-    python benchmarks/state_tuning.py --data DATA --work runs/state_tuning --tasks drawer_open reach
+    python benchmarks/state_tuning.py --data DATA --work runs/state_tuning
 
 DATA is the store that the dream was made of (`benchmarks/make_state_dream.py`). A diffusion policy is cloned from a few
 demonstrations for a few epochs, so that there is something left to learn, and fine-tuned by PPO in the dream, without a
@@ -60,10 +60,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="where policies and runs are kept")
     parser.add_argument("--checkpoint", default="metaworld", help="the dream: a shipped name or a folder")
-    parser.add_argument("--tasks", nargs="*", default=["drawer_open", "reach"])
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
-    parser.add_argument("--demonstrations", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=40, help="of cloning")
+    parser.add_argument("--tasks", nargs="*", default=["drawer_open", "reach", "window_open", "door_unlock"])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--demonstrations", type=int, default=25)
+    parser.add_argument("--epochs", type=int, default=60, help="of cloning")
     parser.add_argument("--steps", type=int, default=300_000, help="imagined")
     parser.add_argument("--horizon", type=int, default=100)
     parser.add_argument("--episodes", type=int, default=50, help="paired, from held-out starts")
