@@ -31,7 +31,7 @@ from state_dreams import RESULTS
 
 from dreamgym.data import EpisodeStore
 from dreamgym.data.collect import collect
-from dreamgym.data.state_demonstrations import OPERATORS, StateDemonstrations
+from dreamgym.data.state_demonstrations import RANDOM, STRAY, StateDemonstrations
 from dreamgym.envs.make import SHIPPED
 from dreamgym.evaluation.demo import machine
 from dreamgym.training import checkpoint
@@ -64,7 +64,7 @@ class Recipe:
 
 RECIPES = {
     # 80 of each task by each operator.
-    "metaworld": Recipe(OPERATORS["metaworld"], 3200, 30, 12_000, reward_epochs=20),
+    "metaworld": Recipe(("expert", "noisy", STRAY, RANDOM), 3200, 30, 12_000, reward_epochs=20),
     "pusht": Recipe(("pusher",) * 3 + ("random",), 1000, 30, 8_000, reward_epochs=12),
     # 10 turns of 7 operators at 2 tasks. The can's "worse" operator may need 300 steps.
     "robosuite": Recipe(("better", "okay", "worse") * 2 + ("random",), 140, 10, 6_000, max_steps=300),

@@ -20,13 +20,13 @@ from dreamgym.sims.state_env import StateEnv
 
 MAX_TRIES = 40
 VAL_EVERY = 10
-RANDOM, STRAY = "random", "stray"
-ROAMING = (RANDOM, STRAY)
+RANDOM, STRAY, CLUMSY = "random", "stray", "clumsy"
+ROAMING = (RANDOM, STRAY, CLUMSY)
 """Who does not demonstrate, but shows world models and rewards what lies off the demonstrations' ways."""
 NOISY = {"expert": 0.0, "noisy": 0.4}  # Metaworld: noise on the expert's actions
 # Suite -> who can act in it.
 OPERATORS: dict[str, tuple[str, ...]] = {
-    "metaworld": ("expert", "noisy", STRAY, RANDOM),
+    "metaworld": ("expert", "noisy", STRAY, CLUMSY, RANDOM),
     "pusht": ("pusher", RANDOM),
     "robosuite": ("better", "okay", "worse", RANDOM),
 }
@@ -43,8 +43,9 @@ class StateDemonstrations:
     Attributes:
         suite: one of `OPERATORS`.
         tasks: tasks of the suite, in turn; () for all of them.
-        operators: who acts, in turn; () for all that demonstrate, which "random" (a random walk) and "stray" (an expert
-            who wanders off now and then, before success and after it) do not.
+        operators: who acts, in turn; () for all that demonstrate, which "random" (a random walk), "stray" (an expert
+            who wanders off now and then, before success and after it) and "clumsy" (an expert who misjudges where the
+            hand is, by centimetres) do not. Random walks and clumsy hands are kept whether they succeed or not.
         robot: robosuite's arm.
         max_steps: rows of an episode at most; None for the suite's own (`MAX_STEPS`).
         linger: rows after the first success; None goes on to ``max_steps``, so that all episodes have one length.
@@ -100,7 +101,7 @@ class StateDemonstrator:
         for tries in range(1, MAX_TRIES + 1):
             rows = self._attempt(task, operator, rng)
             done = bool(np.any(rows["success"]))
-            if done or operator == RANDOM:
+            if done or operator in (RANDOM, CLUMSY):
                 meta = {
                     "kind": "demonstration", "suite": self.config.suite, "task": task, "operator": operator,
                     "split": split, "success": done, "tries": tries, "config": asdict(self.config),
@@ -156,6 +157,8 @@ def make_operator(env: StateEnv, operator: str, rng: np.random.Generator) -> Act
         return lambda state: expert.act(state, rng)
     if operator == STRAY:
         return _Stray(env, rng)
+    if operator == CLUMSY:
+        return _Clumsy(env, rng)
     if operator == "pusher":
         from dreamgym.sims.pusht import Pusher
 
@@ -199,6 +202,32 @@ class _Stray:
             self._left = int(self.rng.integers(5, 30) if self._off else self.rng.integers(40, 90))
         self._left -= 1
         return self.wander(state) if self._off else self.expert.act(state, self.rng)
+
+
+class _Clumsy:
+    """Metaworld's expert, who takes the hand for elsewhere: it misses by centimetres, as cloned policies do.
+
+    A dream that has seen hands that hit alone takes one that misses for one that hits, and so does its reward.
+    """
+
+    SPREAD = 0.02  # metres in each direction, times 0 to 2 by turns
+    HAND = (slice(0, 3), slice(18, 21))  # now, and in the frame before
+
+    def __init__(self, env: StateEnv, rng: np.random.Generator) -> None:
+        from dreamgym.sims.metaworld import Expert
+
+        self.expert, self.rng, self._left = Expert(env.episode_task, NOISY["noisy"] / 2), rng, 0
+        self._error = np.zeros(3)
+
+    def __call__(self, state: np.ndarray) -> np.ndarray:
+        if self._left == 0:
+            self._error = self.SPREAD * self.rng.uniform(0.0, 2.0) * self.rng.standard_normal(3)
+            self._left = int(self.rng.integers(30, 100))
+        self._left -= 1
+        seen = state.copy()
+        for part in self.HAND:
+            seen[part] += self._error
+        return self.expert.act(seen, self.rng)
 
 
 def main(argv: list[str] | None = None) -> None:

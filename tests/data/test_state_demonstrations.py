@@ -67,5 +67,13 @@ def test_a_stray_comes_to_success_and_leaves_it():
     assert changes <= -1
 
 
+def test_a_clumsy_hand_misses_and_hits_and_both_are_kept():
+    pytest.importorskip("metaworld")
+    made = StateDemonstrations("metaworld", ("dial_turn",), ("clumsy",), max_steps=100, snapshots=False)(0)
+    found = [made.episode(i) for i in range(6)]
+    assert {meta["success"] for _, meta in found} == {False, True}
+    assert all(meta["tries"] == 1 and meta["success"] == rows["success"].any() for rows, meta in found)
+
+
 def test_strays_are_not_demonstrations_unless_asked_for():
     assert StateDemonstrations("metaworld").operators == ("expert", "noisy")
