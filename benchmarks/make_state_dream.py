@@ -9,7 +9,8 @@ is done is left alone; a finished checkpoint is not made again. ``--ship`` write
 `state_dreams.py` found, and puts the checkpoint where ``gym.make("Dream-Metaworld-v0")`` finds it.
 
 Who acts in Metaworld, by turns: the scripted experts; the same with noise; experts who stray before success and after
-it; a random walk. The strays are there for the rewards: experts come to "reach" from one side and stop at the edge of
+it; experts who take the hand for elsewhere, and miss as cloned policies do; a random walk.
+The strays are there for the rewards: experts come to "reach" from one side and stop at the edge of
 success, and a classifier that had seen them alone (94 episodes) scored F1 0.64 on it. With strays and a longer stay it
 is 0.81 with 37 episodes an operator and 0.92 with 67, hence twice as many as the world model would need; a classifier
 of twice the width, trained for longer, has 0.94 with the 37. In PushT and robosuite those who demonstrate act twice or
@@ -31,7 +32,7 @@ from state_dreams import RESULTS
 
 from dreamgym.data import EpisodeStore
 from dreamgym.data.collect import collect
-from dreamgym.data.state_demonstrations import RANDOM, STRAY, StateDemonstrations
+from dreamgym.data.state_demonstrations import OPERATORS, StateDemonstrations
 from dreamgym.envs.make import SHIPPED
 from dreamgym.evaluation.demo import machine
 from dreamgym.training import checkpoint
@@ -64,7 +65,7 @@ class Recipe:
 
 RECIPES = {
     # 80 of each task by each operator.
-    "metaworld": Recipe(("expert", "noisy", STRAY, RANDOM), 3200, 30, 12_000, reward_epochs=20),
+    "metaworld": Recipe(OPERATORS["metaworld"], 4000, 30, 12_000, reward_epochs=20),
     "pusht": Recipe(("pusher",) * 3 + ("random",), 1000, 30, 8_000, reward_epochs=12),
     # 10 turns of 7 operators at 2 tasks. The can's "worse" operator may need 300 steps.
     "robosuite": Recipe(("better", "okay", "worse") * 2 + ("random",), 140, 10, 6_000, max_steps=300),
