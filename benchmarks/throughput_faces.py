@@ -87,6 +87,17 @@ def actions(checkpoint: Checkpoint, num_envs: int) -> Tensor:
     return checkpoint.model.spec.prepare(space)
 
 
+def asked(checkpoint: Checkpoint, device: str, uncertainty: bool) -> dict[str, Any]:
+    """What every face is made with."""
+    return {
+        "checkpoint": checkpoint,
+        "task": TASK,
+        "horizon": HORIZON,
+        "device": device,
+        "uncertainty": uncertainty,
+    }
+
+
 def repeated(step: Callable[[Any], Any], action: Any) -> Runner:
     """A runner that takes the same action again and again."""
 
@@ -101,13 +112,9 @@ def core_runner(
     checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool, reward: str = "success"
 ) -> Runner:
     core = make_core(
-        checkpoint,
-        task=TASK,
         num_envs=num_envs,
-        horizon=HORIZON,
-        device=device,
-        uncertainty=uncertainty,
         reward=reward,
+        **asked(checkpoint, device, uncertainty),
     )
     action = actions(checkpoint, num_envs).to(device)
     core.reset(seed=0)
@@ -118,11 +125,7 @@ def vector_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertaint
     env = gym.make_vec(
         "Dream-v0",
         num_envs=num_envs,
-        checkpoint=checkpoint,
-        task=TASK,
-        horizon=HORIZON,
-        device=device,
-        uncertainty=uncertainty,
+        **asked(checkpoint, device, uncertainty),
     )
     action = actions(checkpoint, num_envs).numpy()
     env.reset(seed=0)
@@ -131,9 +134,7 @@ def vector_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertaint
 
 def single_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: bool) -> Runner:
     assert num_envs == 1
-    env = gym.make(
-        "Dream-v0", checkpoint=checkpoint, task=TASK, horizon=HORIZON, device=device, uncertainty=uncertainty
-    )
+    env = gym.make("Dream-v0", **asked(checkpoint, device, uncertainty))
     action = actions(checkpoint, 1).numpy()[0]
     env.reset(seed=0)
 
@@ -150,11 +151,7 @@ def sb3_runner(checkpoint: Checkpoint, num_envs: int, device: str, uncertainty: 
     env = dreamgym.sb3_env(
         "Dream-v0",
         num_envs=num_envs,
-        checkpoint=checkpoint,
-        task=TASK,
-        horizon=HORIZON,
-        device=device,
-        uncertainty=uncertainty,
+        **asked(checkpoint, device, uncertainty),
     )
     action = actions(checkpoint, num_envs).numpy()
     env.reset()
@@ -186,11 +183,7 @@ def torchrl_runner(
     env = dreamgym.torchrl_env(
         "Dream-v0",
         num_envs=num_envs,
-        checkpoint=checkpoint,
-        task=TASK,
-        horizon=HORIZON,
-        device=device,
-        uncertainty=uncertainty,
+        **asked(checkpoint, device, uncertainty),
         reward=reward,
         info=(),  # what WorldModelEnv delivers: observation, reward and ends
     )
