@@ -27,7 +27,7 @@ NOISY = {"expert": 0.0, "noisy": 0.4}  # Metaworld: noise on the expert's action
 # Suite -> who can act in it.
 OPERATORS: dict[str, tuple[str, ...]] = {
     "metaworld": ("expert", "noisy", STRAY, CLUMSY, RANDOM),
-    "pusht": ("pusher", RANDOM),
+    "pusht": ("pusher", "habitual", RANDOM),
     "robosuite": ("better", "okay", "worse", RANDOM),
 }
 MAX_STEPS = {"metaworld": 200, "pusht": 300, "robosuite": 400}
@@ -164,6 +164,11 @@ def make_operator(env: StateEnv, operator: str, rng: np.random.Generator) -> Act
 
         pusher = Pusher()
         return lambda state: pusher.act(state, rng)
+    if operator == "habitual":
+        from dreamgym.sims.pusht import HabitualPusher
+
+        habitual = HabitualPusher(rng)
+        return lambda state: habitual.act(state, rng)
     from dreamgym.sims.robosuite import RobosuiteEnv
     from dreamgym.sims.robosuite_operators import Operator
 
