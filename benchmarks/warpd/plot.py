@@ -32,6 +32,8 @@ NAMES = {"warpd": "WARPD", "warpd_state": "WARPD, told the first state",
          "latent_diffusion_policy": "LDP", "mlp": "MLP", "random": "random",
          "operator": "the script itself"}  # fmt: skip
 
+POINT = ("method", "size", "horizon", "epochs")  # of Fig. 6
+
 Row = dict[str, Any]
 Interval = tuple[float, float, float]
 
@@ -126,21 +128,21 @@ def metaworld(rows: Sequence[Row], docs: Path) -> str:
     plt, lines = pyplot(), []
     with plt.rc_context(PLOT_STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 4.0))
-        for (method, size, horizon), of in by(measured, "method", "size", "horizon").items():
+        for (method, size, horizon, epochs), of in by(measured, *POINT).items():
             mean, low, high = found = pooled([{**r, "episodes": r["episodes"] * len(r["by_task"])} for r in of])
             cost, whole = of[0]["gflops_per_step"], of[0]["gflops_per_step_with_generation"]
             looks = {"fmt": "o", "color": COLOURS[method], "label": NAMES[method]}
             axis.errorbar(cost, mean, [[mean - low], [high - mean]], **looks)
             above = 9 if method.startswith("warpd") else -15  # WARPD and the MLP cost nearly the same
             axis.annotate(size, (cost, mean), (0, above), textcoords="offset points", fontsize=7, ha="center")
-            lines.append((NAMES[method], size, horizon, told(found), f"{cost:.3g}", f"{whole:.3g}", len(of)))
+            lines.append((NAMES[method], size, horizon, epochs, told(found), f"{cost:.3g}", f"{whole:.3g}", len(of)))
         axis.set(xscale="log", xlabel="GFLOPs a step", ylabel="success, ten tasks", xlim=(1e-5, 1), ylim=(0, 1.05))
         handles, labels = axis.get_legend_handles_labels()
         once = dict(zip(labels, handles, strict=True))
         axis.legend(once.values(), once.keys(), loc="lower left", frameon=False, fontsize=8)
         quiet(axis)
         _save(figure, docs / "warpd_metaworld.png")
-    heads = ("method", "size", "horizon", "success", "GFLOPs a step", "with generation", "seeds")
+    heads = ("method", "size", "horizon", "epochs", "success", "GFLOPs a step", "with generation", "seeds")
     picture = "![Success against GFLOPs a step](warpd_metaworld.png)"
     return f"{picture}\n\n{table(heads, lines)}\n\n{cheapest(measured)}"
 
@@ -149,18 +151,18 @@ def cheapest(rows: Sequence[Row]) -> str:
     """The issue's aim in a sentence: how much less than the cheapest DP of equal success the best WARPD needs."""
     scores = {
         key: (pooled([{**r, "episodes": r["episodes"] * len(r["by_task"])} for r in of]), of[0])
-        for key, of in by(rows, "method", "size", "horizon").items()
+        for key, of in by(rows, *POINT).items()
     }
     ours = {k: v for k, v in scores.items() if k[0] in ("warpd", "warpd_state")}
     theirs = {k: v for k, v in scores.items() if k[0] == "diffusion_policy"}
     if not ours or not theirs:
         return ""
-    (method, size, _), (found, row) = max(ours.items(), key=lambda item: item[1][0][0])
+    (method, size, _, _), (found, row) = max(ours.items(), key=lambda item: item[1][0][0])
     # Equal success: not worse beyond the intervals.
     equal = [(k, v) for k, v in theirs.items() if v[0][2] >= found[1]]
     if not equal:
         return f"No diffusion policy that was trained here reaches {told(found)} of {NAMES[method]} {size}."
-    (_, other, horizon), (score, its) = min(equal, key=lambda item: item[1][1]["gflops_per_step"])
+    (_, other, horizon, _), (score, its) = min(equal, key=lambda item: item[1][1]["gflops_per_step"])
     ratios = [its["gflops_per_step"] / row[k] for k in ("gflops_per_step", "gflops_per_step_with_generation")]
     return (
         f"{NAMES[method]} {size} has {told(found)}; the cheapest diffusion policy of no less success, within the "

@@ -7,7 +7,7 @@ The data of Metaworld's dream (`benchmarks/make_state_dream.py`) do as well: tho
 that end before ``--steps`` go on with their last row.
 
 Adds to benchmarks/results/warpd_metaworld.json, beside the counted rows of flops.py: rows {method, size, horizon, seed,
-success, by_task, episodes, seconds, gflops_per_step, gflops_per_step_with_generation}. WARPD is conditioned on the task
+epochs, success, by_task, episodes, seconds, gflops_per_step, gflops_per_step_with_generation}. WARPD is conditioned on the task
 and generates once an episode; "warpd_state" is told the first state too, with the same VAE, which is trained but once.
 A diffusion policy executes half of what it predicts; it learns from chunks that begin at every row, as it plans.
 GFLOPs are counted on the network that was trained, at the length of the episodes run here. A row that is there is not
@@ -37,7 +37,7 @@ from dreamgym.types import ActionSpec
 SIZES = {"warpd": ("128", "256", "512"), WARPD_STATE: ("256",), "warpd_no_world_model": ("256",),
          "mlp": ("128", "256", "512"), "diffusion_policy": ("xs", "s")}  # fmt: skip
 AT_ONCE = 40  # each takes a fifth of a second to make and 50 MB
-KEY = ("method", "size", "horizon", "seed", "preset", "tasks")
+KEY = ("method", "size", "horizon", "seed", "preset", "tasks", "epochs")
 
 
 def sizes(method: str, size: str, preset: str, demos: Demonstrations, steps: int, length: int) -> WARPDConfig:
@@ -47,6 +47,11 @@ def sizes(method: str, size: str, preset: str, demos: Demonstrations, steps: int
         return replace(config, condition="state+task") if method == WARPD_STATE else config
     config = configure("metaworld", preset, demos, length=length, horizon=length // 2)
     return replace(config, diffusion=replace(config.diffusion, denoiser=DenoiserConfig.unet(size)))
+
+
+def epochs(method: str, config: WARPDConfig) -> int:
+    """Of both stages of WARPD, of the one of the others."""
+    return config.train.diffusion_epochs + (config.train.vae_epochs if method.startswith("warpd") else 0)
 
 
 def counted(
@@ -92,10 +97,10 @@ def main() -> None:
                     config = with_training(config, args, seed, method)
                     horizon = 1 if method == "mlp" else config.horizon
                     key = {"method": method, "size": size, "horizon": horizon, "seed": seed, "preset": args.preset,
-                           "tasks": len(args.tasks)}  # fmt: skip
+                           "tasks": len(args.tasks), "epochs": epochs(method, config)}  # fmt: skip
                     if rows.has(**key):
                         continue
-                    run = args.runs / f"{method}_{size}_{args.preset}_{config.horizon}_{seed}"
+                    run = args.runs / f"{method}_{size}_{args.preset}_{config.horizon}_{seed}_{key['epochs']}"
                     if method == WARPD_STATE:
                         share_vae(args.runs / run.name.replace(WARPD_STATE, "warpd"), run)
                     begun = time.process_time()
