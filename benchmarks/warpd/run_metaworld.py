@@ -7,9 +7,10 @@ The data of Metaworld's dream (`benchmarks/make_state_dream.py`) do as well: tho
 that end before ``--steps`` go on with their last row.
 
 Adds to benchmarks/results/warpd_metaworld.json, beside the counted rows of flops.py: rows {method, size, horizon, seed,
-epochs, success, by_task, episodes, seconds, gflops_per_step, gflops_per_step_with_generation}. WARPD is conditioned on the task
-and generates once an episode; "warpd_state" is told the first state too, with the same VAE, which is trained but once.
-A diffusion policy executes half of what it predicts; it learns from chunks that begin at every row, as it plans.
+epochs, success, by_task, episodes, seconds, gflops_per_step, gflops_per_step_with_generation}. WARPD is conditioned on
+the task and generates once an episode; "warpd_state" is told the first state too, with the same VAE, which is trained
+but once. A diffusion policy executes half of what it predicts; it learns from chunks that begin at every row, as it
+plans. ``epochs`` are those of both stages; trainings of other lengths are rows of their own.
 GFLOPs are counted on the network that was trained, at the length of the episodes run here. A row that is there is not
 computed again.
 """
