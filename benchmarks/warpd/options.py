@@ -34,6 +34,21 @@ def make_parser(about: str | None, out: str, data: str) -> argparse.ArgumentPars
     return parser
 
 
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """The options that `with_policy` reads."""
+    parser.add_argument("--width", type=int, default=None, help="of a policy's two layers; by default the preset's")
+    parser.add_argument("--kl-weight", type=float, default=None, help="of WARPD's VAE; by default the paper's")
+
+
+def with_policy(config: WARPDConfig, args: argparse.Namespace) -> WARPDConfig:
+    """``config`` with the width of policies, and the weight of the KL, where they were given."""
+    if args.width is not None:
+        config = replace(config, hidden=(args.width, args.width))
+    if args.kl_weight is not None:
+        config = replace(config, vae=replace(config.vae, kl_weight=args.kl_weight))
+    return config
+
+
 def shrink(args: argparse.Namespace, **small: Any) -> None:
     """With ``--quick``: one seed, two epochs, the values in ``small``; runs and results apart from the real ones."""
     if not args.quick:

@@ -1,9 +1,11 @@
 """PushT: horizons 16 to 128 against an adversary of growing strength (Fig. 3).
 
-    python -m dreamgym.data.state_demonstrations --suite pusht --episodes 200 --out DATA
+    python -m dreamgym.data.state_demonstrations --suite pusht --operators habitual --episodes 1100 --out DATA
     python benchmarks/warpd/run_pusht.py --data DATA --runs RUNS --preset tiny
 
-The data of PushT's dream (`benchmarks/make_state_dream.py`) do as well: its random walks are left out.
+The operator "habitual" has no plans that a state does not show (`dreamgym.sims.pusht.HabitualPusher`): its tastes,
+which differ from episode to episode, make the set multimodal. The data of PushT's dream, by the operator "pusher" who
+does plan, do too (random walks are left out), but less can be learned from them.
 
 Writes benchmarks/results/warpd_pusht.json: rows {method, horizon, perturbation, seed, success, spread, solved,
 episodes, demonstrations, seconds}. ``success`` is the paper's: the largest share of the outline that the block covered,
@@ -33,7 +35,7 @@ from typing import Any
 import torch
 from dreamgym_agents.warpd import Demonstrations, WARPDConfig
 from methods import METHODS, action_spec, configure, read_demonstrations, trained
-from options import make_parser, shrink, with_training
+from options import add_policy, make_parser, shrink, with_policy, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
 
@@ -115,6 +117,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=1, help="of every episode; the paper's 10")
     parser.add_argument("--steps", type=int, default=300, help="of an episode at most; the suite's 300")
+    add_policy(parser)
     args = parser.parse_args()
     shrink(args, horizons=[16], perturbations=[0, 100], episodes=2, steps=40)
     rows, demos = Rows(args.out, KEY), read_demonstrations(args.data)
@@ -130,7 +133,7 @@ def main() -> None:
                 # A perceptron learns from single steps: in long snippets those in the middle come more often.
                 length = min(shown)
                 config = configure("pusht", args.preset, demos, horizon=length, length=length)
-                config = with_training(config, args, seed, method)
+                config = with_training(with_policy(config, args), args, seed, method)
                 config = replace(config, train=replace(config.train, snippets=max(shown) // length))
                 run = args.runs / f"{method}_{args.preset}_{length}_{seed}"
                 begun = time.process_time()

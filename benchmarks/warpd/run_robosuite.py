@@ -19,7 +19,7 @@ import zlib
 import gymnasium as gym
 import numpy as np
 from methods import METHODS, action_spec, configure, read_demonstrations, trained
-from options import make_parser, shrink, with_training
+from options import add_policy, make_parser, shrink, with_policy, with_training
 from rollouts import Episode, Simulators, evaluate
 from rows import Rows
 
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--perturbations", nargs="*", type=float, default=(NONE, LARGEST))
     parser.add_argument("--episodes", type=int, default=50, help="for each seed: 150 of three")
     parser.add_argument("--steps", type=int, default=250, help="of an episode at most")
+    add_policy(parser)
     args = parser.parse_args()
     shrink(args, horizons=[16], episodes=1, steps=5)
     rows, demos = Rows(args.out, KEY), read_demonstrations(args.data, (args.task,))
@@ -80,7 +81,7 @@ def main() -> None:
                 if method != OPERATOR:
                     config = configure("robosuite", args.preset, demos, horizon=horizon, length=horizon)
                     run = args.runs / f"{method}_{args.task}_{args.preset}_{horizon}_{seed}"
-                    config = with_training(config, args, seed, method)
+                    config = with_training(with_policy(config, args), args, seed, method)
                     policy_of = trained(method, config, demos.trailed(horizon - 1), action, args.preset, run)
                 ready = time.process_time()
                 episodes = [Episode(first + i, args.task, p, seed) for p in missing for i in range(args.episodes)]
