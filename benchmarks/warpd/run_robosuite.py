@@ -28,7 +28,7 @@ from dreamgym.sims.robosuite_operators import Operator
 
 COMPARED = ("warpd", "warpd_no_world_model", "diffusion_policy")
 OPERATOR = "operator"
-NONE, LARGEST = 0.0, 3.0
+PERTURBATIONS = (0.0, 1.0, 3.0)
 KEY = ("method", "task", "horizon", "perturbation", "seed", "preset")
 AT_ONCE = 6  # each takes two seconds to make and hundreds of MB
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--robot", choices=ROBOTS, default="Panda")
     parser.add_argument("--methods", nargs="*", choices=(*METHODS, OPERATOR), default=(OPERATOR, *COMPARED))
     parser.add_argument("--horizons", nargs="*", type=int, default=(16, 128))
-    parser.add_argument("--perturbations", nargs="*", type=float, default=(NONE, LARGEST))
+    parser.add_argument("--perturbations", nargs="*", type=float, default=PERTURBATIONS)
     parser.add_argument("--episodes", type=int, default=50, help="for each seed: 150 of three")
     parser.add_argument("--steps", type=int, default=250, help="of an episode at most")
     add_policy(parser)

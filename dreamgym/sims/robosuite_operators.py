@@ -24,6 +24,7 @@ class Proficiency:
         gain: share of the remaining way that a step goes; less is slower.
         speed: largest entry of an action.
         noise: standard deviation of the noise on an action's translation; slow, as a hand's.
+        twist: of the noise on its rotation: who imitates a hand that never turns knows nothing of turning back.
         height: metres above the object at which the approach ends.
         aim: standard deviation in metres of where it thinks the object is, drawn once an attempt.
         hesitation: probability a step of standing still for a moment.
@@ -33,6 +34,7 @@ class Proficiency:
     gain: float
     speed: float
     noise: float
+    twist: float
     height: float
     aim: float
     hesitation: float
@@ -40,9 +42,9 @@ class Proficiency:
 
 
 PROFICIENCIES = {
-    "better": Proficiency(0.9, 1.0, 0.02, 0.06, 0.001, 0.0, 0.0),
-    "okay": Proficiency(0.6, 0.6, 0.08, 0.09, 0.004, 0.03, 0.2),
-    "worse": Proficiency(0.4, 0.4, 0.16, 0.13, 0.008, 0.06, 0.6),
+    "better": Proficiency(0.9, 1.0, 0.02, 0.02, 0.06, 0.001, 0.0, 0.0),
+    "okay": Proficiency(0.6, 0.6, 0.08, 0.06, 0.09, 0.004, 0.03, 0.2),
+    "worse": Proficiency(0.4, 0.4, 0.16, 0.08, 0.13, 0.008, 0.06, 0.6),
 }
 
 
@@ -125,7 +127,7 @@ class Operator:
             raise ValueError(f"proficiency: expected one of {list(PROFICIENCIES)}, got {proficiency!r}")
         self.env, self.style, self.rng = env, PROFICIENCIES[proficiency], rng
         self.upright = env.gripper_pose[1]  # kept throughout: both grippers and objects allow it
-        self._noise = np.zeros(3)
+        self._noise = np.zeros(6)
         self._still = 0
         self._aim = self._draw_aim()
         self._phase = "detour" if rng.random() < self.style.detour else "over"
@@ -138,7 +140,8 @@ class Operator:
         target, fingers = self._target()
         position, rotation = self.env.gripper_pose
         style = self.style
-        self._noise = 0.8 * self._noise + 0.6 * style.noise * self.rng.standard_normal(3)
+        spread = np.repeat([style.noise, style.twist], 3)
+        self._noise = 0.8 * self._noise + 0.6 * spread * self.rng.standard_normal(6)
         if self._still == 0 and self.rng.random() < style.hesitation:
             self._still = int(self.rng.integers(2, 8))
         base = self.env.base_rotation.T
@@ -148,8 +151,8 @@ class Operator:
             self._still -= 1
             move, turn = np.zeros(3), np.zeros(3)
         longest = float(np.abs(move).max())
-        move = move * min(1.0, style.speed / max(longest, 1e-9)) + self._noise
-        action: np.ndarray = np.clip([*move, *turn, fingers], -1.0, 1.0).astype(np.float32)
+        move = move * min(1.0, style.speed / max(longest, 1e-9)) + self._noise[:3]
+        action: np.ndarray = np.clip([*move, *(turn + self._noise[3:]), fingers], -1.0, 1.0).astype(np.float32)
         return action
 
     def _draw_aim(self) -> np.ndarray:
