@@ -48,7 +48,6 @@ class Recipe:
         operators: who acts, by turns.
         episodes: in all.
         linger: rows after the first success.
-        max_steps: rows of an episode at most; None for the suite's own.
         updates: of the world model.
         hidden: of its perceptrons.
         reward_epochs: of the success classifier; about as many updates for each suite.
@@ -58,7 +57,6 @@ class Recipe:
     episodes: int
     linger: int
     updates: int
-    max_steps: int | None = None
     hidden: tuple[int, ...] = (256, 256)
     reward_epochs: int = REWARDS.epochs
 
@@ -67,17 +65,15 @@ RECIPES = {
     # 80 of each task by each operator.
     "metaworld": Recipe(OPERATORS["metaworld"], 4000, 30, 12_000, reward_epochs=20),
     "pusht": Recipe(("pusher",) * 3 + ("random",), 1000, 30, 8_000, reward_epochs=12),
-    # 10 turns of 7 operators at 2 tasks. The can's "worse" operator may need 300 steps.
-    "robosuite": Recipe(("better", "okay", "worse") * 2 + ("random",), 140, 10, 6_000, max_steps=300),
+    # 15 turns of 7 operators at 2 tasks. The can's "worse" operator needs 300 steps and more.
+    "robosuite": Recipe(("better", "okay", "worse") * 2 + ("random",), 210, 10, 8_000),
 }
 
 
 def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     """Collects, trains and finishes what is not there yet."""
     data, run = args.data or args.folder / "data", args.folder / "run"
-    who = StateDemonstrations(
-        args.suite, tuple(args.tasks), recipe.operators, max_steps=recipe.max_steps, linger=recipe.linger
-    )
+    who = StateDemonstrations(args.suite, tuple(args.tasks), recipe.operators, linger=recipe.linger)
     wanted = args.episodes or recipe.episodes
     held = len(EpisodeStore.open(data)) if data.exists() else 0
     if held < wanted and collect(who, data, num_workers=args.workers, num_episodes=wanted, info=asdict(who)).stopped:
