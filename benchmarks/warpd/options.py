@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamgym_agents.warpd import WARPDConfig
-from methods import PRESETS
+from dreamgym_agents.warpd.recipes import PRESETS
 from rows import RESULTS
 
 

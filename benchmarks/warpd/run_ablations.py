@@ -26,8 +26,9 @@ import numpy as np
 import torch
 from dreamgym_agents.warpd import WARPD, Demonstrations, train
 from dreamgym_agents.warpd.config import DECODERS
+from dreamgym_agents.warpd.recipes import configure, demonstrated, make_agent, read_demonstrations
 from embedding import draw_latents
-from methods import action_spec, configure, make_agent, read_demonstrations, select
+from methods import action_spec
 from options import make_parser, shrink, with_training
 from rows import Rows
 from torch import Tensor
@@ -134,7 +135,7 @@ def main() -> None:
     args = parser.parse_args()
     shrink(args, lengths=[20], episodes=2)
     rows, demos = Rows(args.out, KEY), read_demonstrations(args.data)
-    held_out, seen = select(args.data, "val"), select(args.data, "train")
+    held_out, seen = demonstrated(args.data, "val"), demonstrated(args.data)
     for seed in args.seeds:
         for length in args.lengths:
             for decoder, kl in VARIANTS[args.ablation][: 1 if args.quick else None]:

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 import torch
 from dreamgym_agents.warpd import WARPD, Agent, Demonstrations, GeneratedPolicy, PlanningPolicy, WARPDConfig, train
+from dreamgym_agents.warpd.recipes import configure, make_agent
 from gaits import ACTIONS, BEHAVIOURS, GAITS, NOISE, OBS, Cheetah, Linear, Search, search
-from methods import configure, make_agent
 from options import make_parser, shrink, with_training
 from rows import Rows
 from tqdm import tqdm

@@ -27,7 +27,8 @@ from pathlib import Path
 import flops
 import torch
 from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionPolicy, MLPPolicy, WARPDConfig
-from methods import WARPD_STATE, action_spec, configure, make_agent, read_demonstrations, trained
+from dreamgym_agents.warpd.recipes import configure, read_demonstrations
+from methods import WARPD_STATE, action_spec, make_agent, trained
 from options import make_parser, shrink, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows

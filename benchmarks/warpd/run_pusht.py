@@ -34,7 +34,8 @@ from typing import Any
 
 import torch
 from dreamgym_agents.warpd import Demonstrations, WARPDConfig
-from methods import METHODS, action_spec, configure, read_demonstrations, trained
+from dreamgym_agents.warpd.recipes import bounds, configure, read_demonstrations
+from methods import METHODS, action_spec, trained
 from options import add_policy, make_parser, shrink, with_policy, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
@@ -85,8 +86,7 @@ def learned(
     if method not in CLOSED_LOOP:
         return trained(method, config, demos, action, preset, run)
     offsets = from_disc(demos)
-    bounds = ActionSpec(*(tuple(x.tolist()) for x in (offsets.action.amin(0), offsets.action.amax(0))))
-    policy_of = trained(method, config, offsets, bounds, preset, run)
+    policy_of = trained(method, config, offsets, bounds(offsets), preset, run)
     return lambda task: FromDisc(policy_of(task))
 
 

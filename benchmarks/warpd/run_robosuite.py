@@ -18,7 +18,8 @@ import zlib
 
 import gymnasium as gym
 import numpy as np
-from methods import METHODS, action_spec, configure, read_demonstrations, trained
+from dreamgym_agents.warpd.recipes import configure, read_demonstrations
+from methods import METHODS, action_spec, trained
 from options import add_policy, make_parser, shrink, with_policy, with_training
 from rollouts import Episode, Simulators, evaluate
 from rows import Rows

@@ -64,7 +64,12 @@ class Agent(nn.Module, ABC):
 
     @classmethod
     def for_demonstrations(
-        cls, config: WARPDConfig, demonstrations: Demonstrations, constant: str = "raise", **kwargs: Any
+        cls,
+        config: WARPDConfig,
+        demonstrations: Demonstrations,
+        constant: str = "raise",
+        finest: Tensor | None = None,
+        **kwargs: Any,
     ) -> Self:
         """A new agent, seeded by ``config.train.seed``, scaled to the demonstrations.
 
@@ -72,6 +77,8 @@ class Agent(nn.Module, ABC):
             config: see there.
             demonstrations: what it will learn from.
             constant: what to do with entries that never change, see `Scale.of`.
+            finest: [O], the least by which observed entries are scaled, for who acts in a dream: what hardly changes
+                in the demonstrations (a gripper that stays open) would have its errors there magnified.
             kwargs: for the constructor.
 
         Raises:
@@ -85,9 +92,12 @@ class Agent(nn.Module, ABC):
                 f"demonstrations of tasks {demonstrations.tasks}, a config of {config.tasks}: make them one"
             )
         demonstrations.check_length(config.length)
+        obs, action = demonstrations.scales(constant)
+        if finest is not None:
+            obs = obs.no_finer_than(finest)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.train.seed)
-            return cls(config, Scaling(*demonstrations.scales(constant)), **kwargs)
+            return cls(config, Scaling(obs, action), **kwargs)
 
     # -- acting --
 

@@ -52,6 +52,10 @@ class Scale:
             )
         return cls(mean.float(), torch.where(flat, 0.0, std).float())
 
+    def no_finer_than(self, std: Tensor) -> Scale:
+        """The same scale, but for entries that vary by less than ``std`` [D]: those are scaled by that."""
+        return Scale(self.mean, torch.where(self.std > 0, torch.maximum(self.std, std.to(self.std)), self.std))
+
 
 @dataclass
 class Demonstrations:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from dreamgym_agents.warpd import WARPD, Demonstrations, Scale
+from dreamgym_agents.warpd import WARPD, Demonstrations, MLPPolicy, Scale
+from warpd_points import make_config, make_demonstrations
 
 
 def numbered(*lengths: int) -> Demonstrations:
@@ -124,3 +125,12 @@ def test_an_agent_refuses_demonstrations_of_other_tasks(config) -> None:
     rows = np.random.default_rng(0).normal(size=(9, 2))
     with pytest.raises(ValueError, match="tasks"):
         WARPD.for_demonstrations(config(), Demonstrations.from_episodes([(rows, rows)]))
+
+
+def test_a_scale_may_be_kept_from_being_too_fine():
+    rows = torch.tensor([[0.0, 0.0, 5.0], [2.0, 0.002, 5.0]])
+    scale = Scale.of(rows, "observation", "ignore").no_finer_than(torch.full((3,), 0.1))
+    assert scale.std.tolist() == pytest.approx([1.0, 0.1, 0.0])
+    agent = MLPPolicy.for_demonstrations(make_config(), make_demonstrations(), finest=torch.tensor([0.0, 9.0]))
+    assert agent.scaling.obs_std[1] == 9.0
+    assert 0.1 < agent.scaling.obs_std[0] < 1.0

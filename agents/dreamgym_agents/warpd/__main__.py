@@ -1,0 +1,165 @@
+"""``python -m dreamgym_agents.warpd train``: each option is an argument of a function.
+
+    python -m dreamgym.data.state_demonstrations --suite metaworld --tasks reach drawer_open --episodes 100 --out demos
+    python -m dreamgym_agents.warpd train --demonstrations demos --task drawer_open --checkpoint metaworld \
+        --out policies/drawer_open
+    dreamgym evaluate policies/drawer_open --horizon 100
+
+The same command goes on with an interrupted run. The exit code is 0 once all of it is done, and 1 where it was stopped
+or could not begin; the message on stderr says which.
+"""
+
+# ruff: noqa: T201 - a command line prints
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from dreamgym.data import EpisodeStore
+from dreamgym.training import checkpoint as checkpoints
+from dreamgym.world_models.mlp import MLPWorldModel
+from dreamgym_agents.warpd.config import SUITES, WARPDConfig
+from dreamgym_agents.warpd.demonstrations import Demonstrations, Scale
+from dreamgym_agents.warpd.recipes import bounds, configure, make_agent, read_demonstrations
+from dreamgym_agents.warpd.saving import save
+from dreamgym_agents.warpd.training import train as fit
+
+CHUNKS = ("diffusion_policy", "latent_diffusion_policy")
+FINEST = 0.1  # of a dream's own deviations: the least that its observations are scaled by
+CHUNK = 32  # actions predicted at once where no length is given
+
+
+def train(
+    demonstrations: Path,
+    out: Path,
+    task: str | None = None,
+    tasks: tuple[str, ...] = (),
+    method: Literal["warpd", "warpd_no_world_model", "diffusion_policy", "latent_diffusion_policy", "mlp"] = "warpd",
+    preset: Literal["tiny", "paper"] = "tiny",
+    suite: Literal["metaworld", "pusht", "robosuite", "locomotion"] | None = None,
+    condition: Literal["state", "task", "state+task"] | None = None,
+    length: int | None = None,
+    horizon: int | None = None,
+    width: int | None = None,
+    vae_epochs: int | None = None,
+    diffusion_epochs: int | None = None,
+    batch_size: int | None = None,
+    decay: bool = True,
+    checkpoint: str | None = None,
+    obs_key: str = "state",
+    seed: int = 0,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> None:
+    """Trains WARPD or a baseline on demonstrations, or goes on with it; Ctrl-C saves and stops.
+
+    Args:
+        demonstrations: episode store, of one task or several.
+        out: the agent's folder; progress lives beside it in ``OUT.run``.
+        task: what the policy is to do when it is loaded by its folder; needed where several tasks are learned.
+        tasks: which to learn; by default ``task``, or all that are there.
+        method: WARPD, with or without its world model, or a baseline of the same sizes.
+        preset: "paper", the paper's sizes and schedule, or "tiny", ones for two cores.
+        suite: whose settings the paper's are; what the store says where not given.
+        condition: what generation is told; the suite's own where not given.
+        length: steps of a snippet that is encoded, or of a chunk. By default: 32 for chunks, the paper's 64 where
+            generation is told the state alone in "pusht" and "robosuite", else the longest demonstration.
+        horizon: steps between two generations; by default the length, half of it for chunks.
+        width: of the policy's two layers; the preset's where not given.
+        vae_epochs: of the first stage.
+        diffusion_epochs: of the second stage, or of a baseline's only one.
+        batch_size: snippets an update.
+        decay: whether learning rates fall over each stage.
+        checkpoint: an MLP world model (a shipped name, a folder, or hf://organisation/name), in whose dream and twin
+            the policy is to act: there it reads standardised observations.
+        obs_key: which of the store's observations to read.
+        seed: of everything random.
+        device: where to compute.
+        threads: torch threads.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    demos = read_demonstrations(demonstrations, tasks or ((task,) if task else None), obs_key)
+    if task is None and len(demos.tasks) > 1:
+        raise ValueError(f"say with --task which of {list(demos.tasks)} the policy is to do when it is loaded")
+    scale = None if checkpoint is None else _scale(checkpoint)
+    config = _config(suite or _suite(demonstrations), preset, demos, method, length, horizon)
+    asked: dict[str, Any] = {"vae_epochs": vae_epochs, "diffusion_epochs": diffusion_epochs, "batch_size": batch_size}
+    changes = {k: v for k, v in asked.items() if v is not None}
+    config = replace(config, train=replace(config.train, seed=seed, decay=decay, **changes))
+    config = replace(config, condition=condition or config.condition)
+    config = replace(config, hidden=(width, width) if width else config.hidden)
+    # Told the task alone, a policy is of a whole trajectory; told the state, of what follows any row.
+    spare = config.length - 1
+    demos = demos.padded(config.length) if config.condition == "task" and method not in CHUNKS else demos.trailed(spare)
+    finest = None if scale is None else FINEST * scale.std
+    agent = make_agent(method, config, demos, bounds(demos), preset, finest).to(device)
+    run = Path(f"{out}.run")
+    try:
+        agent = fit(agent, demos, run)
+    except KeyboardInterrupt as stopped:
+        raise SystemExit(f"{stopped} ({run})") from None
+    told = {"demonstrations": len(demos), "vae_epochs": config.train.vae_epochs}
+    told["diffusion_epochs"] = config.train.diffusion_epochs
+    only = task or demos.tasks[0]
+    print(f"wrote {save(out, agent, task=only, features=scale, world_model=checkpoint, metrics=told)}")
+
+
+def _scale(checkpoint: str) -> Scale:
+    """By which the dreams of a checkpoint standardise what they show."""
+    model = checkpoints.load(checkpoint).model
+    if not isinstance(model, MLPWorldModel):
+        raise ValueError(f"--checkpoint {checkpoint}: expected an MLP world model, got one of family {model.family!r}")
+    return Scale(model.scaling.mean, model.scaling.std)
+
+
+def _suite(store: Path) -> str:
+    """What the store's demonstrations say, if the paper has settings for it."""
+    told = {str(m.get("suite")) for m in EpisodeStore.open(store).metas}
+    if len(told) != 1 or not told <= set(SUITES):
+        raise ValueError(f"{store} does not say of which suite it is: give --suite, one of {list(SUITES)}")
+    return told.pop()
+
+
+def _config(
+    suite: str, preset: str, demos: Demonstrations, method: str, length: int | None, horizon: int | None
+) -> WARPDConfig:
+    if length is None and method in CHUNKS:
+        length = CHUNK
+    elif length is None and suite not in ("pusht", "robosuite"):
+        length = int(demos.lengths.max())
+    if horizon is None and length is not None:
+        horizon = length // 2 if method in CHUNKS else length
+    changes = {k: v for k, v in (("length", length), ("horizon", horizon)) if v is not None}
+    return configure(suite, preset, demos, **changes)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs one subcommand.
+
+    Raises:
+        SystemExit: bad arguments or input, or a run that a signal ended, with a message.
+    """
+    try:
+        import tyro
+    except ImportError:
+        raise SystemExit('the command line needs tyro: pip install "dreamgym[cli]"') from None
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    name = "python -m dreamgym_agents.warpd"
+    commands: dict[str, Callable[..., Any]] = {"train": train}
+    words = sys.argv[1:] if args is None else list(args)
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, prog=name, description=__doc__, args=words)
+    except (ImportError, ValueError, FileNotFoundError) as error:
+        raise SystemExit(f"{name}: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

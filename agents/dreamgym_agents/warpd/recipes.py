@@ -1,0 +1,117 @@
+"""From a store of demonstrations to a trained agent by name: what the command line and the experiments share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from dreamgym.data import EpisodeStore, EpisodeView, Meta
+from dreamgym.data.state_demonstrations import ROAMING
+from dreamgym.types import ActionSpec
+from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
+from dreamgym_agents.warpd.agent import Agent
+from dreamgym_agents.warpd.baselines import DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy
+from dreamgym_agents.warpd.config import WARPDConfig
+from dreamgym_agents.warpd.demonstrations import Demonstrations
+from dreamgym_agents.warpd.dynamics import WorldModelDynamics
+from dreamgym_agents.warpd.warpd import WARPD
+
+PRESETS = ("paper", "tiny")
+WITHOUT_WORLD_MODEL = "warpd_no_world_model"
+BASELINES: dict[str, type[Agent]] = {a.kind: a for a in (DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy)}
+METHODS = (WARPD.kind, WITHOUT_WORLD_MODEL, *BASELINES)
+
+
+def demonstrated(
+    store: str | os.PathLike[str], split: str = "train", tasks: Sequence[str] | None = None
+) -> EpisodeView:
+    """The demonstrations of a split, of some tasks or all; random walks and other roaming are left out."""
+
+    def wanted(meta: Meta) -> bool:
+        return meta.get("operator") not in ROAMING and (tasks is None or meta.get("task") in tasks)
+
+    return EpisodeStore.open(store).select(split=split, where=wanted)
+
+
+def read_demonstrations(
+    store: str | os.PathLike[str], tasks: Sequence[str] | None = None, obs: str = "state"
+) -> Demonstrations:
+    """The training demonstrations of a store, of some tasks or all.
+
+    Args:
+        store: an episode store.
+        tasks: in the order of the condition.
+        obs: name of the observation.
+
+    Raises:
+        ValueError: there are none; the message names the tasks that are there.
+    """
+    view = demonstrated(store, "train", tasks)
+    if not len(view):
+        held = sorted({str(m.get("task")) for m in demonstrated(store).metas})
+        raise ValueError(f"{store} has no training demonstrations of {tasks or 'any task'}; it has tasks {held}")
+    return Demonstrations.from_store(view, obs, tasks)
+
+
+def configure(suite: str, preset: str, demonstrations: Demonstrations, **changes: Any) -> WARPDConfig:
+    """The paper's settings for a suite, or its choices at sizes that two cores train.
+
+    Args:
+        suite: see `WARPDConfig.paper`.
+        preset: "paper" or "tiny", which keeps the paper's length, horizon, condition and KL weight.
+        demonstrations: for dimensions and tasks.
+        changes: fields of `WARPDConfig`, over either.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset: expected one of {PRESETS}, got {preset!r}")
+    dims, tasks = (demonstrations.obs_dim, demonstrations.action_dim), demonstrations.tasks
+    paper = WARPDConfig.paper(suite, *dims, tasks=tasks, **changes)
+    if preset == "paper":
+        return paper
+    tiny = WARPDConfig.tiny(*dims, paper.length, tasks=tasks)
+    tiny = replace(tiny, horizon=paper.horizon, condition=paper.condition)
+    tiny = replace(tiny, vae=replace(tiny.vae, kl_weight=paper.vae.kl_weight))
+    return replace(tiny, **{k: v for k, v in changes.items() if k not in ("length", "horizon")})
+
+
+def make_agent(
+    method: str,
+    config: WARPDConfig,
+    demonstrations: Demonstrations,
+    action: ActionSpec,
+    preset: str = "tiny",
+    finest: Tensor | None = None,
+) -> Agent:
+    """A new agent by name; entries of the observation that never change are left out.
+
+    Args:
+        method: one of `METHODS`.
+        config: its sizes.
+        demonstrations: for the scales.
+        action: bounds of the actions, which the world model scales by.
+        preset: size of the world model.
+        finest: see `Agent.for_demonstrations`.
+
+    Raises:
+        ValueError: no such method.
+    """
+    scaled: dict[str, Any] = {"constant": "ignore", "finest": finest}
+    if method == WARPD.kind:
+        size = MLPConfig.paper if preset == "paper" else MLPConfig.tiny
+        world = WorldModelDynamics(MLPWorldModel(size(demonstrations.obs_dim, action, ensemble=1, unroll=1)))
+        return WARPD.for_demonstrations(config, demonstrations, dynamics=world, **scaled)
+    if method == WITHOUT_WORLD_MODEL:
+        return WARPD.for_demonstrations(config.without_world_model(), demonstrations, **scaled)
+    if method not in BASELINES:
+        raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
+    return BASELINES[method].for_demonstrations(config, demonstrations, **scaled)
+
+
+def bounds(demonstrations: Demonstrations) -> ActionSpec:
+    """The bounds of the demonstrated actions."""
+    low, high = (x.tolist() for x in (demonstrations.action.amin(0), demonstrations.action.amax(0)))
+    return ActionSpec(tuple(low), tuple(high))

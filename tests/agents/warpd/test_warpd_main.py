@@ -1,0 +1,66 @@
+"""The command line: an agent from a store, found again by its folder."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from dreamgym_agents.warpd.__main__ import main
+from dreamgym_agents.warpd.saving import load
+from warpd_points import walk
+
+from dreamgym.data import EpisodeStore
+
+pytest.importorskip("tyro")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path, generator = tmp_path_factory.mktemp("points") / "demos", torch.Generator().manual_seed(0)
+    episodes = []
+    for i, task in enumerate(["left", "right"] * 4):
+        obs, action = walk(task, 12, generator)
+        operator = "random" if i == 7 else "script"
+        meta = {"task": task, "split": "train", "suite": "locomotion", "operator": operator}
+        episodes.append(({"state": obs.numpy(), "action": action.numpy()}, meta))
+    EpisodeStore.create(path, {"state": ((2,), np.float32), "action": ((2,), np.float32)}).append(episodes)
+    return path
+
+
+def words(store, out, *more):
+    small = ["--vae-epochs", "2", "--diffusion-epochs", "2", "--width", "8"]
+    return ["train", "--demonstrations", str(store), "--out", str(out), *small, *more]
+
+
+@pytest.mark.parametrize(
+    "method", ["warpd", "warpd_no_world_model", "diffusion_policy", "latent_diffusion_policy", "mlp"]
+)
+def test_every_method_is_trained_and_loaded_by_its_folder(method, store, tmp_path, capsys):
+    length = ("--length", "8") if "diffusion" in method else ()
+    main(words(store, tmp_path / "made", "--task", "left", "--method", method, *length))
+    assert "wrote" in capsys.readouterr().out
+    policy = load(tmp_path / "made")
+    action, _ = policy.act(torch.zeros(3, 2), policy.start(3), torch.ones(3, dtype=torch.bool))
+    assert action.shape == (3, 2)
+    assert json.loads((tmp_path / "made" / "config.json").read_text())["metrics"]["demonstrations"] == 4
+
+
+def test_several_tasks_need_one_to_act_on_and_roaming_is_left_out(store, tmp_path):
+    with pytest.raises(SystemExit, match="say with --task which"):
+        main(words(store, tmp_path / "made"))
+    main(words(store, tmp_path / "made", "--tasks", "left", "right", "--task", "right"))
+    told = json.loads((tmp_path / "made" / "config.json").read_text())
+    assert (told["task"], told["metrics"]["demonstrations"]) == ("right", 7)
+
+
+def test_what_is_wrong_is_told_without_a_traceback(store, tmp_path):
+    with pytest.raises(SystemExit, match=r"no training demonstrations of \('up',\).*it has tasks \['left', 'right'\]"):
+        main(words(store, tmp_path / "made", "--task", "up"))
+    with pytest.raises(SystemExit, match="expected an MLP world model"):
+        main(words(store, tmp_path / "made", "--task", "left", "--checkpoint", "playtable"))
+
+
+def test_a_run_of_other_settings_is_not_gone_on_with(store, tmp_path):
+    main(words(store, tmp_path / "made", "--task", "left"))
+    with pytest.raises(SystemExit, match="another agent or config"):
+        main(words(store, tmp_path / "made", "--task", "left", "--seed", "1"))
