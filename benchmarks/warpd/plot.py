@@ -75,7 +75,10 @@ def against_perturbation(rows: Sequence[Row], path: Path, unit: str) -> str:
             axis.set_xlabel(f"perturbation ({unit})")
             quiet(axis)
         axes[0][0].set_ylabel("success")
-        axes[0][0].legend(fontsize=7, frameon=False)
+        # A panel may lack a method that another has.
+        found = [pair for axis in axes[0] for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
+        once = {label: handle for handle, label in found}
+        axes[0][0].legend(once.values(), once.keys(), fontsize=7, frameon=False)
         _save(figure, path)
     strengths = list(by(rows, "perturbation"))
     lines = []
@@ -118,7 +121,7 @@ def robosuite(rows: Sequence[Row], docs: Path) -> str:
     parts = []
     for task, of in by(rows, "task").items():
         if compared := [r for r in of if r["method"] in COLOURS]:  # else the script's rows alone are there yet
-            shown = against_perturbation(of, docs / f"warpd_robosuite_{task}.png", "of a full action")
+            shown = against_perturbation(of, docs / f"warpd_robosuite_{task}.png", "steps")
             parts.append(f"**{task}** {margin(compared)}\n\n{shown}")
     return "\n\n".join(parts) or NONE_YET
 
