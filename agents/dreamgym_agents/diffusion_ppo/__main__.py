@@ -15,9 +15,7 @@ where it was stopped or could not begin; the message on stderr says which.
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +23,7 @@ from typing import Any, Literal
 import torch
 
 from dreamgym.evaluation.result import EvaluationConfig
+from dreamgym_agents.commands import run_commands
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.config import CloneConfig, TuneConfig
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
@@ -242,23 +241,13 @@ def demo(
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs one subcommand.
-
-    Raises:
-        SystemExit: bad arguments or input, or a run that a signal ended, with a message.
-    """
-    try:
-        import tyro
-    except ImportError:
-        raise SystemExit('the command line needs tyro: pip install "dreamgym[cli]"') from None
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    name = "python -m dreamgym_agents.diffusion_ppo"
-    commands: dict[str, Callable[..., Any]] = {"clone": clone, "tune": tune, "ship": ship, "demo": demo}
-    words = sys.argv[1:] if args is None else list(args)
-    try:
-        tyro.extras.subcommand_cli_from_dict(commands, prog=name, description=__doc__, args=words)
-    except (ImportError, ValueError, FileNotFoundError) as error:
-        raise SystemExit(f"{name}: {error}") from error
+    """Runs one subcommand; see `run_commands`."""
+    run_commands(
+        "python -m dreamgym_agents.diffusion_ppo",
+        __doc__,
+        {"clone": clone, "tune": tune, "ship": ship, "demo": demo},
+        args,
+    )
 
 
 if __name__ == "__main__":

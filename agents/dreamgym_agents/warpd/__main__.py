@@ -13,9 +13,7 @@ or could not begin; the message on stderr says which.
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +23,7 @@ import torch
 from dreamgym.data import EpisodeStore
 from dreamgym.training import checkpoint as checkpoints
 from dreamgym.world_models.mlp import MLPWorldModel
+from dreamgym_agents.commands import run_commands
 from dreamgym_agents.warpd.config import SUITES, WARPDConfig
 from dreamgym_agents.warpd.demonstrations import Demonstrations, Scale
 from dreamgym_agents.warpd.recipes import bounds, configure, make_agent, read_demonstrations
@@ -142,23 +141,8 @@ def _config(
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs one subcommand.
-
-    Raises:
-        SystemExit: bad arguments or input, or a run that a signal ended, with a message.
-    """
-    try:
-        import tyro
-    except ImportError:
-        raise SystemExit('the command line needs tyro: pip install "dreamgym[cli]"') from None
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    name = "python -m dreamgym_agents.warpd"
-    commands: dict[str, Callable[..., Any]] = {"train": train}
-    words = sys.argv[1:] if args is None else list(args)
-    try:
-        tyro.extras.subcommand_cli_from_dict(commands, prog=name, description=__doc__, args=words)
-    except (ImportError, ValueError, FileNotFoundError) as error:
-        raise SystemExit(f"{name}: {error}") from error
+    """Runs one subcommand; see `run_commands`."""
+    run_commands("python -m dreamgym_agents.warpd", __doc__, {"train": train}, args)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,7 @@ def make_agent(
 
 
 def bounds(demonstrations: Demonstrations) -> ActionSpec:
-    """The bounds of the demonstrated actions."""
-    low, high = (x.tolist() for x in (demonstrations.action.amin(0), demonstrations.action.amax(0)))
-    return ActionSpec(tuple(low), tuple(high))
+    """The bounds of the demonstrated actions; an entry that never changes gets a unit of room about it."""
+    low, high = demonstrations.action.amin(0), demonstrations.action.amax(0)
+    room = (low == high) * 0.5
+    return ActionSpec(tuple((low - room).tolist()), tuple((high + room).tolist()))

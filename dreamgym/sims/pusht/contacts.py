@@ -92,3 +92,9 @@ def limit(vector: np.ndarray, length: float) -> np.ndarray:
     """A vector no longer than ``length``."""
     size = float(np.linalg.norm(vector))
     return vector if size <= length else vector * (length / size)
+
+
+def trembling(target: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
+    """The action (2,) of a hand that trembles by ``noise`` pixels about its target; it stays on the table."""
+    action: np.ndarray = np.clip(target + noise * rng.standard_normal(2), EDGE, 512 - EDGE).astype(np.float32)
+    return action

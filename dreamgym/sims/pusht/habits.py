@@ -29,6 +29,7 @@ from dreamgym.sims.pusht.contacts import (
     place,
     pose_of,
     rotate,
+    trembling,
     wrap,
 )
 
@@ -73,9 +74,7 @@ class HabitualPusher:
     def act(self, state: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The disc's next target (2,) in pixels for ``state`` (6,) of `PushTEnv`."""
         disc, pose = state[:2].astype(np.float64), pose_of(state)
-        target = self._target(disc, pose) + self.habits.noise * rng.standard_normal(2)
-        clipped: np.ndarray = np.clip(target, EDGE, 512 - EDGE).astype(np.float32)
-        return clipped
+        return trembling(self._target(disc, pose), self.habits.noise, rng)
 
     def _target(self, disc: np.ndarray, pose: np.ndarray) -> np.ndarray:
         """Where to go, without noise."""

@@ -29,6 +29,7 @@ from dreamgym.sims.pusht.contacts import (
     place,
     pose_of,
     rotate,
+    trembling,
     twists,
     wrap,
 )
@@ -72,9 +73,7 @@ class Pusher:
         if self._phase == "choose":
             self._choose(agent, pose, rng)
         target = self._push(agent, pose) if self._phase == "push" else self._approach(agent, pose)
-        target = target + self.style.noise * rng.standard_normal(2)
-        clipped: np.ndarray = np.clip(target, EDGE, 512 - EDGE).astype(np.float32)
-        return clipped
+        return trembling(target, self.style.noise, rng)
 
     def _choose(self, agent: np.ndarray, pose: np.ndarray, rng: np.random.Generator) -> None:
         """Draws the contact of the next push by what it would gain a step, and the way round."""

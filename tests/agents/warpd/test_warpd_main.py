@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from dreamgym_agents.warpd import Demonstrations
 from dreamgym_agents.warpd.__main__ import main
 from dreamgym_agents.warpd.saving import load
 from warpd_points import walk
@@ -64,3 +65,9 @@ def test_a_run_of_other_settings_is_not_gone_on_with(store, tmp_path):
     main(words(store, tmp_path / "made", "--task", "left"))
     with pytest.raises(SystemExit, match="another agent or config"):
         main(words(store, tmp_path / "made", "--task", "left", "--seed", "1"))
+
+
+def test_a_gripper_that_never_moves_has_bounds_too():
+    obs, action = np.zeros((3, 1)), np.array([[0.0, 1.0], [2.0, 1.0], [1.0, 1.0]])
+    found = bounds(Demonstrations.from_episodes([(obs, action)]))
+    assert (found.low, found.high) == ((0.0, 0.5), (2.0, 1.5))
