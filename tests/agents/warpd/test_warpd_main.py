@@ -7,6 +7,7 @@ import pytest
 import torch
 from dreamgym_agents.warpd import Demonstrations
 from dreamgym_agents.warpd.__main__ import main
+from dreamgym_agents.warpd.recipes import bounds
 from dreamgym_agents.warpd.saving import load
 from warpd_points import walk
 
