@@ -107,7 +107,8 @@ def _scripted(metrics: Mapping[str, Any]) -> str:
 
 def _starts(metrics: Mapping[str, Any]) -> str:
     rows = [(f"`{name}`", c.get("train", 0), c.get("val", 0)) for name, c in metrics["starts"].items()]
-    return "Each with the simulator's snapshot.\n\n" + table(("task", "train", "val"), rows)
+    begun = f"; {metrics['beginnings']:,} further episodes were begun for them alone" if "beginnings" in metrics else ""
+    return f"Each with the simulator's snapshot{begun}.\n\n" + table(("task", "train", "val"), rows)
 
 
 def _limits(metrics: Mapping[str, Any]) -> str:

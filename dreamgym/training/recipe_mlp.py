@@ -141,6 +141,7 @@ def finish_mlp(
     *,
     tasks: Sequence[str] = (),
     rewards: SuccessFitConfig | None = None,
+    more_starts: str | Path | None = None,
     simulator_kwargs: Mapping[str, Any] | None = None,
     notes: Mapping[str, Any] | None = None,
     env_id: str | None = None,
@@ -154,8 +155,9 @@ def finish_mlp(
         out: the checkpoint's folder.
         tasks: tasks of the checkpoint; () for all that the store has.
         rewards: training of the success classifier; `REWARDS` by default.
+        more_starts: a store whose episodes are to begin dreams too, were they but two rows long.
         simulator_kwargs: of the twin (robosuite's robot).
-        notes: what else the card is to say: "command", "machine".
+        notes: what else the card is to say: "command", "machine", "beginnings" (how many of ``more_starts``).
         env_id: the registered id of this dream, for the card.
         progress: whether to show bars.
 
@@ -172,7 +174,8 @@ def finish_mlp(
     sizes = SuccessConfig(names, int(np.prod(model.spec.feature_shape)), (REWARD_WIDTH,) * 2, (REWARD_WIDTH,))
     fit_config = rewards or REWARDS
     classifier, scores = fit_success(model, view, None, sizes, fit_config, progress)
-    starts, meta = build_starts(model, [view], names, BankConfig(context=model.spec.history, offsets=(0,)), progress)
+    sources = [view] if more_starts is None else [view, EpisodeStore.open(more_starts)]
+    starts, meta = build_starts(model, sources, names, BankConfig(context=model.spec.history, offsets=(0,)), progress)
     metrics = {"open_loop": errors, "rewards": scores, **describe(run_dir, model, view), **(notes or {})}
     metrics["starts"] = meta["counts"]
     simulator = {"id": store.info["suite"], "kwargs": dict(simulator_kwargs or {})}

@@ -58,6 +58,17 @@ def test_the_finished_checkpoint_is_an_environment(store, run, tmp_path):
     )
 
 
+def test_a_second_store_gives_starts_alone(store, run, tmp_path):
+    rewards = SuccessFitConfig(epochs=1, batch_size=32, learning_rate=1e-3)
+    more = make_store(tmp_path / "more")
+    options = {"rewards": rewards, "more_starts": more, "notes": {"beginnings": 1200}, "progress": False}
+    metrics = finish_mlp(run, store, tmp_path / "made", **options)
+    assert metrics["starts"] == {"push_t": {"train": 18, "val": 6}}
+    assert metrics["data"]["episodes"] == 12
+    card = (tmp_path / "made" / "README.md").read_text()
+    assert "snapshot; 1,200 further episodes were begun for them alone." in card
+
+
 def test_parts_have_their_units():
     x = torch.tensor([[3.0, 4.0, 0.0, 0.0, math.cos(3.0), math.sin(3.0)]])
     truth = torch.tensor([[0.0, 0.0, 0.0, 0.0, math.cos(-3.0), math.sin(-3.0)]])
