@@ -4,7 +4,7 @@
 
 Reads benchmarks/results/warpd_*.json, writes docs/results/warpd_*.md and the pictures they show; a page whose
 experiment has no row yet says so. Intervals are 95%, over the episodes of all seeds: Wilson's for shares, the normal
-one for coverage.
+one for coverage. They do not hold the spread of seeds; means of the single seeds stand beside the aims.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ NAMES = {"warpd": "WARPD", "warpd_state": "WARPD, told the first state",
          "latent_diffusion_policy": "LDP", "mlp": "MLP", "random": "random",
          "operator": "the script itself"}  # fmt: skip
 
+COMPARED = ("warpd", "diffusion_policy")
+NO_HORIZON = ("mlp", "random", "operator")  # their rows are the same at every horizon
+
 POINT = ("method", "size", "horizon", "epochs")  # of Fig. 6
 
 Row = dict[str, Any]
@@ -58,7 +61,7 @@ def by(rows: Sequence[Row], *fields: str) -> dict[Any, list[Row]]:
     return dict(sorted(found.items()))
 
 
-def against_perturbation(rows: Sequence[Row], path: Path, unit: str) -> str:
+def against_perturbation(rows: Sequence[Row], path: Path, unit: str, measure: str = "success") -> str:
     """Fig. 3 and 5: a panel a horizon, a line a method."""
     plt = pyplot()
     horizons = by([r for r in rows if r["method"] in COLOURS], "horizon")
@@ -74,20 +77,26 @@ def against_perturbation(rows: Sequence[Row], path: Path, unit: str) -> str:
             axis.set_title(f"horizon {horizon}", loc="left")
             axis.set_xlabel(f"perturbation ({unit})")
             quiet(axis)
-        axes[0][0].set_ylabel("success")
+        axes[0][0].set_ylabel(measure)
         # A panel may lack a method that another has.
-        found = [pair for axis in axes[0] for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
-        once = {label: handle for handle, label in found}
-        axes[0][0].legend(once.values(), once.keys(), fontsize=7, frameon=False)
+        pairs = [pair for axis in axes[0] for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
+        handles = {label: handle for handle, label in pairs}
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.02), "ncol": len(handles)}
+        figure.legend(handles.values(), handles.keys(), fontsize=8, frameon=False, **below)
         _save(figure, path)
     strengths = list(by(rows, "perturbation"))
     lines = []
-    for (method, horizon), of in by(rows, "method", "horizon").items():
-        found = by(of, "perturbation")
-        cells = [told(pooled(found[p])) if p in found else "-" for p in strengths]
-        lines.append((NAMES[method], horizon or "-", *cells, sum(r["episodes"] for r in found[min(found)])))
-    heads = ("method", "horizon", *(f"{p:g} {unit}" for p in strengths), "episodes each")
-    return f"![Success against the strength of the adversary]({path.name})\n\n" + table(heads, lines)
+    for method, every in by(rows, "method").items():
+        for horizon, of in by(every, "horizon").items():
+            found = by(of, "perturbation")
+            cells = [told(pooled(found[p])) if p in found else "-" for p in strengths]
+            first = found[min(found)]
+            counts = len({r["seed"] for r in first}), sum(r["episodes"] for r in first)
+            lines.append((NAMES[method], "any" if method in NO_HORIZON else horizon, *cells, *counts))
+            if method in NO_HORIZON:
+                break
+    heads = ("method", "horizon", *(f"{p:g} {unit}" for p in strengths), "seeds", "episodes each")
+    return f"![{measure.capitalize()} against the strength of the adversary]({path.name})\n\n" + table(heads, lines)
 
 
 def told(interval: Interval) -> str:
@@ -99,13 +108,14 @@ def margin(rows: Sequence[Row]) -> str:
     """The issue's aim in a sentence: WARPD and DP at the longest horizon and the largest perturbation."""
     horizon, strength = max(r["horizon"] for r in rows), max(r["perturbation"] for r in rows)
     there = by([r for r in rows if (r["horizon"], r["perturbation"]) == (horizon, strength)], "method")
-    if not {"warpd", "diffusion_policy"} <= set(there):
+    if not set(COMPARED) <= set(there):
         return ""
-    ours, theirs = pooled(there["warpd"]), pooled(there["diffusion_policy"])
+    ours, theirs = (pooled(there[m]) for m in COMPARED)
     apart = ours[1] > theirs[2] or theirs[1] > ours[2]
     where = f"At horizon {horizon} and the largest perturbation, {strength:g}"
     verdict = "apart from each other" if apart else "within each other's intervals"
-    return f"{where}, WARPD has {told(ours)} and DP {told(theirs)}: {verdict}."
+    seeds = (", ".join(f"{pooled(of)[0]:.2f}" for of in by(there[m], "seed").values()) for m in COMPARED)
+    return f"{where}, WARPD has {told(ours)} and DP {told(theirs)}: {verdict} (by seed {' and '.join(seeds)})."
 
 
 def pusht(rows: Sequence[Row], docs: Path) -> str:
@@ -113,7 +123,7 @@ def pusht(rows: Sequence[Row], docs: Path) -> str:
     solved = [{**{k: v for k, v in r.items() if k != "spread"}, "success": r["solved"]} for r in rows]
     parts = []
     for what, of, name in (("coverage", rows, "warpd_pusht"), ("episodes solved", solved, "warpd_pusht_solved")):
-        parts.append(f"**{what}** {margin(of)}\n\n" + against_perturbation(of, docs / f"{name}.png", "px"))
+        parts.append(f"**{what}** {margin(of)}\n\n" + against_perturbation(of, docs / f"{name}.png", "px", what))
     return "\n\n".join(parts)
 
 
@@ -130,6 +140,7 @@ def metaworld(rows: Sequence[Row], docs: Path) -> str:
     """Fig. 6: success against GFLOPs a step."""
     measured = [r for r in rows if r["success"] is not None]
     plt, lines = pyplot(), []
+    labelled: set[tuple[float, int, str]] = set()
     with plt.rc_context(PLOT_STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 4.0))
         for (method, size, horizon, epochs), of in by(measured, *POINT).items():
@@ -138,7 +149,10 @@ def metaworld(rows: Sequence[Row], docs: Path) -> str:
             looks = {"fmt": "o", "color": COLOURS[method], "label": NAMES[method]}
             axis.errorbar(cost, mean, [[mean - low], [high - mean]], **looks)
             above = 9 if method.startswith("warpd") else -15  # WARPD and the MLP cost nearly the same
-            axis.annotate(size, (cost, mean), (0, above), textcoords="offset points", fontsize=7, ha="center")
+            named = f"{size}, chunks of {2 * horizon}" if method == "diffusion_policy" else size
+            if (cost, above, named) not in labelled:
+                axis.annotate(named, (cost, mean), (0, above), textcoords="offset points", fontsize=7, ha="center")
+                labelled.add((cost, above, named))
             lines.append((NAMES[method], size, horizon, epochs, told(found), f"{cost:.3g}", f"{whole:.3g}", len(of)))
         axis.set(xscale="log", xlabel="GFLOPs a step", ylabel="success, ten tasks", xlim=(1e-5, 1), ylim=(0, 1.05))
         handles, labels = axis.get_legend_handles_labels()
@@ -183,8 +197,8 @@ def cheapest(rows: Sequence[Row]) -> str:
 def ablations(rows: Sequence[Row], docs: Path) -> str:
     """Fig. 9 and 10, as tables; Fig. 7 and 11 to 15: what `run_ablations.py` drew."""
     parts = []
-    heads = ("ablation", "suite", "length", "decoder", "KL weight", "success", "of the demonstrations", "final MSE",
-             "seeds")  # fmt: skip
+    heads: tuple[str, ...] = ("ablation", "suite", "length", "decoder", "KL weight", "success", "of the demonstrations",
+                              "final MSE", "seeds")  # fmt: skip
     lines: list[tuple[Any, ...]] = []
     fields = ("ablation", "suite", "length", "decoder", "kl_weight")
     for key, of in by([r for r in rows if "final_mse" in r], *fields).items():
@@ -235,7 +249,7 @@ def _pictures(docs: Path, pattern: str, words: str) -> list[str]:
 def _save(figure: Any, path: Path) -> None:
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, bbox_inches="tight")
     figure.clf()
 
 

@@ -99,6 +99,19 @@ def test_the_page_of_results_holds_a_table_and_a_picture_of_every_file_there_is(
     assert "was not measured yet" in (tmp_path / "docs" / "warpd_robosuite.md").read_text()
 
 
+def test_the_aim_is_told_with_its_seeds_and_what_has_no_horizon_is_told_once(tmp_path):
+    row = {"preset": "tiny", "perturbation": 3, "task": "lift", "episodes": 50}
+    wins = {"warpd": (0.9, 0.7), "diffusion_policy": (0.1, 0.2), "mlp": (0.5, 0.5)}
+    rows = [
+        {**row, "method": m, "seed": s, "horizon": h, "success": of[s]}
+        for m, of in wins.items() for s in (0, 1) for h in (16, 128)
+    ]  # fmt: skip
+    text = plot.robosuite(rows, tmp_path)
+    assert "apart from each other (by seed 0.90, 0.70 and 0.10, 0.20)" in text
+    assert text.count("| MLP | any | 0.50") == 1
+    assert text.count("| 2 | 100 |") == 5
+
+
 def test_the_rows_of_parts_come_together_and_the_later_one_of_a_key_counts(tmp_path):
     for name, seeds, success in (("a", (0, 1), 0.1), ("b", (1, 2), 0.2)):
         rows = Rows(tmp_path / f"{name}.json", ("seed", "method"))
