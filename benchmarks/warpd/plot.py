@@ -140,7 +140,7 @@ def metaworld(rows: Sequence[Row], docs: Path) -> str:
     """Fig. 6: success against GFLOPs a step."""
     measured = [r for r in rows if r["success"] is not None]
     plt, lines = pyplot(), []
-    labelled: set[tuple[float, int, str]] = set()
+    labelled: set[tuple[float, tuple[int, int], str]] = set()
     with plt.rc_context(PLOT_STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 4.0))
         for (method, size, horizon, epochs), of in by(measured, *POINT).items():
@@ -148,11 +148,13 @@ def metaworld(rows: Sequence[Row], docs: Path) -> str:
             cost, whole = of[0]["gflops_per_step"], of[0]["gflops_per_step_with_generation"]
             looks = {"fmt": "o", "color": COLOURS[method], "label": NAMES[method]}
             axis.errorbar(cost, mean, [[mean - low], [high - mean]], **looks)
-            above = 9 if method.startswith("warpd") else -15  # WARPD and the MLP cost nearly the same
-            named = f"{size}, chunks of {2 * horizon}" if method == "diffusion_policy" else size
-            if (cost, above, named) not in labelled:
-                axis.annotate(named, (cost, mean), (0, above), textcoords="offset points", fontsize=7, ha="center")
-                labelled.add((cost, above, named))
+            if method == "diffusion_policy":
+                named, where, side = f"{size}, chunks of {2 * horizon}, {epochs} epochs", (8, -3), "left"
+            else:  # WARPD and the MLP cost nearly the same
+                named, where, side = str(size), (0, 9 if method.startswith("warpd") else -15), "center"
+            if (cost, where, named) not in labelled:
+                axis.annotate(named, (cost, mean), where, textcoords="offset points", fontsize=7, ha=side)
+                labelled.add((cost, where, named))
             lines.append((NAMES[method], size, horizon, epochs, told(found), f"{cost:.3g}", f"{whole:.3g}", len(of)))
         axis.set(xscale="log", xlabel="GFLOPs a step", ylabel="success, ten tasks", xlim=(1e-5, 1), ylim=(0, 1.05))
         handles, labels = axis.get_legend_handles_labels()
