@@ -12,13 +12,15 @@ lasts. A snippet begins before the demonstration's first success.
 Writes benchmarks/results/warpd_ablations.json: rows {ablation, suite, decoder, kl_weight, length, seed, success,
 demonstrated, final_mse, episodes}: the share of runs, and of the snippets themselves, that come to success; the squared
 distance of the last states, of standardised entries. For `latents` {nearest_centroid, chance, by}: the share of
-held-out snippets whose nearest class mean is their own, by operator and by task; and a picture beside the JSON, of
-principal components and t-SNE. A length that no demonstration exceeds takes them whole, padded with their last row.
+held-out snippets whose nearest class mean is their own, by operator (within each task) and by task; and a picture
+beside the JSON, of principal components and t-SNE. A length that no demonstration exceeds takes them whole, padded with
+their last row.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +33,7 @@ from embedding import draw_latents
 from methods import action_spec
 from options import make_parser, shrink, with_training
 from rows import Rows
+from sklearn.neighbors import NearestCentroid
 from torch import Tensor
 
 from dreamgym.data import EpisodeView
@@ -103,25 +106,34 @@ def latents(agent: WARPD, view: EpisodeView, length: int) -> Tensor:
     return agent.vae.encode(*snippets)[0]
 
 
-def nearest_centroid(train_z: Tensor, train_y: list[str], z: Tensor, y: list[str]) -> float:
-    """Share of z [N, D] whose nearest class mean of ``train_z`` is that of their own label."""
-    names = sorted(set(train_y))
-    centres = torch.stack([train_z[[i for i, n in enumerate(train_y) if n == name]].mean(0) for name in names])
-    found = torch.cdist(z, centres).argmin(1).tolist()
-    return round(sum(names[f] == n for f, n in zip(found, y, strict=True)) / len(y), 4)
+def nearest_centroid(
+    seen: np.ndarray, labels: Sequence[str], held: np.ndarray, truth: Sequence[str], groups: Sequence[Sequence[str]]
+) -> float:
+    """Share of ``held`` [N, D] whose nearest class mean of ``seen`` is that of their own label.
+
+    ``groups``: of the points of ``seen`` and ``held``, what is known of them: only means of their own group count.
+    """
+    right = 0
+    for group in sorted(set(groups[1])):
+        ours, theirs = (np.array([g == group for g in of]) for of in groups)
+        found = NearestCentroid().fit(seen[ours], np.array(labels)[ours]).predict(held[theirs])
+        right += int((found == np.array(truth)[theirs]).sum())
+    return round(right / len(held), 4)
 
 
 def describe_latents(
     agent: WARPD, seen: EpisodeView, held_out: EpisodeView, key: dict[str, Any], rows: Rows, args: argparse.Namespace
 ) -> None:
     """Rows and the picture of `latents`."""
-    z, held = (latents(agent, view, key["length"]) for view in (seen, held_out))
+    z, held = (latents(agent, view, key["length"]).numpy() for view in (seen, held_out))
     known = [n for n in ("operator", "task") if len({m[n] for m in seen.metas}) > 1]
     labels = {by: [m[by] for m in seen.metas] for by in known}
     name = f"warpd_latents_{args.suite}_{key['length']}_{key['seed']}.png"
     draw_latents(z, labels, args.out.with_name(name))
     for by, names in labels.items():
-        found = nearest_centroid(z, names, held, [m[by] for m in held_out.metas])
+        # Tasks lie further apart than operators: whose hand it was is asked within each task.
+        groups = [["" if by == "task" else m["task"] for m in view.metas] for view in (seen, held_out)]
+        found = nearest_centroid(z, names, held, [m[by] for m in held_out.metas], groups)
         rows.put(**key, by=by, nearest_centroid=found, chance=round(1 / len(set(names)), 4))
         print(rows.data["rows"][-1])
 

@@ -12,6 +12,7 @@ from dreamgym_agents.warpd import Demonstrations, WARPDConfig
 
 pytest.importorskip("diffusers")
 pytest.importorskip("mujoco")
+pytest.importorskip("sklearn")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "warpd"))
 
@@ -45,15 +46,25 @@ def test_the_symmetric_kl_is_that_of_normal_distributions():
     assert run_halfcheetah.symmetric_kl(here, there) == pytest.approx(1.5**2 / 2, rel=0.05)
 
 
-def test_tsne_keeps_clusters_apart():
-    generator = torch.Generator().manual_seed(0)
-    centres = 4 * torch.randn(3, 10, generator=generator)
-    z = centres.repeat_interleave(20, 0) + 0.3 * torch.randn(60, 10, generator=generator)
-    flat = embedding.tsne(z, perplexity=10, steps=250).view(3, 20, 2)
-    middles = flat.mean(1)
-    spread = (flat - middles[:, None]).norm(dim=-1).mean()
-    assert spread < 0.3 * torch.pdist(middles).min()
-    assert torch.equal(torch.cdist(flat.flatten(0, 1), middles).argmin(1), torch.arange(3).repeat_interleave(20))
+def test_the_nearest_class_mean_is_asked_for_within_a_group():
+    # The group moves points further than the label does: without it the far group's means decide.
+    rng = np.random.default_rng(0)
+    groups, labels = ["near", "near", "far", "far"] * 20, ["left", "right", "right", "left"] * 20
+    z = np.array([(8.0 * (g == "far") + (n == "right"), 0.0) for g, n in zip(groups, labels, strict=True)])
+    z += 0.1 * rng.normal(size=z.shape)
+    assert run_ablations.nearest_centroid(z, labels, z, labels, (groups, groups)) == 1.0
+    one = [""] * len(z)
+    assert run_ablations.nearest_centroid(z, labels, z, labels, (one, one)) < 0.7
+
+
+def test_latents_are_drawn_in_the_plane(tmp_path):
+    z = np.repeat(4 * np.eye(10)[:3], 20, 0) + 0.1 * np.random.default_rng(0).normal(size=(60, 10))
+    names = ["a", "b", "c"]
+    for flat in embedding.in_the_plane(z).values():
+        own = np.array([flat[20 * i : 20 * i + 20].mean(0) for i in range(3)])
+        assert (np.linalg.norm(flat[:, None] - own, axis=-1).argmin(1) == np.arange(60) // 20).all()
+    embedding.draw_latents(z, {"operator": [n for n in names for _ in range(20)]}, tmp_path / "latents.png")
+    assert (tmp_path / "latents.png").stat().st_size > 5_000
 
 
 def test_snippets_begin_before_success():
