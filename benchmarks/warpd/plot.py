@@ -216,7 +216,10 @@ def ablations(rows: Sequence[Row], docs: Path) -> str:
     if near:
         heads = ("suite", "length", "label", "nearest class mean is right", "chance", "seeds")
         parts.append(table(heads, near))
-    return "\n\n".join([*parts, *_pictures(docs, "warpd_latents_*.png", "Latents in the plane")])
+    for path in sorted(docs.glob("warpd_latents_*.png")):
+        suite, length, seed = path.stem.removeprefix("warpd_latents_").rsplit("_", 2)
+        parts.append(f"Latents of {suite}, snippets of up to {length} steps, seed {seed}:\n\n![latents]({path.name})")
+    return "\n\n".join(parts)
 
 
 def halfcheetah(rows: Sequence[Row], docs: Path) -> str:
