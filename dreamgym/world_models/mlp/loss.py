@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from dreamgym.world_models.mlp.model import MLPWorldModel
+from dreamgym.world_models.mlp.config import MLPConfig
+from dreamgym.world_models.mlp.scaling import Scaling
 
 
-def mlp_loss(model: MLPWorldModel, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+class Predictor(Protocol):
+    """What the loss takes of an `MLPWorldModel`."""
+
+    config: MLPConfig
+    scaling: Scaling
+
+    def changes(self, obs: Tensor, action: Tensor) -> Tensor: ...
+
+
+def mlp_loss(model: Predictor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """Negative log-likelihood in nats a step, without its constant. See `WorldModel.loss` for the batch.
 
     A prediction from frame t reads frames t - H + 1 to t. Where the window begins later than that, the first frame is

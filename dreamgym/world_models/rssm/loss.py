@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from dreamgym.nn.categorical import balanced_kl
-from dreamgym.world_models.rssm.observations import normalize_image
+from dreamgym.nn.vectors import VectorCodec
+from dreamgym.types import Observation
+from dreamgym.world_models.rssm.config import RSSMConfig
+from dreamgym.world_models.rssm.dynamics import Dynamics
+from dreamgym.world_models.rssm.ensemble import Ensemble
+from dreamgym.world_models.rssm.observations import ObservationDecoder, normalize_image
 
-if TYPE_CHECKING:
-    from dreamgym.world_models.rssm.model import RSSM
+
+class Parts(Protocol):
+    """What the loss takes of an `RSSM`."""
+
+    config: RSSMConfig
+    dynamics: Dynamics
+    decoder: ObservationDecoder
+    ensemble: Ensemble
+
+    def embed(self, obs: Observation) -> Tensor: ...
+
+    def codec(self, name: str) -> VectorCodec: ...
 
 
-def rssm_loss(model: RSSM, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
+def rssm_loss(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
     """Losses in nats a frame. See `WorldModel.loss` for the batch."""
     config = model.config
     action = batch["action"]
@@ -72,7 +87,7 @@ def rssm_loss(model: RSSM, batch: dict[str, Tensor], generator: torch.Generator 
 
 
 def overshooting(
-    model: RSSM, latent: Tensor, posterior: Tensor, action: Tensor, reset: Tensor, generator: torch.Generator | None
+    model: Parts, latent: Tensor, posterior: Tensor, action: Tensor, reset: Tensor, generator: torch.Generator | None
 ) -> Tensor:
     """How far the prior has strayed from the posterior after 1 to ``overshoot`` steps without looking, nats a step.
 
