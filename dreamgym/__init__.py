@@ -21,8 +21,7 @@ from importlib import import_module
 from typing import Any
 
 from dreamgym.envs.registration import register_envs
-
-__version__ = "0.1.0"
+from dreamgym.version import __version__
 
 __all__ = ["__version__", "make_core", "torchrl_env", "sb3_env", "load", "StartBank", "DreamCore", "register_family"]
 

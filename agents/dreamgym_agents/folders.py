@@ -13,8 +13,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dreamgym import __version__
 from dreamgym.training.checkpoint import CheckpointError, file_sha256, replace_folder, verify_file
+from dreamgym.version import __version__
 
 FORMAT = 1
 

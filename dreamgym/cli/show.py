@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dreamgym import __version__
+from dreamgym.version import __version__
 
 # One import that tells whether an extra is installed.
 EXTRAS = {

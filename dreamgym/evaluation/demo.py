@@ -17,13 +17,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from dreamgym import __version__
 from dreamgym.envs.registration import DREAMS, REALS
 from dreamgym.envs.starts import StartBank
 from dreamgym.evaluation.comparison import Agreement, Played, Sequences, compare
 from dreamgym.evaluation.measures import StateReader
 from dreamgym.evaluation.pictures import clip_frame, plot_drift, save_figure, write_gif
 from dreamgym.training.checkpoint import BUILT_IN
+from dreamgym.version import __version__
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym import __version__
 from dreamgym.evaluation.experiment import Experiment, Run, read_experiment
 from dreamgym.evaluation.inference import wilson
 from dreamgym.evaluation.page import document, format_value, html_table, tiles
@@ -22,6 +21,7 @@ from dreamgym.evaluation.plots import plot_training, plot_trust
 from dreamgym.evaluation.result import Evaluation
 from dreamgym.evaluation.result import gain as gained
 from dreamgym.evaluation.study import Study, study
+from dreamgym.version import __version__
 
 FEWEST_RANKED = 3
 """Policies below which neither order nor correlation means anything."""

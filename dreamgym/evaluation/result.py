@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym import __version__
 from dreamgym.evaluation.agreement import Score
 from dreamgym.evaluation.calibration import Reliability
 from dreamgym.evaluation.inference import Estimate, difference, paired_difference, prediction_powered, wilson
 from dreamgym.evaluation.play import Episodes
+from dreamgym.version import __version__
 
 FORMAT = 1
 

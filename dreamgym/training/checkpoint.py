@@ -21,11 +21,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dreamgym import __version__
 from dreamgym.nn.layout import lay_out_by_input
 from dreamgym.rewards.base import RewardModel
 from dreamgym.training.packing import pack_bits, pack_weight, unpack
 from dreamgym.types import WorldModelSpec
+from dreamgym.version import __version__
 from dreamgym.world_models import registry
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.probe import StateProbe
