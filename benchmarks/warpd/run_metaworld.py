@@ -122,6 +122,7 @@ def share_vae(held: Path, run: Path) -> None:
     """The VAE of the run ``held``, as far as it is trained, is that of ``run`` too, which differs after it."""
     if (held / "vae").is_dir() and not (run / "vae").exists():
         run.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(run / "new", ignore_errors=True)  # of a copy that was cut short
         shutil.copytree(held / "vae", run / "new")
         (run / "new").rename(run / "vae")
 

@@ -130,14 +130,15 @@ def main() -> None:
                 shown = args.horizons if method in NO_HORIZON else [horizon]
                 if all(rows.has(**key, horizon=h, perturbation=p) for h in shown for p in args.perturbations):
                     continue
-                # A perceptron learns from single steps: in long snippets those in the middle come more often.
-                length = min(shown)
+                # A perceptron learns from single steps: in long snippets those in the middle come more often. So it
+                # has short ones, and of them as many as the rows of the longest plans.
+                length, snippets = (min(HORIZONS), max(HORIZONS) // min(HORIZONS)) if method == "mlp" else (horizon, 1)
                 config = configure("pusht", args.preset, demos, horizon=length, length=length)
                 config = with_training(with_policy(config, args), args, seed, method)
-                config = replace(config, train=replace(config.train, snippets=max(shown) // length))
+                config = replace(config, train=replace(config.train, snippets=snippets))
                 run = args.runs / f"{method}_{args.preset}_{length}_{seed}"
                 begun = time.process_time()
-                # Snippets begin at every row, as plans do; beyond the end, where the pusher has arrived, it stays.
+                # Snippets begin at every row, as plans do; beyond the end, which no episode outlives, the last repeats.
                 policy_of = learned(method, config, demos.trailed(length - 1), action, args.preset, run)
                 ready = time.process_time()
                 found = measure(policy_of, f"{method} {length} {seed}", simulators, args)

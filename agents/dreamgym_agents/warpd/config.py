@@ -244,7 +244,8 @@ class WARPDConfig:
         length: T, steps of the snippet that is encoded; for chunk policies, actions predicted at once.
         horizon: steps between two generations (the paper's action horizon).
         tasks: names of the tasks, in the order of the one-hot condition.
-        condition: what generation is conditioned on: "state", "task" or "state+task".
+        condition: what generation is conditioned on: "state", "task" or "state+task"; with several tasks "task" must be
+            among it.
         hidden, activation: of the generated policy (and of the MLP baseline), see `PolicyShape`.
         vae, diffusion, train: see there.
         obs_history: observations that a diffusion policy on action chunks is conditioned on (Chi et al.: 2).
@@ -270,6 +271,11 @@ class WARPDConfig:
             raise ValueError(f"length must be at least 2 (a step has to follow another), got {self.length}")
         if not self.tasks or len(set(self.tasks)) < len(self.tasks):
             raise ValueError(f"tasks must be distinct names, at least one; got {self.tasks}")
+        if len(self.tasks) > 1 and "task" not in self.condition:
+            raise ValueError(
+                f"condition {self.condition!r} tells nothing of which of {len(self.tasks)} tasks is meant: take "
+                '"task" or "state+task", or demonstrations of one task'
+            )
         latent, channels = self.vae.latent, self.diffusion.latent_channels
         if latent % (channels * self.diffusion.denoiser.multiple):
             raise ValueError(
@@ -301,7 +307,7 @@ class WARPDConfig:
             # text is taken, as it is what Fig. 3 varies. The table's diffusion size and decoder size read "1", an l in
             # print; for the diffusion the text and A.8.4 both say medium, which is taken; the decoder is large.
             base: dict[str, Any] = {
-                "horizon": 64, "condition": "state",
+                "horizon": 64, "condition": _told(changes),
                 "vae": VAEConfig(decoder=DECODERS["l"], kl_weight=1e-10),
                 "train": TrainConfig(vae_epochs=1000, diffusion_epochs=1000),
             }  # fmt: skip
@@ -322,7 +328,7 @@ class WARPDConfig:
     def tiny(cls, obs_dim: int, action_dim: int, length: int, **changes: Any) -> WARPDConfig:
         """Trains in minutes on two CPU cores: a latent of 32 as 4 steps of 8 channels, a decoder of 32 x 2."""
         values: dict[str, Any] = {
-            "horizon": length, "hidden": (64, 64),
+            "horizon": length, "hidden": (64, 64), "condition": _told(changes),
             "vae": VAEConfig(latent=32, encoder=(256, 256), decoder=(32, 32)),
             "diffusion": DiffusionConfig(
                 DenoiserConfig(step_embed=64, channels=(32, 64, 64), kernel=3), latent_channels=8, steps=50,
@@ -344,6 +350,11 @@ class WARPDConfig:
     def from_dict(cls, data: Mapping[str, Any]) -> WARPDConfig:
         """Reads what `to_dict` (through JSON) wrote."""
         return _read(cls, data)
+
+
+def _told(changes: Mapping[str, Any]) -> str:
+    """What generation is told where an episode is planned more than once: the state, and which of several tasks."""
+    return "state+task" if len(changes.get("tasks", ())) > 1 else "state"
 
 
 def _read(cls: type[ConfigT], data: Mapping[str, Any]) -> ConfigT:

@@ -69,6 +69,7 @@ class Demonstrations:
         tasks: names.
         labels: anything else that is known of each trajectory (an operator), by name, N entries each.
         trail: steps that a snippet may go on beyond the last row, which is repeated there; see `trailed`.
+        recorded: [S] bool, False at rows that `padded` or `led` repeated; None where all were recorded.
     """
 
     obs: Tensor
@@ -79,6 +80,7 @@ class Demonstrations:
     tasks: tuple[str, ...]
     labels: dict[str, list[Any]]
     trail: int = 0
+    recorded: Tensor | None = None
 
     @classmethod
     def from_episodes(
@@ -163,7 +165,8 @@ class Demonstrations:
                 f"these trajectories have between {low} and {high} steps, and whole ones must be of one length: take "
                 f"snippets of {low} steps or fewer (config length), or lengthen the short ones with padded({high})"
             )
-        return self._gather(self.starts, high, self.starts + high - 1)
+        index = self.starts[:, None] + torch.arange(high)
+        return self.obs[index], self.action[index]
 
     def padded(self, length: int) -> Demonstrations:
         """A copy whose shorter trajectories go on to ``length`` by repeating their last row.
@@ -171,19 +174,11 @@ class Demonstrations:
         That tells a policy to do at the end what was done last; right where the last action holds still or hardly
         matters (a solved task).
         """
-        index = [
-            torch.arange(max(length, n)).clamp(max=n - 1) + start
-            for start, n in zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
-        ]
-        return self._rearranged(torch.cat(index), self.lengths.clamp(min=length))
+        return self._rearranged([torch.arange(max(length, n)) for n in self.lengths.tolist()])
 
     def led(self, steps: int) -> Demonstrations:
         """A copy whose trajectories begin with their first row ``steps`` times more: the history after a reset."""
-        index = [
-            torch.arange(-steps, n).clamp(min=0) + start
-            for start, n in zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
-        ]
-        return self._rearranged(torch.cat(index), self.lengths + steps)
+        return self._rearranged([torch.arange(-steps, n) for n in self.lengths.tolist()])
 
     def trailed(self, steps: int) -> Demonstrations:
         """The same trajectories, of which snippets may begin so near the end that ``steps`` of them lie beyond it.
@@ -208,10 +203,8 @@ class Demonstrations:
 
     def snippets(self, rows: Tensor, length: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """A random snippet of each of the trajectories ``rows`` [B]: obs [B, length, O], action [B, length, A]."""
-        # A snippet begins within its trajectory, however long the trail.
-        spare = torch.minimum(self.lengths[rows] + self.trail - length + 1, self.lengths[rows]).double()
-        shift = (torch.rand(len(rows), generator=generator, dtype=torch.float64) * spare).floor().long()
-        return self._gather(self.starts[rows] + shift, length, self.starts[rows] + self.lengths[rows] - 1)
+        index, _ = self._drawn(rows, length, generator)
+        return self.obs[index], self.action[index]
 
     def epoch(
         self, length: int, batch_size: int, generator: torch.Generator, snippets: int = 1
@@ -219,24 +212,39 @@ class Demonstrations:
         """One random snippet of each trajectory, or ``snippets`` of them, in random order.
 
         Yields:
-            obs [B, T, O], action [B, T, A], task [B]; the last batch may be smaller.
+            obs [B, T, O], action [B, T, A], task [B], recorded [B, T] bool (False where a row is a repeated one, which
+            nothing led to); the last batch may be smaller.
         """
         self.check_length(length)
         order = torch.randperm(len(self) * snippets, generator=generator) % len(self)
         for rows in order.split(batch_size):
-            obs, action = self.snippets(rows, length, generator)
-            yield {"obs": obs, "action": action, "task": self.task[rows]}
+            index, recorded = self._drawn(rows, length, generator)
+            yield {
+                "obs": self.obs[index], "action": self.action[index], "task": self.task[rows], "recorded": recorded,
+            }  # fmt: skip
 
-    def _rearranged(self, rows: Tensor, lengths: Tensor) -> Demonstrations:
-        starts = lengths.cumsum(0) - lengths
-        labels = dict(self.labels)
-        obs, action = self.obs[rows], self.action[rows]
-        return Demonstrations(obs, action, starts, lengths, self.task, self.tasks, labels, self.trail)
+    def _rearranged(self, steps: Sequence[Tensor]) -> Demonstrations:
+        """A copy with these steps of each trajectory; the first or last row stands for what lies outside of it."""
+        each = list(zip(steps, self.starts.tolist(), self.lengths.tolist(), strict=True))
+        rows = torch.cat([start + s.clamp(0, n - 1) for s, start, n in each])
+        recorded = torch.cat([(s >= 0) & (s < n) for s, _, n in each])
+        if self.recorded is not None:
+            recorded = recorded & self.recorded[rows]
+        lengths = torch.tensor([len(s) for s in steps])
+        return replace(
+            self, obs=self.obs[rows], action=self.action[rows], starts=lengths.cumsum(0) - lengths, lengths=lengths,
+            labels=dict(self.labels), recorded=recorded,
+        )  # fmt: skip
 
-    def _gather(self, first: Tensor, length: int, last: Tensor) -> tuple[Tensor, Tensor]:
-        """``length`` rows from each of ``first`` [B] on, which go no further than ``last`` [B]."""
-        index = torch.minimum(first[:, None] + torch.arange(length), last[:, None])
-        return self.obs[index], self.action[index]
+    def _drawn(self, rows: Tensor, length: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """The rows [B, length] of a random snippet of each trajectory, and whether they were recorded there."""
+        # A snippet begins within its trajectory, however long the trail.
+        spare = torch.minimum(self.lengths[rows] + self.trail - length + 1, self.lengths[rows]).double()
+        shift = (torch.rand(len(rows), generator=generator, dtype=torch.float64) * spare).floor().long()
+        step = shift[:, None] + torch.arange(length)
+        inside = step < self.lengths[rows, None]
+        index = self.starts[rows, None] + torch.minimum(step, self.lengths[rows, None] - 1)
+        return index, inside if self.recorded is None else inside & self.recorded[index]
 
 
 def _rows(x: ArrayLike) -> Tensor:

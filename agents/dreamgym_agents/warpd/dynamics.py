@@ -32,23 +32,27 @@ class Dynamics(nn.Module, ABC):
         """Takes what it needs of the training data before training begins (scales); by default nothing."""
         return None
 
-    def teacher_forcing(self, obs: Tensor, action: Tensor) -> Tensor:
+    def teacher_forcing(self, obs: Tensor, action: Tensor, recorded: Tensor | None = None) -> Tensor:
         """L_TF of equation 5 for raw obs [B, T, O] and action [B, T, A], scalar.
 
         Half the squared error in units of ``std``, summed over time and entries: the negative log likelihood that
         equation 9 has there, without its constant. (Equation 13 drops the deviation too, which makes the loss depend on
-        the units; what it trains is the same model, since Adam does not feel a factor and nothing else does.)
+        the units; what it trains is the same model, since Adam does not feel a factor. A clip of gradients does.)
+
+        Args:
+            obs, action: the snippets.
+            recorded: [B, T] bool, False at rows that repeat another: nothing leads to those or from them.
         """
         mean = self.predict(*windows(obs[:, :-1], action[:, :-1], self.history))
         target = obs[:, self.history :].flatten(0, 1).to(mean)
-        return kl_of_equal_std(mean, target, self.std) / len(obs)
+        return kl_of_equal_std(mean, target, self.std, whole_runs(recorded, self.history + 1)) / len(obs)
 
 
 class WorldModelDynamics(Dynamics):
     """A `dreamgym.world_models.mlp.MLPWorldModel` (section 4: two layers of 1024) as what WARPD is trained with.
 
-    Its own loss is the teacher forcing: every member of an ensemble learns by itself, and where the window begins short
-    histories are padded as at a reset. The rollout loss goes through the mean of the members.
+    Its own loss, a mean over time, is the teacher forcing: every member of an ensemble learns by itself, and where the
+    window begins short histories are padded as at a reset. The rollout loss goes through the mean of the members.
     """
 
     def __init__(self, model: MLPWorldModel) -> None:
@@ -62,23 +66,40 @@ class WorldModelDynamics(Dynamics):
         return self.model.std
 
     def prepare(self, demonstrations: Demonstrations) -> None:
-        inside = torch.ones(len(demonstrations.obs), dtype=torch.bool)
-        inside[demonstrations.starts + demonstrations.lengths - 1] = (
-            False  # what follows the last row is another trajectory
-        )
+        seen = demonstrations.recorded
+        inside = torch.ones(len(demonstrations.obs), dtype=torch.bool) if seen is None else seen & seen.roll(-1)
+        # What follows the last row is another trajectory.
+        inside[demonstrations.starts + demonstrations.lengths - 1] = False
         rows = inside.nonzero().flatten()
         self.model.fit_statistics(demonstrations.obs, demonstrations.obs[rows + 1] - demonstrations.obs[rows])
 
     def predict(self, obs: Tensor, action: Tensor) -> Tensor:
         return self.model.next_observation(obs, action)
 
-    def teacher_forcing(self, obs: Tensor, action: Tensor) -> Tensor:
-        return self.model.loss({self.model.config.sensor: obs, "action": action})["loss"]
+    def teacher_forcing(self, obs: Tensor, action: Tensor, recorded: Tensor | None = None) -> Tensor:
+        batch = {self.model.config.sensor: obs, "action": action}
+        led_to = whole_runs(recorded, 2)
+        if led_to is not None:
+            begins = torch.ones(len(obs), 1, dtype=torch.bool, device=obs.device)
+            batch["is_first"] = torch.cat([begins, ~led_to], 1)
+        return self.model.loss(batch)["loss"]
 
 
-def kl_of_equal_std(mean: Tensor, other: Tensor, std: Tensor) -> Tensor:
-    """KL between normal distributions of one fixed deviation, summed over everything: ((a - b) / std)^2 / 2."""
-    return 0.5 * ((mean - other) / std).square().sum()
+def kl_of_equal_std(mean: Tensor, other: Tensor, std: Tensor, counted: Tensor | None = None) -> Tensor:
+    """KL between normal distributions of one fixed deviation, summed over everything: ((a - b) / std)^2 / 2.
+
+    Args:
+        mean, other: [N, O].
+        std: [O].
+        counted: bool, N entries in any shape: which rows are summed; all by default.
+    """
+    apart = ((mean - other) / std).square()
+    return 0.5 * (apart if counted is None else apart * counted.reshape(-1, 1)).sum()
+
+
+def whole_runs(recorded: Tensor | None, length: int) -> Tensor | None:
+    """Which runs of ``length`` steps of [B, T] were recorded throughout, bool [B, T - length + 1]; None for None."""
+    return None if recorded is None else recorded.unfold(1, length, 1).all(-1)
 
 
 def windows(obs: Tensor, action: Tensor, history: int) -> tuple[Tensor, Tensor]:
@@ -109,6 +130,7 @@ def rollout_loss(
     action: Tensor,
     steps: int = 1,
     acted: Tensor | None = None,
+    recorded: Tensor | None = None,
 ) -> Tensor:
     """L_RO: how differently the world goes on, in the model's eyes, when the policy acts instead of the demonstrator.
 
@@ -123,6 +145,7 @@ def rollout_loss(
         obs, action: the snippets, raw, [B, T, O] and [B, T, A].
         steps: imagined steps from each state.
         acted: what ``act`` gives for ``obs``, raw [B, T, A], where it is known already: the first step needs no more.
+        recorded: [B, T] bool, False at rows that repeat another: they are no states to begin from, or to come to.
 
     Returns:
         Summed over time and entries, meaned over steps and batch: a scalar.
@@ -136,9 +159,10 @@ def rollout_loss(
         raise ValueError(f"{steps} imagined steps after a history of {history} do not fit in {obs.shape[1]}: lengthen")
     past_obs, past_action = windows(obs[:, : starts + history - 1], action[:, : starts + history - 1], history)
     total = obs.new_zeros(())
+    counted = whole_runs(recorded, history + steps)
     with frozen(dynamics):
         with torch.no_grad():
-            recorded = dynamics.predict(*windows(obs, action, history)).unflatten(0, (batch, -1))
+            shown = dynamics.predict(*windows(obs, action, history)).unflatten(0, (batch, -1))
         for step in range(steps):
             if step == 0 and acted is not None:
                 chosen = acted[:, history - 1 : history - 1 + starts].flatten(0, 1)
@@ -146,7 +170,7 @@ def rollout_loss(
                 chosen = act(past_obs[:, -1].unflatten(0, (batch, starts))).flatten(0, 1)
             now = torch.cat([past_action[:, :-1], chosen.unsqueeze(1)], 1)
             mean = dynamics.predict(past_obs, now)
-            total = total + kl_of_equal_std(mean, recorded[:, step : step + starts].flatten(0, 1), dynamics.std)
+            total = total + kl_of_equal_std(mean, shown[:, step : step + starts].flatten(0, 1), dynamics.std, counted)
             past_obs = torch.cat([past_obs[:, 1:], mean.unsqueeze(1)], 1)
             past_action = torch.cat([now[:, 1:], now[:, -1:]], 1)  # the last is replaced before it is read
     return total / (steps * batch)

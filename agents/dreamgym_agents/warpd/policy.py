@@ -31,13 +31,16 @@ def read_obs(obs: Any, dim: int, key: str | None = None, scale: Scale | None = N
     if isinstance(obs, Mapping):
         fitting = [k for k, v in obs.items() if np.ndim(v) == 2 and v.shape[-1] == dim] if key is None else [key]
         if len(fitting) != 1 or fitting[0] not in obs:
-            raise ValueError(f"expected one observation [B, {dim}] among {list(obs)}, found {fitting}: give obs_key")
+            shapes = {k: tuple(np.shape(v)) for k, v in obs.items()}
+            single = any(s == (dim,) for s in shapes.values())
+            mend = "add a batch axis: obs[None]" if single else "give obs_key"
+            raise ValueError(f"expected one observation [B, {dim}] among {shapes}, found {fitting}: {mend}")
         obs = obs[fitting[0]]
     x = torch.as_tensor(obs, dtype=torch.float32)
     if x.dim() != 2 or x.shape[1] != dim:
-        raise ValueError(
-            f"expected observations [B, {dim}], got {tuple(x.shape)}: was the policy trained for another env?"
-        )
+        single = tuple(x.shape) == (dim,)
+        mend = "add a batch axis: obs[None]" if single else "was the policy trained for another env?"
+        raise ValueError(f"expected observations [B, {dim}], got {tuple(x.shape)}: {mend}")
     return x if scale is None else x * scale.std.to(x) + scale.mean.to(x)
 
 
@@ -133,7 +136,17 @@ class GeneratedPolicy:
         self.vae, self.theta, self.obs_key, self.obs_scale = vae, theta, obs_key, obs_scale
 
     def __call__(self, obs: Tensor) -> Tensor:
-        """Raw actions [B, A], or [B, T, A], on raw observations [B, O], or [B, T, O]; differentiable."""
+        """Raw actions [B, A], or [B, T, A], on raw observations [B, O], or [B, T, O]; differentiable.
+
+        Raises:
+            ValueError: observations of another shape.
+        """
+        batch, width = len(self.theta), self.vae.config.obs_dim
+        if obs.dim() not in (2, 3) or obs.shape[0] != batch or obs.shape[-1] != width:
+            raise ValueError(
+                f"expected observations [{batch}, {width}] or [{batch}, T, {width}], a row for each of the {batch} "
+                f"policies, got {tuple(obs.shape)}"
+            )
         return self.vae.act(self.theta, obs)
 
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:

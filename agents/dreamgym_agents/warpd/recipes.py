@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from dreamgym.data import EpisodeStore, EpisodeView, Meta
@@ -86,7 +87,9 @@ def make_agent(
     preset: str = "tiny",
     finest: Tensor | None = None,
 ) -> Agent:
-    """A new agent by name; entries of the observation that never change are left out.
+    """A new agent by name, seeded by ``config.train.seed`` as its world model is.
+
+    Entries of the observation that never change are left out.
 
     Args:
         method: one of `METHODS`.
@@ -102,7 +105,9 @@ def make_agent(
     scaled: dict[str, Any] = {"constant": "ignore", "finest": finest}
     if method == WARPD.kind:
         size = MLPConfig.paper if preset == "paper" else MLPConfig.tiny
-        world = WorldModelDynamics(MLPWorldModel(size(demonstrations.obs_dim, action, ensemble=1, unroll=1)))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.train.seed)
+            world = WorldModelDynamics(MLPWorldModel(size(demonstrations.obs_dim, action, ensemble=1, unroll=1)))
         return WARPD.for_demonstrations(config, demonstrations, dynamics=world, **scaled)
     if method == WITHOUT_WORLD_MODEL:
         return WARPD.for_demonstrations(config.without_world_model(), demonstrations, **scaled)

@@ -61,10 +61,14 @@ def save(
         The folder.
 
     Raises:
-        ValueError: the path holds something else; a task that was never seen.
+        ValueError: the path holds something else; a task that was never seen, or none where the agent knows several.
     """
     if task is not None:
         agent.task_index(task, 1)
+    elif len(agent.config.tasks) > 1:
+        raise ValueError(
+            f"this agent knows {len(agent.config.tasks)} tasks: say which, one of {list(agent.config.tasks)}"
+        )
     # Copies: the scales are one module that stands in two places, and safetensors refuses shared memory.
     weights = {k: v.detach().cpu().clone().contiguous() for k, v in agent.state_dict().items()}
     if features is not None:

@@ -1,8 +1,8 @@
 """Training an agent, stage by stage; a killed run goes on from its last save.
 
-A run lives in a directory: ``config.json`` (kind and config), a folder of progress for each stage (weights, optimizer,
-average; safetensors and JSON), ``log.jsonl`` (a line an epoch). What epoch i draws is a function of (seed, stage, i),
-so a run that was killed goes on along the curve of an unbroken one.
+A run lives in a directory: ``config.json`` (kind, config and what the data is known by), a folder of progress for each
+stage (weights, optimizer, average; safetensors and JSON), ``log.jsonl`` (a line an epoch). What epoch i draws is a
+function of (seed, stage, i), so a run that was killed goes on along the curve of an unbroken one.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import logging
 import math
 import time
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dreamgym.training.ema import EMA
 from dreamgym.training.fit import stop_signals
@@ -51,13 +51,13 @@ def train(
         The agent, trained and in eval mode.
 
     Raises:
-        ValueError: the directory holds a run of another agent or config, or the demonstrations do not fit.
+        ValueError: the directory holds a run of another agent, config or data, or the demonstrations do not fit.
         FloatingPointError: the loss was not finite.
         KeyboardInterrupt: the run was asked to stop (SIGINT or SIGTERM); its progress is saved.
     """
     folder = Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(agent, folder)
+    _claim(agent, demonstrations, folder)
     planned = agent.stages()
     if stages is not None and (unknown := set(stages) - {s.name for s in planned}):
         raise ValueError(f"no stages {sorted(unknown)}: a {agent.kind} has {[s.name for s in planned]}")
@@ -68,15 +68,52 @@ def train(
     return agent.eval()
 
 
-def _claim(agent: Agent, folder: Path) -> None:
-    path = folder / "config.json"
-    if path.exists():
-        held = json.loads(path.read_text(encoding="utf-8"))
-        # Read, so that fields which came later have their defaults.
-        if held["kind"] != agent.kind or WARPDConfig.from_dict(held["config"]) != agent.config:
-            raise ValueError(f"{folder} holds a run of another agent or config: choose another directory, or remove it")
+def _claim(agent: Agent, demonstrations: Demonstrations, folder: Path) -> None:
+    path, data = folder / "config.json", _known_by(agent, demonstrations)
+    if not path.exists():
+        text = json.dumps({"kind": agent.kind, "config": agent.config.to_dict(), "data": data}, indent=1)
+        path.write_text(text, encoding="utf-8")
         return
-    path.write_text(json.dumps({"kind": agent.kind, "config": agent.config.to_dict()}, indent=1), encoding="utf-8")
+    held = json.loads(path.read_text(encoding="utf-8"))
+    # Read and written again, so that fields which came later have their defaults.
+    then = {
+        "kind": held["kind"],
+        "config": WARPDConfig.from_dict(held["config"]).to_dict(),
+        "data": held.get("data", data),
+    }
+    now = _entries({"kind": agent.kind, "config": agent.config.to_dict(), "data": data})
+    differ = [
+        f"{name} {value!r}, not {now.get(name)!r}" for name, value in _entries(then).items() if value != now.get(name)
+    ]
+    if differ:
+        raise ValueError(
+            f"{folder} holds a run with {'; '.join(differ)}: choose another directory, or remove it to begin anew"
+        )
+
+
+def _entries(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """A nested dict as one of dotted names."""
+    out: dict[str, Any] = {}
+    for name, value in tree.items():
+        out |= _entries(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
+    return out
+
+
+def _known_by(agent: Agent, demonstrations: Demonstrations) -> dict[str, Any]:
+    """What tells one training set from another: its sizes, its scales, its rows."""
+    return {
+        "trajectories": len(demonstrations),
+        "rows": len(demonstrations.obs),
+        "scales": f"{_checksum(*agent.scaling.state_dict().values()):08x}",
+        "values": f"{_checksum(demonstrations.obs, demonstrations.action):08x}",
+    }
+
+
+def _checksum(*tensors: Tensor) -> int:
+    total = 0
+    for tensor in tensors:
+        total = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), total)
+    return total
 
 
 class _Run:
@@ -113,7 +150,7 @@ class _Run:
                 if due or stop.is_set() or self.epoch == stage.epochs:
                     save_progress(self.folder, self.epoch, stage.module, self.optimizer, self.ema, {})
                     saved = time.monotonic()
-                if stop.is_set() and self.epoch < stage.epochs:
+                if stop.is_set():
                     raise KeyboardInterrupt(f"stopped after epoch {self.epoch} of {stage.name}; run again to go on")
         stage.module.eval()
         done = latest(self.folder)

@@ -50,8 +50,11 @@ class PolicyVAE(nn.Module):
     ) -> dict[str, Tensor]:
         """Equation 5: sums over time and entries, means over the batch; squared errors of actions in scaled units.
 
+        What a policy is to do at the last row counts as often as that is repeated; the world model, which predicts what
+        is next, learns and judges from rows that were recorded alone.
+
         Args:
-            batch: obs [B, T, O], action [B, T, A], raw.
+            batch: obs [B, T, O], action [B, T, A], raw; "recorded" [B, T] bool where some rows repeat another.
             generator: of the sample of z.
             dynamics: the co-trained world model, or None for the paper's "w/o WM".
             rollout: whether the rollout loss counts yet (section 4: after 10 epochs).
@@ -60,7 +63,7 @@ class PolicyVAE(nn.Module):
             "loss" and its parts, scalars: "bc", "kl" (unweighted), and with a world model "teacher_forcing" and, once
             it counts, "rollout".
         """
-        obs, action = batch["obs"], batch["action"]
+        obs, action, recorded = batch["obs"], batch["action"], batch.get("recorded")
         mean, log_std = self.encode(obs, action)
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         theta = self.decode(mean + log_std.exp() * noise)
@@ -70,12 +73,12 @@ class PolicyVAE(nn.Module):
         parts = {"bc": bc, "kl": kl}
         loss = bc + self.config.vae.kl_weight * kl
         if dynamics is not None:
-            parts["teacher_forcing"] = dynamics.teacher_forcing(obs, action)
+            parts["teacher_forcing"] = dynamics.teacher_forcing(obs, action, recorded)
             loss = loss + parts["teacher_forcing"]
         if dynamics is not None and rollout:
             acted = self.scaling.action(predicted)
             parts["rollout"] = rollout_loss(
-                dynamics, lambda x: self.act(theta, x), obs, action, self.config.vae.rollout_steps, acted
+                dynamics, lambda x: self.act(theta, x), obs, action, self.config.vae.rollout_steps, acted, recorded
             )
             loss = loss + self.config.vae.rollout_weight * parts["rollout"]
         return {"loss": loss, **parts}

@@ -53,8 +53,13 @@ class WARPD(Agent):
             generator: of the denoising.
 
         Raises:
-            ValueError: a task that was never seen; none given where there are several.
+            ValueError: states of another shape; a task that was never seen; none given where there are several.
         """
+        if state.dim() != 2 or state.shape[1] != self.config.obs_dim:
+            raise ValueError(
+                f"expected states [B, {self.config.obs_dim}], one for each policy, got {tuple(state.shape)}"
+                f"{'; add a batch axis: state[None]' if state.dim() == 1 else ''}"
+            )
         if task is None and len(self.config.tasks) > 1:
             raise ValueError(f"say which task: one of {list(self.config.tasks)}, or one for each row")
         index = self.task_index(self.config.tasks[0] if task is None else task, len(state)).to(state.device)

@@ -26,6 +26,9 @@ def mlp_loss(model: Predictor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     A prediction from frame t reads frames t - H + 1 to t. Where the window begins later than that, the first frame is
     repeated with hold actions, as at a reset; so the model knows such histories.
 
+    A frame marked ``is_first`` was not led to by the one before: no prediction counts that crosses into it. (The first
+    frame of a window has none before.)
+
     With ``unroll`` k, every member goes on from its own prediction for k steps, and each of them counts.
 
     Raises:
@@ -43,20 +46,33 @@ def mlp_loss(model: Predictor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
     # [N, H, ...] for every begin, then a copy a member, which drifts on its own.
     seen = _windows(obs[:, : begins + before], config.history).expand(config.ensemble, -1, -1, -1)
-    losses, steps = [], []
+    losses, steps, whole = [], [], _uncrossed(batch, before, config.unroll)
     for k in range(config.unroll):
         taken = _windows(action[:, k : k + begins + before], config.history).expand(config.ensemble, -1, -1, -1)
         newest = seen[:, :, -1] + model.changes(seen, taken)
         target = obs[:, before + k + 1 : before + k + 1 + begins].flatten(0, 1)
         error = (newest - target) / (config.std * scaling.step)
-        losses.append(0.5 * error.square().sum(-1).mean())
+        counted = whole[k]
+        losses.append(0.5 * (error.square().sum(-1) * counted).sum() / (config.ensemble * counted.sum()).clamp(min=1))
         steps.append(error.detach())
         seen = torch.cat([seen[:, :, 1:], newest.unsqueeze(2)], 2)
     loss = torch.stack(losses).mean()
     log = {"one_step": losses[0].detach(), "last_step": losses[-1].detach()}
     # Share of the first change that stays unexplained: 1 is no better than repeating the frame.
-    log["unexplained"] = config.std**2 * steps[0].square().mean()
+    first = (steps[0].square().mean(-1) * whole[0]).sum() / (config.ensemble * whole[0].sum()).clamp(min=1)
+    log["unexplained"] = config.std**2 * first
     return {"loss": loss, **log}
+
+
+def _uncrossed(batch: dict[str, Tensor], before: int, unroll: int) -> list[Tensor]:
+    """For each step of the unroll, float [B * begins]: 1 where no frame from the history to it begins anew."""
+    size, frames = batch["action"].shape[:2]
+    anew = torch.zeros(size, before + frames, dtype=torch.bool, device=batch["action"].device)
+    if "is_first" in batch:
+        anew[:, before + 1 :] = batch["is_first"][:, 1:].bool()
+    # The oldest frame of a history may itself be a first one.
+    crossed = [anew[:, 1:].unfold(1, before + k + 1, 1).any(-1) for k in range(unroll)]
+    return [(~c[:, : frames - unroll]).flatten().float() for c in crossed]
 
 
 def _windows(x: Tensor, length: int) -> Tensor:

@@ -57,3 +57,12 @@ def test_without_the_world_model_is_one_flag() -> None:
 def test_nonsense_is_refused(make, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         make()
+
+
+def test_of_several_tasks_generation_is_told_which() -> None:
+    tasks = ("lift", "can")
+    assert WARPDConfig.tiny(3, 2, 8, tasks=tasks).condition == "state+task"
+    assert WARPDConfig.paper("robosuite", 3, 2, tasks=tasks).condition == "state+task"
+    assert WARPDConfig.paper("robosuite", 3, 2).condition == "state"
+    with pytest.raises(ValueError, match="'state' tells nothing of which of 2 tasks is meant"):
+        WARPDConfig.tiny(3, 2, 8, tasks=tasks, condition="state")

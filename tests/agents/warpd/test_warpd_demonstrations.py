@@ -101,6 +101,24 @@ def test_a_trail_outlasts_leading_and_leaves_scales_alone() -> None:
     }  # fmt: skip
 
 
+def test_an_epoch_tells_which_rows_were_recorded() -> None:
+    demos = numbered(3)
+    for made, shown in (
+        (demos.trailed(4), {(0, 1, 2, 2, 2), (1, 2, 2, 2, 2), (2, 2, 2, 2, 2)}),
+        (demos.padded(5), {(0, 1, 2, 2, 2)}),
+        (demos.led(2), {(0, 0, 0, 1, 2)}),
+        (demos.led(1).padded(5), {(0, 0, 1, 2, 2)}),
+    ):
+        batches = [next(made.epoch(5, 1, torch.Generator().manual_seed(i))) for i in range(30)]
+        assert {tuple(b["obs"][0, :, 0].tolist()) for b in batches} == shown
+        for batch in batches:
+            rows = batch["obs"][0, :, 0].tolist()
+            # A row is recorded once; of those led to the first one the last is, of those that trail the first.
+            trail = [i > 0 and rows[i - 1] == 2 for i in range(5)]
+            lead = [i < 4 and row == 0 and rows[i + 1] == 0 for i, row in enumerate(rows)]
+            assert batch["recorded"][0].tolist() == [not (t or a) for t, a in zip(trail, lead, strict=True)]
+
+
 def test_a_trail_too_short_for_a_snippet_is_refused_with_the_mend() -> None:
     with pytest.raises(ValueError, match=r"1 of 2.*padded\(8\) or trailed\(7\)"):
         numbered(6, 4).trailed(3).check_length(8)

@@ -145,6 +145,39 @@ def test_snippets_too_short_for_the_steps_are_refused(dynamics: Make) -> None:
         rollout_loss(dynamics(), lambda x: x, torch.zeros(1, 4, 2), torch.zeros(1, 4, 2), 4)
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("history", [1, 2])
+def test_what_was_not_recorded_neither_teaches_nor_judges_the_world(dynamics: Make, history: int, steps: int) -> None:
+    obs, action, model = torch.randn(3, 9, 2), torch.randn(3, 9, 2), dynamics(gain=0.1, std=0.5, history=history)
+    recorded = torch.ones(3, 9, dtype=torch.bool)
+    recorded[:, 6:] = False
+    obs[:, 6:], action[:, 6:] = obs[:, 5:6], action[:, 5:6]
+
+    def act(x: Tensor) -> Tensor:
+        return -x
+
+    forced = model.teacher_forcing(obs, action, recorded)
+    assert torch.allclose(forced, model.teacher_forcing(obs[:, :6], action[:, :6]))
+    assert not torch.allclose(forced, model.teacher_forcing(obs, action))
+    rolled = rollout_loss(model, act, obs, action, steps, None, recorded)
+    assert torch.allclose(rolled, rollout_loss(model, act, obs[:, :6], action[:, :6], steps))
+    assert not torch.allclose(rolled, rollout_loss(model, act, obs, action, steps))
+
+
+def test_repeated_rows_do_not_reach_an_mlp_world_model(demonstrations: Demonstrations) -> None:
+    model = MLPWorldModel(MLPConfig.tiny(2, ActionSpec((-3.0,) * 2, (3.0,) * 2), hidden=(16,), ensemble=2, unroll=1))
+    dynamics, padded = WorldModelDynamics(model), demonstrations.padded(20)
+    dynamics.prepare(demonstrations)
+    deviation = dynamics.std.clone()
+    dynamics.prepare(padded)
+    assert torch.equal(dynamics.std, deviation)  # nothing was seen to stand still
+    batch = next(padded.epoch(20, 16, torch.Generator().manual_seed(0)))
+    short = {k: v[:, :12] for k, v in batch.items() if k != "task"}
+    assert short["recorded"].all() and not batch["recorded"][:, 12:].any()
+    found = dynamics.teacher_forcing(batch["obs"], batch["action"], batch["recorded"])
+    torch.testing.assert_close(found, dynamics.teacher_forcing(short["obs"], short["action"]))
+
+
 def test_the_mlp_world_model_serves(demonstrations: Demonstrations, config: Configure) -> None:
     model = MLPWorldModel(MLPConfig.tiny(2, ActionSpec((-3.0,) * 2, (3.0,) * 2), hidden=(16,), ensemble=2, unroll=1))
     dynamics = WorldModelDynamics(model)

@@ -64,7 +64,7 @@ def test_what_is_wrong_is_told_without_a_traceback(store, tmp_path):
 
 def test_a_run_of_other_settings_is_not_gone_on_with(store, tmp_path):
     main(words(store, tmp_path / "made", "--task", "left"))
-    with pytest.raises(SystemExit, match="another agent or config"):
+    with pytest.raises(SystemExit, match=r"holds a run with config.train.seed 0, not 1"):
         main(words(store, tmp_path / "made", "--task", "left", "--seed", "1"))
 
 

@@ -136,6 +136,20 @@ def test_the_baselines_hear_the_task(demonstrations: Demonstrations, config) -> 
     assert not torch.allclose(acted[0], acted[1])
 
 
+def test_a_forgotten_batch_axis_is_told(agent: WARPD) -> None:
+    with pytest.raises(ValueError, match=r"\[B, 2\].*got \(2,\); add a batch axis: state\[None\]"):
+        agent.generate(torch.zeros(2), "left")
+    with pytest.raises(ValueError, match=r"\[B, 2\].*got \(4, 3\)"):
+        agent.generate(torch.zeros(4, 3), "left")
+    policies = agent.generate(torch.zeros(4, 2), "left")
+    for wrong in (torch.zeros(3, 2), torch.zeros(4, 3), torch.zeros(2), torch.zeros(3, 5, 2)):
+        with pytest.raises(ValueError, match=r"\[4, 2\] or \[4, T, 2\], a row for each of the 4 policies"):
+            policies(wrong)
+    for obs in (torch.zeros(2), {"state": torch.zeros(2)}):
+        with pytest.raises(ValueError, match=r"add a batch axis: obs\[None\]"):
+            policies.act(obs, None, torch.ones(4, dtype=torch.bool))
+
+
 def test_a_task_never_seen_is_refused(agent: WARPD) -> None:
     with pytest.raises(ValueError, match=r"\['fly'\] were never seen.*left"):
         PlanningPolicy(agent, "fly")

@@ -2,6 +2,8 @@
 
 import json
 import math
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,9 +23,11 @@ from dreamgym_agents.warpd import (
     save,
     train,
 )
+from dreamgym_agents.warpd.recipes import make_agent
 
 from dreamgym.evaluation.policies import load_policy
 from dreamgym.training.checkpoint import CheckpointError
+from dreamgym.types import ActionSpec
 
 
 def make(demonstrations: Demonstrations, config, dynamics, **changes) -> WARPD:
@@ -123,8 +127,50 @@ def test_a_run_of_another_config_is_not_overwritten(
     demonstrations: Demonstrations, config, dynamics, tmp_path: Path
 ) -> None:
     train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False)
-    with pytest.raises(ValueError, match="another agent or config"):
+    with pytest.raises(ValueError, match=r"holds a run with config.horizon 5, not 4: choose another directory"):
         train(make(demonstrations, config, dynamics, horizon=4), demonstrations, tmp_path, show=False)
+
+
+def test_a_run_of_other_data_or_scales_is_not_gone_on_with(
+    demonstrations: Demonstrations, config, dynamics, tmp_path: Path
+) -> None:
+    train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False)
+    other = replace(demonstrations, action=-demonstrations.action)
+    with pytest.raises(ValueError, match=r"with data.values .*, not "):
+        train(make(demonstrations, config, dynamics), other, tmp_path, show=False)
+    coarse = WARPD.for_demonstrations(
+        config(), demonstrations, dynamics=dynamics(gain=0.05), finest=torch.full((2,), 9.0)
+    )
+    with pytest.raises(ValueError, match=r"with data.scales .*, not "):
+        train(coarse, demonstrations, tmp_path, show=False)
+
+
+def test_a_stop_at_the_end_of_a_stage_stops(
+    demonstrations: Demonstrations, config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asks(self, batch, generator, epoch):
+        if epoch == 2:  # of three
+            signal.raise_signal(signal.SIGTERM)
+        return {"loss": next(self.diffusion.parameters()).sum()}
+
+    agent = DiffusionPolicy.for_demonstrations(config(), demonstrations)
+    with monkeypatch.context() as patch:
+        patch.setattr(DiffusionPolicy, "_loss", asks)
+        with pytest.raises(KeyboardInterrupt, match="after epoch 3"):
+            train(agent, demonstrations, tmp_path, show=False)
+    train(agent, demonstrations, tmp_path, show=False)  # all of it is there
+
+
+def test_a_seed_draws_the_world_model_too(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    action = ActionSpec((-3.0,) * 2, (3.0,) * 2)
+
+    def weights(seed: int) -> torch.Tensor:
+        torch.rand(1)  # what was drawn before is of no account
+        agent = make_agent("warpd", config(train=TrainConfig(seed=seed)), demonstrations, action)
+        return torch.cat([p.flatten() for p in agent.dynamics.parameters()])
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(
@@ -202,7 +248,12 @@ def test_a_foreign_config_is_refused(change: dict, says: str, demonstrations, co
 def test_saving_over_something_else_is_refused(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("do not lose")
     with pytest.raises(ValueError, match="another path"):
-        save(tmp_path, WARPD.for_demonstrations(config(), demonstrations))
+        save(tmp_path, WARPD.for_demonstrations(config(), demonstrations), task="left")
+
+
+def test_saving_without_one_of_several_tasks_is_refused(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"knows 2 tasks: say which, one of \['left'"):
+        save(tmp_path / "a", WARPD.for_demonstrations(config(), demonstrations))
 
 
 def test_saving_for_a_task_never_seen_is_refused(demonstrations: Demonstrations, config, tmp_path: Path) -> None:

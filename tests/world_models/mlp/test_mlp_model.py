@@ -151,6 +151,26 @@ def test_first_frame_of_a_window_is_predicted_from_a_padded_history() -> None:
     assert torch.allclose(world.loss(data)["loss"], nats, rtol=0.02)
 
 
+@pytest.mark.parametrize("history", [1, 2, 3])
+def test_no_prediction_crosses_into_a_first_frame(history: int) -> None:
+    world, data = model(history=history, unroll=1), {k: v[:, :6] for k, v in windows().items()}
+    marked = {**data, "is_first": torch.zeros(4, 6, dtype=torch.bool)}
+    marked["is_first"][:, 5] = True
+    whole = {k: v[:, :5] for k, v in data.items()}
+    torch.testing.assert_close(world.loss(marked), world.loss(whole))
+    assert not torch.allclose(world.loss(data)["loss"], world.loss(whole)["loss"])
+
+
+def test_no_step_of_an_unroll_crosses_into_a_first_frame() -> None:
+    world, data = model(unroll=3), windows()
+    far = data["state"].clone()
+    far[:, 5:] += 1e4  # a leap that no prediction could make
+    marked = {"state": far, "action": data["action"], "is_first": torch.arange(9).expand(4, 9) == 5}
+    assert world.loss({k: v for k, v in marked.items() if k != "is_first"})["loss"] > 1e3 * world.loss(data)["loss"]
+    parts = [{k: v[:, s] for k, v in marked.items() if k != "is_first"} for s in (slice(0, 5), slice(5, 9))]
+    assert world.loss(marked)["one_step"] < 2 * max(world.loss(part)["one_step"] for part in parts)
+
+
 def test_short_windows_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 5"):
         model(unroll=4).loss({k: v[:, :4] for k, v in windows().items()})
