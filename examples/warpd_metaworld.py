@@ -48,6 +48,7 @@ def learn(demos: Demonstrations, folder: Path, epochs: int) -> WARPD:
         train=TrainConfig(vae_epochs=epochs, diffusion_epochs=2 * epochs, vae_lr=1e-3, lr=1e-3, grad_clip=100.0),
     )  # fmt: skip
     arm = ActionSpec(low=(-1.0,) * 4, high=(1.0,) * 4)
+    torch.manual_seed(config.train.seed)  # of the world model; the agent seeds itself
     world = WorldModelDynamics(MLPWorldModel(MLPConfig.tiny(demos.obs_dim, arm, ensemble=1, unroll=1)))
     # Metaworld pads its observation with zeros: entries that never change are left out.
     agent = WARPD.for_demonstrations(config, demos, constant="ignore", dynamics=world)

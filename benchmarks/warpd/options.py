@@ -70,3 +70,12 @@ def with_training(config: WARPDConfig, args: argparse.Namespace, seed: int, meth
     if method == "diffusion_policy":
         train = replace(train, diffusion_epochs=train.vae_epochs + train.diffusion_epochs)
     return replace(config, train=train)
+
+
+def settings(config: WARPDConfig, **more: Any) -> dict[str, Any]:
+    """What a row says of how its method was trained, beside its key."""
+    train = config.train
+    fields = ("vae_epochs", "diffusion_epochs", "snippets", "batch_size", "decay")
+    told = {name: getattr(train, name) for name in fields}
+    told |= {"length": config.length, "hidden": list(config.hidden), "decoder": list(config.vae.decoder)}
+    return told | {"kl_weight": config.vae.kl_weight} | more

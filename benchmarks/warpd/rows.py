@@ -48,8 +48,20 @@ class Rows:
     def _of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(row.get(name) for name in self.key)
 
-    def has(self, **row: Any) -> bool:
-        return any(self._of(r) == self._of(row) for r in self.data["rows"])
+    def has(self, settings: Mapping[str, Any] | None = None, **row: Any) -> bool:
+        """Whether the row is there.
+
+        Raises:
+            ValueError: it is, made with other settings.
+        """
+        for there in (r for r in self.data["rows"] if self._of(r) == self._of(row)):
+            if settings is not None and there.get("settings", settings) != settings:
+                raise ValueError(
+                    f"{self.path} holds {dict(zip(self.key, self._of(row), strict=True))} made with "
+                    f"{there['settings']}, not {dict(settings)}: give another --out and --runs"
+                )
+            return True
+        return False
 
     def put(self, **row: Any) -> None:
         """Adds a row, or replaces the one of the same key, and writes the file."""

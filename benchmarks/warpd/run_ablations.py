@@ -7,7 +7,8 @@
 
 The store must hold snapshots. Only the VAE is trained. A snippet of a held-out demonstration is encoded and decoded,
 and the policy that comes is run in the simulator from the snapshot at which the snippet begins, for as long as it
-lasts. A snippet begins before the demonstration's first success.
+lasts. A snippet begins before the demonstration's first success. PushT's actions count from the disc, as in
+`run_pusht.py`.
 
 Writes benchmarks/results/warpd_ablations.json: rows {ablation, suite, decoder, kl_weight, length, seed, success,
 demonstrated, final_mse, episodes}: the share of runs, and of the snippets themselves, that come to success; the squared
@@ -26,12 +27,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from dreamgym_agents.warpd import WARPD, Demonstrations, train
+from dreamgym_agents.warpd import WARPD, Demonstrations, WARPDConfig, train
 from dreamgym_agents.warpd.config import DECODERS
-from dreamgym_agents.warpd.recipes import configure, demonstrated, make_agent, read_demonstrations
+from dreamgym_agents.warpd.recipes import bounds, configure, demonstrated, make_agent, read_demonstrations
 from embedding import draw_latents
-from methods import action_spec
-from options import make_parser, shrink, with_training
+from methods import DISC, action_spec, from_disc
+from options import make_parser, settings, shrink, with_training
 from rows import Rows
 from sklearn.neighbors import NearestCentroid
 from torch import Tensor
@@ -50,19 +51,27 @@ VARIANTS: dict[str, list[tuple[str, float]]] = {
 }
 
 
-def train_vae(
+def configured(
     args: argparse.Namespace, demos: Demonstrations, decoder: str, kl: float, length: int, seed: int
-) -> WARPD:
+) -> WARPDConfig:
     config = configure(args.suite, args.preset, demos, length=length, horizon=length)
     config = replace(config, vae=replace(config.vae, decoder=DECODERS[decoder], kl_weight=kl))
     # Table 9's rate for every size: at the tiny preset's, the larger decoders diverge.
-    config = replace(config, train=replace(config.train, vae_lr=VAE_LR))
-    env = make_suite(args.suite)
-    agent = make_agent("warpd", with_training(config, args, seed), demos.padded(length), action_spec(env), args.preset)
+    return with_training(replace(config, train=replace(config.train, vae_lr=VAE_LR)), args, seed)
+
+
+def train_vae(args: argparse.Namespace, demos: Demonstrations, config: WARPDConfig, name: str) -> WARPD:
+    env, padded = make_suite(args.suite), demos.padded(config.length)
+    action = bounds(demos) if args.suite == "pusht" else action_spec(env)
     env.close()
+    agent = make_agent("warpd", config, padded, action, args.preset)
     assert isinstance(agent, WARPD)
-    run = args.runs / f"vae_{args.suite}_{args.preset}_{decoder}_{kl:g}_{length}_{seed}"
-    return train(agent, demos.padded(length), run, stages=["vae"])
+    return train(agent, padded, args.runs / name, stages=["vae"])
+
+
+def _as_learned(demos: Demonstrations, suite: str) -> Demonstrations:
+    """PushT's actions count from the disc, as in `run_pusht.py`."""
+    return from_disc(demos) if suite == "pusht" else demos
 
 
 def undone_starts(success: np.ndarray, length: int) -> int:
@@ -82,11 +91,17 @@ def give_back(agent: WARPD, held_out: EpisodeView, suite: str, length: int, epis
         # What is shorter than a snippet goes on with its last row, as it did in training.
         index = np.arange(length).clip(max=len(rows["state"]) - 1)
         obs, action = (torch.tensor(np.array(rows[k])[index])[None] for k in ("state", "action"))
+        offset = suite == "pusht"
+        if offset:
+            action = action - obs[..., DISC]
         theta = agent.vae.decode(agent.vae.encode(obs, action)[0])
         now, info = env.reset(options={"task": held_out.metas[i]["task"], "snapshot": np.array(rows["snapshot"][0])})
         done = False
         for _ in range(len(rows["state"]) - 1):  # as many steps as have a recorded end
-            act = agent.vae.act(theta, torch.tensor(now["state"])[None])
+            seen = torch.tensor(now["state"])[None]
+            act = agent.vae.act(theta, seen)
+            if offset:
+                act = act + seen[:, DISC]
             now, _, _, _, info = env.step(act[0].double().numpy())
             done = done or bool(info["is_success"])
         ends = [agent.scaling.observe(torch.tensor(np.array(x))) for x in (now["state"], rows["state"][-1])]
@@ -99,9 +114,9 @@ def give_back(agent: WARPD, held_out: EpisodeView, suite: str, length: int, epis
 
 
 @torch.no_grad()
-def latents(agent: WARPD, view: EpisodeView, length: int) -> Tensor:
+def latents(agent: WARPD, view: EpisodeView, suite: str, length: int) -> Tensor:
     """Mean latents [N, D], of a random snippet of each episode, or of all of it where it is not longer."""
-    demos = Demonstrations.from_store(view, "state").padded(length)
+    demos = _as_learned(Demonstrations.from_store(view, "state"), suite).padded(length)
     snippets = demos.snippets(torch.arange(len(demos)), length, torch.Generator().manual_seed(0))
     return agent.vae.encode(*snippets)[0]
 
@@ -122,10 +137,16 @@ def nearest_centroid(
 
 
 def describe_latents(
-    agent: WARPD, seen: EpisodeView, held_out: EpisodeView, key: dict[str, Any], rows: Rows, args: argparse.Namespace
+    agent: WARPD,
+    seen: EpisodeView,
+    held_out: EpisodeView,
+    key: dict[str, Any],
+    how: dict[str, Any],
+    rows: Rows,
+    args: argparse.Namespace,
 ) -> None:
     """Rows and the picture of `latents`."""
-    z, held = (latents(agent, view, key["length"]).numpy() for view in (seen, held_out))
+    z, held = (latents(agent, view, args.suite, key["length"]).numpy() for view in (seen, held_out))
     known = [n for n in ("operator", "task") if len({m[n] for m in seen.metas}) > 1]
     labels = {by: [m[by] for m in seen.metas] for by in known}
     name = f"warpd_latents_{args.suite}_{key['length']}_{key['seed']}.png"
@@ -134,7 +155,8 @@ def describe_latents(
         # Tasks lie further apart than operators: whose hand it was is asked within each task.
         groups = [["" if by == "task" else m["task"] for m in view.metas] for view in (seen, held_out)]
         found = nearest_centroid(z, names, held, [m[by] for m in held_out.metas], groups)
-        rows.put(**key, by=by, nearest_centroid=found, chance=round(1 / len(set(names)), 4))
+        chance = round(1 / len(set(names)), 4)
+        rows.put(**key, by=by, nearest_centroid=found, chance=chance, settings=how)
         print(rows.data["rows"][-1])
 
 
@@ -146,21 +168,24 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=50)
     args = parser.parse_args()
     shrink(args, lengths=[20], episodes=2)
-    rows, demos = Rows(args.out, KEY), read_demonstrations(args.data)
+    rows, demos = Rows(args.out, KEY), _as_learned(read_demonstrations(args.data), args.suite)
     held_out, seen = demonstrated(args.data, "val"), demonstrated(args.data)
     for seed in args.seeds:
         for length in args.lengths:
             for decoder, kl in VARIANTS[args.ablation][: 1 if args.quick else None]:
                 key = {"ablation": args.ablation, "suite": args.suite, "decoder": decoder, "kl_weight": kl,
                        "length": length, "seed": seed, "preset": args.preset}  # fmt: skip
-                if any(rows.has(**key, by=by) for by in (None, "operator", "task")):
+                config = configured(args, demos, decoder, kl, length, seed)
+                how = settings(config)
+                if any(rows.has(how, **key, by=by) for by in (None, "operator", "task")):
                     continue
-                agent = train_vae(args, demos, decoder, kl, length, seed)
+                name = f"vae_{args.suite}_{args.preset}_{decoder}_{kl:g}_{length}_{seed}"
+                agent = train_vae(args, demos, config, name)
                 if args.ablation == "latents":
-                    describe_latents(agent, seen, held_out, key, rows, args)
+                    describe_latents(agent, seen, held_out, key, how, rows, args)
                     continue
                 figures = give_back(agent, held_out, args.suite, length, args.episodes)
-                rows.put(**key, **figures, episodes=args.episodes)
+                rows.put(**key, **figures, episodes=args.episodes, settings=how)
                 print(rows.data["rows"][-1])
 
 

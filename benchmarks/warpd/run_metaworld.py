@@ -29,7 +29,7 @@ import torch
 from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionPolicy, MLPPolicy, WARPDConfig
 from dreamgym_agents.warpd.recipes import configure, read_demonstrations
 from methods import WARPD_STATE, action_spec, make_agent, trained
-from options import make_parser, shrink, with_training
+from options import make_parser, settings, shrink, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
 
@@ -100,7 +100,8 @@ def main() -> None:
                     horizon = 1 if method == "mlp" else config.horizon
                     key = {"method": method, "size": size, "horizon": horizon, "seed": seed, "preset": args.preset,
                            "tasks": len(args.tasks), "epochs": epochs(method, config)}  # fmt: skip
-                    if rows.has(**key):
+                    how = settings(config)
+                    if rows.has(how, **key):
                         continue
                     run = args.runs / f"{method}_{size}_{args.preset}_{config.horizon}_{seed}_{key['epochs']}"
                     if method == WARPD_STATE:
@@ -114,7 +115,7 @@ def main() -> None:
                     figures = counted(method, config, demos, action, args.steps)
                     figures = {k: float(f"{v:.6g}") for k, v in figures.items()}
                     rows.put(**key, success=success, by_task=by_task, episodes=args.episodes, steps=args.steps,
-                             **figures, seconds=took)  # fmt: skip
+                             **figures, seconds=took, settings=how)  # fmt: skip
                     print(rows.data["rows"][-1], flush=True)
 
 

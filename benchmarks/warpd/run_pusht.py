@@ -8,11 +8,12 @@ which differ from episode to episode, make the set multimodal. The data of PushT
 does plan, do too (random walks are left out), but less can be learned from them.
 
 Writes benchmarks/results/warpd_pusht.json: rows {method, horizon, perturbation, seed, success, spread, solved,
-episodes, demonstrations, seconds}. ``success`` is the paper's: the largest share of the outline that the block covered,
-averaged over episodes (an episode ends once that reaches 0.9, as its demonstrations do); ``spread`` its standard
-deviation over episodes; ``solved`` the share of episodes in which it reached 0.9; ``seconds`` the processor time of
-training and of running for all perturbations together. The paper runs each of 50 episodes ten times: that is
-``--episodes 50 --repeats 10``, each with other draws of policy and adversary.
+episodes, demonstrations, seconds, settings}. ``success`` is the paper's: the largest share of the outline that the
+block covered, averaged over episodes (an episode ends once that reaches 0.9, as its demonstrations do); ``spread`` its
+standard deviation over episodes; ``solved`` the share of episodes in which it reached 0.9; ``seconds`` the processor
+time of training (since it last went on, where it was killed) and of running for all perturbations together. The same
+episodes are run for every seed. The paper runs each of 50 episodes ten times: that is ``--episodes 50 --repeats 10``,
+each with other draws of policy and adversary.
 
 Actions are positions to go to, some 20 pixels from the disc on a table of 512. What acts on what it sees at every step
 (WARPD, the perceptron) learns how far from the disc they are, which for a policy of fixed weights is a skip connection;
@@ -30,53 +31,23 @@ import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import torch
 from dreamgym_agents.warpd import Demonstrations, WARPDConfig
 from dreamgym_agents.warpd.recipes import bounds, configure, read_demonstrations
-from methods import METHODS, action_spec, trained
-from options import add_policy, make_parser, shrink, with_policy, with_training
+from methods import METHODS, FromDisc, action_spec, from_disc, trained
+from options import add_policy, make_parser, settings, shrink, with_policy, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
 
 from dreamgym.sims.pusht import PushTEnv
-from dreamgym.types import ActionSpec, Policy
+from dreamgym.types import ActionSpec
 
 HORIZONS = (16, 32, 64, 128)
 PERTURBATIONS = (0, 20, 40, 60, 80, 100)
 NO_HORIZON = ("mlp", "random")
 CLOSED_LOOP = ("warpd", "warpd_no_world_model", "mlp")
-DISC = slice(0, 2)  # of the state
 KEY = ("method", "horizon", "perturbation", "seed", "preset")
 AT_ONCE = 300
-
-
-class FromDisc:
-    """A policy whose actions count from the disc, as one whose actions are positions.
-
-    Args:
-        policy: what acts.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-
-    def start(self, num_envs: int, generator: torch.Generator | None = None) -> Any:
-        """The policy's own carry."""
-        return self.policy.start(num_envs, generator)
-
-    def act(
-        self, obs: torch.Tensor, carry: Any, fresh: torch.Tensor, generator: torch.Generator | None = None
-    ) -> tuple[torch.Tensor, Any]:
-        """Actions [B, 2] for states [B, 6]."""
-        action, carry = self.policy.act(obs, carry, fresh, generator)
-        return action + obs[:, DISC], carry
-
-
-def from_disc(demos: Demonstrations) -> Demonstrations:
-    """The same demonstrations, actions counted from the disc."""
-    return replace(demos, action=demos.action - demos.obs[:, DISC])
 
 
 def learned(
@@ -128,14 +99,15 @@ def main() -> None:
             for method in args.methods:
                 key = {"method": method, "seed": seed, "preset": args.preset}
                 shown = args.horizons if method in NO_HORIZON else [horizon]
-                if all(rows.has(**key, horizon=h, perturbation=p) for h in shown for p in args.perturbations):
-                    continue
                 # A perceptron learns from single steps: in long snippets those in the middle come more often. So it
                 # has short ones, and of them as many as the rows of the longest plans.
                 length, snippets = (min(HORIZONS), max(HORIZONS) // min(HORIZONS)) if method == "mlp" else (horizon, 1)
                 config = configure("pusht", args.preset, demos, horizon=length, length=length)
                 config = with_training(with_policy(config, args), args, seed, method)
                 config = replace(config, train=replace(config.train, snippets=snippets))
+                how = settings(config, steps=args.steps, repeats=args.repeats)
+                if all(rows.has(how, **key, horizon=h, perturbation=p) for h in shown for p in args.perturbations):
+                    continue
                 run = args.runs / f"{method}_{args.preset}_{length}_{seed}"
                 begun = time.process_time()
                 # Snippets begin at every row, as plans do; beyond the end, which no episode outlives, the last repeats.
@@ -145,7 +117,8 @@ def main() -> None:
                 took = {"train": round(ready - begun, 1), "run": round(time.process_time() - ready, 1)}
                 for h in shown:
                     for p, figures in found.items():
-                        rows.put(**key, horizon=h, perturbation=p, **figures, demonstrations=len(demos), seconds=took)
+                        told = {**figures, "demonstrations": len(demos), "seconds": took, "settings": how}
+                        rows.put(**key, horizon=h, perturbation=p, **told)
                         print(rows.data["rows"][-1], flush=True)
 
 

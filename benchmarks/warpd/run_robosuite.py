@@ -4,11 +4,12 @@
     python benchmarks/warpd/run_robosuite.py --task lift --data DATA --runs RUNS --preset tiny
 
 Writes benchmarks/results/warpd_robosuite.json: rows {method, task, horizon, perturbation, seed, success, episodes,
-demonstrations, seconds}; the method "operator" is the script of robomimic's "better" kind, which looks into the
-simulator: what the adversary alone takes from one who knows the way. The paper's text gives perturbations no magnitude.
-Here one is in the unit of the action and of as many steps (`RobosuiteEnv.perturb`): at 1 the arm is pushed for a step
-as far as it is let go in one, which moves the gripper by some 2 cm; at 3, the largest here, for three steps. Episodes:
-50 for each of three seeds, 150 in all. A row that is there is not computed again, and a run that was killed goes on.
+demonstrations, seconds, settings}; the method "operator" is the script of robomimic's "better" kind, which looks into
+the simulator: what the adversary alone takes from one who knows the way. The paper's text gives perturbations no
+magnitude. Here one is in the unit of the action and of as many steps (`RobosuiteEnv.perturb`): at 1 the arm is pushed
+for a step as far as it is let go in one, which moves the gripper by some 2 cm; at 3, the largest here, for three steps.
+Episodes: 50 for each of three seeds, 150 in all. A row that is there is not computed again, and a run that was killed
+goes on.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import gymnasium as gym
 import numpy as np
 from dreamgym_agents.warpd.recipes import configure, read_demonstrations
 from methods import METHODS, action_spec, trained
-from options import add_policy, make_parser, shrink, with_policy, with_training
+from options import add_policy, make_parser, settings, shrink, with_policy, with_training
 from rollouts import Episode, Simulators, evaluate
 from rows import Rows
 
@@ -75,14 +76,17 @@ def main() -> None:
             for method in args.methods:
                 shown = [0] if method == OPERATOR else [horizon]
                 key = {"method": method, "task": args.task, "horizon": shown[0], "seed": seed, "preset": args.preset}
-                missing = [p for p in args.perturbations if not rows.has(**key, perturbation=p)]
+                config = configure("robosuite", args.preset, demos, horizon=horizon, length=horizon)
+                config = with_training(with_policy(config, args), args, seed, method)
+                how = {} if method == OPERATOR else settings(config)
+                how |= {"robot": args.robot, "steps": args.steps}
+                missing = [p for p in args.perturbations if not rows.has(how, **key, perturbation=p)]
                 if not missing:
                     continue
                 begun, policy_of = time.process_time(), None
                 if method != OPERATOR:
-                    config = configure("robosuite", args.preset, demos, horizon=horizon, length=horizon)
-                    run = args.runs / f"{method}_{args.task}_{args.preset}_{horizon}_{seed}"
-                    config = with_training(with_policy(config, args), args, seed, method)
+                    arm = "" if args.robot == "Panda" else f"{args.robot}_"
+                    run = args.runs / f"{method}_{args.task}_{arm}{args.preset}_{horizon}_{seed}"
                     policy_of = trained(method, config, demos.trailed(horizon - 1), action, args.preset, run)
                 ready = time.process_time()
                 episodes = [Episode(first + i, args.task, p, seed) for p in missing for i in range(args.episodes)]
@@ -96,7 +100,7 @@ def main() -> None:
                 for p, done in zip(missing, found.reshape(len(missing), -1), strict=True):
                     success = round(float(done.mean()), 4)
                     held = {"episodes": len(done), "demonstrations": len(demos)}
-                    rows.put(**key, perturbation=p, success=success, **held, seconds=took)
+                    rows.put(**key, perturbation=p, success=success, **held, seconds=took, settings=how)
                     print(rows.data["rows"][-1], flush=True)
 
 

@@ -18,8 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "war
 
 import embedding
 import gaits
+import methods
 import options
 import plot
+import rows
 import run_ablations
 import run_halfcheetah
 
@@ -65,6 +67,19 @@ def test_latents_are_drawn_in_the_plane(tmp_path):
         assert (np.linalg.norm(flat[:, None] - own, axis=-1).argmin(1) == np.arange(60) // 20).all()
     embedding.draw_latents(z, {"operator": [n for n in names for _ in range(20)]}, tmp_path / "latents.png")
     assert (tmp_path / "latents.png").stat().st_size > 5_000
+
+
+def test_a_row_of_other_settings_is_refused(tmp_path):
+    args = {"key": ("method", "seed"), "path": tmp_path / "rows.json"}
+    made = rows.Rows(**args)
+    made.put(method="mlp", seed=0, success=1.0)  # of before settings were told
+    made.put(method="warpd", seed=0, success=1.0, settings={"epochs": 3})
+    again = rows.Rows(**args)
+    assert again.has({"epochs": 3}, method="warpd", seed=0)
+    assert again.has({"epochs": 4}, method="mlp", seed=0)
+    assert not again.has({"epochs": 3}, method="warpd", seed=1)
+    with pytest.raises(ValueError, match=r"'epochs': 3.*, not .*'epochs': 4.*another --out"):
+        again.has({"epochs": 4}, method="warpd", seed=0)
 
 
 def test_snippets_begin_before_success():
@@ -140,11 +155,10 @@ def test_warpd_that_is_told_the_first_state_takes_the_vae_of_the_one_that_is_not
 
 def test_actions_counted_from_the_disc_are_executed_as_positions():
     pytest.importorskip("gym_pusht")
-    import run_pusht
 
     rng = np.random.default_rng(0)
     obs, action = 500 * rng.random((9, 6)), 500 * rng.random((9, 2))
-    demos = run_pusht.from_disc(Demonstrations.from_episodes([(obs, action)]))
+    demos = methods.from_disc(Demonstrations.from_episodes([(obs, action)]))
 
     class Replay:
         def start(self, num_envs, generator=None):
@@ -153,7 +167,7 @@ def test_actions_counted_from_the_disc_are_executed_as_positions():
         def act(self, obs, carry, fresh, generator=None):
             return demos.action[carry : carry + 1], carry + 1
 
-    policy = run_pusht.FromDisc(Replay())
+    policy = methods.FromDisc(Replay())
     found, carry = policy.act(demos.obs[3:4], policy.start(1), torch.ones(1, dtype=torch.bool))
     assert carry == 4
     assert np.allclose(found.numpy(), action[3], atol=1e-3)
