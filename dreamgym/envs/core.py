@@ -113,6 +113,14 @@ class DreamCore(Frames):
         return bool(self.observe.images)
 
     @property
+    def render_needs(self) -> str:
+        """What is missing where `can_render` is false, and the mend."""
+        return (
+            f"a model that decodes images; this {self.spec.family} model decodes {list(self.spec.decodable)}. Use "
+            "render_mode=None"
+        )
+
+    @property
     def observation_space(self) -> spaces.Space:
         """Of one env."""
         return self.observe.space

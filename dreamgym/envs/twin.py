@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -34,6 +35,8 @@ from dreamgym.world_models.base import WorldModel
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
+
+CAMERAS = "the simulator observes none: give it some, as in simulator_kwargs={'cameras': ('static',)}"
 
 
 class TwinCore(DreamCore):
@@ -93,6 +96,11 @@ class TwinCore(DreamCore):
     def can_render(self) -> bool:
         """Whether there is a camera to look through."""
         return bool(self.sims.cameras)
+
+    @property
+    def render_needs(self) -> str:
+        """See `DreamCore`."""
+        return f"a camera: {CAMERAS}"
 
     @property
     def sensors(self) -> list[Sensors]:
@@ -194,7 +202,7 @@ class TwinCore(DreamCore):
         self._check_ready("render")
         cameras = self.sims.cameras
         if not cameras:
-            raise ValueError("nothing to render: the simulator observes no camera; give it cameras in simulator_kwargs")
+            raise ValueError(f"nothing to render: {CAMERAS}")
         height = max(self._sensors[0][k].shape[0] for k in cameras)
         rows = [np.concatenate([_padded(obs[k], height) for k in cameras], 1) for obs in self._sensors]
         return torch.from_numpy(np.stack(rows))
@@ -255,7 +263,15 @@ def make_core(
         autoreset_mode: "same_step", "next_step", "disabled" or Gymnasium's.
         starts: "bank": from the checkpoint's start bank; "simulator": from the simulator's own resets.
         kwargs: task, num_envs, horizon, obs, ...: as for `DreamCore`.
+
+    Raises:
+        ValueError: no world model or simulator, or an option of neither.
     """
+    if unknown := sorted(set(kwargs) - set(signature(DreamCore).parameters)):
+        raise ValueError(
+            f"{unknown} are no options of a twin; what its simulator takes goes into simulator_kwargs="
+            f"{ {k: kwargs[k] for k in unknown} }"
+        )
     if world_model is None:
         raise ValueError(
             "this face of a twin needs world_model=...: the checkpoint through which the simulator is seen"

@@ -143,10 +143,7 @@ def check_render(core: DreamCore, render_mode: str | None, render_scale: int) ->
     if render_mode not in (None, "rgb_array"):
         raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
     if render_mode is not None and not core.can_render:
-        raise ValueError(
-            f"render_mode='rgb_array' needs a model that decodes images; this {core.spec.family} model decodes "
-            f"{list(core.spec.decodable)}. Use render_mode=None"
-        )
+        raise ValueError(f"render_mode='rgb_array' needs {core.render_needs}")
     if render_scale < 1 or int(render_scale) != render_scale:
         raise ValueError(f"render_scale must be a whole number of at least 1, got {render_scale}")
     return render_mode

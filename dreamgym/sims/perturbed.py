@@ -38,7 +38,12 @@ class Perturbed(gym.Wrapper):
     def __init__(self, env: gym.Env, magnitude: float, probability: float = PROBABILITY, seed: int = 0) -> None:
         super().__init__(env)
         if not hasattr(env, "perturb"):
-            raise ValueError(f"{type(env).__name__} has no perturbation: leave it out")
+            mend = (
+                "it must be the simulator itself, so pass env.unwrapped, or make the env with perturbation=..."
+                if hasattr(env.unwrapped, "perturb")
+                else "leave it out"
+            )
+            raise ValueError(f"{type(env).__name__} cannot be disturbed: {mend}")
         if magnitude < 0 or not 0 <= probability <= 1 or seed < 0:
             raise ValueError(
                 f"magnitude and seed must be at least 0 and probability in [0, 1], got {magnitude}, {seed} and "
@@ -98,5 +103,11 @@ class Perturbed(gym.Wrapper):
 
 
 def perturbed(env: gym.Env, magnitude: float | None, probability: float, seed: int) -> gym.Env:
-    """``env`` itself where ``magnitude`` is None or 0, else with its adversary."""
+    """``env`` itself where ``magnitude`` is None or 0, else with its adversary.
+
+    Raises:
+        ValueError: a probability where there is nothing to disturb with; and as for `Perturbed`.
+    """
+    if magnitude is None and probability != PROBABILITY:
+        raise ValueError(f"perturbation_probability={probability} without a magnitude: give perturbation=... too")
     return Perturbed(env, magnitude, probability, seed) if magnitude else env

@@ -178,7 +178,8 @@ def finish_mlp(
     starts, meta = build_starts(model, sources, names, BankConfig(context=model.spec.history, offsets=(0,)), progress)
     metrics = {"open_loop": errors, "rewards": scores, **describe(run_dir, model, view), **(notes or {})}
     metrics["starts"] = meta["counts"]
-    simulator = {"id": store.info["suite"], "kwargs": dict(simulator_kwargs or {})}
+    arm = {"robot": store.info["robot"]} if store.info["suite"] == "robosuite" and "robot" in store.info else {}
+    simulator = {"id": store.info["suite"], "kwargs": {**arm, **(simulator_kwargs or {})}}
     checkpoint.save(
         out, model, {"success": classifier}, starts, simulator=simulator, metrics=metrics, starts_meta=meta,
         card=write_card(Path(out).name, metrics, env_id), dtype=torch.float16,

@@ -57,6 +57,13 @@ def test_unknown_options_of_the_plain_simulator_are_a_value_error():
         gym.make("Real-PushT-v0", colour="red")
 
 
+def test_an_option_of_the_simulator_is_sent_where_a_twin_takes_it(folder):
+    with pytest.raises(ValueError, match=r"'perturbation'.* no options of a twin.*simulator_kwargs=.*50.0"):
+        gym.make("Real-PushT-v0", world_model=folder, perturbation=50.0)
+    with pytest.raises(ValueError, match=r"needs a camera: .*simulator_kwargs=\{'cameras'"):
+        gym.make("Real-PushT-v0", world_model=folder, render_mode="rgb_array")
+
+
 def test_a_vector_of_plain_simulators():
     envs = gym.make_vec("Real-PushT-v0", num_envs=2, horizon=3)
     obs, _ = envs.reset(seed=0)

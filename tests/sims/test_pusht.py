@@ -1,10 +1,15 @@
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
 pytest.importorskip("gym_pusht")
 
+import dreamgym
+from dreamgym.sims.perturbed import Perturbed
 from dreamgym.sims.pusht import Habits, HabitualPusher, Pusher, PushTEnv, make_env
+
+assert dreamgym.__version__  # registers the ids
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +162,25 @@ def test_a_perturbed_simulator_goes_on_from_its_snapshot_and_takes_an_undisturbe
 
 def test_no_magnitude_means_no_wrapper():
     assert isinstance(make_env(perturbation=0.0), PushTEnv)
+
+
+def test_what_cannot_be_disturbed_says_what_can():
+    with pytest.raises(ValueError, match=r"cannot be disturbed.*env.unwrapped.*perturbation=\.\.\."):
+        Perturbed(gym.make("Real-PushT-v0"), 50)
+    with pytest.raises(ValueError, match=r"probability=0.5 without a magnitude"):
+        gym.make("Real-PushT-v0", perturbation_probability=0.5)
+
+
+def test_a_picture_of_a_reset_shows_nothing_of_the_episode_before():
+    fresh, used = (PushTEnv(cameras=("static",)) for _ in range(2))
+    used.reset(seed=1)
+    used.step(np.array([20.0, 20.0]))
+    start = fresh.reset(seed=0)[0]
+    assert np.array_equal(used.reset(seed=0)[0]["rgb_static"], start["rgb_static"])
+    snapshot = fresh.snapshot()
+    used.step(np.array([20.0, 20.0]))
+    used.restore(snapshot)
+    assert np.array_equal(used.observe()["rgb_static"], start["rgb_static"])
 
 
 def test_render_gives_a_picture():

@@ -74,7 +74,10 @@ class PushTEnv(StateEnv):
         return float(self._suite._get_coverage())
 
     def perturb(self, rng: np.random.Generator, magnitude: float) -> None:
-        """Displaces the block by up to ``magnitude`` pixels: direction and length uniform; it stays on the table."""
+        """Displaces the block by up to ``magnitude`` pixels: direction and length uniform.
+
+        Where that leads within 60 pixels of an edge of the table, the middle of its bar comes to lie on those 60.
+        """
         angle, length = rng.uniform(0, 2 * math.pi), rng.uniform(0, magnitude)
         x, y = self.block.position
         moved = np.array([x + length * math.cos(angle), y + length * math.sin(angle)])
@@ -83,6 +86,7 @@ class PushTEnv(StateEnv):
 
     def _begin(self, seed: int) -> None:
         self._suite.reset(seed=seed)
+        self._suite._last_action = None  # its picture shows it, the last episode's too
 
     def _advance(self, action: np.ndarray) -> None:
         """The suite's own physics, bit for bit, on plain numbers and without its reward: a step in half the time."""
@@ -113,6 +117,7 @@ class PushTEnv(StateEnv):
     def _load(self, vector: np.ndarray) -> None:
         # A new space: an old one remembers contacts.
         self._suite._setup()
+        self._suite._last_action = None
         agent, block = self._suite.agent, self.block
         values = vector.tolist()
         agent.position, agent.velocity = tuple(values[0:2]), tuple(values[2:4])
