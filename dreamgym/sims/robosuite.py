@@ -1,4 +1,4 @@
-"""robosuite's Lift and Can on plain Gymnasium, for any arm it ships, with snapshots and an adversary."""
+"""robosuite's Lift and Can on plain Gymnasium, for any single arm it ships, with snapshots and an adversary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ except ImportError as error:
 # Task -> the suite's name of it, and of the object's body in it.
 NAMES = {"lift": ("Lift", "cube_main"), "can": ("PickPlaceCan", "Can_main")}
 TASKS = tuple(NAMES)
-ROBOTS = ("Panda", "Sawyer", "IIWA", "Jaco", "Kinova3", "UR5e")
+ROBOTS = ("Panda", "Sawyer", "IIWA", "Jaco", "Kinova3", "UR5e", "XArm7")
 POSE = 3 + 6  # position, and the first two columns of the rotation matrix: quaternions jump
 ROOM = 220  # entries kept for the physics, which differ by task and arm, so that snapshots have one length
 EXTRA = 24  # the same for what the controllers remember, and at its end a push that is not over
