@@ -30,6 +30,7 @@ class SequenceSampler:
         keys: Sequence[str] | None = None,
         seed: int = 0,
         balance: str | None = None,
+        openings: float = 0.0,
     ) -> None:
         """Fix the windows that may be drawn.
 
@@ -41,12 +42,15 @@ class SequenceSampler:
             seed: Of the draws, at least 0.
             balance: None: every window is as likely as any other. "episode": every episode is. The name of a meta
                 entry, such as "task": every value of it is, and every window within one value.
+            openings: Share of windows that begin at row 0 of their episode, beside those that happen to.
 
         Raises:
             ValueError: No episode is long enough, or an argument is out of range.
         """
         if length < 1 or batch_size < 1 or seed < 0:
             raise ValueError(f"length, batch_size >= 1 and seed >= 0, got {length}, {batch_size}, {seed}")
+        if not 0 <= openings <= 1:
+            raise ValueError(f"openings is a share, 0 to 1, got {openings}")
         lengths, order = store.lengths, _in_order(store)
         self._usable = order[lengths[order] >= length]
         if not len(self._usable):
@@ -61,6 +65,7 @@ class SequenceSampler:
         self.length = length
         self.batch_size = batch_size
         self.seed = seed
+        self.openings = openings
         self._store = store
         self._names = store.check_keys(keys)
         self._starts = lengths[self._usable] - length + 1
@@ -77,6 +82,8 @@ class SequenceSampler:
         draws = generator.random(self.batch_size) * self._edges[-1]
         chosen = np.searchsorted(self._edges, draws, side="right").clip(max=len(self._usable) - 1)
         starts = (generator.random(self.batch_size) * self._starts[chosen]).astype(np.int64)
+        if self.openings:
+            starts[generator.random(self.batch_size) < self.openings] = 0
         arrays = {
             name: np.empty((self.batch_size, self.length, *shape), dtype)
             for name, (shape, dtype) in self._store.keys.items()

@@ -49,6 +49,15 @@ def test_images_are_permuted_not_reshaped(store: EpisodeStore) -> None:
     assert (image[:, :, 0] == image[:, :1, 0, :1, :1]).all()  # channel 0 is the episode's number
 
 
+def test_a_share_of_windows_begins_with_the_episode(store: EpisodeStore) -> None:
+    some, none, each = (SequenceSampler(store, 4, 200, ["robot_obs"], openings=o) for o in (0.3, 0.0, 1.0))
+    assert each.batch(0)["is_first"][:, 0].all()
+    shares = [float(s.batch(1)["is_first"][:, 0].float().mean()) for s in (none, some)]
+    assert shares[1] - shares[0] == pytest.approx(0.3 * (1 - shares[0]), abs=0.08)
+    with pytest.raises(ValueError, match="openings is a share"):
+        SequenceSampler(store, 4, 2, openings=2)
+
+
 def test_only_the_keys_asked_for(store: EpisodeStore) -> None:
     assert set(SequenceSampler(store, 8, 5, keys=["action"]).batch(0)) == {"action", "is_first"}
     with pytest.raises(ValueError, match="no key"):

@@ -51,8 +51,8 @@ class Dynamics(nn.Module, ABC):
 class WorldModelDynamics(Dynamics):
     """A `dreamgym.world_models.mlp.MLPWorldModel` (section 4: two layers of 1024) as what WARPD is trained with.
 
-    Its own loss, a mean over time, is the teacher forcing: every member of an ensemble learns by itself, and where the
-    window begins short histories are padded as at a reset. The rollout loss goes through the mean of the members.
+    Its own loss, a mean over time, is the teacher forcing: every member of an ensemble learns by itself. The rollout
+    loss goes through the mean of the members.
     """
 
     def __init__(self, model: MLPWorldModel) -> None:
@@ -80,8 +80,9 @@ class WorldModelDynamics(Dynamics):
         batch = {self.model.config.sensor: obs, "action": action}
         led_to = whole_runs(recorded, 2)
         if led_to is not None:
-            begins = torch.ones(len(obs), 1, dtype=torch.bool, device=obs.device)
-            batch["is_first"] = torch.cat([begins, ~led_to], 1)
+            # A snippet begins anywhere: what it does not show of the history is not made up.
+            midst = torch.zeros(len(obs), 1, dtype=torch.bool, device=obs.device)
+            batch["is_first"] = torch.cat([midst, ~led_to], 1)
         return self.model.loss(batch)["loss"]
 
 

@@ -14,8 +14,8 @@ class MLPConfig:
 
     Attributes:
         obs_dim: entries O of the observation.
-        action: low, high, binary and hold of the action. A history that is too short is padded with `hold`; training
-            pads in the same way, so any constant does.
+        action: low, high, binary and hold of the action. A history that is too short is padded with `hold`, the gripper
+            as the first action has it; training pads in the same way, so any constant does.
         sensor: name of the observation.
         hidden: widths of the hidden layers.
         ensemble: members. The paper has one; their disagreement is the uncertainty, so 1 has none.

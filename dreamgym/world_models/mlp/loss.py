@@ -23,11 +23,12 @@ class Predictor(Protocol):
 def mlp_loss(model: Predictor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """Negative log-likelihood in nats a step, without its constant. See `WorldModel.loss` for the batch.
 
-    A prediction from frame t reads frames t - H + 1 to t. Where the window begins later than that, the first frame is
-    repeated with hold actions, as at a reset; so the model knows such histories.
+    A prediction from frame t reads frames t - H + 1 to t. Where an episode begins later than that, its first frame is
+    repeated with hold actions that keep the gripper as the first action does: the histories of resets and start banks.
 
-    A frame marked ``is_first`` was not led to by the one before: no prediction counts that crosses into it. (The first
-    frame of a window has none before.)
+    A frame marked ``is_first`` was not led to by the one before: no prediction counts that crosses into it. Nor does
+    one whose history would begin before a window that is not marked at its first frame: what was there is not known.
+    Without marks a window is an episode.
 
     With ``unroll`` k, every member goes on from its own prediction for k steps, and each of them counts.
 
@@ -35,14 +36,18 @@ def mlp_loss(model: Predictor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         ValueError: windows of fewer than unroll + 1 frames.
     """
     config, scaling = model.config, model.scaling
-    obs, action = scaling.obs(batch[config.sensor].float()), scaling.action(batch["action"].float())
+    executed = config.action.prepare(batch["action"])
+    obs, action = scaling.obs(batch[config.sensor].float()), scaling.action(executed)
     begins = obs.shape[1] - config.unroll  # frames from which all of the unroll lies in the window
     if begins < 1:
         raise ValueError(f"windows of {obs.shape[1]} frames: unroll={config.unroll} needs at least {config.unroll + 1}")
     before = config.history - 1
-    hold = scaling.action(torch.tensor(config.action.hold, device=obs.device))
+    hold = torch.tensor(config.action.hold, device=obs.device).expand(len(obs), 1, -1).clone()
+    for i in config.action.binary:
+        hold[..., i] = executed[:, :1, i]
+    hold = scaling.action(hold)
     obs = torch.cat([obs[:, :1].expand(-1, before, -1), obs], 1)
-    action = torch.cat([hold.expand(len(obs), before, -1), action], 1)
+    action = torch.cat([hold.expand(-1, before, -1), action], 1)
 
     # [N, H, ...] for every begin, then a copy a member, which drifts on its own.
     seen = _windows(obs[:, : begins + before], config.history).expand(config.ensemble, -1, -1, -1)
@@ -69,7 +74,8 @@ def _uncrossed(batch: dict[str, Tensor], before: int, unroll: int) -> list[Tenso
     size, frames = batch["action"].shape[:2]
     anew = torch.zeros(size, before + frames, dtype=torch.bool, device=batch["action"].device)
     if "is_first" in batch:
-        anew[:, before + 1 :] = batch["is_first"][:, 1:].bool()
+        anew[:, before:] = batch["is_first"].bool()
+        anew[:, before] ^= True  # in an episode's midst what lies before the window is made up
     # The oldest frame of a history may itself be a first one.
     crossed = [anew[:, 1:].unfold(1, before + k + 1, 1).any(-1) for k in range(unroll)]
     return [(~c[:, : frames - unroll]).flatten().float() for c in crossed]

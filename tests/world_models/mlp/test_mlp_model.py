@@ -151,24 +151,57 @@ def test_first_frame_of_a_window_is_predicted_from_a_padded_history() -> None:
     assert torch.allclose(world.loss(data)["loss"], nats, rtol=0.02)
 
 
+def marked(data: dict[str, Tensor], *first: int) -> dict[str, Tensor]:
+    at = torch.zeros(data["action"].shape[:2], dtype=torch.bool)
+    at[:, list(first)] = True
+    return {**data, "is_first": at}
+
+
+def cut(data: dict[str, Tensor], first: int, last: int) -> dict[str, Tensor]:
+    return {k: v[:, first:last] for k, v in data.items()}
+
+
 @pytest.mark.parametrize("history", [1, 2, 3])
 def test_no_prediction_crosses_into_a_first_frame(history: int) -> None:
-    world, data = model(history=history, unroll=1), {k: v[:, :6] for k, v in windows().items()}
-    marked = {**data, "is_first": torch.zeros(4, 6, dtype=torch.bool)}
-    marked["is_first"][:, 5] = True
-    whole = {k: v[:, :5] for k, v in data.items()}
-    torch.testing.assert_close(world.loss(marked), world.loss(whole))
-    assert not torch.allclose(world.loss(data)["loss"], world.loss(whole)["loss"])
+    world, data = model(history=history, unroll=1), cut(windows(), 0, 6)
+    found, whole = world.loss(marked(data, 0, 5)), world.loss(cut(data, 0, 5))
+    torch.testing.assert_close(found, whole)
+    assert not torch.allclose(world.loss(data)["loss"], whole["loss"])
 
 
 def test_no_step_of_an_unroll_crosses_into_a_first_frame() -> None:
     world, data = model(unroll=3), windows()
-    far = data["state"].clone()
-    far[:, 5:] += 1e4  # a leap that no prediction could make
-    marked = {"state": far, "action": data["action"], "is_first": torch.arange(9).expand(4, 9) == 5}
-    assert world.loss({k: v for k, v in marked.items() if k != "is_first"})["loss"] > 1e3 * world.loss(data)["loss"]
-    parts = [{k: v[:, s] for k, v in marked.items() if k != "is_first"} for s in (slice(0, 5), slice(5, 9))]
-    assert world.loss(marked)["one_step"] < 2 * max(world.loss(part)["one_step"] for part in parts)
+    data["state"][:, 5:] += 1e4  # a leap that no prediction could make
+    parts = [world.loss(cut(data, *of))["one_step"] for of in ((0, 5), (5, 9))]
+    assert world.loss(data)["loss"] > 1e3 * max(parts)
+    assert world.loss(marked(data, 0, 5))["one_step"] < 2 * max(parts)
+
+
+@pytest.mark.parametrize("unroll", [1, 2])
+def test_no_prediction_reads_what_lies_before_a_window_in_an_episodes_midst(unroll: int) -> None:
+    world, data = model(history=3, unroll=unroll), windows()
+    torch.testing.assert_close(world.loss(data), world.loss(marked(data, 0)))  # without marks it is an episode
+    obs = data["state"].clone().requires_grad_()
+    world.loss({**marked(data), "state": obs})["loss"].backward()
+    assert obs.grad is not None and obs.grad[:, 0].any()  # the first frame is read as a history's oldest, no more
+    begins = range(9 - unroll - 2)
+    seen, acted = (torch.stack([data[k][:, i : i + 3] for i in begins], 1) for k in ("state", "action"))
+    alone = model(history=3, unroll=unroll, ensemble=1)
+    nats = alone.kl(alone.next_observation(seen, acted), data["state"][:, 3 : 3 + len(begins)]).mean()
+    assert torch.allclose(alone.loss(marked(data))["one_step"], nats, rtol=1e-3)
+
+
+def test_a_gripper_is_learned_as_it_is_executed_and_held_before_an_episode() -> None:
+    arm = ActionSpec((-1.0, -1.0), (1.0, 1.0), binary=(1,))
+    world = MLPWorldModel(MLPConfig.tiny(3, arm, hidden=(16,), history=2, ensemble=1, unroll=1)).eval()
+    data = windows()
+    half, full = (data["action"].clamp(-1, 1) for _ in range(2))
+    half[..., 1], full[..., 1] = 0.3, 1.0
+    torch.testing.assert_close(world.loss({**data, "action": half}), world.loss({**data, "action": full}))
+    hold = torch.tensor([0.0, 1.0]).expand(4, 1, 2)
+    history = data["state"][:, :1].expand(-1, 2, -1)
+    nats = world.kl(world.next_observation(history, torch.cat([hold, full[:, :1]], 1)), data["state"][:, 1]).mean()
+    assert torch.allclose(world.loss(cut({**data, "action": full}, 0, 2))["loss"], nats, rtol=1e-3)
 
 
 def test_short_windows_are_refused() -> None:
