@@ -61,17 +61,24 @@ def _fidelity(metrics: Mapping[str, Any]) -> str:
     shown += [(name, units.get(name, ""), found) for name, found in metrics.get("parts", {}).items()]
     rows = []
     for name, unit, found in shown:
-        for who, label in (("error", "**dream**"), ("repeat", "repeat the last frame")):
-            cells = [f"{found[f'{who}/{h}']:.3g}" if f"{who}/{h}" in found else "-" for h in LONG]
-            rows.append((f"{name} ({unit})" if who == "error" else "", label, *cells))
+        title = f"{name} ({unit})"
+        for who, label in (
+            ("error", "**dream**"),
+            ("repeat", "repeat the last frame"),
+            ("error/opening", "**dream**, from an episode's first frame"),
+            ("repeat/opening", "repeat the first frame"),
+        ):
+            if any(f"{who}/{h}" in found for h in LONG):
+                cells = [f"{found[f'{who}/{h}']:.3g}" if f"{who}/{h}" in found else "-" for h in LONG]
+                rows.append((title, label, *cells))
+                title = ""
     limit = errors.get("uncertainty_p99")
     told = (
         f"\n\nUncertainty (disagreement of the members), 99th percentile of these steps: {limit:.3g}." if limit else ""
     )
     return (
-        "Open loop on windows of held-out episodes, along the recorded actions: mean error after so many imagined steps.\n\n"
-        + table(("measure", "", *(f"step {h}" for h in LONG)), rows)
-        + told
+        "Open loop on windows of held-out episodes, along the recorded actions: mean error after so many imagined steps. "
+        "Episodes that end sooner are left out.\n\n" + table(("measure", "", *(f"step {h}" for h in LONG)), rows) + told
     )
 
 
@@ -115,11 +122,14 @@ def _limits(metrics: Mapping[str, Any]) -> str:
     lines = [
         "Learned from scripts (and random walks) in one simulator: far from what they do it has seen nothing; "
         '`info["uncertainty"]` tells.',
-        "Contacts are where it errs, and errors grow with the horizon; beyond the steps tabled nothing was measured.",
+        "Contacts are where it errs, and errors grow with the horizon; beyond the steps tabled no distance was measured.",
         "The success classifier can be wrong, and a policy trained against it will look for where it is: score policies in "
         "the twin.",
     ]
     weak = [f"`{name}`" for name, m in metrics.get("rewards", {}).get("tasks", {}).items() if m["f1"] < 0.9]
     if weak:
         lines.append(f"Held-out F1 is below 0.9 for {', '.join(weak)}.")
+    dim = [f"`{n}`" for n, m in metrics.get("rewards", {}).get("tasks", {}).items() if m.get("f1_imagined", 1) < 0.9]
+    if dim:
+        lines.append(f"F1 on imagined frames is below 0.9 for {', '.join(dim)}.")
     return "\n".join(f"- {line}" for line in lines)

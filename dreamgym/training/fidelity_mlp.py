@@ -92,17 +92,20 @@ def evaluate_parts(model: WorldModel, view: EpisodeView, suite: str, windows: in
     """Errors of the parts of a suite's state, in their units.
 
     Returns:
-        By part: "unit"'s error after h steps as "error/<h>", and that of the last frame repeated as "repeat/<h>".
-        Empty where no held-out episode is long enough, or the suite has no parts.
+        By part: "unit"'s error after h steps as "error/<h>", and that of the last frame repeated as "repeat/<h>"; the
+        same from an episode's first frame, as a reset shows it, as "error/opening/<h>" and "repeat/opening/<h>". Empty
+        where no held-out episode is long enough, or the suite has no parts.
     """
     assert isinstance(model, MLPWorldModel)
     parts, horizons = PARTS.get(suite, {}), reachable(model, view, LONG)
     out: dict[str, dict[str, float]] = {name: {} for name in parts} if horizons else {}
-    for step, imagined, truth, last, _ in _open_loop(model, view, windows, max(horizons, default=0)):
-        if step in horizons:
-            for name, part in parts.items():
-                out[name][f"error/{step}"] = float(part.error(imagined, truth).mean())
-                out[name][f"repeat/{step}"] = float(part.error(last, truth).mean())
+    for where in ("", "opening/"):
+        run = _open_loop(model, view, windows, max(horizons, default=0), bool(where))
+        for step, imagined, truth, last, _ in run:
+            if step in horizons:
+                for name, part in parts.items():
+                    out[name][f"error/{where}{step}"] = float(part.error(imagined, truth).mean())
+                    out[name][f"repeat/{where}{step}"] = float(part.error(last, truth).mean())
     return out
 
 
@@ -112,15 +115,25 @@ def reachable(model: WorldModel, view: EpisodeView, horizons: tuple[int, ...]) -
 
 
 def _open_loop(
-    model: MLPWorldModel, view: EpisodeView, windows: int, steps: int
+    model: MLPWorldModel, view: EpisodeView, windows: int, steps: int, opening: bool = False
 ) -> Iterator[tuple[int, Tensor, Tensor, Tensor, Tensor]]:
-    """Imagines ``steps`` steps along recorded actions: (step, imagined, truth, last real [B, O], uncertainty [B])."""
+    """Imagines ``steps`` steps along recorded actions: (step, imagined, truth, last real [B, O], uncertainty [B]).
+
+    With ``opening`` each goes on from an episode's first frame, whose history is padded as at a reset.
+    """
     if not steps:
         return
     context = model.spec.history
-    sampler = SequenceSampler(view, context + steps, windows, [SENSOR, "action"], seed=1, balance="episode")
+    length, keys = context + steps, [SENSOR, "action"]
+    sampler = SequenceSampler(view, length, windows, keys, seed=1, balance="episode", openings=float(opening))
     batch = {k: v.to(model.scaling.mean.device) for k, v in sampler.batch(0).items()}
     obs, action = batch[SENSOR], model.spec.prepare(batch["action"])
+    if opening:
+        hold = torch.tensor(model.spec.action.hold).to(action).repeat(len(action), context - 1, 1)
+        for i in model.spec.action.binary:
+            hold[..., i] = action[:, :1, i]
+        obs = torch.cat([obs[:, :1].expand(-1, context - 1, -1), obs], 1)
+        action = torch.cat([hold, action], 1)
     state = model.start({SENSOR: obs[:, :context], "action": action[:, : context - 1]})
     for step in range(1, steps + 1):
         state = model.imagine(state, action[:, context + step - 2])

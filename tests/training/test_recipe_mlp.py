@@ -81,6 +81,7 @@ def test_errors_of_parts_are_beside_those_of_repeating(store, run):
     found = evaluate_parts(load_run(run), EpisodeStore.open(store).select(split="val"), "pusht")
     assert found["disc"]["error/5"] < 0.5 * found["disc"]["repeat/5"]
     assert found["block"]["repeat/20"] == 0
+    assert found["disc"]["error/opening/5"] < found["disc"]["repeat/opening/5"] != found["disc"]["repeat/5"]
     assert "error/50" not in found["disc"]  # episodes of 30 steps
 
 
