@@ -222,14 +222,25 @@ def ablations(rows: Sequence[Row], docs: Path) -> str:
     return "\n\n".join(parts)
 
 
+GAIT_POLICIES = {
+    "original": "the gait itself", "sos": "other runs of it", "vae": "WARPD, decoded", "diffusion": "WARPD, generated",
+    "mlp": "MLP",
+}  # fmt: skip
+
+
 def halfcheetah(rows: Sequence[Row], docs: Path) -> str:
     """Table 5 and Fig. 17, as a table; Fig. 16: what `run_halfcheetah.py` drew."""
     lines = []
     for (behaviour, policy, length), of in by(rows, "behaviour", "policy", "length").items():
-        js, kl, total = ([r[k] for r in of] for k in ("js", "symmetric_kl", "return_mean"))
-        shown = (f"{sum(v) / len(v):.3g} ({min(v):.3g} to {max(v):.3g})" for v in (js, kl, total))
-        lines.append((behaviour, policy, length, *shown, len(of)))
-    found = table(("behaviour", "policy", "length", "JS divergence", "symmetric KL", "return", "seeds"), lines)
+        shown = []
+        for key, form in (("js", "{:.2f}"), ("symmetric_kl", "{:.3g}"), ("return_mean", "{:,.0f}")):
+            values = [0.0 if policy == "original" and key != "return_mean" else r[key] for r in of]
+            across = f" ({form.format(min(values))} to {form.format(max(values))})" if len(of) > 1 else ""
+            shown.append(form.format(sum(values) / len(values)) + across)
+        where = "" if policy in ("original", "sos", "mlp") else length
+        lines.append((behaviour, GAIT_POLICIES[policy], where, *shown, len(of)))
+    heads = ("gait", "policy", "snippets encoded", "JS divergence", "symmetric KL", "return", "seeds")
+    found = table(heads, lines)
     return "\n\n".join([found, *_pictures(docs, "warpd_halfcheetah_*.png", "Contacts of the feet")])
 
 

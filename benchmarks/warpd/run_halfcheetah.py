@@ -30,6 +30,7 @@ from dreamgym_agents.warpd import WARPD, Agent, Demonstrations, GeneratedPolicy,
 from dreamgym_agents.warpd.recipes import configure, make_agent
 from gaits import ACTIONS, BEHAVIOURS, GAITS, NOISE, OBS, Cheetah, Linear, Search, search
 from options import make_parser, shrink, with_training
+from plot import GAIT_POLICIES
 from rows import Rows
 from tqdm import tqdm
 
@@ -229,17 +230,19 @@ def draw(rows: list[dict[str, Any]], length: int, seed: int, preset: str, path: 
     import matplotlib.pyplot as plt
 
     panels = ("original", "vae", "diffusion", "mlp")
-    figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4), sharex=True, sharey=True)
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(4 * len(panels), 4.3), sharex=True, sharey=True, layout="constrained"
+    )
     for axis, policy in zip(axes, panels, strict=True):
         for row in rows:
             wanted = policy == "original" or (row["length"] == length and row["seed"] == seed)
             if row["policy"] == policy and row["preset"] == preset and wanted:
                 axis.scatter(*np.array(row["contacts"]).T, s=12, label=row["behaviour"])
-        axis.set_title(policy, loc="left")
+        axis.set_title(GAIT_POLICIES[policy], loc="left")
         axis.set_xlabel("front foot on the ground")
     axes[0].set_ylabel("back foot on the ground")
-    axes[0].legend(fontsize=8)
-    figure.tight_layout()
+    names, labels = axes[0].get_legend_handles_labels()
+    figure.legend(names, labels, loc="outside lower center", ncols=len(labels))
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
