@@ -27,6 +27,7 @@ TASKS = tuple(NAMES)
 ROBOTS = ("Panda", "Sawyer", "IIWA", "Jaco", "Kinova3", "UR5e", "XArm7")
 POSE = 3 + 6  # position, and the first two columns of the rotation matrix: quaternions jump
 ROOM = 220  # entries kept for the physics, which differ by task and arm, so that snapshots have one length
+ARM = ROOM - 1  # the last of them: which of `ROBOTS`
 EXTRA = 24  # the same for what the controllers remember, and at its end a push that is not over
 PUSH = 1 + 6
 _MODEL_SEED = 0  # the cube's size is drawn when a model is built: the same for every env
@@ -158,12 +159,19 @@ class RobosuiteEnv(StateEnv):
         memory = np.concatenate([[len(values), *values] for values in kept])
         out = np.zeros(ROOM + EXTRA)
         out[: len(physics)] = physics
+        out[ARM] = ROBOTS.index(self.robot)
         out[ROOM : ROOM + len(memory)] = memory
         if self._push_left > 0:
             out[-PUSH:] = self._push_left, *self._push
         return out
 
     def _load(self, vector: np.ndarray) -> None:
+        arm = ROBOTS[int(vector[ARM])]
+        if arm != self.robot:
+            raise ValueError(
+                f"a snapshot of a {arm}, and this simulator has a {self.robot}: make it with robot={arm!r} (a twin with "
+                f"simulator_kwargs={{'robot': {arm!r}}})"
+            )
         sim, at = self.world.sim, ROOM
         load_physics(sim.model._model, sim.data._data, vector[: physics_size(sim.model._model)])
         for owner, name in self._remembered():

@@ -97,6 +97,17 @@ def test_the_adversary_moves_the_gripper():
     assert np.array_equal(pushed, reached(perturbation=1.0, perturbation_probability=0.5))
 
 
+def test_a_snapshot_of_another_arm_is_refused(env):
+    env.reset(seed=0)
+    other = RobosuiteEnv("lift", robot="IIWA")
+    with pytest.raises(ValueError, match=r"of a Panda, and this simulator has a IIWA: make it with robot='Panda'"):
+        other.reset(seed=0, options={"snapshot": env.snapshot()})
+    other.reset(seed=0)
+    with pytest.raises(ValueError, match=r"of a IIWA, and this simulator has a Panda"):
+        env.restore(other.snapshot())
+    other.close()
+
+
 def test_a_push_lasts_as_many_steps_as_it_is_strong_and_is_part_of_a_snapshot(env):
     still = np.array([0, 0, 0, 0, 0, 0, -1.0])
 
