@@ -169,8 +169,8 @@ class RobosuiteEnv(StateEnv):
         arm = ROBOTS[int(vector[ARM])]
         if arm != self.robot:
             raise ValueError(
-                f"a snapshot of a {arm}, and this simulator has a {self.robot}: make it with robot={arm!r} (a twin with "
-                f"simulator_kwargs={{'robot': {arm!r}}})"
+                f"a snapshot of a {arm}, and this simulator has a {self.robot}: make it with robot={arm!r} (a twin "
+                f"with simulator_kwargs={{'robot': {arm!r}}})"
             )
         sim, at = self.world.sim, ROOM
         load_physics(sim.model._model, sim.data._data, vector[: physics_size(sim.model._model)])

@@ -30,7 +30,7 @@ from dreamgym.training.bank import BankConfig, build_starts
 from dreamgym.training.card_mlp import write_card
 from dreamgym.training.fidelity_mlp import SENSOR, evaluate, evaluate_parts
 from dreamgym.training.fit import FitConfig, FitResult, fit
-from dreamgym.training.recipes import load_run, training_episodes
+from dreamgym.training.recipes import first_episodes, load_run, training_episodes
 from dreamgym.types import ActionSpec
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
@@ -87,6 +87,9 @@ def train_mlp(
 ) -> FitResult:
     """Trains an MLP world model on the training episodes of a store, or goes on with the run in ``run_dir``.
 
+    The first call fixes in ``run_dir/run.json`` the model, windows, seed, tasks and how many episodes are used; a store
+    that has grown since makes no difference.
+
     Args:
         store_path: an `EpisodeStore` with "state" and "action", made by `dreamgym.data.state_demonstrations` (its info
             names the suite).
@@ -98,7 +101,7 @@ def train_mlp(
         fit_changes: fields of `FitConfig`, and "batch_size" and "length".
 
     Raises:
-        ValueError: an unknown preset or suite, no training episode, or a run begun with another model.
+        ValueError: an unknown preset or suite, no training episode, or a run begun with something else.
     """
     if preset not in PRESETS:
         raise ValueError(f"unknown preset {preset!r}: choose one of {sorted(PRESETS)}")
@@ -113,7 +116,10 @@ def train_mlp(
     episodes = training_episodes(chosen)
     if not len(episodes):
         raise ValueError(f"{store_path} has no training episode of {list(tasks) or 'any task'}")
-    _begin(Path(run_dir), wanted, windows)
+    begun = _begin(
+        Path(run_dir), wanted, {**windows, "seed": config.seed, "tasks": sorted(tasks), "episodes": len(episodes)}
+    )
+    episodes = first_episodes(episodes, begun["episodes"])
     torch.manual_seed(config.seed)
     model = MLPWorldModel(wanted)
     model.fit_statistics(*statistics(episodes))
@@ -214,17 +220,21 @@ def describe(run_dir: str | Path, model: WorldModel, view: EpisodeView) -> dict[
     }  # fmt: skip
 
 
-def _begin(run_dir: Path, wanted: MLPConfig, windows: Mapping[str, int]) -> None:
-    """Writes what the run is begun with; ValueError where it was begun with something else."""
+def _begin(run_dir: Path, wanted: MLPConfig, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run was begun with, now or before; ValueError where that was something else."""
     path = run_dir / "run.json"
-    run = {"family": MLPWorldModel.family, "model": wanted.to_dict(), **windows}
+    run = {"family": MLPWorldModel.family, "model": wanted.to_dict(), **settings}
     if path.exists():
-        begun = json.loads(path.read_text())
+        begun: dict[str, Any] = {**run, **json.loads(path.read_text())}
         if MLPConfig.from_dict(begun["model"]) != wanted:
             raise ValueError(f"{run_dir} was begun with another model: use a new run directory")
-        return
+        differ = [f"{k}={begun[k]!r}, not {v!r}" for k, v in settings.items() if k != "episodes" and begun[k] != v]
+        if differ:
+            raise ValueError(f"{run_dir} was begun with {'; '.join(differ)}: use a new run directory")
+        return begun
     run_dir.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(run, indent=1))
+    return run
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -90,6 +90,13 @@ def test_a_run_goes_on_only_with_the_model_that_it_was_begun_with(store, run):
         train_mlp(store, run, steps=151, model_changes={**SMALL, "hidden": (8, 8)})
 
 
+def test_a_run_goes_on_only_with_what_it_was_begun_with(store, run):
+    with pytest.raises(ValueError, match=r"was begun with .*seed=0, not 1: use a new run directory"):
+        train_mlp(store, run, steps=151, model_changes=SMALL, seed=1)
+    with pytest.raises(ValueError, match=r"length=\d+, not 9"):
+        train_mlp(store, run, steps=151, model_changes=SMALL, length=9)
+
+
 def test_unknown_preset_suite_and_task_are_named(store, tmp_path):
     with pytest.raises(ValueError, match="unknown preset 'huge'"):
         train_mlp(store, tmp_path, preset="huge")
