@@ -27,11 +27,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from dreamgym_agents.warpd import WARPD, Demonstrations, WARPDConfig, train
+from dreamgym_agents.warpd import WARPD, Demonstrations, GeneratedPolicy, WARPDConfig, train
 from dreamgym_agents.warpd.config import DECODERS
 from dreamgym_agents.warpd.recipes import bounds, configure, demonstrated, make_agent, read_demonstrations
 from embedding import draw_latents
-from methods import DISC, action_spec, from_disc
+from methods import DISC, FromDisc, action_spec, from_disc
 from options import make_parser, settings, shrink, with_training
 from rows import Rows
 from sklearn.neighbors import NearestCentroid
@@ -39,6 +39,7 @@ from torch import Tensor
 
 from dreamgym.data import EpisodeView
 from dreamgym.data.state_demonstrations import OPERATORS, make_suite
+from dreamgym.types import Policy
 
 KL_WEIGHTS = (1e-7, 1e-9, 1e-10)
 VAE_LR = 3e-4
@@ -91,17 +92,13 @@ def give_back(agent: WARPD, held_out: EpisodeView, suite: str, length: int, epis
         # What is shorter than a snippet goes on with its last row, as it did in training.
         index = np.arange(length).clip(max=len(rows["state"]) - 1)
         obs, action = (torch.tensor(np.array(rows[k])[index])[None] for k in ("state", "action"))
-        offset = suite == "pusht"
-        if offset:
-            action = action - obs[..., DISC]
-        theta = agent.vae.decode(agent.vae.encode(obs, action)[0])
+        learned = action - obs[..., DISC] if suite == "pusht" else action
+        policy: Policy = GeneratedPolicy(agent.vae, agent.vae.decode(agent.vae.encode(obs, learned)[0]))
+        policy = FromDisc(policy) if suite == "pusht" else policy
         now, info = env.reset(options={"task": held_out.metas[i]["task"], "snapshot": np.array(rows["snapshot"][0])})
         done = False
         for _ in range(len(rows["state"]) - 1):  # as many steps as have a recorded end
-            seen = torch.tensor(now["state"])[None]
-            act = agent.vae.act(theta, seen)
-            if offset:
-                act = act + seen[:, DISC]
+            act, _ = policy.act(torch.tensor(now["state"])[None], None, torch.tensor([False]))
             now, _, _, _, info = env.step(act[0].double().numpy())
             done = done or bool(info["is_success"])
         ends = [agent.scaling.observe(torch.tensor(np.array(x))) for x in (now["state"], rows["state"][-1])]
