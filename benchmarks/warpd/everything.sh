@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Every measured row in benchmarks/results/warpd_*.json, with the settings it was made with: the experiments of
+# docs/warpd.md on two processor cores, some fourteen hours of one core.
+#
+#   benchmarks/warpd/everything.sh --list             names of the steps, in order
+#   benchmarks/warpd/everything.sh WORK               all of them; data, runs and rows are kept in the folder WORK
+#   benchmarks/warpd/everything.sh WORK STEP...       some; others may run beside them, if their steps differ
+#   benchmarks/warpd/everything.sh WORK collect       the rows and pictures of WORK into benchmarks/results and docs/results
+#
+# A step that was killed goes on where it was; one that is done has nothing to do. Each step has a file of rows of its own.
+set -euo pipefail
+
+STEPS=(
+  data_pusht data_metaworld data_lift
+  metaworld_512 metaworld_128 metaworld_256 metaworld_others metaworld_mlp metaworld_diffusion_s metaworld_diffusion_xs
+  pusht_others
+  pusht_16_0 pusht_32_0 pusht_64_0 pusht_128_0
+  pusht_16_1 pusht_32_1 pusht_64_1 pusht_128_1
+  pusht_16_2 pusht_32_2 pusht_64_2 pusht_128_2
+  lift_0 lift_1 lift_2
+  decoder kl latents_metaworld latents_lift
+  halfcheetah_0 halfcheetah_1 halfcheetah_2
+)
+
+step() { # NAME: its commands
+  local seed=${1##*_} common data="$work/data" out="$work/out/$1.json" here="$root/benchmarks/warpd"
+  common=(--preset tiny --decay --out "$out" --runs "$work/runs/${1%%_*}")
+  local demos=(python -m dreamgym.data.state_demonstrations --suite)
+  local metaworld=(python "$here/run_metaworld.py" --data "$data/metaworld" --steps 150 "${common[@]}")
+  local short=(--vae-epochs 30 --diffusion-epochs 60)
+  local ablation=(python "$here/run_ablations.py")
+  case $1 in
+    data_pusht) "${demos[@]}" pusht --operators habitual --episodes 1100 --out "$data/pusht" ;;
+    data_metaworld) # those of Metaworld's dream; who roams is left out when they are read
+      "${demos[@]}" metaworld --operators expert noisy stray clumsy random --linger 30 --episodes 4000 \
+        --out "$data/metaworld" ;;
+    data_lift) "${demos[@]}" robosuite --tasks lift --episodes 300 --out "$data/lift" ;;
+    metaworld_128 | metaworld_256 | metaworld_512)
+      "${metaworld[@]}" "${short[@]}" --methods warpd --sizes "${1##*_}" ;;
+    metaworld_others) "${metaworld[@]}" "${short[@]}" --methods warpd_state warpd_no_world_model ;;
+    metaworld_mlp) "${metaworld[@]}" "${short[@]}" --methods mlp ;;
+    metaworld_diffusion_s) "${metaworld[@]}" "${short[@]}" --methods diffusion_policy --sizes s --lengths 32 ;;
+    metaworld_diffusion_xs)
+      "${metaworld[@]}" "${short[@]}" --methods diffusion_policy --sizes xs
+      "${metaworld[@]}" --vae-epochs 200 --diffusion-epochs 200 --methods diffusion_policy --sizes xs --lengths 32 ;;
+    pusht_*)
+      local methods=(warpd warpd_no_world_model diffusion_policy latent_diffusion_policy) which=()
+      if [ "$1" = pusht_others ]; then methods=(mlp random); else
+        which=(--seeds "$seed" --horizons "$(cut -d_ -f2 <<<"$1")")
+      fi
+      python "$here/run_pusht.py" --data "$data/pusht" --width 128 --vae-epochs 300 --diffusion-epochs 200 \
+        "${which[@]}" --methods "${methods[@]}" "${common[@]}" ;;
+    lift_*)
+      python "$here/run_robosuite.py" --task lift --data "$data/lift" --width 128 --vae-epochs 400 \
+        --diffusion-epochs 300 --seeds "$seed" "${common[@]}" ;;
+    decoder)
+      "${ablation[@]}" decoder --suite metaworld --data "$data/metaworld" --lengths 150 50 --vae-epochs 40 \
+        "${common[@]}" --runs "$work/runs/ablations" ;;
+    kl) "${ablation[@]}" kl --suite pusht --data "$data/pusht" --lengths 32 --vae-epochs 100 "${common[@]}" ;;
+    latents_metaworld) # after "decoder", whose VAEs of size s it takes
+      "${ablation[@]}" latents --suite metaworld --data "$data/metaworld" --lengths 150 50 --vae-epochs 40 \
+        "${common[@]}" --runs "$work/runs/ablations" ;;
+    latents_lift)
+      "${ablation[@]}" latents --suite robosuite --data "$data/lift" --lengths 250 50 --vae-epochs 100 \
+        "${common[@]}" --runs "$work/runs/ablations" ;;
+    halfcheetah_*)
+      python "$here/run_halfcheetah.py" --data "$data/halfcheetah" --vae-epochs 150 --diffusion-epochs 200 \
+        --seeds "$seed" "${common[@]}" ;;
+    collect)
+      for name in metaworld pusht robosuite ablations halfcheetah; do
+        case $name in
+          robosuite) files=("$work"/out/lift_*.json) ;;
+          ablations) files=("$work"/out/{decoder,kl,latents_*}.json) ;;
+          *) files=("$work"/out/"$name"_*.json) ;;
+        esac
+        for file in "${files[@]}"; do
+          [ ! -e "$file" ] || python "$here/rows.py" "$root/benchmarks/results/warpd_$name.json" "$file"
+        done
+      done
+      python "$here/plot.py"
+      cp "$work"/out/warpd_*.png "$root/docs/results/" 2>/dev/null || true ;;
+    *) echo "no step $1; there are: ${STEPS[*]}" >&2; return 1 ;;
+  esac
+}
+
+if [ "${1:-}" = --list ]; then printf '%s\n' "${STEPS[@]}"; exit; fi
+work=$(realpath -m "${1:?give a folder for data, runs and rows, or --list}"); shift
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+mkdir -p "$work"/{data,runs,out}
+[ $# -gt 0 ] || set -- "${STEPS[@]}" collect
+for name in "$@"; do
+  echo "== $name, $(date)"
+  step "$name"
+done
