@@ -29,7 +29,7 @@ import torch
 from dreamgym_agents.warpd import WARPD, Agent, Demonstrations, GeneratedPolicy, PlanningPolicy, WARPDConfig, train
 from dreamgym_agents.warpd.recipes import configure, make_agent
 from gaits import ACTIONS, BEHAVIOURS, GAITS, NOISE, OBS, Cheetah, Linear, Search, search
-from options import make_parser, shrink, with_training
+from options import make_parser, settings, shrink, with_training
 from plot import GAIT_POLICIES
 from rows import Rows
 from tqdm import tqdm
@@ -93,20 +93,20 @@ def record(cheetah: Cheetah, act: Act, steps: int, seed: int) -> dict[str, np.nd
 # -- what is compared --
 
 
-def configured(args: argparse.Namespace, demos: Demonstrations, length: int, seed: int) -> WARPDConfig:
+def configured_for(args: argparse.Namespace, policy: str, demos: Demonstrations, length: int, seed: int) -> WARPDConfig:
+    if policy == "mlp":
+        length = min(args.lengths)  # it learns from single steps: whole trajectories would only be slow
     config = configure("locomotion", args.preset, demos, length=length, horizon=args.steps)
     config = replace(config, horizon=args.steps, condition="task")
+    if policy == "mlp":
+        config = replace(config, hidden=MLP_HIDDEN)
     return with_training(config, args, seed)
 
 
 def trained_agent(args: argparse.Namespace, method: str, demos: Demonstrations, length: int, seed: int) -> Agent:
-    if method == "mlp":
-        length = min(args.lengths)  # it learns from single steps: whole trajectories would only be slow
-    config = configured(args, demos, length, seed)
-    if method == "mlp":
-        config = replace(config, hidden=MLP_HIDDEN)
+    config = configured_for(args, method, demos, length, seed)
     bounds = ActionSpec((-1.0,) * ACTIONS, (1.0,) * ACTIONS)
-    run = args.runs / f"{method}_{args.preset}_{length}_{seed}"
+    run = args.runs / f"{method}_{args.preset}_{config.length}_{seed}"
     return train(make_agent(method, config, demos, bounds, args.preset), demos, run)
 
 
@@ -181,14 +181,16 @@ def measure_all(args: argparse.Namespace, store: EpisodeStore, rows: Rows) -> No
         found = [view.episode(i, ["contact", "reward"]) for i in range(len(view))]
         return np.array([f["contact"].mean(0) for f in found]), np.array([f["reward"].sum() for f in found])
 
-    def put(behaviour: str, policy: str, length: int, seed: int, contact: np.ndarray, total: np.ndarray) -> None:
+    def put(
+        behaviour: str, policy: str, length: int, seed: int, contact: np.ndarray, total: np.ndarray, **told: Any
+    ) -> None:
         original = source(behaviour, "train")[0]
         rows.put(
             behaviour=behaviour, policy=policy, length=length, seed=seed, preset=args.preset,
             js=round(divergence(original, contact), 4), symmetric_kl=round(symmetric_kl(original, contact), 4),
             return_mean=round(float(total.mean()), 1), return_std=round(float(total.std()), 1),
             front=round(float(contact[:, 0].mean()), 4), back=round(float(contact[:, 1].mean()), 4),
-            episodes=len(total), contacts=np.round(contact, 4).tolist(),
+            episodes=len(total), contacts=np.round(contact, 4).tolist(), **told,
         )  # fmt: skip
         print({k: v for k, v in rows.data["rows"][-1].items() if k != "contacts"})
 
@@ -210,7 +212,8 @@ def measure_all(args: argparse.Namespace, store: EpisodeStore, rows: Rows) -> No
             for policy in ("vae", "diffusion", *(("mlp",) if length == args.lengths[0] else ())):
                 for behaviour in BEHAVIOURS:
                     key = {"behaviour": behaviour, "policy": policy, "length": length, "seed": seed}
-                    if rows.has(**key, preset=args.preset):
+                    how = settings(configured_for(args, policy, demos, length, seed))
+                    if rows.has(how, **key, preset=args.preset):
                         continue
                     made = agent("mlp" if policy == "mlp" else "warpd")
                     if policy == "vae":
@@ -218,8 +221,8 @@ def measure_all(args: argparse.Namespace, store: EpisodeStore, rows: Rows) -> No
                         acting: Policy = decoded(made, demos, behaviour)
                     else:
                         acting = PlanningPolicy(made, behaviour)
-                    put(**key, **dict(zip(("contact", "total"), run(acting, args.trajectories, args.steps, seed),
-                                          strict=True)))  # fmt: skip
+                    contact, total = run(acting, args.trajectories, args.steps, seed)
+                    put(**key, contact=contact, total=total, settings=how)
 
 
 def draw(rows: list[dict[str, Any]], length: int, seed: int, preset: str, path: Path) -> None:

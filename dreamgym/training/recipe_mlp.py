@@ -67,7 +67,7 @@ PRESETS: dict[str, tuple[Any, dict[str, Any], dict[str, int]]] = {
     ),
 }
 
-OPENINGS = 0.1
+OPENINGS = 0.4
 """Share of windows that begin where an episode does: every dream does, and of windows drawn anywhere hardly one."""
 
 REWARDS = SuccessFitConfig(epochs=45, batch_size=128, learning_rate=1e-3, weight_decay=1e-2, demo_passes=3)
