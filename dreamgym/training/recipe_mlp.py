@@ -43,17 +43,19 @@ class Suite:
     """What a suite's world model must know of it.
 
     Attributes:
-        action: bounds of the action, and the one that keeps still (or any, where positions are the action).
+        action: bounds of the action, and the one that keeps still.
         frame_rate: control steps a second, Hz.
+        still: see `MLPConfig`, where actions are positions.
     """
 
     action: ActionSpec
     frame_rate: float
+    still: tuple[int, ...] = ()
 
 
 SUITES = {
     "metaworld": Suite(ActionSpec((-1.0,) * 4, (1.0,) * 4, hold=(0.0, 0.0, 0.0, -1.0)), 80.0),
-    "pusht": Suite(ActionSpec((0.0,) * 2, (512.0,) * 2), 10.0),
+    "pusht": Suite(ActionSpec((0.0,) * 2, (512.0,) * 2), 10.0, still=(0, 1)),
     "robosuite": Suite(ActionSpec((-1.0,) * 7, (1.0,) * 7, binary=(6,), hold=(0.0,) * 6 + (-1.0,)), 20.0),
 }
 # Preset: the model, changes of FitConfig, windows of a batch. WARPD's learning rate is 1e-4 in its section 4 and 3e-4
@@ -109,7 +111,8 @@ def train_mlp(
     store = EpisodeStore.open(store_path)
     suite = suite_of(store)
     (obs_dim,), _ = store.keys[SENSOR]
-    wanted = make(obs_dim, suite.action, frame_rate=suite.frame_rate, **(model_changes or {}))
+    known = {"frame_rate": suite.frame_rate, "still": suite.still}
+    wanted = make(obs_dim, suite.action, **{**known, **(model_changes or {})})
     windows = {k: fit_changes.pop(k, v) for k, v in windows.items()}
     config = replace(FitConfig(steps=steps), **{**defaults, "cooldown": steps // 5, **fit_changes})
     chosen = store.select(lambda meta: not tasks or meta.get("task") in tasks)

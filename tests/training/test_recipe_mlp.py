@@ -22,7 +22,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
-    train_mlp(store, path, steps=150, model_changes=SMALL, batch_size=16, length=10, warmup=5, ema=0.9)
+    train_mlp(store, path, steps=200, model_changes=SMALL, batch_size=16, length=10, warmup=5, ema=0.9)
     return path
 
 

@@ -15,7 +15,10 @@ class MLPConfig:
     Attributes:
         obs_dim: entries O of the observation.
         action: low, high, binary and hold of the action. A history that is too short is padded with `hold`, the gripper
-            as the first action has it; training pads in the same way, so any constant does.
+            as the first action has it; training pads in the same way.
+        still: for actions that are positions to go to: the entries of the observation, one for each of the action, that
+            say where the robot is. No constant keeps such a robot still; the action that does is what they show, and a
+            frame of a history that nothing led away from counts as one at which it was taken.
         sensor: name of the observation.
         hidden: widths of the hidden layers.
         ensemble: members. The paper has one; their disagreement is the uncertainty, so 1 has none.
@@ -38,6 +41,7 @@ class MLPConfig:
     unroll: int = 1
     margin: float = 0.1
     frame_rate: float = 10.0
+    still: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("obs_dim", "ensemble", "history", "unroll"):
@@ -45,6 +49,12 @@ class MLPConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden: expected the width of each hidden layer, got {self.hidden}")
+        object.__setattr__(self, "still", tuple(self.still))
+        if self.still and (len(self.still) != self.action.dim or not all(0 <= i < self.obs_dim for i in self.still)):
+            raise ValueError(
+                f"still: expected an entry of the observation, 0 to {self.obs_dim - 1}, for each of the action's "
+                f"{self.action.dim}, got {self.still}"
+            )
         if self.std <= 0 or self.margin < 0 or self.frame_rate <= 0:
             raise ValueError(
                 f"std and frame_rate must be positive and margin at least 0, got {self.std}, {self.frame_rate} and "

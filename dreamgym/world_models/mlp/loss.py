@@ -24,7 +24,8 @@ def mlp_loss(model: Predictor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """Negative log-likelihood in nats a step, without its constant. See `WorldModel.loss` for the batch.
 
     A prediction from frame t reads frames t - H + 1 to t. Where an episode begins later than that, its first frame is
-    repeated with hold actions that keep the gripper as the first action does: the histories of resets and start banks.
+    repeated with hold actions that keep the gripper as the first action does (or with `MLPConfig.still`): the histories
+    of resets and start banks.
 
     A frame marked ``is_first`` was not led to by the one before: no prediction counts that crosses into it. Nor does
     one whose history would begin before a window that is not marked at its first frame: what was there is not known.
@@ -37,17 +38,14 @@ def mlp_loss(model: Predictor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     config, scaling = model.config, model.scaling
     executed = config.action.prepare(batch["action"])
-    obs, action = scaling.obs(batch[config.sensor].float()), scaling.action(executed)
+    raw = batch[config.sensor].float()
+    obs, action = scaling.obs(raw), scaling.action(executed)
     begins = obs.shape[1] - config.unroll  # frames from which all of the unroll lies in the window
     if begins < 1:
         raise ValueError(f"windows of {obs.shape[1]} frames: unroll={config.unroll} needs at least {config.unroll + 1}")
     before = config.history - 1
-    hold = torch.tensor(config.action.hold, device=obs.device).expand(len(obs), 1, -1).clone()
-    for i in config.action.binary:
-        hold[..., i] = executed[:, :1, i]
-    hold = scaling.action(hold)
     obs = torch.cat([obs[:, :1].expand(-1, before, -1), obs], 1)
-    action = torch.cat([hold.expand(-1, before, -1), action], 1)
+    action = torch.cat([scaling.action(_held(config, raw, executed)).expand(-1, before, -1), action], 1)
 
     # [N, H, ...] for every begin, then a copy a member, which drifts on its own.
     seen = _windows(obs[:, : begins + before], config.history).expand(config.ensemble, -1, -1, -1)
@@ -67,6 +65,16 @@ def mlp_loss(model: Predictor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     first = (steps[0].square().mean(-1) * whole[0]).sum() / (config.ensemble * whole[0].sum()).clamp(min=1)
     log["unexplained"] = config.std**2 * first
     return {"loss": loss, **log}
+
+
+def _held(config: MLPConfig, obs: Tensor, executed: Tensor) -> Tensor:
+    """[B, 1, A]: the action that kept still before windows of obs [B, T, O] and executed actions [B, T, A]."""
+    if config.still:
+        return obs[:, :1, list(config.still)]
+    hold = torch.tensor(config.action.hold, device=obs.device).expand(len(obs), 1, -1).clone()
+    for i in config.action.binary:
+        hold[..., i] = executed[:, :1, i]
+    return hold
 
 
 def _uncrossed(batch: dict[str, Tensor], before: int, unroll: int) -> list[Tensor]:

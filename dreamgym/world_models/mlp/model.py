@@ -99,10 +99,15 @@ class MLPWorldModel(WorldModel):
                 f"start needs {self.config.sensor!r} as [B, {self.config.history}, {self.config.obs_dim}], got "
                 f"{tuple(obs.shape)}; pad a short history with hold steps"
             )
-        obs = self.scaling.obs(obs.float())
+        obs = obs.float()
         action = obs.new_zeros(len(obs), 0, self.config.action.dim)
         if self.config.history > 1:
-            action = self.scaling.action(history["action"].to(obs))
+            action = history["action"].to(obs)
+            if self.config.still:
+                unmoved = (obs[:, 1:] == obs[:, :-1]).all(-1, keepdim=True)
+                action = torch.where(unmoved, obs[:, :-1, list(self.config.still)], action)
+            action = self.scaling.action(action)
+        obs = self.scaling.obs(obs)
         return {"obs": obs, "action": action, "disagreement": obs.new_zeros(len(obs))}
 
     def observe(

@@ -204,6 +204,26 @@ def test_a_gripper_is_learned_as_it_is_executed_and_held_before_an_episode() -> 
     assert torch.allclose(world.loss(cut({**data, "action": full}, 0, 2))["loss"], nats, rtol=1e-3)
 
 
+def test_a_robot_that_goes_to_positions_stood_still_before_an_episode() -> None:
+    world, data = model(unroll=1, ensemble=1, still=(0, 2)), cut(windows(), 0, 2)
+    first = data["state"][:, :1]
+    stood = torch.cat([first[..., [0, 2]], data["action"][:, :1]], 1)
+    mean = world.next_observation(first.expand(-1, 2, -1), stood)
+    assert torch.allclose(world.loss(data)["loss"], world.kl(mean, data["state"][:, 1]).mean(), rtol=0.02)
+    # So do resets, whatever action pads them; a frame that was led away from keeps the action that did.
+    padded = world.start({"state": first.expand(-1, 2, -1), "action": torch.zeros(4, 1, 2)})
+    torch.testing.assert_close(world.decode(world.imagine(padded, data["action"][:, :1]), ["state"])["state"], mean)
+    moved = {"state": data["state"], "action": data["action"][:, :1]}
+    torch.testing.assert_close(world.start(moved)["action"], model().start(moved)["action"])
+
+
+def test_entries_that_keep_still_are_one_for_each_of_the_action() -> None:
+    with pytest.raises(ValueError, match="still: expected an entry of the observation, 0 to 2, .* action's 2, got"):
+        MLPConfig.tiny(3, ACTION, still=(0,))
+    with pytest.raises(ValueError, match=r"got \(0, 3\)"):
+        MLPConfig.tiny(3, ACTION, still=(0, 3))
+
+
 def test_short_windows_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 5"):
         model(unroll=4).loss({k: v[:, :4] for k, v in windows().items()})
@@ -212,7 +232,7 @@ def test_short_windows_are_refused() -> None:
 def test_config_survives_json() -> None:
     import json
 
-    config = MLPConfig.tiny(3, ACTION, history=3)
+    config = MLPConfig.tiny(3, ACTION, history=3, still=(0, 1))
     assert MLPConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
