@@ -86,7 +86,7 @@ def world(tmp_path: Path) -> Path:
         action = np.zeros((24, 7), np.float32)
         action[4:, 1] = 0.9 if i % 2 else 0.2
         meta = {"split": "val" if i > 7 else "train", "task": "open_drawer", "success": bool(i % 2)}
-        demos.append([(record(rng, action), meta)])
+        demos.append([(record(rng, action), meta | {"config": {"scene": "playtable", "image_size": 64}})])
     return tmp_path
 
 
@@ -99,6 +99,7 @@ def test_rewards_and_starts_make_a_bare_checkpoint_whole(world: Path, capsys: py
     assert opened.rewards["success"].tasks == ("open_drawer",)
     assert opened.starts is not None
     assert opened.starts["task"].shape == (4,)
+    assert opened.simulator == {"id": "calvin", "kwargs": {"scene": "playtable", "image_size": 64, "cameras": []}}
     assert not checkpoint.load(bare).rewards
 
 
@@ -117,6 +118,8 @@ def test_fidelity_is_written_into_the_card_and_nothing_else_changes(world: Path)
               "--steps", "10", "--write"])  # fmt: skip
     after = checkpoint.load(world / "bare")
     assert after.metrics["fidelity"]["windows"] == 4
+    assert before.spec.uncertainty_limit is None
+    assert after.spec.uncertainty_limit == pytest.approx(after.metrics["fidelity"]["uncertainty"]["p99"], rel=1e-3)
     assert "## Fidelity" in (world / "bare" / "README.md").read_text()
     assert all(torch.equal(v, before.model.state_dict()[k]) for k, v in after.model.state_dict().items())
 

@@ -20,7 +20,8 @@ def fidelity(
         windows: held-out windows.
         steps: imagined steps a window.
         json: file to write every figure into.
-        write: write the figures into the checkpoint itself and its card, all else as it was.
+        write: write the figures into the checkpoint itself and its card, and the limit of its uncertainty (their 99th
+            percentile); all else as it was.
     """
     from dreamgym.data import EpisodeStore
     from dreamgym.evaluation.card import write_card
@@ -35,7 +36,8 @@ def fidelity(
         json.write_text(dumps(found.to_dict(), indent=1))
     if write:
         metrics = {**opened.metrics, "fidelity": found.to_dict()}
-        amend(opened.path, None, metrics, card=write_card(opened.path.name, metrics))
+        spec = opened.spec.with_uncertainty_limit(found.uncertainty["p99"])
+        amend(opened.path, None, metrics, card=write_card(opened.path.name, metrics), spec=spec)
     shown = [i for i in (1, 5, 10, 25, 50) if i <= steps]
     rows = [
         [f"{name}, {curve.unit}", who, *(f"{getattr(curve, who)[i - 1]:.3g}" for i in shown)]
@@ -111,7 +113,7 @@ def evaluate(
     imagined: int | None = None,
     seed: int = 0,
     split: Literal["val", "train"] = "val",
-    horizon: int = 64,
+    horizon: int | None = None,
     twin: bool = True,
     simulators: int = 4,
     num_workers: int = 0,
@@ -133,7 +135,8 @@ def evaluate(
         imagined: episodes in the dream in all; more of them sharpen the estimate of real success.
         seed: of the starts and of every draw.
         split: starts from held-out or from training data.
-        horizon: control steps of an episode.
+        horizon: control steps of an episode; where not given what the suite's dream has (Metaworld 150, PushT 300,
+            robosuite 400), or 64.
         twin: run the simulator too, not the dream alone.
         simulators: how many at a time.
         num_workers: processes for them; 0: this process.

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dreamgym.types import WorldModelSpec
 from dreamgym.version import __version__
 
 # One import that tells whether an extra is installed.
@@ -42,12 +43,14 @@ def info() -> None:
         print(f"  {extra:<10}", "installed" if found else f'missing: pip install "dreamgym[{extra}]"')
 
 
-def amend(checkpoint: Path, out: Path | None, metrics: dict[str, Any], **parts: Any) -> None:
+def amend(
+    checkpoint: Path, out: Path | None, metrics: dict[str, Any], spec: WorldModelSpec | None = None, **parts: Any
+) -> None:
     """Writes the checkpoint again with some parts replaced; it is never half written."""
     from dreamgym.training.checkpoint import load, save
 
     old = load(checkpoint)
-    old.model.spec = old.spec
+    old.model.spec = spec or old.spec
     contents: dict[str, Any] = {
         "rewards": old.rewards,
         "starts": old.starts,

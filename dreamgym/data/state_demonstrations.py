@@ -48,7 +48,8 @@ class StateDemonstrations:
             hand or the object is, by centimetres) do not. Random walks and clumsy hands are kept even if they fail.
         robot: robosuite's arm.
         max_steps: rows of an episode at most; None for the suite's own (`MAX_STEPS`).
-        linger: rows after the first success; None goes on to ``max_steps``, so that all episodes have one length.
+        linger: rows from the first success on, itself among them; None goes on to ``max_steps``, so that all
+            episodes have one length.
         snapshots: whether to record the simulator's state of every row.
     """
 
@@ -68,8 +69,18 @@ class StateDemonstrations:
         object.__setattr__(self, "tasks", tuple(self.tasks))
         if unknown := [o for o in self.operators if o not in known]:
             raise ValueError(f"operators: {self.suite} has {list(known)}, got {unknown}")
+        if self.suite != "robosuite" and self.robot != StateDemonstrations.robot:
+            raise ValueError(f"robot: {self.suite} has an arm of its own, got {self.robot!r}")
         if (self.max_steps is not None and self.max_steps < 2) or (self.linger is not None and self.linger < 1):
             raise ValueError(f"max_steps >= 2 and linger >= 1, or None; got {self.max_steps} and {self.linger}")
+
+    def check(self) -> StateDemonstrations:
+        """The same, if the suite's simulator knows its tasks and arm; else ValueError."""
+        env = make_suite(self.suite, self.robot)
+        for task in self.tasks:
+            env.check_task(task)
+        env.close()
+        return self
 
     def __call__(self, worker_seed: int) -> StateDemonstrator:
         return StateDemonstrator(self, worker_seed)
@@ -91,7 +102,8 @@ class StateDemonstrator:
         return tasks[task], operators[operator], "val" if turn % VAL_EVERY == VAL_EVERY - 1 else "train"
 
     def episode(self, episode_index: int) -> tuple[Episode, Meta]:
-        """One demonstration that ends in success (or a random walk): state, action, success bool [T], snapshot.
+        """One demonstration that comes to success (or a random walk, or a clumsy try): state, action, success bool [T],
+        snapshot.
 
         Raises:
             RuntimeError: no success in 40 tries: the operator does not fit the task.
@@ -239,7 +251,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--robot", default="Panda")
     parser.add_argument("--max-steps", type=int, default=None)
     after = parser.add_mutually_exclusive_group()
-    after.add_argument("--linger", type=int, default=StateDemonstrations.linger, help="rows after the first success")
+    after.add_argument("--linger", type=int, default=StateDemonstrations.linger, help="rows from the first success on")
     after.add_argument("--whole", action="store_true", help="go on to max-steps after success: episodes of one length")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
@@ -253,6 +265,10 @@ def main(argv: list[str] | None = None) -> None:
         args.max_steps,
         None if args.whole else args.linger,
     )
+    try:
+        config.check()
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from None
     collect(config, args.out, num_workers=args.workers, seed=args.seed, num_episodes=args.episodes, info=asdict(config))
 
 

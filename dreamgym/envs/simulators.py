@@ -148,15 +148,20 @@ class WorkerSimulators:
 
     def snapshot(self) -> list[np.ndarray]:
         """See `Simulators.snapshot`."""
-        for pipe in self._pipes:
-            pipe.send(("snapshot", ()))
+        for worker in range(len(self._shares)):
+            self._send(worker, "snapshot")
         return self._in_order()
 
     def restore(self, snapshots: Sequence[np.ndarray]) -> list[Sensors]:
         """See `Simulators.restore`."""
-        for pipe, share in zip(self._pipes, self._shares, strict=True):
-            pipe.send(("restore", ([snapshots[i] for i in share],)))
+        for worker, share in enumerate(self._shares):
+            self._send(worker, "restore", [snapshots[i] for i in share])
         return self._in_order()
+
+    def _send(self, worker: int, method: str, *args: Any) -> None:
+        # Who is gone answers nothing, which `_gather` tells, once the others' answers are read.
+        with contextlib.suppress(OSError):
+            self._pipes[worker].send((method, args))
 
     def _in_order(self) -> list[Any]:
         """Every worker's answers, one an env."""
@@ -172,7 +177,7 @@ class WorkerSimulators:
         for worker, share in enumerate(self._shares):
             own = [k for k, env in enumerate(envs) if env in share]
             if own:
-                self._pipes[worker].send((method, ([share.index(envs[k]) for k in own], [values[k] for k in own])))
+                self._send(worker, method, [share.index(envs[k]) for k in own], [values[k] for k in own])
                 busy.append(worker)
                 places.append(own)
         out: list[Any] = [None] * len(envs)
@@ -187,7 +192,7 @@ class WorkerSimulators:
         for worker in workers:
             try:
                 answers.append(self._pipes[worker].recv())
-            except (EOFError, ConnectionResetError):
+            except (EOFError, OSError):
                 answers.append(("error", f"simulator worker {worker} ended without a word (killed, or out of memory)"))
         for kind, value in answers:
             if kind == "error":

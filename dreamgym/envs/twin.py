@@ -342,8 +342,15 @@ def make_vector(
     num_workers: int = 0,
     **kwargs: Any,
 ) -> VectorEnv:
-    """Several real simulators as one vector env; without ``world_model`` with the simulator's own observations."""
+    """Several real simulators as one vector env; without ``world_model`` with the simulator's own observations, and,
+    where ``num_workers`` is not 0, in a process each.
+    """
     if world_model is None:
+        if array != "numpy" or render_scale != 1:
+            raise ValueError(
+                f"array={array!r} and render_scale={render_scale} need world_model=...: without it these are plain "
+                "simulators, which speak numpy and draw as they draw"
+            )
         own = {**(simulator_kwargs or {}), **kwargs}
         make = [partial(_simulator, simulator, own, task, horizon, render_mode) for _ in range(num_envs)]
         mode = MODES[mode_name(autoreset_mode)]

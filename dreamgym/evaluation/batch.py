@@ -88,7 +88,7 @@ def evaluate_all(
             old = Evaluation.load(file)
             told = old.checksum, old.training.get("fingerprint")
             now = fingerprint(opened[world].path) or "", fingerprint(source)
-            if config.asks_no_more_than(old.config) and told == now:
+            if config.settled(opened[world]).asks_no_more_than(old.config) and told == now:
                 yield old
                 continue
         clips = None if file is None else file.parent

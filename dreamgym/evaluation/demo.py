@@ -74,13 +74,18 @@ def run_demo(
         seed: of the model's draws.
 
     Raises:
-        ValueError: the checkpoint has no start bank with snapshots, its sequences are damaged, or no registered twin
-            is its simulator.
+        ValueError: the checkpoint decodes no camera or is not of a CALVIN scene, has no start bank with snapshots, its
+            sequences are damaged, or no registered twin is its simulator.
         ImportError: the simulator's or the report extra is missing.
     """
     from dreamgym.envs.make import open_checkpoint
 
     opened = open_checkpoint(checkpoint or gym.spec(dream_id or "Dream-PlayTable-v0").kwargs["checkpoint"])
+    if not opened.spec.cameras or (opened.simulator or {}).get("id") != "calvin":
+        raise ValueError(
+            f"the demo shows side by side what a dream of CALVIN's and its simulator's cameras see; {opened.path.name} "
+            "is another simulator's, or decodes no camera: score policies in both worlds with 'dreamgym evaluate'"
+        )
     sequences = load_sequences(opened, num_sequences)
     dream_id, real_id = dream_id or _dream_of(opened), real_id or twin_of(opened)
     dream, speed = play_dream(dream_id, opened, sequences, seed)
@@ -113,13 +118,13 @@ def twin_of(checkpoint: Checkpoint) -> str:
         ValueError: it names none, or none that is registered.
     """
     own = checkpoint.simulator or {"id": None, "kwargs": {}}
-    for name, kwargs in REALS.items():
-        simulator = kwargs["simulator"]
+    named = {name: kwargs["simulator"] for name, kwargs in REALS.items() if "simulator" in kwargs}
+    for name, simulator in named.items():
         if simulator["id"] == own["id"] and simulator.get("kwargs", {}).items() <= own["kwargs"].items():
             return name
     raise ValueError(
         f"{checkpoint.path.name} was learned from the simulator {own['id']!r} {own['kwargs']}, which is none of "
-        f"{list(REALS)}: name its twin with real="
+        f"{list(named)}: name its twin with real="
     )
 
 

@@ -102,6 +102,7 @@ def evaluate(
     """
     config = replace(config or EvaluationConfig(), **changes)
     opened = open_world(world_model)
+    config = config.settled(opened)
     bank, reward = make.start_bank(opened), make.choose_reward(opened, config.reward_model)
     if bank is None:
         raise ValueError(f"{opened.path.name} has no start bank to begin from: fill one with 'dreamgym starts'")

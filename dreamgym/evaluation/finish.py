@@ -155,7 +155,7 @@ def finish_model(
     fidelity = measure_fidelity(model, held_out, train, config.fidelity, probe, progress)
     model.spec = model.spec.with_uncertainty_limit(fidelity.uncertainty["p99"])
     clock.lap("fidelity")
-    simulator = _simulator(play)
+    simulator = simulator_of(play)
     found: dict[str, Any] = {
         **(metrics or {}),
         "model": _describe(model),
@@ -253,7 +253,7 @@ def _rewards(
     return {"success": classifier, "decoded": DecodedStateReward(tasks, probe=None if decodes else probe)}, metrics
 
 
-def _simulator(play: EpisodeView) -> dict[str, Any] | None:
+def simulator_of(play: EpisodeView) -> dict[str, Any] | None:
     """What the checkpoint's twin is, from the play it was learned from."""
     recorded = play.metas[0].get("config") if len(play) else None
     if not recorded or "scene" not in recorded:

@@ -7,15 +7,19 @@ import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dreamgym.envs.registration import usual_horizon
 from dreamgym.evaluation.agreement import Score
 from dreamgym.evaluation.calibration import Reliability
 from dreamgym.evaluation.inference import Estimate, difference, paired_difference, prediction_powered, wilson
 from dreamgym.evaluation.play import Episodes
 from dreamgym.version import __version__
+
+if TYPE_CHECKING:
+    from dreamgym.training.checkpoint import Checkpoint
 
 FORMAT = 1
 
@@ -29,7 +33,8 @@ class EvaluationConfig:
         imagined: episodes in the dream in all; more than ``episodes`` sharpen the estimate of real success.
         seed: of the starts and of every draw.
         split: "val", held-out starts; "train"; or None, both.
-        horizon: control steps of an episode.
+        horizon: control steps of an episode; None: those of the suite's dream by its id (Metaworld 150, PushT 300,
+            robosuite 400), else 64.
         dream, twin: which of the two worlds.
         simulators: how many at a time.
         num_workers: processes for them; 0: this process.
@@ -41,7 +46,7 @@ class EvaluationConfig:
     imagined: int | None = None
     seed: int = 0
     split: str | None = "val"
-    horizon: int = 64
+    horizon: int | None = None
     dream: bool = True
     twin: bool = True
     simulators: int = 4
@@ -50,8 +55,10 @@ class EvaluationConfig:
     clips: int = 0
 
     def __post_init__(self) -> None:
-        if self.episodes < 1 or self.simulators < 1 or self.horizon < 1 or self.clips < 0:
-            raise ValueError(f"episodes, simulators and horizon must be at least 1 and clips at least 0, got {self}")
+        if self.episodes < 1 or self.simulators < 1 or self.clips < 0:
+            raise ValueError(f"episodes and simulators must be at least 1 and clips at least 0, got {self}")
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError(f"horizon must be at least 1, got {self.horizon}")
         if self.imagined is not None and self.imagined < self.episodes:
             raise ValueError(
                 f"imagined={self.imagined} episodes in the dream, but {self.episodes} in the twin: each episode in the "
@@ -59,6 +66,12 @@ class EvaluationConfig:
             )
         if not (self.dream or self.twin):
             raise ValueError("neither dream nor twin: there is nothing to evaluate in")
+
+    def settled(self, checkpoint: Checkpoint) -> EvaluationConfig:
+        """The same with the horizon that the checkpoint's suite has, where none was given."""
+        if self.horizon is not None:
+            return self
+        return replace(self, horizon=usual_horizon((checkpoint.simulator or {}).get("id")))
 
     def asks_no_more_than(self, other: EvaluationConfig) -> bool:
         """Whether an evaluation by ``other`` is one by this too: on how many simulators it ran is its own affair."""

@@ -1,14 +1,20 @@
-"""Reward models by kind: one line each."""
+"""Reward models by kind: one line each. Those of other packages are entry points of theirs, what reads their config:
+
+[project.entry-points."dreamgym.rewards"]
+mine = "my_package.reward:MyReward.from_config"
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import Any
 
 from dreamgym.rewards.base import RewardModel
 from dreamgym.rewards.decoded import DecodedStateReward
 from dreamgym.rewards.success import SuccessClassifier
 
+GROUP = "dreamgym.rewards"
 REWARDS: dict[str, Callable[[dict[str, Any]], RewardModel]] = {
     SuccessClassifier.kind: SuccessClassifier.from_config,
     DecodedStateReward.kind: DecodedStateReward.from_config,
@@ -21,8 +27,13 @@ def build_reward(kind: str, config: dict[str, Any]) -> RewardModel:
     Raises:
         ValueError: no such kind, or a config that does not fit it.
     """
+    if kind not in REWARDS and (installed := entry_points(group=GROUP, name=kind)):
+        REWARDS[kind] = next(iter(installed)).load()
     if kind not in REWARDS:
-        raise ValueError(f"reward kind must be one of {list(REWARDS)}, got {kind!r}; a newer dreamgym may know it")
+        raise ValueError(
+            f"reward kind must be one of {list(REWARDS)}, got {kind!r}: a newer dreamgym may know it, or the package "
+            f"that defines it, with an entry point {GROUP!r}"
+        )
     try:
         return REWARDS[kind](config)
     except (TypeError, KeyError) as error:

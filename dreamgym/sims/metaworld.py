@@ -129,7 +129,8 @@ class MetaworldEnv(StateEnv):
             self._place(placed)
         start = 1 + VECTOR + FRAME
         load_physics(world.model, world.data, vector[start : start + physics_size(world.model)])
-        self._before, self._success = vector[1 + VECTOR : start].copy(), False
+        self._before = vector[1 + VECTOR : start].copy()
+        self._success = bool(world.evaluate_state(world._get_obs(), np.zeros(4, np.float32))[1]["success"])
         world._prev_obs = world._get_curr_obs_combined_no_goal()
 
     def _draw(self, size: int) -> np.ndarray:

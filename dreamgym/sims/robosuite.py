@@ -25,6 +25,7 @@ except ImportError as error:
 NAMES = {"lift": ("Lift", "cube_main"), "can": ("PickPlaceCan", "Can_main")}
 TASKS = tuple(NAMES)
 ROBOTS = ("Panda", "Sawyer", "IIWA", "Jaco", "Kinova3", "UR5e", "XArm7")
+TURNING = ("IIWA", "XArm7")  # arms whose frame of actions turns with the first joint
 POSE = 3 + 6  # position, and the first two columns of the rotation matrix: quaternions jump
 ROOM = 220  # entries kept for the physics, which differ by task and arm, so that snapshots have one length
 ARM = ROOM - 1  # the last of them: which of `ROBOTS`
@@ -39,7 +40,8 @@ class RobosuiteEnv(StateEnv):
     ``state`` (21 + g,): the gripper's position 3 (m) and rotation 6 (two columns of its matrix), its g joints; the
     object's position 3 and rotation 6; the object relative to the gripper 3. Actions (7,) in [-1, 1] at 20 Hz: the
     gripper's displacement (x 0.05 m) and rotation (axis-angle, x 0.5 rad) in the frame of the base, and the fingers (at
-    or above 0 they close, below they open).
+    or above 0 they close, below they open). The suite's models of IIWA and XArm7 have the frame of their base on the
+    first link: there the frame of actions turns with the first joint (`base_rotation`).
 
     Args:
         task: "lift" or "can"; None draws one at each reset.
@@ -105,8 +107,8 @@ class RobosuiteEnv(StateEnv):
 
     @property
     def base_rotation(self) -> np.ndarray:
-        """(3, 3): the base's rotation in the world; actions are in its frame."""
-        return np.array(self._arm.base_ori)
+        """(3, 3): the rotation, in the world and at present, of the frame that actions are in."""
+        return np.array(self._arm.composite_controller.get_controller_base_pose("right")[1]).reshape(3, 3)
 
     def perturb(self, rng: np.random.Generator, magnitude: float) -> None:
         """Adds a random translation and a random rotation to the actions that follow, before they are clipped.
@@ -115,6 +117,7 @@ class RobosuiteEnv(StateEnv):
         the gripper is pushed for one step, as far as it is let go in it (0.05 m and 0.5 rad, of which the arm follows
         some 2 cm), at 3 for three steps. A push takes the place of one that is not over.
         """
+        self._check_begun("perturb")
         for part in (slice(0, 3), slice(3, 6)):
             direction = rng.standard_normal(3)
             self._push[part] = direction / np.linalg.norm(direction)
@@ -125,6 +128,7 @@ class RobosuiteEnv(StateEnv):
         # Every sampler of the suite holds this very generator.
         world.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
         world.reset()
+        _silence(world)
         self._push_left = 0.0
 
     def _advance(self, action: np.ndarray) -> None:
@@ -165,13 +169,17 @@ class RobosuiteEnv(StateEnv):
             out[-PUSH:] = self._push_left, *self._push
         return out
 
-    def _load(self, vector: np.ndarray) -> None:
-        arm = ROBOTS[int(vector[ARM])]
+    def _check_snapshot(self, snapshot: np.ndarray) -> str:
+        task = super()._check_snapshot(snapshot)
+        arm = ROBOTS[int(snapshot[1 + ARM])]
         if arm != self.robot:
             raise ValueError(
                 f"a snapshot of a {arm}, and this simulator has a {self.robot}: make it with robot={arm!r} (a twin "
                 f"with simulator_kwargs={{'robot': {arm!r}}})"
             )
+        return task
+
+    def _load(self, vector: np.ndarray) -> None:
         sim, at = self.world.sim, ROOM
         load_physics(sim.model._model, sim.data._data, vector[: physics_size(sim.model._model)])
         for owner, name in self._remembered():
@@ -211,7 +219,7 @@ def make_env(
 
 
 def _make_world(name: str, robot: str) -> Any:
-    """The suite's env: no rendering, no horizon, its sensors off (they cost a third of a step and are not read)."""
+    """The suite's env: no rendering, no horizon."""
     suite = importlib.import_module("robosuite")
     world = suite.make(
         name,
@@ -225,9 +233,14 @@ def _make_world(name: str, robot: str) -> Any:
         seed=_MODEL_SEED,
     )
     world.reset()
+    _silence(world)
+    return world
+
+
+def _silence(world: Any) -> None:
+    """Turns its sensors off, which cost a third of a step and are not read; a reset of "can" turns some on again."""
     for sensor in world._observables.values():
         sensor.set_enabled(False)
-    return world
 
 
 __all__ = ["NAMES", "ROBOTS", "TASKS", "RobosuiteEnv", "make_env"]

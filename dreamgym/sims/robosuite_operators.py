@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dreamgym.sims.robosuite import POSE, RobosuiteEnv
+from dreamgym.sims.robosuite import POSE, TURNING, RobosuiteEnv
 
 STEP = 0.05  # metres that an action of 1 moves the gripper
 TURN = 0.5  # radians that an action of 1 turns it
@@ -75,11 +75,21 @@ class StateSight:
         episode_task: "lift" or "can".
         robot: whose base the actions are relative to.
         state: (21 + g,), see `RobosuiteEnv`; to be set before each action.
+
+    Raises:
+        ValueError: an arm whose states do not tell the frame of its actions.
     """
 
     episode_task: str
     robot: str = "Panda"
     state: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if self.robot in TURNING:
+            raise ValueError(
+                f"the actions of {' and '.join(TURNING)} are in a frame that turns with the first joint, which a state "
+                f"does not show: give the operator the simulator, or take another arm than {self.robot}"
+            )
 
     @property
     def gripper_pose(self) -> tuple[np.ndarray, np.ndarray]:

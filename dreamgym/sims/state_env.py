@@ -99,15 +99,16 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
         task, snapshot = options.get("task"), options.get("snapshot")
         if task is not None:
             self.check_task(task)
-        self._begun, self._steps = True, 0
         if snapshot is not None:
+            own = self._check_snapshot(snapshot)
+            if task is not None and task != own:
+                raise ValueError(f"this snapshot is of the task {own!r}, not of {task!r}")
             self.restore(snapshot)
-            if task is not None and task != self.episode_task:
-                raise ValueError(f"this snapshot is of the task {self.episode_task!r}, not of {task!r}")
         else:
             drawn = self.tasks[int(self.np_random.integers(len(self.tasks)))] if self.task is None else self.task
             self.episode_task = task or drawn
             self._begin(int(self.np_random.integers(2**31)))
+        self._begun, self._steps = True, 0
         return self.observe(), self._info(self._judge())
 
     def step(self, action: np.ndarray) -> tuple[Sensors, float, bool, bool, dict[str, Any]]:
@@ -116,9 +117,7 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
         Raises:
             ValueError: another shape, not finite, before `reset` or after `close`.
         """
-        self._check_open()
-        if not self._begun:
-            raise ValueError("step before reset: call reset() first")
+        self._check_begun("step")
         space = self.action_space
         assert isinstance(space, spaces.Box)
         action = np.asarray(action, np.float64)
@@ -136,6 +135,7 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
 
     def observe(self, cameras: bool = True) -> Sensors:
         """The observation of the present state, without stepping; without images if ``cameras`` is False."""
+        self._check_begun("observe")
         space = self.observation_space
         assert isinstance(space, spaces.Dict)
         bounds = space[STATE]
@@ -147,7 +147,7 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
 
     def snapshot(self) -> np.ndarray:
         """Everything that decides how the simulation goes on, float64 [`snapshot_size`]."""
-        self._check_open()
+        self._check_begun("snapshot")
         head = [float(self.tasks.index(self.episode_task))]
         return np.concatenate([head, self._dump()])
 
@@ -158,19 +158,23 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
             ValueError: not a snapshot of this simulator.
         """
         self._check_open()
+        self.episode_task = self._check_snapshot(snapshot)
+        self._load(np.asarray(snapshot, np.float64)[1:])
+        self._begun = True
+
+    def _check_snapshot(self, snapshot: np.ndarray) -> str:
+        """The task of a snapshot; ValueError if it is not one of this simulator."""
         vector = np.asarray(snapshot, np.float64)
         size = self.snapshot_size
         if vector.shape != (size,) or not 0 <= vector[0] < len(self.tasks) or vector[0] % 1:
             raise ValueError(f"snapshot: expected one of {type(self).__name__}, ({size},), got shape {vector.shape}")
-        self.episode_task = self.tasks[int(vector[0])]
-        self._load(vector[1:])
-        self._begun = True
+        return self.tasks[int(vector[0])]
 
     def render(self) -> np.ndarray | None:
         """The camera's image (H, W, 3) uint8 in render mode "rgb_array", else None."""
         if self.render_mode is None:
             return None
-        self._check_open()
+        self._check_begun("render")
         return self._draw(self.image_size)
 
     def close(self) -> None:
@@ -182,6 +186,12 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
     def _check_open(self) -> None:
         if self._closed:
             raise ValueError("the environment is closed: make a new one")
+
+    def _check_begun(self, what: str) -> None:
+        """ValueError where there is no state yet for ``what``."""
+        self._check_open()
+        if not self._begun:
+            raise ValueError(f"{what} before reset: call reset() first")
 
     # -- what a simulator fills in --
 

@@ -1,12 +1,19 @@
-"""Families by name. A family of your own: `register_family("mine", "my_package.model:MyModel")`."""
+"""Families by name. A family of your own: `register_family("mine", "my_package.model:MyModel")`, or, so that every
+program that opens its checkpoints finds it, an entry point of your package:
+
+    [project.entry-points."dreamgym.families"]
+    mine = "my_package.model:MyModel"
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 from dreamgym.world_models.base import WorldModel
 
+GROUP = "dreamgym.families"
 # One line a family; the module is imported when the family is first asked for.
 _FAMILIES: dict[str, str] = {
     "rssm": "dreamgym.world_models.rssm.model:RSSM",
@@ -45,10 +52,12 @@ def family(name: str) -> type[WorldModel]:
     Raises:
         ValueError: the family is unknown.
     """
+    if name not in _FAMILIES and (installed := entry_points(group=GROUP, name=name)):
+        register_family(name, next(iter(installed)).value)
     if name not in _FAMILIES:
         raise ValueError(
-            f"unknown world-model family {name!r}: known are {sorted(_FAMILIES)}; "
-            "import the package that defines it, or call dreamgym.world_models.register_family first"
+            f"unknown world-model family {name!r}: known are {sorted(_FAMILIES)}; import the package that defines it, "
+            f"call dreamgym.world_models.register_family first, or give the package an entry point {GROUP!r}"
         )
     target = _FAMILIES[name]
     if target in _CLASSES:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dreamgym.data.state_demonstrations import StateDemonstrations
+from dreamgym.data.state_demonstrations import StateDemonstrations, main
 
 
 def test_unknown_suite_and_operator_are_named():
@@ -92,3 +92,12 @@ def test_a_clumsy_operator_closes_beside_the_cube_and_tries_again():
 
 def test_strays_are_not_demonstrations_unless_asked_for():
     assert StateDemonstrations("metaworld").operators == ("expert", "noisy")
+
+
+def test_tasks_and_arms_are_known_before_anything_is_collected(tmp_path):
+    with pytest.raises(ValueError, match="pusht has an arm of its own, got 'Sawyer'"):
+        StateDemonstrations("pusht", robot="Sawyer")
+    pytest.importorskip("gym_pusht")
+    with pytest.raises(SystemExit, match=r"error: task: expected one of \['push_t'\], got 'fly'"):
+        main(["--suite", "pusht", "--tasks", "fly", "--episodes", "2", "--out", str(tmp_path / "store")])
+    assert not (tmp_path / "store").exists()

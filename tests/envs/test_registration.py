@@ -5,7 +5,7 @@ from gymnasium.utils.env_checker import check_env
 
 import dreamgym
 from dreamgym.envs.make import SHIPPED
-from dreamgym.envs.registration import DREAMS, REALS, register_envs
+from dreamgym.envs.registration import DREAMS, REALS, register_envs, usual_horizon
 from dreamgym.testing import check_vector_env
 from dreamgym.training.checkpoint import built_in_names
 
@@ -110,3 +110,8 @@ def test_public_names_are_found_and_unknown_ones_named():
     assert dreamgym.make_core and dreamgym.load and dreamgym.register_family
     with pytest.raises(AttributeError, match="no attribute 'gym_env'"):
         dreamgym.gym_env  # noqa: B018
+
+
+def test_a_suites_horizon_is_its_dreams():
+    assert usual_horizon("metaworld") == DREAMS["Dream-Metaworld-v0"]["horizon"] == 150
+    assert usual_horizon("calvin") == usual_horizon(None) == 64

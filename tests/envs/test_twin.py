@@ -124,6 +124,14 @@ def test_without_a_world_model_it_is_the_plain_simulator():
     assert [env.step(np.zeros(3, np.float32))[3] for _ in range(3)] == [False, False, True]
     many = gym.make_vec("Real-PlayTable-v0", num_envs=2, simulator=SIMULATOR)
     assert many.reset(seed=0)[0]["robot_obs"].shape == (2, 3)
+    with pytest.raises(ValueError, match=r"array='torch'.*need world_model="):
+        gym.make_vec("Real-PlayTable-v0", num_envs=2, simulator=SIMULATOR, array="torch")
+
+
+def test_a_simulator_of_ones_own_has_an_id():
+    assert gym.make("Real-v0", simulator=SIMULATOR).reset(seed=0)[0]["robot_obs"].shape == (3,)
+    with pytest.raises(ValueError, match="no simulator given"):
+        gym.make("Real-v0")
 
 
 def test_the_sb3_face_serves_twins(folder):

@@ -1,8 +1,10 @@
+from importlib.metadata import EntryPoint
+
 import pytest
 import torch
 from fakes import FakeModel
 
-from dreamgym.rewards import TASKS, DecodedStateReward, build_reward
+from dreamgym.rewards import TASKS, DecodedStateReward, build_reward, registry
 
 
 def at(**entries):
@@ -41,3 +43,12 @@ def test_config_round_trip():
     again = build_reward("decoded", DecodedStateReward(TASKS[:2], softness=0.1).to_config())
     assert again.tasks == TASKS[:2]
     assert again.softness == 0.1
+
+
+def test_an_installed_package_brings_its_reward(monkeypatch):
+    entry = EntryPoint("mine", "dreamgym.rewards:DecodedStateReward.from_config", registry.GROUP)
+    monkeypatch.setattr(registry, "REWARDS", dict(registry.REWARDS))
+    monkeypatch.setattr(registry, "entry_points", lambda group, name: [entry] if name == "mine" else [])
+    assert isinstance(build_reward("mine", DecodedStateReward(TASKS).to_config()), DecodedStateReward)
+    with pytest.raises(ValueError, match="'theirs'.*entry point 'dreamgym.rewards'"):
+        build_reward("theirs", {})

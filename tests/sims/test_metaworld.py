@@ -123,3 +123,15 @@ def test_the_expert_solves_the_task(task):
     rng = np.random.default_rng(0)
     assert any(env.step(expert.act(env.observe()["state"], rng))[2] for _ in range(150))
     env.close()
+
+
+def test_a_snapshot_of_a_solved_task_is_judged_so(env):
+    expert, obs = Expert("reach"), env.reset(seed=1, options={"task": "reach"})[0]
+    unsolved = env.snapshot()
+    for _ in range(60):
+        obs, _, done, _, _ = env.step(expert.act(obs["state"], np.random.default_rng(0)))
+        if done:
+            break
+    solved = env.snapshot()
+    assert env.reset(options={"snapshot": solved})[1]["is_success"]
+    assert not env.reset(options={"snapshot": unsolved})[1]["is_success"]

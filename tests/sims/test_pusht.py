@@ -183,11 +183,26 @@ def test_a_picture_of_a_reset_shows_nothing_of_the_episode_before():
     assert np.array_equal(used.observe()["rgb_static"], start["rgb_static"])
 
 
-def test_render_gives_a_picture():
-    env = PushTEnv(render_mode="rgb_array", image_size=48, cameras=("static",))
+@pytest.mark.parametrize("size", [48, 96])
+def test_a_picture_is_one_of_the_state_alone(size):
+    env = PushTEnv(render_mode="rgb_array", image_size=size, cameras=("static",))
     obs, _ = env.reset(seed=0)
-    assert obs["rgb_static"].shape == env.render().shape == (48, 48, 3)
+    assert obs["rgb_static"].shape == env.render().shape == (size, size, 3)
     assert len(np.unique(obs["rgb_static"])) > 3
+    moved = env.step(np.array([300.0, 300.0]))[0]["rgb_static"]
+    env.restore(env.snapshot())
+    assert np.array_equal(env.observe()["rgb_static"], moved)
+
+
+def test_before_a_reset_and_after_a_refused_one_there_is_nothing_to_see():
+    env = PushTEnv(render_mode="rgb_array")
+    with pytest.raises(ValueError, match="snapshot: expected one of PushTEnv"):
+        env.reset(options={"snapshot": np.zeros(3)})
+    calls = (env.snapshot, env.observe, env.render, lambda: env.step(np.zeros(2)),
+             lambda: env.perturb(np.random.default_rng(0), 1.0))  # fmt: skip
+    for call in calls:
+        with pytest.raises(ValueError, match="before reset: call reset"):
+            call()
 
 
 def test_a_step_is_the_suites_own_to_the_last_bit(env):

@@ -133,3 +133,20 @@ def test_a_push_lasts_as_many_steps_as_it_is_strong_and_is_part_of_a_snapshot(en
 def test_unknown_arm_is_refused():
     with pytest.raises(ValueError, match="robot: expected one of"):
         RobosuiteEnv("lift", robot="HAL")
+
+
+@pytest.mark.parametrize(("robot", "turns"), [("Panda", False), ("IIWA", True)])
+def test_the_frame_of_actions_is_the_one_that_the_controller_has(robot, turns):
+    env = RobosuiteEnv("lift", robot)
+    env.reset(seed=0)
+    before = env.base_rotation
+    world = env.world.sim
+    world.data.qpos[env._arm._ref_joint_pos_indexes[0]] += 0.6
+    world.forward()
+    assert np.allclose(env.base_rotation, before, atol=1e-6) != turns
+    env.close()
+
+
+def test_a_state_does_not_show_the_frame_of_an_arm_that_turns():
+    with pytest.raises(ValueError, match="XArm7 are in a frame that turns"):
+        StateSight("lift", "XArm7")

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -63,3 +64,11 @@ def test_target_of_another_form_is_refused() -> None:
 def test_families_are_imported_only_when_asked_for() -> None:
     code = "import sys, dreamgym.world_models; sys.exit(any('rssm' in m for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_installed_package_brings_its_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("mine", "dreamgym.world_models.rssm.model:RSSM", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group, name: [entry] if name == "mine" else [])
+    assert family("mine") is RSSM
+    with pytest.raises(ValueError, match="'theirs'.*entry point 'dreamgym.families'"):
+        family("theirs")

@@ -91,7 +91,7 @@ def tune(
     task: str | None = None,
     preset: Literal["tiny", "paper"] = "tiny",
     num_envs: int = 256,
-    horizon: int = 64,
+    horizon: int | None = None,
     reward: Literal["probability", "success"] = "probability",
     reward_model: str | None = None,
     uncertainty_limit: Literal["none", "auto"] = "none",
@@ -118,7 +118,7 @@ def tune(
         task: the policy's own where not given.
         preset: "paper", DiWA's Table S.5, or "tiny", a fifth of its steps at three times the actor's rate.
         num_envs: episodes imagined side by side.
-        horizon: control steps of an episode.
+        horizon: control steps of an episode; the id's own where not given.
         reward: the classifier's probability at every step (DiWA III.C), or 1 once at success.
         reward_model: which of the world model's rewards ("success", "decoded").
         uncertainty_limit: "auto" cuts an episode off where the model becomes unsure.

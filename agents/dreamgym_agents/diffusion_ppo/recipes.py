@@ -86,7 +86,7 @@ def make_env(
     *,
     checkpoint: str | Checkpoint | None = None,
     num_envs: int = 256,
-    horizon: int = 64,
+    horizon: int | None = None,
     reward: str = "probability",
     reward_model: str | None = None,
     uncertainty_limit: float | str | None = None,
@@ -99,6 +99,8 @@ def make_env(
     import dreamgym  # noqa: F401 - registers the ids
 
     options: dict[str, Any] = {"num_workers": num_workers} if id.startswith("Real-") else {}
+    if horizon is not None:
+        options["horizon"] = horizon
     if checkpoint is not None:
         options["world_model" if id.startswith("Real-") else "checkpoint"] = checkpoint
     return gym.make_vec(
@@ -107,7 +109,6 @@ def make_env(
         array="torch",
         chunk=chunk,
         task=task,
-        horizon=horizon,
         reward=reward,
         reward_model=reward_model,
         uncertainty_limit=uncertainty_limit,

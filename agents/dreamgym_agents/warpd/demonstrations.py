@@ -103,8 +103,8 @@ class Demonstrations:
         """
         if not len(episodes):
             raise ValueError("no demonstrations: an empty set trains nothing; collect at least one trajectory")
-        pairs = [(_rows(o), _rows(a)) for o, a in episodes]
-        dims = pairs[0][0].shape[-1], pairs[0][1].shape[-1]
+        pairs = [(_rows(i, o), _rows(i, a)) for i, (o, a) in enumerate(episodes)]
+        dims = tuple(x.shape[-1] if x.dim() == 2 else None for x in pairs[0])
         for i, (obs, action) in enumerate(pairs):
             _check_episode(i, obs, action, dims)
         each = [task] * len(pairs) if isinstance(task, str) else list(task)
@@ -114,6 +114,8 @@ class Demonstrations:
             raise ValueError(f"{len(each)} tasks for {len(pairs)} trajectories; unknown {unknown}, known {list(known)}")
         lengths = torch.tensor([len(obs) for obs, _ in pairs])
         named = {name: list(values) for name, values in (labels or {}).items()}
+        if wrong := {name: len(values) for name, values in named.items() if len(values) != len(pairs)}:
+            raise ValueError(f"labels: expected one for each of {len(pairs)} trajectories, got {wrong}")
         return cls(
             torch.cat([obs for obs, _ in pairs]),
             torch.cat([action for _, action in pairs]),
@@ -191,18 +193,24 @@ class Demonstrations:
             raise ValueError(f"a trail must be at least 0 steps, got {steps}")
         return replace(self, trail=steps)
 
-    def check_length(self, length: int) -> None:
-        """Raises ValueError where a trajectory, with its trail, is shorter than a snippet of ``length``."""
-        short = (self.lengths + self.trail < length).nonzero().flatten()
+    def check_length(self, length: int, rows: Tensor | None = None) -> None:
+        """Raises ValueError where a trajectory, of ``rows`` if given, is with its trail shorter than ``length``."""
+        lengths = self.lengths if rows is None else self.lengths[rows]
+        short = (lengths + self.trail < length).nonzero().flatten()
         if len(short):
             raise ValueError(
-                f"{len(short)} of {len(self)} trajectories have fewer than {length} steps (the shortest "
-                f"{int(self.lengths.min())}): ask for shorter snippets, leave them out, or use padded({length}) or "
+                f"{len(short)} of {len(lengths)} trajectories have fewer than {length} steps (the shortest "
+                f"{int(lengths.min())}): ask for shorter snippets, leave them out, or use padded({length}) or "
                 f"trailed({length - 1})"
             )
 
     def snippets(self, rows: Tensor, length: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """A random snippet of each of the trajectories ``rows`` [B]: obs [B, length, O], action [B, length, A]."""
+        """A random snippet of each of the trajectories ``rows`` [B]: obs [B, length, O], action [B, length, A].
+
+        Raises:
+            ValueError: one of them, with its trail, is shorter than that.
+        """
+        self.check_length(length, rows)
         index, _ = self._drawn(rows, length, generator)
         return self.obs[index], self.action[index]
 
@@ -247,13 +255,16 @@ class Demonstrations:
         return index, inside if self.recorded is None else inside & self.recorded[index]
 
 
-def _rows(x: ArrayLike) -> Tensor:
+def _rows(i: int, x: ArrayLike) -> Tensor:
     if isinstance(x, Tensor):
         return x.detach().float().cpu()
-    return torch.from_numpy(np.array(x, np.float32))
+    try:
+        return torch.from_numpy(np.array(x, np.float32))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"trajectory {i}: expected rows of numbers, all of one width ({error})") from None
 
 
-def _check_episode(i: int, obs: Tensor, action: Tensor, dims: tuple[int, int]) -> None:
+def _check_episode(i: int, obs: Tensor, action: Tensor, dims: tuple[int | None, ...]) -> None:
     if obs.dim() != 2 or action.dim() != 2 or len(obs) != len(action) or not len(obs):
         raise ValueError(
             f"trajectory {i} has obs {tuple(obs.shape)} and action {tuple(action.shape)}: expected [T, O] and [T, A] "

@@ -49,12 +49,13 @@ def read_demonstrations(
         obs: name of the observation.
 
     Raises:
-        ValueError: there are none; the message names the tasks that are there.
+        ValueError: there are none, or none of one of the tasks; the message names the tasks that are there.
     """
     view = demonstrated(store, "train", tasks)
-    if not len(view):
+    missing = sorted(set(tasks or ()) - {str(m.get("task")) for m in view.metas})
+    if missing or not len(view):
         held = sorted({str(m.get("task")) for m in demonstrated(store).metas})
-        raise ValueError(f"{store} has no training demonstrations of {tasks or 'any task'}; it has tasks {held}")
+        raise ValueError(f"{store} has no training demonstrations of {missing or 'any task'}; it has tasks {held}")
     return Demonstrations.from_store(view, obs, tasks)
 
 

@@ -78,6 +78,7 @@ class PushTEnv(StateEnv):
 
         Where that leads within 60 pixels of an edge of the table, the middle of its bar comes to lie on those 60.
         """
+        self._check_begun("perturb")
         angle, length = rng.uniform(0, 2 * math.pi), rng.uniform(0, magnitude)
         x, y = self.block.position
         moved = np.array([x + length * math.cos(angle), y + length * math.sin(angle)])
@@ -86,7 +87,6 @@ class PushTEnv(StateEnv):
 
     def _begin(self, seed: int) -> None:
         self._suite.reset(seed=seed)
-        self._suite._last_action = None  # its picture shows it, the last episode's too
 
     def _advance(self, action: np.ndarray) -> None:
         """The suite's own physics, bit for bit, on plain numbers and without its reward: a step in half the time."""
@@ -97,7 +97,6 @@ class PushTEnv(StateEnv):
             pull_x, pull_y = k_p * (x - at_x) + k_v * (0 - v_x), k_p * (y - at_y) + k_v * (0 - v_y)
             agent.velocity = (v_x + pull_x * dt, v_y + pull_y * dt)
             suite.space.step(dt)
-        suite._last_action = action  # for its picture
 
     def _state(self) -> np.ndarray:
         agent, block = self._suite.agent.position, self.block.position
@@ -117,7 +116,6 @@ class PushTEnv(StateEnv):
     def _load(self, vector: np.ndarray) -> None:
         # A new space: an old one remembers contacts.
         self._suite._setup()
-        self._suite._last_action = None
         agent, block = self._suite.agent, self.block
         values = vector.tolist()
         agent.position, agent.velocity = tuple(values[0:2]), tuple(values[2:4])
@@ -127,7 +125,8 @@ class PushTEnv(StateEnv):
             self._suite.space.reindex_shapes_for_body(body)
 
     def _draw(self, size: int) -> np.ndarray:
-        image: np.ndarray = self._suite.render()
+        # As in the suite's own observations: `render` also marks the last action.
+        image: np.ndarray = self._suite._get_img(self._suite._draw(), size, size, render_action=False)
         return np.ascontiguousarray(image)
 
     def _free(self) -> None:

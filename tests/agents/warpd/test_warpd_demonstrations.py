@@ -25,11 +25,26 @@ def test_an_empty_set_is_refused() -> None:
         (np.zeros((5, 3)), np.zeros((5, 1)), "entries"),
         (np.full((5, 2), np.nan), np.zeros((5, 1)), "NaN"),
         (np.zeros((0, 2)), np.zeros((0, 1)), r"\[T, O\]"),
+        (np.float32(1), np.zeros((1, 1)), r"\[T, O\]"),
+        ([[1, 2], [3]], np.zeros((2, 1)), "rows of numbers, all of one width"),
     ],
 )
 def test_a_bad_trajectory_is_named(obs: np.ndarray, action: np.ndarray, says: str) -> None:
     with pytest.raises(ValueError, match=f"trajectory 1.*{says}"):
         Demonstrations.from_episodes([(np.zeros((5, 2)), np.zeros((5, 1))), (obs, action)])
+
+
+def test_labels_are_one_for_each_trajectory() -> None:
+    pair = np.zeros((5, 2)), np.zeros((5, 1))
+    with pytest.raises(ValueError, match=r"labels: expected one for each of 2 trajectories, got {'who': 1}"):
+        Demonstrations.from_episodes([pair, pair], labels={"who": ["me"]})
+
+
+def test_a_snippet_longer_than_its_trajectory_is_refused() -> None:
+    demos = numbered(6, 4, 9)
+    with pytest.raises(ValueError, match=r"1 of 2 trajectories have fewer than 5 steps \(the shortest 4\)"):
+        demos.snippets(torch.tensor([0, 1]), 5)
+    assert demos.snippets(torch.tensor([0, 2]), 5)[0].shape == (2, 5, 1)
 
 
 def test_an_unknown_task_is_refused() -> None:

@@ -56,8 +56,10 @@ def test_several_tasks_need_one_to_act_on_and_roaming_is_left_out(store, tmp_pat
 
 
 def test_what_is_wrong_is_told_without_a_traceback(store, tmp_path):
-    with pytest.raises(SystemExit, match=r"no training demonstrations of \('up',\).*it has tasks \['left', 'right'\]"):
+    with pytest.raises(SystemExit, match=r"no training demonstrations of \['up'\].*it has tasks \['left', 'right'\]"):
         main(words(store, tmp_path / "made", "--task", "up"))
+    with pytest.raises(SystemExit, match=r"no training demonstrations of \['up'\]"):
+        main(words(store, tmp_path / "made", "--tasks", "left", "up", "--task", "left"))
     with pytest.raises(SystemExit, match="expected an MLP world model"):
         main(words(store, tmp_path / "made", "--task", "left", "--checkpoint", "playtable"))
 
