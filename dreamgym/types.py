@@ -126,11 +126,13 @@ class WorldModelSpec:
         history: H, real observations that ``start`` needs (with H - 1 actions between them).
         frame_rate: control steps per second of real time, Hz.
         actions_per_frame: control actions that one predicted frame spans.
-        max_frames: most frames that one ``imagine`` call may predict.
+        max_frames: most frames that one ``imagine`` call may predict. Like the next two and ``embodiments``, kept for
+            families to come: no env reads it yet.
         condition: "action", or "language" for a planner whose env action is an instruction.
         instructions: the instructions a language-conditioned model knows, else empty.
         uncertainty_unit: what ``uncertainty`` measures, in words.
         uncertainty_limit: its 99th percentile on held-out data, or None when not calibrated.
+        embodiments: actions of further robots by name.
     """
 
     family: str
@@ -195,7 +197,8 @@ class Policy(Protocol):
     """Anything that acts: the same object in a dream and in its real twin.
 
     ``obs`` is what the env's face returns (a [B, ...] tensor for features), ``fresh`` [B] bool marks envs that were
-    just reset, ``carry`` is whatever the policy remembers (an action chunk under way, a recurrent state).
+    just reset, ``carry`` is whatever the policy remembers (an action chunk under way, a recurrent state). All tensors,
+    the actions that come back too, and the generator are on the env's device.
     """
 
     def start(self, num_envs: int, generator: torch.Generator | None) -> Any:

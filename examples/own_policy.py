@@ -26,8 +26,9 @@ class Right:
         return None  # it remembers nothing from one step to the next
 
     def act(self, obs, carry, fresh, generator):
-        noise = 0.5 * torch.randn(len(fresh), self.dim, generator=generator)
-        return noise.index_fill(1, torch.tensor([0]), 0.6).clamp(-1, 1), carry
+        noise = 0.5 * torch.randn(len(fresh), self.dim, generator=generator, device=fresh.device)
+        noise[:, 0] = 0.6
+        return noise.clamp(-1, 1), carry
 
 
 # [end]

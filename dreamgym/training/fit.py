@@ -1,6 +1,6 @@
 """One training loop for every world-model family.
 
-A run lives in a directory: ``config.json`` (what was asked), ``progress/`` (weights, optimizer, average; the newest
+A run lives in a directory: ``fit.json`` (what was asked), ``progress/`` (weights, optimizer, average; the newest
 two), ``log.jsonl`` (a line every ``log_every`` updates), ``tensorboard/``. Called again with the same directory it goes
 on from the newest progress, along the curve that an unbroken run would have taken: batch i and the noise of update i
 are functions of (seed, i).

@@ -26,7 +26,10 @@ class Config(Protocol):
 
 
 class WorldModel(nn.Module, ABC):
-    """A learned simulator. Subclasses are built by ``Family.build(config)`` (see `registry`).
+    """A learned simulator.
+
+    A subclass also has ``from_config(config: dict) -> WorldModel`` (a classmethod), which reads what its config's
+    ``to_dict`` gave through JSON: so `registry.build` makes one when a checkpoint is opened.
 
     Randomness comes from the ``generator`` passed in (None: torch's global one); every call draws for the whole batch,
     so that masking some envs never changes what the others draw.
