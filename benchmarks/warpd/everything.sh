@@ -27,7 +27,7 @@ step() { # NAME: its commands
   common=(--preset tiny --decay --out "$out" --runs "$work/runs/${1%%_*}")
   local demos=(python -m dreamgym.data.state_demonstrations --suite)
   local metaworld=(python "$here/run_metaworld.py" --data "$data/metaworld" --steps 150 "${common[@]}")
-  local short=(--vae-epochs 30 --diffusion-epochs 60)
+  local short=(--vae-epochs 60 --diffusion-epochs 30)
   local ablation=(python "$here/run_ablations.py")
   case $1 in
     data_pusht) "${demos[@]}" pusht --operators habitual --episodes 1100 --out "$data/pusht" ;;
@@ -38,7 +38,7 @@ step() { # NAME: its commands
     metaworld_128 | metaworld_256 | metaworld_512)
       "${metaworld[@]}" "${short[@]}" --methods warpd --sizes "${1##*_}" ;;
     metaworld_others) "${metaworld[@]}" "${short[@]}" --methods warpd_state warpd_no_world_model ;;
-    metaworld_mlp) "${metaworld[@]}" "${short[@]}" --methods mlp ;;
+    metaworld_mlp) "${metaworld[@]}" --vae-epochs 60 --diffusion-epochs 60 --methods mlp ;;
     metaworld_diffusion_s) "${metaworld[@]}" "${short[@]}" --methods diffusion_policy --sizes s --lengths 32 ;;
     metaworld_diffusion_xs)
       "${metaworld[@]}" "${short[@]}" --methods diffusion_policy --sizes xs
