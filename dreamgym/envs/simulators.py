@@ -40,19 +40,26 @@ def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
     """A simulator from what a checkpoint records: {"id": ..., "kwargs": {...}}.
 
     Raises:
-        ValueError: nothing of that id.
+        ValueError: nothing of that id, or an option that it does not take.
     """
     simulator = resolve_simulator(simulator)
     name, kwargs = simulator["id"], simulator["kwargs"]
     target = SIMULATORS.get(name, name)
-    if target in gym.registry:
-        return gym.make(target, **kwargs).unwrapped
-    if target.count(":") != 1:
+    if target not in gym.registry and target.count(":") != 1:
         raise ValueError(
             f"unknown simulator {name!r}: expected one of {list(SIMULATORS)}, a Gymnasium id or 'module:Class'"
         )
-    module, _, attribute = target.partition(":")
-    env: gym.Env = getattr(import_module(module), attribute)(**kwargs)
+    try:
+        if target in gym.registry:
+            return gym.make(target, **kwargs).unwrapped
+        module, _, attribute = target.partition(":")
+        env: gym.Env = getattr(import_module(module), attribute)(**kwargs)
+    except TypeError as wrong:
+        if "unexpected keyword argument" not in str(wrong):
+            raise
+        raise ValueError(
+            f"{wrong}: the simulator {name!r} takes its own options; those of a dream's env need world_model=..."
+        ) from wrong
     return env
 
 

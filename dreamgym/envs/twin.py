@@ -387,9 +387,4 @@ def _simulator(
         )
     kwargs = {**(simulator.get("kwargs") or {}), **simulator_kwargs}
     kwargs |= {"task": None if task == "all" else task, "horizon": horizon, "render_mode": render_mode}
-    try:
-        return make_simulator({"id": simulator["id"], "kwargs": kwargs})
-    except TypeError as wrong:
-        raise ValueError(
-            f"{wrong}: without world_model=... the env is the plain simulator and takes that simulator's options"
-        ) from wrong
+    return make_simulator({"id": simulator["id"], "kwargs": kwargs})

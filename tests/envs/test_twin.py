@@ -174,10 +174,11 @@ def test_a_worker_that_cannot_begin_says_why():
     [
         (lambda f: twin(f).reset(options={"state": {}}), "needs a snapshot"),
         (lambda f: twin(f, starts="moon"), "starts must be"),
-        (lambda f: gym.make("Real-PlayTable-v0", simulator=SIMULATOR, obs="dict"), "without world_model"),
+        (lambda f: gym.make("Real-PlayTable-v0", simulator=SIMULATOR, obs="dict"), "'obs'.* need world_model="),
         (lambda f: gym.make("Real-PlayTable-v0", simulator=SIMULATOR, task=["a", "b"]), "takes one task name"),
         (lambda f: dreamgym.make_core(f).reset(options={"start": 999}), "in 0..63"),
         (lambda f: make_simulator({"id": "nowhere"}), "unknown simulator"),
+        (lambda f: twin(f, simulator_kwargs={"colour": 3}), "'colour': the simulator .* takes its own options"),
     ],
 )
 def test_bad_input_is_one_clear_error(folder, call, message):
