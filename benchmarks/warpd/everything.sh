@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every measured row in benchmarks/results/warpd_*.json, with the settings it was made with: the experiments of
-# docs/warpd.md on two processor cores, some fourteen hours of one core.
+# docs/warpd.md on two processor cores, some eight hours of one core on a quiet machine.
 #
 #   benchmarks/warpd/everything.sh --list             names of the steps, in order
 #   benchmarks/warpd/everything.sh WORK               all of them; data, runs and rows are kept in the folder WORK
