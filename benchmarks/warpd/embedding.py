@@ -13,10 +13,12 @@ PERPLEXITY = 20
 
 
 def in_the_plane(z: np.ndarray) -> dict[str, np.ndarray]:
-    """Latents [N, D] by their first two principal components and by t-SNE, each [N, 2]."""
+    """Latents [N, D] by their first four principal components, two by two, and by t-SNE, each [N, 2]."""
     perplexity = min(PERPLEXITY, (len(z) - 1) / 3)
+    components = PCA(4).fit_transform(z)
     return {
-        "principal components": PCA(2).fit_transform(z),
+        "components 1, 2": components[:, :2],
+        "components 3, 4": components[:, 2:],
         "t-SNE": TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(z),
     }
 
@@ -29,7 +31,8 @@ def draw_latents(z: np.ndarray, labels: dict[str, Sequence[str]], path: Path) ->
     import matplotlib.pyplot as plt
 
     planes = in_the_plane(z)
-    figure, axes = plt.subplots(len(labels), 2, figsize=(11, 4.6 * len(labels)), squeeze=False, layout="constrained")
+    size = 4.6 * len(planes) + 1.8, 4.6 * len(labels)
+    figure, axes = plt.subplots(len(labels), len(planes), figsize=size, squeeze=False, layout="constrained")
     for line, (by, names) in zip(axes, labels.items(), strict=True):
         for axis, (how, flat) in zip(line, planes.items(), strict=True):
             for name in sorted(set(names)):

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Every measured row in benchmarks/results/warpd_*.json, with the settings it was made with: the experiments of
-# docs/warpd.md on two processor cores, some eight hours of one core on a quiet machine.
+# The experiments of docs/warpd.md on two processor cores, some eight hours of one core on a quiet machine: every measured
+# row of benchmarks/results/warpd_*.json (a row says with what settings it was made; Metaworld's perceptrons there are of
+# before --decay).
 #
 #   benchmarks/warpd/everything.sh --list             names of the steps, in order
 #   benchmarks/warpd/everything.sh WORK               all of them; data, runs and rows are kept in the folder WORK
@@ -11,6 +12,7 @@
 set -euo pipefail
 
 STEPS=(
+  flops cost
   data_pusht data_metaworld data_lift
   metaworld_512 metaworld_128 metaworld_256 metaworld_others metaworld_mlp metaworld_diffusion_s metaworld_diffusion_xs
   pusht_others
@@ -30,6 +32,8 @@ step() { # NAME: its commands
   local short=(--vae-epochs 60 --diffusion-epochs 30)
   local ablation=(python "$here/run_ablations.py")
   case $1 in
+    flops) python "$here/flops.py" ;;
+    cost) python "$here/cost.py" ;;
     data_pusht) "${demos[@]}" pusht --operators habitual --episodes 1100 --out "$data/pusht" ;;
     data_metaworld) # those of Metaworld's dream; who roams is left out when they are read
       "${demos[@]}" metaworld --operators expert noisy stray clumsy random --linger 30 --episodes 4000 \
@@ -77,8 +81,8 @@ step() { # NAME: its commands
           [ ! -e "$file" ] || python "$here/rows.py" "$root/benchmarks/results/warpd_$name.json" "$file"
         done
       done
-      python "$here/plot.py"
-      cp "$work"/out/warpd_*.png "$root/docs/results/" 2>/dev/null || true ;;
+      cp "$work"/out/warpd_*.png "$root/docs/results/" 2>/dev/null || true
+      python "$here/plot.py" ;;
     *) echo "no step $1; there are: ${STEPS[*]}" >&2; return 1 ;;
   esac
 }

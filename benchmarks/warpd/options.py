@@ -74,8 +74,9 @@ def with_training(config: WARPDConfig, args: argparse.Namespace, seed: int, meth
 
 def settings(config: WARPDConfig, **more: Any) -> dict[str, Any]:
     """What a row says of how its method was trained, beside its key."""
-    train = config.train
-    fields = ("vae_epochs", "diffusion_epochs", "snippets", "batch_size", "decay")
+    train, vae, denoiser = config.train, config.vae, config.diffusion.denoiser
+    fields = ("vae_epochs", "diffusion_epochs", "snippets", "batch_size", "decay", "vae_lr", "lr", "grad_clip")
     told = {name: getattr(train, name) for name in fields}
-    told |= {"length": config.length, "hidden": list(config.hidden), "decoder": list(config.vae.decoder)}
-    return told | {"kl_weight": config.vae.kl_weight} | more
+    told |= {"length": config.length, "hidden": list(config.hidden), "decoder": list(vae.decoder)}
+    told |= {"latent": vae.latent, "encoder": list(vae.encoder), "denoiser": list(denoiser.channels)}
+    return told | {"denoising_steps": config.diffusion.steps, "kl_weight": vae.kl_weight} | more

@@ -96,7 +96,34 @@ def against_perturbation(rows: Sequence[Row], path: Path, unit: str, measure: st
             if method in NO_HORIZON:
                 break
     heads = ("method", "horizon", *(f"{p:g} {unit}" for p in strengths), "seeds", "episodes each")
-    return f"![{measure.capitalize()} against the strength of the adversary]({path.name})\n\n" + table(heads, lines)
+    words = spread_of_seeds(rows, "method", "horizon", "perturbation")
+    picture = f"![{measure.capitalize()} against the strength of the adversary]({path.name})"
+    return f"{picture}\n\n{table(heads, lines)}\n\n{words}"
+
+
+def spread_of_seeds(rows: Sequence[Row], *cell: str) -> str:
+    """In a sentence: how far the means of seeds lie apart, which the intervals do not hold.
+
+    Args:
+        rows: of several seeds.
+        cell: the fields that, but for the seed, tell a row.
+    """
+    found, chance = [], []
+    for of in by(rows, *cell).values():
+        if len({r["seed"] for r in of}) > 1 and of[0]["method"] not in ("random", "operator"):
+            means = [r["success"] for r in of]
+            centre = sum(means) / len(means)
+            found.append(sum((m - centre) ** 2 for m in means) / (len(means) - 1))
+            one = [pooled([r]) for r in of]
+            chance.append(sum(((high - low) / 3.92) ** 2 for _, low, high in one) / len(one))
+    if not found:
+        return "Brackets are 95% intervals over episodes, of one seed."
+    spread, expected, most = (math.sqrt(v) for v in (sum(found) / len(found), sum(chance) / len(chance), max(found)))
+    return (
+        "Brackets are 95% intervals over the episodes of all seeds. Seeds add to that: their means have a standard "
+        f"deviation of {spread:.3f} (root mean square over the cells; {expected:.3f} would be the chance of their "
+        f"episodes alone), of {most:.2f} at most."
+    )
 
 
 def told(interval: Interval) -> str:
@@ -164,7 +191,8 @@ def metaworld(rows: Sequence[Row], docs: Path) -> str:
         _save(figure, docs / "warpd_metaworld.png")
     heads = ("method", "size", "horizon", "epochs", "success", "GFLOPs a step", "with generation", "seeds")
     picture = "![Success against GFLOPs a step](warpd_metaworld.png)"
-    return f"{picture}\n\n{table(heads, lines)}\n\n{cheapest(measured)}"
+    each = [{**r, "episodes": r["episodes"] * len(r["by_task"])} for r in measured]
+    return f"{picture}\n\n{table(heads, lines)}\n\n{spread_of_seeds(each, *POINT)}\n\n{cheapest(measured)}"
 
 
 def cheapest(rows: Sequence[Row]) -> str:
@@ -192,21 +220,22 @@ def cheapest(rows: Sequence[Row]) -> str:
     return (
         f"{NAMES[method]} {size} has {told(found)}; {told_of} is {other} with chunks of {2 * horizon} after {epochs} "
         f"epochs, {told(score)}: {ratios[0]:.0f} times as many FLOPs a step, {ratios[1]:.1f} times with the generation "
-        "counted."
+        "counted, both at the small sizes trained here; at the paper's, see the table under Cost."
     )
 
 
 def ablations(rows: Sequence[Row], docs: Path) -> str:
     """Fig. 9 and 10, as tables; Fig. 7 and 11 to 15: what `run_ablations.py` drew."""
     parts = []
-    heads: tuple[str, ...] = ("ablation", "suite", "length", "decoder", "KL weight", "success", "of the demonstrations",
-                              "final MSE", "seeds")  # fmt: skip
+    heads: tuple[str, ...] = ("ablation", "suite", "length", "decoder", "its parameters", "KL weight", "success",
+                              "of the demonstrations", "final MSE", "seeds")  # fmt: skip
     lines: list[tuple[Any, ...]] = []
     fields = ("ablation", "suite", "length", "decoder", "kl_weight")
     for key, of in by([r for r in rows if "final_mse" in r], *fields).items():
         means = [sum(r[k] for r in of) / len(of) for k in ("success", "demonstrated", "final_mse")]
         found = f"{means[0]:.2f}", f"{means[1]:.2f}", f"{means[2]:.3g}"
-        lines.append((*key[:4], f"{key[4]:g}", *found, len(of)))
+        size = f"{of[0]['parameters'] / 1e6:.2f}M" if "parameters" in of[0] else ""
+        lines.append((*key[:4], size, f"{key[4]:g}", *found, len(of)))
     if lines:
         parts.append(table(heads, lines))
     near: list[tuple[Any, ...]] = []

@@ -55,10 +55,11 @@ class Rows:
             ValueError: it is, made with other settings.
         """
         for there in (r for r in self.data["rows"] if self._of(r) == self._of(row)):
-            if settings is not None and there.get("settings", settings) != settings:
+            held = there.get("settings", {})
+            if any(held[k] != v for k, v in (settings or {}).items() if k in held):  # later ones say more
                 raise ValueError(
                     f"{self.path} holds {dict(zip(self.key, self._of(row), strict=True))} made with "
-                    f"{there['settings']}, not {dict(settings)}: give another --out and --runs"
+                    f"{held}, not {dict(settings or {})}: give another --out and --runs"
                 )
             return True
         return False

@@ -10,8 +10,10 @@ and the policy that comes is run in the simulator from the snapshot at which the
 lasts. A snippet begins before the demonstration's first success. PushT's actions count from the disc, as in
 `run_pusht.py`.
 
-Writes benchmarks/results/warpd_ablations.json: rows {ablation, suite, decoder, kl_weight, length, seed, success,
-demonstrated, final_mse, episodes}: the share of runs, and of the snippets themselves, that come to success; the squared
+Writes benchmarks/results/warpd_ablations.json: rows {ablation, suite, decoder, parameters, kl_weight, length, seed,
+success, demonstrated, final_mse, episodes}; ``decoder`` names the hidden layers of Table 8, ``parameters`` counts the
+decoder's (of the tiny preset, with a smaller latent for smaller policies, a tenth of the table's). ``success`` and
+``demonstrated`` are the share of runs, and of the snippets themselves, that come to success; ``final_mse`` the squared
 distance of the last states, of standardised entries. For `latents` {nearest_centroid, chance, by}: the share of
 held-out snippets whose nearest class mean is their own, by operator (within each task) and by task; and a picture
 beside the JSON, of principal components and t-SNE. A length that no demonstration exceeds takes them whole, padded with
@@ -182,7 +184,8 @@ def main() -> None:
                     describe_latents(agent, seen, held_out, key, how, rows, args)
                     continue
                 figures = give_back(agent, held_out, args.suite, length, args.episodes)
-                rows.put(**key, **figures, episodes=args.episodes, settings=how)
+                size = sum(p.numel() for p in agent.vae.decoder.parameters())
+                rows.put(**key, **figures, parameters=size, episodes=args.episodes, settings=how)
                 print(rows.data["rows"][-1])
 
 

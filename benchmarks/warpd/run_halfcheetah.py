@@ -12,8 +12,8 @@ return_std, front, back, episodes}; ``policy`` is sos, mlp, vae (decoded from ea
 ``episodes`` runs (for each run the share of steps at which a foot touches the ground): ``js``, the Jensen-Shannon
 divergence from the source in nats, between Gaussian kernel densities, at most ln 2 = 0.69; ``symmetric_kl``, between
 normal distributions (the paper does not say how it estimates; its figures pass ln 2); ``front`` and ``back``, means. A
-row that is there is not computed again, a search or a training that was killed goes on, and a picture is drawn beside
-the JSON.
+row that is there is not computed again, a search or a training that was killed goes on, and pictures are drawn beside
+the JSON: of contacts (Fig. 16), and of the latents (Fig. 12, 13).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from dreamgym_agents.warpd import WARPD, Agent, Demonstrations, GeneratedPolicy, PlanningPolicy, WARPDConfig, train
 from dreamgym_agents.warpd.recipes import configure, make_agent
+from embedding import draw_latents
 from gaits import ACTIONS, BEHAVIOURS, GAITS, NOISE, OBS, Cheetah, Linear, Search, search
 from options import make_parser, settings, shrink, with_training
 from plot import GAIT_POLICIES
@@ -42,6 +43,7 @@ ACTION_NOISE = 0.1  # standard deviation
 MLP_HIDDEN = (512,) * 5  # A.7.1: "a large (5-layer, 512 neurons each) behavior-conditioned MLP"
 FLOOR = 0.005  # least width of a kernel: half a per cent of contact
 SPLITS = ("train", "val")
+SHOWN = 0  # the seed in the pictures
 
 Act = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -108,6 +110,13 @@ def trained_agent(args: argparse.Namespace, method: str, demos: Demonstrations, 
     bounds = ActionSpec((-1.0,) * ACTIONS, (1.0,) * ACTIONS)
     run = args.runs / f"{method}_{args.preset}_{config.length}_{seed}"
     return train(make_agent(method, config, demos, bounds, args.preset), demos, run)
+
+
+@torch.no_grad()
+def latents(agent: WARPD, demos: Demonstrations) -> tuple[np.ndarray, dict[str, list[str]]]:
+    """Means [N, D] of a snippet of every trajectory, and their gaits."""
+    snippets = demos.snippets(torch.arange(len(demos)), agent.config.length, torch.Generator().manual_seed(0))
+    return agent.vae.encode(*snippets)[0].numpy(), {"gait": [demos.tasks[i] for i in demos.task.tolist()]}
 
 
 @torch.no_grad()
@@ -218,6 +227,9 @@ def measure_all(args: argparse.Namespace, store: EpisodeStore, rows: Rows) -> No
                     made = agent("mlp" if policy == "mlp" else "warpd")
                     if policy == "vae":
                         assert isinstance(made, WARPD)
+                        if seed == SHOWN and behaviour == BEHAVIOURS[0]:
+                            name = f"warpd_latents_halfcheetah_{length}_{seed}.png"
+                            draw_latents(*latents(made, demos), args.out.with_name(name))
                         acting: Policy = decoded(made, demos, behaviour)
                     else:
                         acting = PlanningPolicy(made, behaviour)
@@ -238,7 +250,8 @@ def draw(rows: list[dict[str, Any]], length: int, seed: int, preset: str, path: 
     )
     for axis, policy in zip(axes, panels, strict=True):
         for row in rows:
-            wanted = policy == "original" or (row["length"] == length and row["seed"] == seed)
+            # The gait itself and the perceptron have no snippets.
+            wanted = policy == "original" or (row["seed"] == seed and (policy == "mlp" or row["length"] == length))
             if row["policy"] == policy and row["preset"] == preset and wanted:
                 axis.scatter(*np.array(row["contacts"]).T, s=12, label=row["behaviour"])
         axis.set_title(GAIT_POLICIES[policy], loc="left")
@@ -263,7 +276,8 @@ def main() -> None:
     measure_all(args, demonstrate(args), rows)
     for length in args.lengths:
         name = f"warpd_halfcheetah_{length}.png"
-        draw(rows.data["rows"], length, args.seeds[0], args.preset, args.out.with_name(name))
+        if SHOWN in args.seeds:
+            draw(rows.data["rows"], length, SHOWN, args.preset, args.out.with_name(name))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,10 @@ def test_the_nearest_class_mean_is_asked_for_within_a_group():
 def test_latents_are_drawn_in_the_plane(tmp_path):
     z = np.repeat(4 * np.eye(10)[:3], 20, 0) + 0.1 * np.random.default_rng(0).normal(size=(60, 10))
     names = ["a", "b", "c"]
-    for flat in embedding.in_the_plane(z).values():
+    planes = embedding.in_the_plane(z)
+    # Three groups lie in a plane: the third component and the fourth are noise.
+    assert planes["components 3, 4"].std() < 0.2 < planes["components 1, 2"].std()
+    for flat in (planes["components 1, 2"], planes["t-SNE"]):
         own = np.array([flat[20 * i : 20 * i + 20].mean(0) for i in range(3)])
         assert (np.linalg.norm(flat[:, None] - own, axis=-1).argmin(1) == np.arange(60) // 20).all()
     embedding.draw_latents(z, {"operator": [n for n in names for _ in range(20)]}, tmp_path / "latents.png")

@@ -45,13 +45,14 @@ def train(
         demonstrations: what to learn from.
         run_dir: the run.
         show: a progress bar.
-        stages: names of the stages to run; all by default. A call with others later goes on from there.
+        stages: names of the stages to run; all by default. Those before them must be done in ``run_dir``.
 
     Returns:
         The agent, trained and in eval mode.
 
     Raises:
-        ValueError: the directory holds a run of another agent, config or data, or the demonstrations do not fit.
+        ValueError: the directory holds a run of another agent, config or data, the demonstrations do not fit, or a
+            stage is to begin before the one that it builds on is done.
         FloatingPointError: the loss was not finite.
         KeyboardInterrupt: the run was asked to stop (SIGINT or SIGTERM); its progress is saved.
     """
@@ -61,10 +62,16 @@ def train(
     planned = agent.stages()
     if stages is not None and (unknown := set(stages) - {s.name for s in planned}):
         raise ValueError(f"no stages {sorted(unknown)}: a {agent.kind} has {[s.name for s in planned]}")
+    left = [s.name for s in planned if stages is None or s.name in stages]
     for stage in planned:
-        if stages is not None and stage.name not in stages:
-            continue
-        _Run(agent, stage, demonstrations, folder).train(show)
+        run = _Run(agent, stage, demonstrations, folder)
+        if stage.name in left:
+            run.train(show)
+            left.remove(stage.name)
+        elif not run.restore() and left:
+            raise ValueError(
+                f"{folder}: {left[0]!r} builds on the stage {stage.name!r}, which is not done: run it first"
+            )
     return agent.eval()
 
 
@@ -100,12 +107,14 @@ def _entries(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _known_by(agent: Agent, demonstrations: Demonstrations) -> dict[str, Any]:
-    """What tells one training set from another: its sizes, its scales, its rows."""
+    """What tells one training set from another: its sizes, its scales, its rows and how they are cut."""
     return {
         "trajectories": len(demonstrations),
         "rows": len(demonstrations.obs),
         "scales": f"{_checksum(*agent.scaling.state_dict().values()):08x}",
         "values": f"{_checksum(demonstrations.obs, demonstrations.action):08x}",
+        "layout": f"{_checksum(demonstrations.lengths, demonstrations.task):08x}",
+        "trail": demonstrations.trail,
     }
 
 
@@ -153,9 +162,15 @@ class _Run:
                 if stop.is_set():
                     raise KeyboardInterrupt(f"stopped after epoch {self.epoch} of {stage.name}; run again to go on")
         stage.module.eval()
+        self.restore()
+
+    def restore(self) -> bool:
+        """Puts the averaged weights of the finished stage in place; False where it is not finished."""
         done = latest(self.folder)
-        assert done is not None
-        load_averaged(done, stage.module)
+        if done is None or int(done.name.removeprefix("step_")) < self.stage.epochs:
+            return False
+        load_averaged(done, self.stage.module)
+        return True
 
     def _begin(self) -> None:
         progress, stage = latest(self.folder), self.stage

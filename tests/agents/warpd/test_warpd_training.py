@@ -115,6 +115,17 @@ def test_stages_can_be_run_one_by_one(demonstrations: Demonstrations, config, dy
     assert not (tmp_path / "diffusion").exists()
     with pytest.raises(ValueError, match="no stages"):
         train(agent, demonstrations, tmp_path, show=False, stages=["sleep"])
+    learned = agent.vae.state_dict()
+    later = train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False, stages=["diffusion"])
+    assert all(torch.equal(v, learned[k]) for k, v in later.vae.state_dict().items())
+    whole = train(make(demonstrations, config, dynamics), demonstrations, tmp_path / "whole", show=False)
+    for k, v in whole.latent_diffusion.state_dict().items():
+        assert torch.equal(v, later.latent_diffusion.state_dict()[k])
+
+
+def test_a_stage_waits_for_the_one_before(demonstrations: Demonstrations, config, dynamics, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'diffusion' builds on the stage 'vae', which is not done"):
+        train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False, stages=["diffusion"])
 
 
 def test_what_training_leaves_is_no_pickle(demonstrations: Demonstrations, config, dynamics, tmp_path: Path) -> None:
