@@ -19,6 +19,7 @@ STEPS=(
   pusht_16_0 pusht_32_0 pusht_64_0 pusht_128_0
   pusht_16_1 pusht_32_1 pusht_64_1 pusht_128_1
   pusht_16_2 pusht_32_2 pusht_64_2 pusht_128_2
+  pusht_long_16_0
   lift_0 lift_1 lift_2
   decoder kl latents_metaworld latents_lift
   halfcheetah_0 halfcheetah_1 halfcheetah_2
@@ -47,6 +48,9 @@ step() { # NAME: its commands
     metaworld_diffusion_xs)
       "${metaworld[@]}" "${short[@]}" --methods diffusion_policy --sizes xs
       "${metaworld[@]}" --vae-epochs 200 --diffusion-epochs 200 --methods diffusion_policy --sizes xs --lengths 32 ;;
+    pusht_long_16_0)
+      python "$here/run_pusht.py" --data "$data/pusht" --width 128 --vae-epochs 300 --diffusion-epochs 200 \
+        --methods diffusion_policy_long --horizons 16 --seeds 0 "${common[@]}" ;;
     pusht_*)
       local methods=(warpd warpd_no_world_model diffusion_policy latent_diffusion_policy) which=()
       if [ "$1" = pusht_others ]; then methods=(mlp random); else

@@ -13,7 +13,8 @@ from rollouts import PolicyOf
 
 from dreamgym.types import ActionSpec, Policy
 
-METHODS = (*recipes.METHODS, "random")
+LONG = "diffusion_policy_long"  # DP on four windows of each trajectory an epoch: four times the updates
+METHODS = (*recipes.METHODS, LONG, "random")
 DISC = slice(0, 2)  # of PushT's state
 WARPD_STATE = "warpd_state"  # WARPD that is told the task and the first state, where the paper tells the task alone
 
@@ -21,8 +22,9 @@ WARPD_STATE = "warpd_state"  # WARPD that is told the task and the first state, 
 def make_agent(
     method: str, config: WARPDConfig, demos: Demonstrations, action: ActionSpec, preset: str
 ) -> recipes.Agent:
-    """`recipes.make_agent`, which knows `WARPD_STATE` too."""
-    return recipes.make_agent("warpd" if method == WARPD_STATE else method, config, demos, action, preset)
+    """`recipes.make_agent`, which knows `WARPD_STATE` and `LONG` too."""
+    known = {WARPD_STATE: "warpd", LONG: "diffusion_policy"}
+    return recipes.make_agent(known.get(method, method), config, demos, action, preset)
 
 
 def action_spec(env: gym.Env) -> ActionSpec:

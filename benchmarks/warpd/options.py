@@ -9,6 +9,7 @@ from typing import Any
 
 from dreamgym_agents.warpd import WARPDConfig
 from dreamgym_agents.warpd.recipes import PRESETS
+from methods import LONG
 from rows import RESULTS
 
 
@@ -67,8 +68,10 @@ def with_training(config: WARPDConfig, args: argparse.Namespace, seed: int, meth
     """
     asked = {name: getattr(args, name) for name in ("vae_epochs", "diffusion_epochs", "batch_size", "decay")}
     train = replace(config.train, seed=seed, **{k: v for k, v in asked.items() if v is not None})
-    if method == "diffusion_policy":
+    if method in ("diffusion_policy", LONG):
         train = replace(train, diffusion_epochs=train.vae_epochs + train.diffusion_epochs)
+    if method == LONG:
+        train = replace(train, snippets=4)
     return replace(config, train=train)
 
 

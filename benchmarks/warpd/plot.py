@@ -25,10 +25,11 @@ from dreamgym.evaluation.pictures import PLOT_STYLE, pyplot, quiet
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "results"
 COLOURS = {"warpd": "#e4572e", "warpd_state": "#b5179e", "warpd_no_world_model": "#f2a65a",
-           "diffusion_policy": "#2e6f9e", "latent_diffusion_policy": "#7aa6c2", "mlp": "#4f772d",
-           "random": "#9aa5b1"}  # fmt: skip
+           "diffusion_policy": "#2e6f9e", "diffusion_policy_long": "#14304a",
+           "latent_diffusion_policy": "#7aa6c2", "mlp": "#4f772d", "random": "#9aa5b1"}  # fmt: skip
 NAMES = {"warpd": "WARPD", "warpd_state": "WARPD, told the first state",
          "warpd_no_world_model": "WARPD w/o world model", "diffusion_policy": "DP",
+         "diffusion_policy_long": "DP, four times as long",
          "latent_diffusion_policy": "LDP", "mlp": "MLP", "random": "random",
          "operator": "the script itself"}  # fmt: skip
 

@@ -34,7 +34,7 @@ from pathlib import Path
 
 from dreamgym_agents.warpd import Demonstrations, WARPDConfig
 from dreamgym_agents.warpd.recipes import bounds, configure, read_demonstrations
-from methods import METHODS, FromDisc, action_spec, from_disc, trained
+from methods import LONG, METHODS, FromDisc, action_spec, from_disc, trained
 from options import add_policy, make_parser, settings, shrink, with_policy, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
@@ -82,7 +82,7 @@ def measure(
 
 def main() -> None:
     parser = make_parser(__doc__, "warpd_pusht.json", "the store of demonstrations")
-    parser.add_argument("--methods", nargs="*", choices=METHODS, default=METHODS)
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=[m for m in METHODS if m != LONG])
     parser.add_argument("--horizons", nargs="*", type=int, default=HORIZONS)
     parser.add_argument("--perturbations", nargs="*", type=int, default=PERTURBATIONS)
     parser.add_argument("--episodes", type=int, default=100)
@@ -101,10 +101,11 @@ def main() -> None:
                 shown = args.horizons if method in NO_HORIZON else [horizon]
                 # A perceptron learns from single steps: in long snippets those in the middle come more often. So it
                 # has short ones, and of them as many as the rows of the longest plans.
-                length, snippets = (min(HORIZONS), max(HORIZONS) // min(HORIZONS)) if method == "mlp" else (horizon, 1)
+                length = min(HORIZONS) if method == "mlp" else horizon
                 config = configure("pusht", args.preset, demos, horizon=length, length=length)
                 config = with_training(with_policy(config, args), args, seed, method)
-                config = replace(config, train=replace(config.train, snippets=snippets))
+                if method == "mlp":
+                    config = replace(config, train=replace(config.train, snippets=max(HORIZONS) // min(HORIZONS)))
                 how = settings(config, steps=args.steps, repeats=args.repeats)
                 if all(rows.has(how, **key, horizon=h, perturbation=p) for h in shown for p in args.perturbations):
                     continue
