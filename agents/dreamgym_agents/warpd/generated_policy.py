@@ -22,13 +22,10 @@ def unflatten(theta: Tensor, shape: PolicyShape) -> list[tuple[Tensor, Tensor]]:
     """
     if theta.dim() != 2 or theta.shape[1] != shape.num_parameters:
         raise ValueError(f"weights of {shape} are [B, {shape.num_parameters}], got {tuple(theta.shape)}")
-    layers, at = [], 0
-    for inputs, outputs in shape.layers:
-        weight = theta[:, at : at + inputs * outputs].view(-1, outputs, inputs)
-        at += inputs * outputs
-        layers.append((weight, theta[:, at : at + outputs]))
-        at += outputs
-    return layers
+    # One split: the gradients of six slices would each be as large as theta.
+    parts = theta.split([size for i, o in shape.layers for size in (i * o, o)], 1)
+    pairs = zip(parts[::2], parts[1::2], shape.layers, strict=True)
+    return [(weight.view(-1, o, i), bias) for weight, bias, (i, o) in pairs]
 
 
 def run(theta: Tensor, obs: Tensor, shape: PolicyShape) -> Tensor:
