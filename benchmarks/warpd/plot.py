@@ -33,6 +33,7 @@ NAMES = {"warpd": "WARPD", "warpd_state": "WARPD, told the first state",
          "latent_diffusion_policy": "LDP", "mlp": "MLP", "random": "random",
          "operator": "the script itself"}  # fmt: skip
 
+SHADES = ("#e4572e", "#2e6f9e", "#4f772d")
 COMPARED = ("warpd", "diffusion_policy")
 NO_HORIZON = ("mlp", "random", "operator")  # their rows are the same at every horizon
 
@@ -225,8 +226,36 @@ def cheapest(rows: Sequence[Row]) -> str:
     )
 
 
+def against_variant(rows: Sequence[Row], path: Path) -> str:
+    """Fig. 9 and 10: success against the decoder's size, or the KL weight, a line for each length of snippets."""
+    axis_of = {"decoder": ("parameters", "parameters of the decoder"), "kl": ("kl_weight", "KL weight")}
+    kinds = by([r for r in rows if r["ablation"] in axis_of], "ablation")
+    plt = pyplot()
+    with plt.rc_context(PLOT_STYLE):
+        figure, axes = plt.subplots(1, len(kinds), figsize=(4.4 * len(kinds), 3.2), sharey=True, squeeze=False)
+        for axis, (kind, of) in zip(axes[0], kinds.items(), strict=True):
+            field, words = axis_of[kind]
+            for shade, (length, inside) in zip(SHADES, by(of, "length").items(), strict=False):
+                points = {x: pooled(found) for x, found in by(inside, field).items()}
+                values = list(points.values())
+                axis.plot(
+                    list(points), [v[0] for v in values], "o-", color=shade, label=f"{length} steps", markersize=4
+                )
+                axis.fill_between(list(points), *([v[i] for v in values] for i in (1, 2)), color=shade, alpha=0.15)
+                axis.axhline(
+                    sum(r["demonstrated"] for r in inside) / len(inside), color=shade, linestyle=":", linewidth=1
+                )
+            axis.set(xscale="log", xlabel=words, ylim=(0, 1.05))
+            axis.set_title(f"{kind}, {of[0]['suite']}", loc="left")
+            axis.legend(fontsize=8, frameon=False)
+            quiet(axis)
+        axes[0][0].set_ylabel("success")
+        _save(figure, path)
+    return f"![Success of decoded policies; dotted, of the demonstrations]({path.name})"
+
+
 def ablations(rows: Sequence[Row], docs: Path) -> str:
-    """Fig. 9 and 10, as tables; Fig. 7 and 11 to 15: what `run_ablations.py` drew."""
+    """Fig. 9 and 10, also as tables; Fig. 7 and 12 to 15: what `run_ablations.py` drew."""
     parts = []
     heads: tuple[str, ...] = ("ablation", "suite", "length", "decoder", "its parameters", "KL weight", "success",
                               "of the demonstrations", "final MSE", "seeds")  # fmt: skip
@@ -238,6 +267,8 @@ def ablations(rows: Sequence[Row], docs: Path) -> str:
         size = f"{of[0]['parameters'] / 1e6:.2f}M" if "parameters" in of[0] else ""
         lines.append((*key[:4], size, f"{key[4]:g}", *found, len(of)))
     if lines:
+        shown = [r for r in rows if "parameters" in r and "final_mse" in r]
+        parts += [against_variant(shown, docs / "warpd_ablations.png")] if shown else []
         parts.append(table(heads, lines))
     near: list[tuple[Any, ...]] = []
     for key, of in by([r for r in rows if "nearest_centroid" in r], "suite", "length", "by").items():
@@ -258,8 +289,29 @@ GAIT_POLICIES = {
 }  # fmt: skip
 
 
+def returns(rows: Sequence[Row], path: Path) -> str:
+    """Fig. 17: the return of each gait by who goes it, the standard deviation over episodes as a line."""
+    plt, shades = pyplot(), ("#6b7480", "#9aa5b1", "#e4572e", "#f2a65a", "#4f772d")
+    gaits, width = list(by(rows, "behaviour")), 0.16
+    with plt.rc_context(PLOT_STYLE):
+        figure, axis = plt.subplots(figsize=(8.0, 3.4))
+        for i, (policy, name) in enumerate(GAIT_POLICIES.items()):
+            of = [[r for r in rows if (r["behaviour"], r["policy"]) == (g, policy)] for g in gaits]
+            means, spreads = (
+                [sum(r[k] for r in o) / max(len(o), 1) for o in of] for k in ("return_mean", "return_std")
+            )
+            at = [g + (i - 2) * width for g in range(len(gaits))]
+            axis.bar(at, means, width, yerr=spreads, label=name, color=shades[i], error_kw={"linewidth": 0.8})
+        axis.set_xticks(range(len(gaits)), gaits)
+        axis.set_ylabel("return")
+        axis.legend(fontsize=8, frameon=False)
+        quiet(axis)
+        _save(figure, path)
+    return f"![Returns of the gaits]({path.name})"
+
+
 def halfcheetah(rows: Sequence[Row], docs: Path) -> str:
-    """Table 5 and Fig. 17, as a table; Fig. 16: what `run_halfcheetah.py` drew."""
+    """Table 5; Fig. 17; Fig. 12, 13 and 16: what `run_halfcheetah.py` drew."""
     lines = []
     for (behaviour, policy, length), of in by(rows, "behaviour", "policy", "length").items():
         shown = []
@@ -271,7 +323,8 @@ def halfcheetah(rows: Sequence[Row], docs: Path) -> str:
         lines.append((behaviour, GAIT_POLICIES[policy], where, *shown, len(of)))
     heads = ("gait", "policy", "snippets encoded", "JS divergence", "symmetric KL", "return", "seeds")
     found = table(heads, lines)
-    return "\n\n".join([found, *_pictures(docs, "warpd_halfcheetah_*.png", "Contacts of the feet")])
+    pictures = _pictures(docs, "warpd_halfcheetah_1*.png", "Contacts of the feet")
+    return "\n\n".join([found, returns(rows, docs / "warpd_halfcheetah_returns.png"), *pictures])
 
 
 def tuning(rows: Sequence[Row]) -> str:
