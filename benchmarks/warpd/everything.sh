@@ -5,10 +5,13 @@
 #
 #   benchmarks/warpd/everything.sh --list             names of the steps, in order
 #   benchmarks/warpd/everything.sh WORK               all of them; data, runs and rows are kept in the folder WORK
-#   benchmarks/warpd/everything.sh WORK STEP...       some; others may run beside them, if their steps differ
+#   benchmarks/warpd/everything.sh WORK STEP...       some; other steps may run beside them, but for those that share what
+#                                                     they make: metaworld_others takes VAEs of metaworld_256,
+#                                                     latents_metaworld those of decoder, halfcheetah_0-2 find gaits
 #   benchmarks/warpd/everything.sh WORK collect       the rows and pictures of WORK into benchmarks/results and docs/results
 #
-# A step that was killed goes on where it was; one that is done has nothing to do. Each step has a file of rows of its own.
+# A step that was killed goes on where it was; one that is done has nothing to do. Each step has a file of rows of its own
+# (flops and cost write into benchmarks/results).
 set -euo pipefail
 
 STEPS=(

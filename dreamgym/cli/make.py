@@ -166,7 +166,7 @@ def starts(
     checkpoint: Path, stores: tuple[Path, ...], num_train: int = 200, num_val: int = 50, out: Path | None = None
 ) -> None:
     """Fills the start bank of a checkpoint: filtered states in which each task of its rewards can begin. A checkpoint
-    that names no simulator gets the one that the first store was recorded in, for its twin.
+    that names no simulator gets the CALVIN scene that the first store was recorded in, for its twin.
 
     Args:
         checkpoint: folder that ``dreamgym fit --out`` wrote.

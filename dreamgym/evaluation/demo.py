@@ -74,17 +74,17 @@ def run_demo(
         seed: of the model's draws.
 
     Raises:
-        ValueError: the checkpoint decodes no camera or is not of a CALVIN scene, has no start bank with snapshots, its
-            sequences are damaged, or no registered twin is its simulator.
+        ValueError: the checkpoint decodes no camera, has no start bank with snapshots, its sequences are damaged, or no
+            registered twin is its simulator.
         ImportError: the simulator's or the report extra is missing.
     """
     from dreamgym.envs.make import open_checkpoint
 
     opened = open_checkpoint(checkpoint or gym.spec(dream_id or "Dream-PlayTable-v0").kwargs["checkpoint"])
-    if not opened.spec.cameras or (opened.simulator or {}).get("id") != "calvin":
+    if not opened.spec.cameras:
         raise ValueError(
-            f"the demo shows side by side what a dream of CALVIN's and its simulator's cameras see; {opened.path.name} "
-            "is another simulator's, or decodes no camera: score policies in both worlds with 'dreamgym evaluate'"
+            f"the demo shows side by side what the cameras of a dream and of its simulator see, and {opened.path.name} "
+            "decodes none: score policies in both worlds with 'dreamgym evaluate'"
         )
     sequences = load_sequences(opened, num_sequences)
     dream_id, real_id = dream_id or _dream_of(opened), real_id or twin_of(opened)

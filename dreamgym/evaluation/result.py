@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dreamgym.envs.registration import usual_horizon
+from dreamgym.envs.simulators import resolve_simulator
 from dreamgym.evaluation.agreement import Score
 from dreamgym.evaluation.calibration import Reliability
 from dreamgym.evaluation.inference import Estimate, difference, paired_difference, prediction_powered, wilson
@@ -71,7 +72,8 @@ class EvaluationConfig:
         """The same with the horizon that the checkpoint's suite has, where none was given."""
         if self.horizon is not None:
             return self
-        return replace(self, horizon=usual_horizon((checkpoint.simulator or {}).get("id")))
+        suite = None if checkpoint.simulator is None else resolve_simulator(checkpoint.simulator)["id"]
+        return replace(self, horizon=usual_horizon(suite))
 
     def asks_no_more_than(self, other: EvaluationConfig) -> bool:
         """Whether an evaluation by ``other`` is one by this too: on how many simulators it ran is its own affair."""

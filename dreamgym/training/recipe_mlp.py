@@ -100,7 +100,7 @@ def train_mlp(
         steps: updates in all.
         tasks: use the episodes of these tasks only; () for all.
         model_changes: fields of `MLPConfig`.
-        fit_changes: fields of `FitConfig`, and "batch_size" and "length".
+        fit_changes: fields of `FitConfig`, and "batch_size", "length" and "openings" (by default `OPENINGS`).
 
     Raises:
         ValueError: an unknown preset or suite, no training episode, or a run begun with something else.
@@ -114,20 +114,20 @@ def train_mlp(
     known = {"frame_rate": suite.frame_rate, "still": suite.still}
     wanted = make(obs_dim, suite.action, **{**known, **(model_changes or {})})
     windows = {k: fit_changes.pop(k, v) for k, v in windows.items()}
+    openings = fit_changes.pop("openings", OPENINGS)
     config = replace(FitConfig(steps=steps), **{**defaults, "cooldown": steps // 5, **fit_changes})
     chosen = store.select(lambda meta: not tasks or meta.get("task") in tasks)
     episodes = training_episodes(chosen)
     if not len(episodes):
         raise ValueError(f"{store_path} has no training episode of {list(tasks) or 'any task'}")
-    begun = _begin(
-        Path(run_dir), wanted, {**windows, "seed": config.seed, "tasks": sorted(tasks), "episodes": len(episodes)}
-    )
+    settings = {**windows, "seed": config.seed, "tasks": sorted(tasks), "openings": openings}
+    begun = _begin(Path(run_dir), wanted, {**settings, "episodes": len(episodes)})
     episodes = first_episodes(episodes, begun["episodes"])
     torch.manual_seed(config.seed)
     model = MLPWorldModel(wanted)
     model.fit_statistics(*statistics(episodes))
     sampler = SequenceSampler(
-        episodes, windows["length"], windows["batch_size"], [SENSOR, "action"], config.seed, "episode", OPENINGS
+        episodes, windows["length"], windows["batch_size"], [SENSOR, "action"], config.seed, "episode", openings
     )
     return fit(model, sampler, config, run_dir, lambda m, _: evaluate(m, chosen.select(split="val")))
 
@@ -215,6 +215,7 @@ def describe(run_dir: str | Path, model: WorldModel, view: EpisodeView) -> dict[
         },
         "training": {
             "updates": fitted["steps"], "batch_size": begun["batch_size"], "length": begun["length"],
+            **({"openings": begun["openings"]} if "openings" in begun else {}),
             "unroll": model.config.unroll, "learning_rate": fitted["lr"], "ema": fitted["ema"],
         },
         "seed": fitted["seed"],

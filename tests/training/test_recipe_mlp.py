@@ -46,6 +46,11 @@ def test_the_finished_checkpoint_is_an_environment(store, run, tmp_path):
     assert opened.simulator == {"id": "pusht", "kwargs": {}}
     assert opened.spec.uncertainty_limit == pytest.approx(metrics["open_loop"]["uncertainty_p99"])
     assert opened.starts_meta["counts"] == {"push_t": {"train": 9, "val": 3}}
+    # Before the first frame of an episode the disc stood where it is seen there.
+    frames, scaling = opened.starts["state/obs"].float(), opened.model.scaling
+    stood = scaling.action(scaling.raw(frames[:, 0])[:, :2])
+    assert torch.equal(frames[:, 0], frames[:, 1])
+    assert torch.allclose(opened.starts["state/action"][:, 0].float(), stood, atol=5e-3)
     card = (tmp_path / "made" / "README.md").read_text()
     assert 'gym.make("Dream-v0", checkpoint="made", task="push_t")' in card
     assert f"| disc (px) | **dream** | {metrics['parts']['disc']['error/1']:.3g} |" in card

@@ -99,15 +99,10 @@ class MLPWorldModel(WorldModel):
                 f"start needs {self.config.sensor!r} as [B, {self.config.history}, {self.config.obs_dim}], got "
                 f"{tuple(obs.shape)}; pad a short history with hold steps"
             )
-        obs = obs.float()
+        obs = self.scaling.obs(obs.float())
         action = obs.new_zeros(len(obs), 0, self.config.action.dim)
         if self.config.history > 1:
-            action = history["action"].to(obs)
-            if self.config.still:
-                unmoved = (obs[:, 1:] == obs[:, :-1]).all(-1, keepdim=True)
-                action = torch.where(unmoved, obs[:, :-1, list(self.config.still)], action)
-            action = self.scaling.action(action)
-        obs = self.scaling.obs(obs)
+            action = self._stood(obs, self.scaling.action(history["action"].to(obs)))
         return {"obs": obs, "action": action, "disagreement": obs.new_zeros(len(obs))}
 
     def observe(
@@ -120,7 +115,8 @@ class MLPWorldModel(WorldModel):
         if obs[name].shape != want:
             raise ValueError(f"observation {name!r} has shape {tuple(obs[name].shape)}, expected {want}")
         seen, taken = self.scaling.obs(obs[name].float()), self.scaling.action(action)
-        obs_all, action_all = torch.cat([state["obs"], seen], 1), torch.cat([state["action"], taken], 1)
+        obs_all = torch.cat([state["obs"], seen], 1)
+        action_all = self._stood(obs_all, torch.cat([state["action"], taken], 1))
         length = self.config.history
         changes = self.changes(obs_all[:, -length - 1 : -1], action_all[:, -length:])
         return {
@@ -153,6 +149,14 @@ class MLPWorldModel(WorldModel):
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return mlp_loss(self, batch)
+
+    def _stood(self, obs: Tensor, action: Tensor) -> Tensor:
+        """``action`` [B, T, A], but at frames of ``obs`` [B, T + 1, O] that nothing led away from that of `still`."""
+        if not self.config.still:
+            return action
+        unmoved = (obs[:, 1:] == obs[:, :-1]).all(-1, keepdim=True)
+        here = self.scaling.raw(obs[:, :-1])[..., list(self.config.still)]
+        return torch.where(unmoved, self.scaling.action(here), action)
 
     def _disagreement(self, changes: Tensor) -> Tensor:
         """[N]: spread over the members, in units of one step's change, root mean square over entries."""

@@ -213,6 +213,14 @@ def test_a_robot_that_goes_to_positions_stood_still_before_an_episode() -> None:
     # So do resets, whatever action pads them; a frame that was led away from keeps the action that did.
     padded = world.start({"state": first.expand(-1, 2, -1), "action": torch.zeros(4, 1, 2)})
     torch.testing.assert_close(world.decode(world.imagine(padded, data["action"][:, :1]), ["state"])["state"], mean)
+    # As where a bank's state is filtered, the repeated frame observed after the first.
+    alone = {"state": first.expand(-1, 2, -1), "action": torch.ones(4, 1, 2)}
+    seen = world.observe(world.start(alone), torch.zeros(4, 1, 2), {"state": first})
+    torch.testing.assert_close(seen["action"], padded["action"])
+    # As where a bank's state is filtered, the repeated frame observed after the first.
+    alone = {"state": first.expand(-1, 2, -1), "action": torch.ones(4, 1, 2)}
+    seen = world.observe(world.start(alone), torch.zeros(4, 1, 2), {"state": first})
+    torch.testing.assert_close(seen["action"], padded["action"])
     moved = {"state": data["state"], "action": data["action"][:, :1]}
     torch.testing.assert_close(world.start(moved)["action"], model().start(moved)["action"])
 
