@@ -103,7 +103,8 @@ def main() -> None:
     suite = opened.simulator["id"]
     if suite not in NOISE:
         raise SystemExit(f"no script acts on the states of {suite!r}: there are scripts for {sorted(NOISE)}")
-    about = {"horizon": HORIZON[suite], "model": file_sha256(opened.path / "model.safetensors")}
+    model, starts = (file_sha256(opened.path / f"{part}.safetensors") for part in ("model", "starts"))
+    about = {"horizon": HORIZON[suite], "model": model, "starts": starts}
     out = json.loads(args.out.read_text()) if args.out.exists() else {"dreams": {}}
     out["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
     mine = out["dreams"].get(suite, {})
