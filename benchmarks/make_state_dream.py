@@ -38,7 +38,7 @@ from dreamgym.envs.make import SHIPPED
 from dreamgym.evaluation.demo import machine
 from dreamgym.training import checkpoint
 from dreamgym.training.card_mlp import write_card
-from dreamgym.training.recipe_mlp import REWARDS, describe, finish_mlp, train_mlp
+from dreamgym.training.recipe_mlp import OPENINGS, REWARDS, describe, finish_mlp, train_mlp
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Recipe:
         hidden: of its perceptrons.
         reward_epochs: of the success classifier; about as many updates for each suite.
         beginnings: of further episodes, two rows each, for the start bank alone.
+        openings: share of the windows that begin where an episode does.
     """
 
     operators: tuple[str, ...]
@@ -62,12 +63,15 @@ class Recipe:
     hidden: tuple[int, ...] = (256, 256)
     reward_epochs: int = REWARDS.epochs
     beginnings: int = 0
+    openings: float = OPENINGS
 
 
 RECIPES = {
     # 80 of each task by each operator.
     "metaworld": Recipe(OPERATORS["metaworld"], 4000, 30, 12_000, reward_epochs=20),
-    "pusht": Recipe(("pusher",) * 3 + ("random",), 1000, 30, 8_000, reward_epochs=12),
+    # At 0.4 openings the script succeeds in 42 of 100 episodes of the dream, at 0.1 in 62; a disc that is known to have
+    # stood still (`MLPConfig.still`) moves right from the first step with either.
+    "pusht": Recipe(("pusher",) * 3 + ("random",), 1000, 30, 8_000, reward_epochs=12, openings=0.1),
     # 15 turns of 10 operators at 2 tasks: the can's "worse" operator needs 300 steps and more. 1,000 beginnings give
     # each task its 200 starts for training and 50 held out.
     "robosuite": Recipe(
@@ -86,8 +90,8 @@ def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     if beginnings is not None:
         gather(replace(who, operators=("random",), max_steps=2), beginnings, recipe.beginnings, args.workers, seed=1)
     updates = args.updates or recipe.updates
-    size = {"hidden": recipe.hidden}
-    trained = train_mlp(data, run, steps=updates, tasks=args.tasks, eval_every=1000, model_changes=size)
+    changes: dict[str, Any] = {"model_changes": {"hidden": recipe.hidden}, "openings": recipe.openings}
+    trained = train_mlp(data, run, steps=updates, tasks=args.tasks, eval_every=1000, **changes)
     if trained.step < updates:
         raise SystemExit(f"training was stopped after {trained.step} updates: run again to go on")
     if not (out / "config.json").exists():
