@@ -88,7 +88,8 @@ step() { # NAME: its commands
           [ ! -e "$file" ] || python "$here/rows.py" "$root/benchmarks/results/warpd_$name.json" "$file"
         done
       done
-      cp "$work"/out/warpd_*.png "$root/docs/results/" 2>/dev/null || true
+      # The pages show one seed's latents.
+      cp "$work"/out/warpd_{latents_*_0,halfcheetah_*}.png "$root/docs/results/" 2>/dev/null || true
       python "$here/plot.py" ;;
     *) echo "no step $1; there are: ${STEPS[*]}" >&2; return 1 ;;
   esac
