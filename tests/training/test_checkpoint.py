@@ -75,11 +75,12 @@ def test_everything_comes_back(folder: Path) -> None:
 
 
 def test_loaded_model_dreams_the_same(folder: Path) -> None:
-    action, state = torch.rand(3, 7), {"latent": torch.rand(3, 32)}
-    # Loaded weights are frozen; with gradients the recurrence takes another path, and its last bit may differ.
+    draws = torch.Generator().manual_seed(1)
+    action, state = torch.rand(3, 7, generator=draws), {"latent": torch.rand(3, 32, generator=draws)}
+    # Loaded weights are laid out for products of few rows: on some processors that costs the last bit.
     both = model().requires_grad_(False), load(folder).model
     a, b = (m.imagine(state, action, torch.Generator().manual_seed(0))["latent"] for m in both)
-    assert torch.equal(a, b)
+    torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_loaded_modules_are_frozen_and_in_eval_mode(folder: Path) -> None:
