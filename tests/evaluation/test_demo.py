@@ -11,7 +11,7 @@ pytest.importorskip("PIL")
 
 from dreamgym.envs.starts import StartBank
 from dreamgym.evaluation.comparison import Sequences
-from dreamgym.evaluation.demo import demo_rows, load_sequences, run_demo, sequence_tensors, twin_of
+from dreamgym.evaluation.demo import demo_rows, run_demo, sequence_tensors, twin_of
 from dreamgym.rewards import DecodedStateReward
 from dreamgym.sims.calvin import CalvinEnv
 from dreamgym.training import checkpoint
@@ -79,9 +79,9 @@ def test_the_table_has_a_row_for_each_horizon(demo):
 
 
 def test_a_checkpoint_without_snapshots_is_refused(tmp_path):
-    path = checkpoint.save(tmp_path / "bare", RSSM(RSSMConfig.tiny(variant="state", deter=8, units=8, embed=8)))
+    path = checkpoint.save(tmp_path / "bare", RSSM(RSSMConfig.tiny(variant="vision", deter=8, units=8, embed=8)))
     with pytest.raises(ValueError, match="snapshots"):
-        load_sequences(checkpoint.load(path), 2)
+        run_demo(tmp_path / "out", "Dream-v0", checkpoint=str(path))
 
 
 def test_a_dream_that_shows_nothing_is_refused_at_once(tmp_path):

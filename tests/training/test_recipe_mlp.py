@@ -22,7 +22,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
-    train_mlp(store, path, steps=200, model_changes=SMALL, batch_size=16, length=10, warmup=5, ema=0.9)
+    train_mlp(store, path, steps=150, model_changes=SMALL, batch_size=16, length=10, warmup=5, ema=0.9, openings=0.1)
     return path
 
 
@@ -97,7 +97,7 @@ def test_a_run_goes_on_only_with_the_model_that_it_was_begun_with(store, run):
 
 def test_a_run_goes_on_only_with_what_it_was_begun_with(store, run):
     with pytest.raises(ValueError, match=r"was begun with .*seed=0, not 1: use a new run directory"):
-        train_mlp(store, run, steps=151, model_changes=SMALL, seed=1)
+        train_mlp(store, run, steps=151, model_changes=SMALL, openings=0.1, seed=1)
     with pytest.raises(ValueError, match=r"length=\d+, not 9"):
         train_mlp(store, run, steps=151, model_changes=SMALL, length=9)
 
