@@ -7,7 +7,8 @@
 #   benchmarks/warpd/everything.sh WORK               all of them; data, runs and rows are kept in the folder WORK
 #   benchmarks/warpd/everything.sh WORK STEP...       some; other steps may run beside them, but for those that share what
 #                                                     they make: metaworld_others takes VAEs of metaworld_256,
-#                                                     latents_metaworld those of decoder, halfcheetah_0-2 find gaits
+#                                                     latents_metaworld those of decoder, denoisers those of
+#                                                     pusht_32_0-2, halfcheetah_0-2 find gaits
 #   benchmarks/warpd/everything.sh WORK collect       the rows and pictures of WORK into benchmarks/results and docs/results
 #
 # A step that was killed goes on where it was; one that is done has nothing to do. Each step has a file of rows of its own
@@ -24,7 +25,7 @@ STEPS=(
   pusht_16_2 pusht_32_2 pusht_64_2 pusht_128_2
   pusht_long_16_0
   lift_0 lift_1 lift_2
-  decoder kl latents_metaworld latents_lift
+  decoder kl latents_metaworld latents_lift denoisers
   halfcheetah_0 halfcheetah_1 halfcheetah_2
 )
 
@@ -74,14 +75,18 @@ step() { # NAME: its commands
     latents_lift)
       "${ablation[@]}" latents --suite robosuite --data "$data/lift" --lengths 250 50 --vae-epochs 100 \
         "${common[@]}" --runs "$work/runs/ablations" ;;
+    denoisers) # after "pusht_32_*", whose VAEs it takes
+      python "$here/run_denoisers.py" --data "$data/pusht" --width 128 --vae-epochs 300 "${common[@]}" \
+        --runs "$work/runs/pusht" ;;
     halfcheetah_*)
       python "$here/run_halfcheetah.py" --data "$data/halfcheetah" --vae-epochs 150 --diffusion-epochs 200 \
         --seeds "$seed" "${common[@]}" ;;
     collect)
-      for name in metaworld pusht robosuite ablations halfcheetah; do
+      for name in metaworld pusht robosuite ablations denoisers halfcheetah; do
         case $name in
           robosuite) files=("$work"/out/lift_*.json) ;;
           ablations) files=("$work"/out/{decoder,kl,latents_*}.json) ;;
+          denoisers) files=("$work"/out/denoisers.json) ;;
           *) files=("$work"/out/"$name"_*.json) ;;
         esac
         for file in "${files[@]}"; do

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,32 @@ def trained(
         return lambda task: RandomPolicy(torch.tensor(action.low), torch.tensor(action.high))
     agent = train(make_agent(method, config, demos, action, preset), demos, run)
     return lambda task: PlanningPolicy(agent, task)
+
+
+def share_vae(held: Path, run: Path, config: WARPDConfig) -> None:
+    """The VAE of the run ``held``, as far as it is trained, is that of ``run`` too, which differs after it.
+
+    Raises:
+        ValueError: the VAE there is of other settings than ``config``.
+    """
+    if not (held / "vae").is_dir() or (run / "vae").exists():
+        return
+    theirs = WARPDConfig.from_dict(json.loads((held / "config.json").read_text(encoding="utf-8"))["config"])
+    if (there := _first_stage(theirs)) != (ours := _first_stage(config)):
+        differ = {k: (v, ours[k]) for k, v in there.items() if v != ours[k]}
+        raise ValueError(
+            f"the VAE in {held} was trained with other settings (there, here): {differ}; give another --runs"
+        )
+    run.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(run / "new", ignore_errors=True)  # of a copy that was cut short
+    shutil.copytree(held / "vae", run / "new")
+    (run / "new").rename(run / "vae")
+
+
+def _first_stage(config: WARPDConfig) -> dict[str, Any]:
+    """What decides how the VAE of a config is trained."""
+    train = {k: v for k, v in asdict(config.train).items() if k not in ("diffusion_epochs", "save_every_s")}
+    return {"vae": config.vae, "hidden": config.hidden, "length": config.length, "tasks": config.tasks, **train}
 
 
 class FromDisc:

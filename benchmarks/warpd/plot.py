@@ -1,4 +1,4 @@
-"""Pictures and tables of what the experiments wrote, for docs/warpd.md: Fig. 3, 5, 6, 7, 9, 10, 16 and Table 5.
+"""Pictures and tables of what the experiments wrote, for docs/warpd.md: Fig. 3, 5 to 10, 12 to 17 and Table 5.
 
     python benchmarks/warpd/plot.py
 
@@ -283,6 +283,28 @@ def ablations(rows: Sequence[Row], docs: Path) -> str:
     return "\n\n".join(parts)
 
 
+def denoisers(rows: Sequence[Row], docs: Path) -> str:
+    """Fig. 8: coverage against the epochs of the diffusion, for either network."""
+    plt, lines = pyplot(), []
+    with plt.rc_context(PLOT_STYLE):
+        figure, axis = plt.subplots(figsize=(4.4, 3.2))
+        for shade, (kind, every) in zip(SHADES, by(rows, "denoiser").items(), strict=False):
+            found = by(every, "epochs")
+            values = [pooled(of) for of in found.values()]
+            axis.plot(list(found), [v[0] for v in values], "o-", color=shade, label=kind, markersize=4)
+            axis.fill_between(list(found), *([v[i] for v in values] for i in (1, 2)), color=shade, alpha=0.15)
+            for (epochs, of), value in zip(found.items(), values, strict=True):
+                solved, loss = (sum(r[k] for r in of) / len(of) for k in ("solved", "loss"))
+                size = f"{of[0]['parameters'] / 1e6:.2f}M"
+                lines.append((kind, size, epochs, told(value), f"{solved:.2f}", f"{loss:.3f}", len(of)))
+        axis.set(xscale="log", xlabel="epochs of the diffusion", ylabel="coverage, undisturbed", ylim=(0, 1))
+        axis.legend(fontsize=8, frameon=False)
+        quiet(axis)
+        _save(figure, docs / "warpd_denoisers.png")
+    heads = ("denoiser", "its parameters", "epochs", "coverage", "solved", "loss", "seeds")
+    return f"![Coverage against the epochs of the diffusion](warpd_denoisers.png)\n\n{table(heads, lines)}"
+
+
 GAIT_POLICIES = {
     "original": "the gait itself", "sos": "other runs of it", "vae": "WARPD, decoded", "diffusion": "WARPD, generated",
     "mlp": "MLP",
@@ -353,7 +375,8 @@ def _save(figure: Any, path: Path) -> None:
 
 
 DRAWN: dict[str, Callable[[Sequence[Row], Path], str]] = {
-    "pusht": pusht, "robosuite": robosuite, "metaworld": metaworld, "ablations": ablations, "halfcheetah": halfcheetah,
+    "pusht": pusht, "robosuite": robosuite, "metaworld": metaworld, "ablations": ablations, "denoisers": denoisers,
+    "halfcheetah": halfcheetah,
 }  # fmt: skip
 NONE_YET = "(Not a row of this experiment is there: it was not measured yet.)"
 

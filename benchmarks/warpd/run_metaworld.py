@@ -18,17 +18,15 @@ computed again.
 from __future__ import annotations
 
 import argparse
-import shutil
 import time
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import flops
 import torch
 from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionPolicy, MLPPolicy, WARPDConfig
 from dreamgym_agents.warpd.recipes import configure, read_demonstrations
-from methods import WARPD_STATE, action_spec, make_agent, trained
+from methods import WARPD_STATE, action_spec, make_agent, share_vae, trained
 from options import make_parser, settings, shrink, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
@@ -105,7 +103,7 @@ def main() -> None:
                         continue
                     run = args.runs / f"{method}_{size}_{args.preset}_{config.horizon}_{seed}_{key['epochs']}"
                     if method == WARPD_STATE:
-                        share_vae(args.runs / run.name.replace(WARPD_STATE, "warpd"), run)
+                        share_vae(args.runs / run.name.replace(WARPD_STATE, "warpd"), run, config)
                     begun = time.process_time()
                     policy_of = trained(method, config, demos, action, args.preset, run)
                     ready = time.process_time()
@@ -117,15 +115,6 @@ def main() -> None:
                     rows.put(**key, success=success, by_task=by_task, episodes=args.episodes, steps=args.steps,
                              **figures, seconds=took, settings=how)  # fmt: skip
                     print(rows.data["rows"][-1], flush=True)
-
-
-def share_vae(held: Path, run: Path) -> None:
-    """The VAE of the run ``held``, as far as it is trained, is that of ``run`` too, which differs after it."""
-    if (held / "vae").is_dir() and not (run / "vae").exists():
-        run.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(run / "new", ignore_errors=True)  # of a copy that was cut short
-        shutil.copytree(held / "vae", run / "new")
-        (run / "new").rename(run / "vae")
 
 
 def measure(policy_of: PolicyOf, name: str, simulators: Simulators, args: argparse.Namespace) -> dict[str, float]:

@@ -1,8 +1,10 @@
 """The measures and the searches of the WARPD experiments, without their trainings."""
 
 import argparse
+import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,14 +148,34 @@ def test_warpd_that_is_told_the_first_state_takes_the_vae_of_the_one_that_is_not
     told, plain = (run_metaworld.sizes(m, "256", "tiny", demos, 9, 9) for m in ("warpd_state", "warpd"))
     assert (told.condition, plain.condition, told.vae) == ("state+task", "task", plain.vae)
     held, run = tmp_path / "warpd", tmp_path / "warpd_state"
-    run_metaworld.share_vae(held, run)  # none there yet: it trains its own
+    methods.share_vae(held, run, told)  # none there yet: it trains its own
     assert not run.exists()
     (held / "vae" / "progress").mkdir(parents=True)
-    run_metaworld.share_vae(held, run)
+    (held / "config.json").write_text(json.dumps({"config": plain.to_dict()}))
+    methods.share_vae(held, run, told)
     assert (run / "vae" / "progress").is_dir()
     (held / "vae" / "more").mkdir()
-    run_metaworld.share_vae(held, run)  # once
+    methods.share_vae(held, run, told)  # once
     assert not (run / "vae" / "more").exists()
+    longer = replace(told, train=replace(told.train, vae_epochs=7))
+    with pytest.raises(ValueError, match=r"other settings.*'vae_epochs': \(100, 7\).*another --runs"):
+        methods.share_vae(held, tmp_path / "longer", longer)
+    assert not (tmp_path / "longer").exists()
+
+
+def test_denoisers_are_shown_by_epochs_with_the_interval_of_all_seeds(tmp_path):
+    made = [
+        {"denoiser": kind, "epochs": epochs, "seed": seed, "success": success, "spread": 0.2, "solved": 0.1,
+         "episodes": 100, "loss": 0.05, "parameters": 416_296}
+        for kind, epochs, success in (("unet", 10, 0.3), ("unet", 200, 0.8), ("transformer", 200, 0.7))
+        for seed in (0, 1)
+    ]  # fmt: skip
+    page = plot.denoisers(made, tmp_path)
+    assert (tmp_path / "warpd_denoisers.png").stat().st_size > 5_000
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    found = {(c[0], c[2]): c[3].replace("&nbsp;", " ").replace("&#8209;", "-") for c in cells[2:]}
+    assert found[("unet", "200")] == "0.80 (0.77-0.83)"
+    assert list(found) == [("transformer", "200"), ("unet", "10"), ("unet", "200")]
 
 
 def test_actions_counted_from_the_disc_are_executed_as_positions():
