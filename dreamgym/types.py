@@ -199,6 +199,10 @@ class Policy(Protocol):
     ``obs`` is what the env's face returns (a [B, ...] tensor for features), ``fresh`` [B] bool marks envs that were
     just reset, ``carry`` is whatever the policy remembers (an action chunk under way, a recurrent state). All tensors,
     the actions that come back too, and the generator are on the env's device.
+
+    Two more are optional, and heeded by evaluation: an attribute ``obs`` ("features", "state", "pixels" or "dict"),
+    what it wants to be shown; and a method ``begin(carry, fresh, tasks) -> carry``, called after every reset with a
+    task's name for each env, by which a policy of several tasks learns what to do.
     """
 
     def start(self, num_envs: int, generator: torch.Generator | None) -> Any:

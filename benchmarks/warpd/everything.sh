@@ -57,7 +57,7 @@ step() { # NAME: its commands
         --methods diffusion_policy_long --horizons 16 --seeds 0 "${common[@]}" ;;
     pusht_*)
       local methods=(warpd warpd_no_world_model diffusion_policy latent_diffusion_policy) which=()
-      if [ "$1" = pusht_others ]; then methods=(mlp random); else
+      if [ "$1" = pusht_others ]; then methods=(mlp random still); else
         which=(--seeds "$seed" --horizons "$(cut -d_ -f2 <<<"$1")")
       fi
       python "$here/run_pusht.py" --data "$data/pusht" --width 128 --vae-epochs 300 --diffusion-epochs 200 \

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import torch
 from dreamgym_agents.warpd import Demonstrations, PlanningPolicy, RandomPolicy, WARPDConfig, recipes, train
 from rollouts import PolicyOf
 
-from dreamgym.types import ActionSpec, Policy
+from dreamgym.types import ActionSpec
 
 LONG = "diffusion_policy_long"  # DP on four windows of each trajectory an epoch: four times the updates
-METHODS = (*recipes.METHODS, LONG, "random")
-DISC = slice(0, 2)  # of PushT's state
+STILL = "still"  # in PushT: the disc stays where it is
+UNTRAINED = ("random", STILL)
+METHODS = (*recipes.METHODS, LONG, *UNTRAINED)
 WARPD_STATE = "warpd_state"  # WARPD that is told the task and the first state, where the paper tells the task alone
 
 
@@ -42,6 +43,8 @@ def trained(
     """Trains in ``run``, or goes on there; what comes makes the policy of a task, or of each env's."""
     if method == "random":
         return lambda task: RandomPolicy(torch.tensor(action.low), torch.tensor(action.high))
+    if method == STILL:
+        return lambda task: StillPolicy()
     agent = train(make_agent(method, config, demos, action, preset), demos, run)
     return lambda task: PlanningPolicy(agent, task)
 
@@ -69,31 +72,18 @@ def share_vae(held: Path, run: Path, config: WARPDConfig) -> None:
 def _first_stage(config: WARPDConfig) -> dict[str, Any]:
     """What decides how the VAE of a config is trained."""
     train = {k: v for k, v in asdict(config.train).items() if k not in ("diffusion_epochs", "save_every_s")}
-    return {"vae": config.vae, "hidden": config.hidden, "length": config.length, "tasks": config.tasks, **train}
+    return {"vae": config.vae, "hidden": config.hidden, "length": config.length, "tasks": config.tasks,
+            "action_origin": config.action_origin, **train}  # fmt: skip
 
 
-class FromDisc:
-    """A policy whose actions count from the disc, as one whose actions are positions.
+class StillPolicy:
+    """Sends PushT's disc to where it is."""
 
-    Args:
-        policy: what acts.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-
-    def start(self, num_envs: int, generator: torch.Generator | None = None) -> Any:
-        """The policy's own carry."""
-        return self.policy.start(num_envs, generator)
+    def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:
+        """Nothing to remember."""
 
     def act(
-        self, obs: torch.Tensor, carry: Any, fresh: torch.Tensor, generator: torch.Generator | None = None
-    ) -> tuple[torch.Tensor, Any]:
-        """Actions [B, 2] for states [B, 6]."""
-        action, carry = self.policy.act(obs, carry, fresh, generator)
-        return action + obs[:, DISC], carry
-
-
-def from_disc(demos: Demonstrations) -> Demonstrations:
-    """The same demonstrations, actions counted from the disc."""
-    return replace(demos, action=demos.action - demos.obs[:, DISC])
+        self, obs: torch.Tensor, carry: None, fresh: torch.Tensor, generator: torch.Generator | None = None
+    ) -> tuple[torch.Tensor, None]:
+        """The disc's place [B, 2] of states [B, 6]."""
+        return obs[:, :2], None

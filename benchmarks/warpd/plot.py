@@ -26,16 +26,16 @@ from dreamgym.evaluation.pictures import PLOT_STYLE, pyplot, quiet
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "results"
 COLOURS = {"warpd": "#e4572e", "warpd_state": "#b5179e", "warpd_no_world_model": "#f2a65a",
            "diffusion_policy": "#2e6f9e", "diffusion_policy_long": "#14304a",
-           "latent_diffusion_policy": "#7aa6c2", "mlp": "#4f772d", "random": "#9aa5b1"}  # fmt: skip
+           "latent_diffusion_policy": "#7aa6c2", "mlp": "#4f772d", "random": "#9aa5b1", "still": "#cfd5db"}  # fmt: skip
 NAMES = {"warpd": "WARPD", "warpd_state": "WARPD, told the first state",
          "warpd_no_world_model": "WARPD w/o world model", "diffusion_policy": "DP",
          "diffusion_policy_long": "DP, four times as long",
-         "latent_diffusion_policy": "LDP", "mlp": "MLP", "random": "random",
+         "latent_diffusion_policy": "LDP", "mlp": "MLP", "random": "random", "still": "a disc that stands still",
          "operator": "the script itself"}  # fmt: skip
 
 SHADES = ("#e4572e", "#2e6f9e", "#4f772d")
 COMPARED = ("warpd", "diffusion_policy")
-NO_HORIZON = ("mlp", "random", "operator")  # their rows are the same at every horizon
+NO_HORIZON = ("mlp", "random", "still", "operator")  # their rows are the same at every horizon
 
 POINT = ("method", "size", "horizon", "epochs")  # of Fig. 6
 
@@ -112,7 +112,7 @@ def spread_of_seeds(rows: Sequence[Row], *cell: str) -> str:
     """
     found, chance = [], []
     for of in by(rows, *cell).values():
-        if len({r["seed"] for r in of}) > 1 and of[0]["method"] not in ("random", "operator"):
+        if len({r["seed"] for r in of}) > 1 and of[0]["method"] not in ("random", "still", "operator"):
             means = [r["success"] for r in of]
             centre = sum(means) / len(means)
             found.append(sum((m - centre) ** 2 for m in means) / (len(means) - 1))

@@ -31,9 +31,9 @@ import numpy as np
 import torch
 from dreamgym_agents.warpd import WARPD, Demonstrations, GeneratedPolicy, WARPDConfig, train
 from dreamgym_agents.warpd.config import DECODERS
-from dreamgym_agents.warpd.recipes import bounds, configure, demonstrated, make_agent, read_demonstrations
+from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, demonstrated, make_agent, read_demonstrations
 from embedding import draw_latents
-from methods import DISC, FromDisc, action_spec, from_disc
+from methods import action_spec
 from options import make_parser, settings, shrink, with_training
 from rows import Rows
 from sklearn.neighbors import NearestCentroid
@@ -41,7 +41,6 @@ from torch import Tensor
 
 from dreamgym.data import EpisodeView
 from dreamgym.data.state_demonstrations import OPERATORS, make_suite
-from dreamgym.types import Policy
 
 KL_WEIGHTS = (1e-7, 1e-9, 1e-10)
 VAE_LR = 3e-4
@@ -72,11 +71,6 @@ def train_vae(args: argparse.Namespace, demos: Demonstrations, config: WARPDConf
     return train(agent, padded, args.runs / name, stages=["vae"])
 
 
-def _as_learned(demos: Demonstrations, suite: str) -> Demonstrations:
-    """PushT's actions count from the disc, as in `run_pusht.py`."""
-    return from_disc(demos) if suite == "pusht" else demos
-
-
 def undone_starts(success: np.ndarray, length: int) -> int:
     """How many rows a snippet of ``length`` of an episode with these marks [T] may begin at: before the success."""
     before = int(np.argmax(success)) if success.any() else len(success)
@@ -94,9 +88,9 @@ def give_back(agent: WARPD, held_out: EpisodeView, suite: str, length: int, epis
         # What is shorter than a snippet goes on with its last row, as it did in training.
         index = np.arange(length).clip(max=len(rows["state"]) - 1)
         obs, action = (torch.tensor(np.array(rows[k])[index])[None] for k in ("state", "action"))
-        learned = action - obs[..., DISC] if suite == "pusht" else action
-        policy: Policy = GeneratedPolicy(agent.vae, agent.vae.decode(agent.vae.encode(obs, learned)[0]))
-        policy = FromDisc(policy) if suite == "pusht" else policy
+        origin = list(agent.config.action_origin)
+        learned = action - obs[..., origin] if origin else action
+        policy = GeneratedPolicy(agent.vae, agent.vae.decode(agent.vae.encode(obs, learned)[0]))
         now, info = env.reset(options={"task": held_out.metas[i]["task"], "snapshot": np.array(rows["snapshot"][0])})
         done = False
         for _ in range(len(rows["state"]) - 1):  # as many steps as have a recorded end
@@ -115,7 +109,7 @@ def give_back(agent: WARPD, held_out: EpisodeView, suite: str, length: int, epis
 @torch.no_grad()
 def latents(agent: WARPD, view: EpisodeView, suite: str, length: int) -> Tensor:
     """Mean latents [N, D], of a random snippet of each episode, or of all of it where it is not longer."""
-    demos = _as_learned(Demonstrations.from_store(view, "state"), suite).padded(length)
+    demos = as_learned(Demonstrations.from_store(view, "state"), suite, "warpd").padded(length)
     snippets = demos.snippets(torch.arange(len(demos)), length, torch.Generator().manual_seed(0))
     return agent.vae.encode(*snippets)[0]
 
@@ -167,7 +161,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=50)
     args = parser.parse_args()
     shrink(args, lengths=[20], episodes=2)
-    rows, demos = Rows(args.out, KEY), _as_learned(read_demonstrations(args.data), args.suite)
+    rows, demos = Rows(args.out, KEY), as_learned(read_demonstrations(args.data), args.suite, "warpd")
     held_out, seen = demonstrated(args.data, "val"), demonstrated(args.data)
     for seed in args.seeds:
         for length in args.lengths:

@@ -18,8 +18,8 @@ import time
 from dataclasses import replace
 
 from dreamgym_agents.warpd import WARPD, DenoiserConfig, PlanningPolicy, train
-from dreamgym_agents.warpd.recipes import bounds, configure, read_demonstrations
-from methods import FromDisc, from_disc, make_agent, share_vae
+from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, read_demonstrations
+from methods import make_agent, share_vae
 from options import add_policy, make_parser, settings, shrink, with_policy, with_training
 from rollouts import Simulators
 from rows import Rows
@@ -35,8 +35,7 @@ TINY_TRANSFORMER = DenoiserConfig("transformer", step_embed=64, channels=(96,), 
 
 
 def undisturbed(agent: WARPD, name: str, simulators: Simulators, args: argparse.Namespace) -> dict[str, float]:
-    policy = FromDisc(PlanningPolicy(agent))
-    return measure(lambda task: policy, name, simulators, args)[0]
+    return measure(lambda task: PlanningPolicy(agent), name, simulators, args)[0]
 
 
 def main() -> None:
@@ -47,7 +46,8 @@ def main() -> None:
     args = parser.parse_args()
     shrink(args, epochs=[1], episodes=2)
     args.perturbations, args.repeats = [0], 1
-    rows, demos = Rows(args.out, KEY), from_disc(read_demonstrations(args.data)).trailed(HORIZON - 1)
+    rows = Rows(args.out, KEY)
+    demos = as_learned(read_demonstrations(args.data), "pusht", "warpd").trailed(HORIZON - 1)
     simulators = Simulators(lambda task: PushTEnv(), AT_ONCE)
     transformer = DenoiserConfig.transformer("m") if args.preset == "paper" else TINY_TRANSFORMER
     for seed in args.seeds:

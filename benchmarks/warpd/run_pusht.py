@@ -20,8 +20,9 @@ Actions are positions to go to, some 20 pixels from the disc on a table of 512. 
 chunks, which are planned blindly, stay positions, as Chi et al. found best.
 
 A method is trained once for a horizon and a seed, and all its perturbations are run side by side, in batches. The
-perceptron and the random policy have no horizon: they are trained and run once a seed, and their rows are the same at
-every horizon. A row that is there is not computed again, and a run that was killed goes on.
+perceptron, the random policy and a disc that stands still ("still": what the adversary and luck alone come to) have no
+horizon: they are trained and run once a seed, and their rows are the same at every horizon. A row that is there is not
+computed again, and a run that was killed goes on.
 """
 
 from __future__ import annotations
@@ -30,35 +31,21 @@ import argparse
 import time
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
-from dreamgym_agents.warpd import Demonstrations, WARPDConfig
-from dreamgym_agents.warpd.recipes import bounds, configure, read_demonstrations
-from methods import LONG, METHODS, FromDisc, action_spec, from_disc, trained
+from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, read_demonstrations
+from methods import LONG, METHODS, UNTRAINED, action_spec, trained
 from options import add_policy, make_parser, settings, shrink, with_policy, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
 
 from dreamgym.sims.pusht import PushTEnv
-from dreamgym.types import ActionSpec
 
 HORIZONS = (16, 32, 64, 128)
 PERTURBATIONS = (0, 20, 40, 60, 80, 100)
-NO_HORIZON = ("mlp", "random")
+NO_HORIZON = ("mlp", *UNTRAINED)
 CLOSED_LOOP = ("warpd", "warpd_no_world_model", "mlp")
 KEY = ("method", "horizon", "perturbation", "seed", "preset")
 AT_ONCE = 300
-
-
-def learned(
-    method: str, config: WARPDConfig, demos: Demonstrations, action: ActionSpec, preset: str, run: Path
-) -> PolicyOf:
-    """`trained`, on actions as the method takes them."""
-    if method not in CLOSED_LOOP:
-        return trained(method, config, demos, action, preset, run)
-    offsets = from_disc(demos)
-    policy_of = trained(method, config, offsets, bounds(offsets), preset, run)
-    return lambda task: FromDisc(policy_of(task))
 
 
 def measure(
@@ -91,13 +78,15 @@ def main() -> None:
     add_policy(parser)
     args = parser.parse_args()
     shrink(args, horizons=[16], perturbations=[0, 100], episodes=2, steps=40)
-    rows, demos = Rows(args.out, KEY), read_demonstrations(args.data)
-    action = action_spec(PushTEnv())
+    rows, recorded = Rows(args.out, KEY), read_demonstrations(args.data)
+    positions = action_spec(PushTEnv())
     simulators = Simulators(lambda task: PushTEnv(horizon=args.steps), AT_ONCE)
     for seed in args.seeds:
         for horizon in args.horizons:
             for method in args.methods:
                 key = {"method": method, "seed": seed, "preset": args.preset}
+                demos = as_learned(recorded, "pusht", method) if method in CLOSED_LOOP else recorded
+                action = bounds(demos) if demos.origin else positions
                 shown = args.horizons if method in NO_HORIZON else [horizon]
                 # A perceptron learns from single steps: in long snippets those in the middle come more often. So it
                 # has short ones, and of them as many as the rows of the longest plans.
@@ -112,7 +101,7 @@ def main() -> None:
                 run = args.runs / f"{method}_{args.preset}_{length}_{seed}"
                 begun = time.process_time()
                 # Snippets begin at every row, as plans do; beyond the end, which no episode outlives, the last repeats.
-                policy_of = learned(method, config, demos.trailed(length - 1), action, args.preset, run)
+                policy_of = trained(method, config, demos.trailed(length - 1), action, args.preset, run)
                 ready = time.process_time()
                 found = measure(policy_of, f"{method} {length} {seed}", simulators, args)
                 took = {"train": round(ready - begun, 1), "run": round(time.process_time() - ready, 1)}

@@ -154,6 +154,7 @@ def play(
     slots, tally = _Slots(envs, num), _Tally(num)
     obs, _ = core.reset(seed=seed, options=_options(row, task, slots))
     carry, fresh = policy.start(envs, generator), np.ones(envs, bool)
+    carry = _begin(policy, carry, fresh, core, task, slots)
     _tell_start(watch, fresh, slots)
     with tqdm(total=num, desc=progress, disable=progress is None, leave=False) as bar:
         while slots.playing.any():
@@ -171,6 +172,7 @@ def play(
             fresh = slots.end(over & on)
             if fresh.any():
                 obs, _ = core.reset(mask=torch.from_numpy(fresh), options=_options(row, task, slots))
+                carry = _begin(policy, carry, fresh, core, task, slots)
                 _tell_start(watch, fresh, slots)
             if (over & on).any():
                 bar.update(int((over & on).sum()))
@@ -188,6 +190,15 @@ def _check_finite(action: Any, playing: np.ndarray) -> None:
 
 def _options(row: np.ndarray, task: np.ndarray, slots: _Slots) -> dict[str, Any]:
     return {"start": torch.from_numpy(row[slots.episode]), "task": torch.from_numpy(task[slots.episode])}
+
+
+def _begin(policy: Policy, carry: Any, fresh: np.ndarray, core: DreamCore, task: np.ndarray, slots: _Slots) -> Any:
+    """The carry of a policy that asks what each env is to do, told so; any other's as it is."""
+    begin = getattr(policy, "begin", None)
+    if begin is None:
+        return carry
+    names = [core.tasks[i] for i in task[slots.episode]]
+    return begin(carry, torch.from_numpy(fresh).to(core.device), names)
 
 
 def _tell_start(watch: Watcher | None, fresh: np.ndarray, slots: _Slots) -> None:

@@ -178,21 +178,8 @@ def test_denoisers_are_shown_by_epochs_with_the_interval_of_all_seeds(tmp_path):
     assert list(found) == [("transformer", "200"), ("unet", "10"), ("unet", "200")]
 
 
-def test_actions_counted_from_the_disc_are_executed_as_positions():
-    pytest.importorskip("gym_pusht")
-
-    rng = np.random.default_rng(0)
-    obs, action = 500 * rng.random((9, 6)), 500 * rng.random((9, 2))
-    demos = methods.from_disc(Demonstrations.from_episodes([(obs, action)]))
-
-    class Replay:
-        def start(self, num_envs, generator=None):
-            return 3
-
-        def act(self, obs, carry, fresh, generator=None):
-            return demos.action[carry : carry + 1], carry + 1
-
-    policy = methods.FromDisc(Replay())
-    found, carry = policy.act(demos.obs[3:4], policy.start(1), torch.ones(1, dtype=torch.bool))
-    assert carry == 4
-    assert np.allclose(found.numpy(), action[3], atol=1e-3)
+def test_a_disc_that_stands_still_is_sent_to_where_it_is():
+    obs = torch.tensor([[3.0, 4.0, 100.0, 100.0, 1.0, 0.0]])
+    policy = methods.trained(methods.STILL, None, None, None, "tiny", None)(None)
+    action, carry = policy.act(obs, policy.start(1), torch.ones(1, dtype=torch.bool))
+    assert (action.tolist(), carry) == ([[3.0, 4.0]], None)

@@ -76,6 +76,29 @@ def test_the_policy_is_told_where_an_episode_begins(folder):
     assert sum(int(f.sum()) for f in policy.fresh) == 5
 
 
+class Obedient(Right):
+    """Goes where it is told to."""
+
+    def begin(self, carry, fresh, tasks):
+        assert len(fresh) == len(tasks)
+        way = torch.tensor([{"reach_right": (1.0, 0.0, -1.0), "reach_top": (0.0, 1.0, -1.0)}[t] for t in tasks])
+        return torch.where(fresh[:, None], way, carry)
+
+    def start(self, num_envs, generator):
+        return torch.zeros(num_envs, 3)
+
+    def act(self, obs, carry, fresh, generator):
+        return carry, carry
+
+
+def test_a_policy_of_several_tasks_is_told_what_to_do(folder):
+    tasks, options = ["reach_right", "reach_top"], {"episodes": 10, "horizon": 20, "simulators": 3}
+    found = evaluate(Obedient(), folder, tasks, **options)
+    assert found.dream.rate == found.twin.rate == 1
+    assert len(set(found.twin.task.tolist())) == 2
+    assert evaluate(Right(), folder, tasks, **options).twin.rate == 0.5
+
+
 def test_the_order_of_play_does_not_change_an_episode(folder):
     one, three = (run(folder, dream=False, simulators=n) for n in (1, 3))
     assert one.twin.to_dict() == three.twin.to_dict()

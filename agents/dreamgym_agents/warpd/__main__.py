@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from dreamgym.data import EpisodeStore
 from dreamgym.training import checkpoint as checkpoints
 from dreamgym.world_models.mlp import MLPWorldModel
 from dreamgym_agents.commands import run_commands
 from dreamgym_agents.warpd.config import SUITES, WARPDConfig
-from dreamgym_agents.warpd.demonstrations import Demonstrations, Scale
-from dreamgym_agents.warpd.recipes import bounds, configure, make_agent, read_demonstrations
+from dreamgym_agents.warpd.demonstrations import Demonstrations
+from dreamgym_agents.warpd.recipes import CHUNKS, as_learned, bounds, configure, make_agent, read_demonstrations
 from dreamgym_agents.warpd.saving import save
 from dreamgym_agents.warpd.training import train as fit
 
-CHUNKS = ("diffusion_policy", "latent_diffusion_policy")
 FINEST = 0.1  # of a dream's own deviations: the least that its observations are scaled by
 CHUNK = 32  # actions predicted at once where no length is given
 
@@ -62,7 +62,8 @@ def train(
     Args:
         demonstrations: episode store, of one task or several.
         out: the agent's folder; progress lives beside it in ``OUT.run``.
-        task: what the policy is to do when it is loaded by its folder; needed where several tasks are learned.
+        task: what the policy is to do where nobody tells it, as `dreamgym evaluate` does; needed where several tasks
+            are learned.
         tasks: which to learn; by default ``task``, or all that are there.
         method: WARPD, with or without its world model, or a baseline of the same sizes.
         preset: "paper", the paper's sizes and schedule, or "tiny", ones for two cores.
@@ -77,7 +78,8 @@ def train(
         batch_size: snippets an update.
         decay: whether learning rates fall over each stage.
         checkpoint: an MLP world model (a shipped name, a folder, or hf://organisation/name), in whose dream and twin
-            the policy is to act: there it reads standardised observations.
+            the policy is to act: observations are scaled by no less than a tenth of the dream's own deviations, since
+            what hardly changes in the demonstrations would have the dream's errors in it magnified.
         obs_key: which of the store's observations to read.
         seed: of everything random.
         device: where to compute.
@@ -85,20 +87,25 @@ def train(
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    _check_device(device)
     demos = read_demonstrations(demonstrations, tasks or ((task,) if task else None), obs_key)
     if task is None and len(demos.tasks) > 1:
         raise ValueError(f"say with --task which of {list(demos.tasks)} the policy is to do when it is loaded")
-    scale = None if checkpoint is None else _scale(checkpoint)
-    config = _config(suite or _suite(demonstrations), preset, demos, method, length, horizon)
+    if task is not None and task not in demos.tasks:
+        raise ValueError(f"--task {task} is not among the tasks to learn, {list(demos.tasks)}: add it to --tasks")
+    finest = None if checkpoint is None else FINEST * _deviations(checkpoint)
+    of_suite = suite or _suite(demonstrations)
+    demos = as_learned(demos, of_suite, method)
+    config = _config(of_suite, preset, demos, method, condition, length, horizon)
     asked: dict[str, Any] = {"vae_epochs": vae_epochs, "diffusion_epochs": diffusion_epochs, "batch_size": batch_size}
     changes = {k: v for k, v in asked.items() if v is not None}
     config = replace(config, train=replace(config.train, seed=seed, decay=decay, **changes))
     config = replace(config, condition=condition or config.condition)
     config = replace(config, hidden=(width, width) if width else config.hidden)
+    _tell(demos, config.length)
     # Told the task alone, a policy is of a whole trajectory; told the state, of what follows any row.
     spare = config.length - 1
     demos = demos.padded(config.length) if config.condition == "task" and method not in CHUNKS else demos.trailed(spare)
-    finest = None if scale is None else FINEST * scale.std
     agent = make_agent(method, config, demos, bounds(demos), preset, finest).to(device)
     run = Path(f"{out}.run")
     try:
@@ -108,15 +115,33 @@ def train(
     told = {"demonstrations": len(demos), "vae_epochs": config.train.vae_epochs}
     told["diffusion_epochs"] = config.train.diffusion_epochs
     only = task or demos.tasks[0]
-    print(f"wrote {save(out, agent, task=only, features=scale, world_model=checkpoint, metrics=told)}")
+    print(f"wrote {save(out, agent, task=only, world_model=checkpoint, metrics=told)}")
 
 
-def _scale(checkpoint: str) -> Scale:
-    """By which the dreams of a checkpoint standardise what they show."""
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--device {device}: torch cannot compute there ({reason}); try cpu") from error
+
+
+def _tell(demos: Demonstrations, length: int) -> None:
+    """Prints what of the demonstrations is not learned from as it stands."""
+    for name, scale in zip(("observation", "action"), demos.scales("ignore"), strict=True):
+        if len(still := (scale.std == 0).nonzero().flatten().tolist()):
+            as_what = "left out" if name == "observation" else "kept as they are"
+            print(f"{name} entries {still} never change in these demonstrations: they are {as_what}")
+    if short := int((demos.lengths < length).sum()):
+        print(f"{short} of {len(demos)} demonstrations have fewer than {length} steps: their last row is repeated")
+
+
+def _deviations(checkpoint: str) -> Tensor:
+    """Of each observed entry in the data of a checkpoint's dream, [O]."""
     model = checkpoints.load(checkpoint).model
     if not isinstance(model, MLPWorldModel):
         raise ValueError(f"--checkpoint {checkpoint}: expected an MLP world model, got one of family {model.family!r}")
-    return Scale(model.scaling.mean, model.scaling.std)
+    return model.scaling.std
 
 
 def _suite(store: Path) -> str:
@@ -128,11 +153,17 @@ def _suite(store: Path) -> str:
 
 
 def _config(
-    suite: str, preset: str, demos: Demonstrations, method: str, length: int | None, horizon: int | None
+    suite: str,
+    preset: str,
+    demos: Demonstrations,
+    method: str,
+    condition: str | None,
+    length: int | None,
+    horizon: int | None,
 ) -> WARPDConfig:
     if length is None and method in CHUNKS:
         length = CHUNK
-    elif length is None and suite not in ("pusht", "robosuite"):
+    elif length is None and (suite not in ("pusht", "robosuite") or condition == "task"):
         length = int(demos.lengths.max())
     if horizon is None and length is not None:
         horizon = length // 2 if method in CHUNKS else length

@@ -15,8 +15,8 @@ from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.demonstrations import Demonstrations
 from dreamgym_agents.warpd.scaling import Scaling
 
-Task = str | Sequence[str] | Tensor
-"""A task's name, one name for each env, or indices [B] of ``config.tasks``."""
+Task = str | int | Sequence[str] | Tensor
+"""A task's name or index of ``config.tasks``, one name for each env, or indices [B]."""
 
 
 @dataclass
@@ -84,20 +84,17 @@ class Agent(nn.Module, ABC):
         Raises:
             ValueError: demonstrations of other sizes or tasks than the config's, too short, or with constant entries.
         """
-        sizes = demonstrations.obs_dim, demonstrations.action_dim
-        if sizes != (config.obs_dim, config.action_dim):
-            raise ValueError(f"demonstrations of {sizes} entries, a config of {config.obs_dim, config.action_dim}")
-        if demonstrations.tasks != config.tasks:
-            raise ValueError(
-                f"demonstrations of tasks {demonstrations.tasks}, a config of {config.tasks}: make them one"
-            )
-        demonstrations.check_length(config.length)
+        _check(config, demonstrations)
         obs, action = demonstrations.scales(constant)
         if finest is not None:
             obs = obs.no_finer_than(finest)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.train.seed)
             return cls(config, Scaling(obs, action), **kwargs)
+
+    def check(self, demonstrations: Demonstrations) -> None:
+        """Raises ValueError where it cannot learn from these: other sizes, tasks or counting of actions, too short."""
+        _check(self.config, demonstrations)
 
     # -- acting --
 
@@ -121,7 +118,10 @@ class Agent(nn.Module, ABC):
 
     @abstractmethod
     def follow(self, plan: Tensor, obs: Tensor, step: Tensor) -> Tensor:
-        """Raw actions [B, A] of plans [B, ...] on raw observations [B, O], ``step`` [B] steps after they were drawn."""
+        """Actions [B, A] of plans [B, ...] on raw observations [B, O], ``step`` [B] steps after they were drawn.
+
+        Raw ones, or counted from ``config.action_origin`` as they were learned; see `placed`.
+        """
 
     # -- training --
 
@@ -137,6 +137,8 @@ class Agent(nn.Module, ABC):
         Raises:
             ValueError: a task that was not trained, or as many as there are not envs.
         """
+        if isinstance(task, int):
+            task = torch.full((num,), task)
         if isinstance(task, Tensor):
             index = task.long()
             if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(self.config.tasks):
@@ -178,3 +180,21 @@ class Agent(nn.Module, ABC):
     def baseline_condition(self) -> str:
         """What baselines are told: "all baseline models receive the task identifier as part of the state input"."""
         return "state+task" if len(self.config.tasks) > 1 else "state"
+
+
+def _check(config: WARPDConfig, demonstrations: Demonstrations) -> None:
+    sizes, known = (demonstrations.obs_dim, demonstrations.action_dim), (config.obs_dim, config.action_dim)
+    if sizes != known:
+        raise ValueError(
+            f"demonstrations of {sizes} entries of observation and action, an agent of {known}: make an agent for them"
+        )
+    if demonstrations.tasks != config.tasks:
+        raise ValueError(
+            f"demonstrations of tasks {list(demonstrations.tasks)}, an agent of {list(config.tasks)}: make them one"
+        )
+    if demonstrations.origin != config.action_origin:
+        raise ValueError(
+            f"demonstrations whose actions are counted from the entries {demonstrations.origin} of the observation, an "
+            f"agent whose are from {config.action_origin}: give both the same (`counted_from`, action_origin)"
+        )
+    demonstrations.check_length(config.length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, get_type_hints
 
@@ -31,6 +31,8 @@ TRANSFORMERS: dict[str, tuple[int, int, int, int]] = {
 
 CONDITIONS = ("state", "task", "state+task")
 ACTIVATIONS = ("relu", "tanh", "silu")
+UNNAMED = "task"
+"""The task of demonstrations that name none."""
 SUITES = ("metaworld", "pusht", "robosuite", "locomotion")
 
 ConfigT = TypeVar("ConfigT")
@@ -249,13 +251,15 @@ class WARPDConfig:
         hidden, activation: of the generated policy (and of the MLP baseline), see `PolicyShape`.
         vae, diffusion, train: see there.
         obs_history: observations that a diffusion policy on action chunks is conditioned on (Chi et al.: 2).
+        action_origin: entries of the observation that actions are counted from, one for each entry of the action, as in
+            `Demonstrations.counted_from`; () where they are learned as they are.
     """
 
     obs_dim: int
     action_dim: int
     length: int
     horizon: int
-    tasks: tuple[str, ...] = ("task",)
+    tasks: tuple[str, ...] = (UNNAMED,)
     condition: str = "state"
     hidden: tuple[int, ...] = (256, 256)
     activation: str = "relu"
@@ -263,9 +267,11 @@ class WARPDConfig:
     diffusion: DiffusionConfig = DiffusionConfig()
     train: TrainConfig = field(default_factory=TrainConfig)
     obs_history: int = 2
+    action_origin: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _positive(self, "obs_dim", "action_dim", "horizon", "obs_history")
+        check_origin(self.action_origin, self.obs_dim, self.action_dim)
         _choice("condition", self.condition, CONDITIONS)
         if self.length < 2:
             raise ValueError(f"length must be at least 2 (a step has to follow another), got {self.length}")
@@ -350,6 +356,15 @@ class WARPDConfig:
     def from_dict(cls, data: Mapping[str, Any]) -> WARPDConfig:
         """Reads what `to_dict` (through JSON) wrote."""
         return _read(cls, data)
+
+
+def check_origin(entries: Sequence[int], obs_dim: int, action_dim: int) -> None:
+    """Raises ValueError where these cannot be the entries of an observation that an action is counted from."""
+    if len(entries) not in (0, action_dim) or any(not 0 <= e < obs_dim for e in entries):
+        raise ValueError(
+            f"actions are counted from one entry of the observation each: expected {action_dim} below {obs_dim}, or "
+            f"none, got {tuple(entries)}"
+        )
 
 
 def _told(changes: Mapping[str, Any]) -> str:

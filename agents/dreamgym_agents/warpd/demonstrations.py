@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dreamgym_agents.warpd.config import UNNAMED, check_origin
+
 ArrayLike = Any
 
 CONSTANT = ("raise", "ignore")
@@ -70,6 +72,7 @@ class Demonstrations:
         labels: anything else that is known of each trajectory (an operator), by name, N entries each.
         trail: steps that a snippet may go on beyond the last row, which is repeated there; see `trailed`.
         recorded: [S] bool, False at rows that `padded` or `led` repeated; None where all were recorded.
+        origin: entries of the observation that actions are counted from; see `counted_from`.
     """
 
     obs: Tensor
@@ -81,12 +84,13 @@ class Demonstrations:
     labels: dict[str, list[Any]]
     trail: int = 0
     recorded: Tensor | None = None
+    origin: tuple[int, ...] = ()
 
     @classmethod
     def from_episodes(
         cls,
         episodes: Sequence[tuple[ArrayLike, ArrayLike]],
-        task: Sequence[str] | str = "task",
+        task: Sequence[str] | str = UNNAMED,
         tasks: Sequence[str] | None = None,
         labels: Mapping[str, Sequence[Any]] | None = None,
     ) -> Demonstrations:
@@ -135,7 +139,7 @@ class Demonstrations:
         """
         episodes = [store.episode(i, [obs, "action"]) for i in range(len(store))]
         return cls.from_episodes(
-            [(e[obs], e["action"]) for e in episodes], [m.get("task", "task") for m in store.metas], tasks
+            [(e[obs], e["action"]) for e in episodes], [m.get("task", UNNAMED) for m in store.metas], tasks
         )
 
     def __len__(self) -> int:
@@ -192,6 +196,22 @@ class Demonstrations:
         if steps < 0:
             raise ValueError(f"a trail must be at least 0 steps, got {steps}")
         return replace(self, trail=steps)
+
+    def counted_from(self, entries: Sequence[int]) -> Demonstrations:
+        """A copy whose actions are counted from entries of the observation, one for each entry of the action.
+
+        For actions that are positions to go to, near where the robot is: a closed-loop policy then learns how far to go
+        from here (``entries``: where here is) rather than to say again where it is. Policies of an agent that learned
+        from these add what was taken off, so what they return are positions.
+
+        Raises:
+            ValueError: as many entries as actions have not, or none of the observation's; actions that are counted from
+                somewhere already.
+        """
+        check_origin(entries, self.obs_dim, self.action_dim)
+        if self.origin or not entries:
+            raise ValueError(f"expected entries to count from, once; got {tuple(entries)} after {self.origin}")
+        return replace(self, action=self.action - self.obs[:, list(entries)], origin=tuple(entries))
 
     def check_length(self, length: int, rows: Tensor | None = None) -> None:
         """Raises ValueError where a trajectory, of ``rows`` if given, is with its trail shorter than ``length``."""

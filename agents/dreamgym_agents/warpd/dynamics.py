@@ -28,6 +28,13 @@ class Dynamics(nn.Module, ABC):
     def predict(self, obs: Tensor, action: Tensor) -> Tensor:
         """Raw obs [N, H, O] and action [N, H, A], the last of each being now, to the mean next observation [N, O]."""
 
+    def check(self, obs_dim: int, action_dim: int) -> None:
+        """Raises ValueError where it is a model of observations, or actions, of other sizes."""
+        if self.std.shape != (obs_dim,):
+            raise ValueError(
+                f"a world model of {len(self.std)} observed entries, demonstrations of {obs_dim}: make one for them"
+            )
+
     def prepare(self, demonstrations: Demonstrations) -> None:
         """Takes what it needs of the training data before training begins (scales); by default nothing."""
         return None
@@ -64,6 +71,11 @@ class WorldModelDynamics(Dynamics):
     def std(self) -> Tensor:  # type: ignore[override]
         """[O], the model's fixed deviation."""
         return self.model.std
+
+    def check(self, obs_dim: int, action_dim: int) -> None:
+        super().check(obs_dim, action_dim)
+        if (dim := self.model.spec.action.dim) != action_dim:
+            raise ValueError(f"a world model of {dim} actions, demonstrations of {action_dim}: make one for them")
 
     def prepare(self, demonstrations: Demonstrations) -> None:
         seen = demonstrations.recorded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dreamgym_agents.warpd.agent import Agent, Task
+from dreamgym_agents.warpd.config import UNNAMED, WARPDConfig
 from dreamgym_agents.warpd.demonstrations import Scale
 from dreamgym_agents.warpd.vae import PolicyVAE
 
@@ -44,6 +45,11 @@ def read_obs(obs: Any, dim: int, key: str | None = None, scale: Scale | None = N
     return x if scale is None else x * scale.std.to(x) + scale.mean.to(x)
 
 
+def placed(action: Tensor, obs: Tensor, config: WARPDConfig) -> Tensor:
+    """Raw actions [..., A] of learned ones on raw observations [..., O]: counted from ``config.action_origin``."""
+    return action + obs[..., list(config.action_origin)] if config.action_origin else action
+
+
 class PlanningPolicy:
     """Draws a plan (weights, or a chunk of actions), follows it for ``horizon`` steps, draws the next.
 
@@ -55,6 +61,9 @@ class PlanningPolicy:
         task: one for all envs or one for each.
         horizon: steps between plans; by default the agent's. A chunk of actions cannot last longer than it is.
         obs_key, obs_scale: see `read_obs`.
+        obs: what `dreamgym evaluate` is to show it: "state" (the default: raw observations, also in an MLP dream),
+            "features" (the default with ``obs_scale``; those of an agent that learned from features need no scale) or
+            "dict" (the default with ``obs_key``).
     """
 
     def __init__(
@@ -64,6 +73,7 @@ class PlanningPolicy:
         horizon: int | None = None,
         obs_key: str | None = None,
         obs_scale: Scale | None = None,
+        obs: str | None = None,
     ) -> None:
         tasks = agent.config.tasks
         if task is None and len(tasks) > 1:
@@ -72,14 +82,13 @@ class PlanningPolicy:
             )
         self.agent = agent.eval()
         self.task: Task = tasks[0] if task is None else task
-        if not isinstance(self.task, Tensor):
-            agent.task_index(
-                self.task, 1 if isinstance(self.task, str) else len(self.task)
-            )  # an unseen task fails here
+        if not isinstance(self.task, Tensor):  # an unseen task fails here
+            agent.task_index(self.task, 1 if isinstance(self.task, str | int) else len(self.task))
         self.horizon = agent.horizon if horizon is None else horizon
         if not 1 <= self.horizon <= agent.max_horizon:
             raise ValueError(f"a horizon of {self.horizon}: this agent's plans last 1 to {agent.max_horizon} steps")
         self.obs_key, self.obs_scale = obs_key, obs_scale
+        self.obs = obs or ("features" if obs_scale is not None else "state" if obs_key is None else "dict")
 
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> Carry:
         """The carry of fresh envs: no plan yet."""
@@ -90,6 +99,22 @@ class PlanningPolicy:
             "history": torch.zeros(num_envs, self.agent.history, config.obs_dim, device=device),
             "task": self.agent.task_index(self.task, num_envs).to(device),
         }
+
+    def begin(self, carry: Carry, fresh: Tensor, tasks: Sequence[str]) -> Carry:
+        """The carry, told what each env is to do from now on: what evaluation says at every reset, see `Policy`.
+
+        Args:
+            carry: as it was.
+            fresh: [B] bool, the envs that were reset.
+            tasks: a name for each env.
+
+        Raises:
+            ValueError: a task that was never seen (an agent whose only task has no name of its own does that one).
+        """
+        if self.agent.config.tasks == (UNNAMED,):
+            return carry
+        index = self.agent.task_index(list(tasks), len(tasks)).to(carry["task"].device)
+        return {**carry, "task": torch.where(fresh.to(index.device), index, carry["task"])}
 
     @torch.no_grad()
     def act(
@@ -107,7 +132,7 @@ class PlanningPolicy:
         due = fresh | (steps >= self.horizon)
         plan = self._renewed(carry.get("plan"), history, carry["task"], due, generator)
         steps = torch.where(due, 0, steps)
-        action = self.agent.follow(plan, x, steps)
+        action = placed(self.agent.follow(plan, x, steps), x, self.agent.config)
         return action, {"plan": plan, "steps": steps + 1, "history": history, "task": carry["task"]}
 
     def _renewed(
@@ -147,7 +172,7 @@ class GeneratedPolicy:
                 f"expected observations [{batch}, {width}] or [{batch}, T, {width}], a row for each of the {batch} "
                 f"policies, got {tuple(obs.shape)}"
             )
-        return self.vae.act(self.theta, obs)
+        return placed(self.vae.act(self.theta, obs), obs, self.vae.config)
 
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:
         """Nothing to remember.

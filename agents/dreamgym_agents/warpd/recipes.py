@@ -25,17 +25,33 @@ PRESETS = ("paper", "tiny")
 WITHOUT_WORLD_MODEL = "warpd_no_world_model"
 BASELINES: dict[str, type[Agent]] = {a.kind: a for a in (DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy)}
 METHODS = (WARPD.kind, WITHOUT_WORLD_MODEL, *BASELINES)
+CHUNKS = (DiffusionPolicy.kind, LatentDiffusionPolicy.kind)
+# Where closed-loop policies count actions from: PushT's are positions, some 20 pixels from the disc on a table of 512.
+ORIGINS = {"pusht": (0, 1)}
 
 
 def demonstrated(
     store: str | os.PathLike[str], split: str = "train", tasks: Sequence[str] | None = None
 ) -> EpisodeView:
-    """The demonstrations of a split, of some tasks or all; random walks and other roaming are left out."""
+    """The demonstrations of a split, of some tasks or all; random walks and other roaming are left out.
+
+    An episode that names no split is for training.
+    """
 
     def wanted(meta: Meta) -> bool:
-        return meta.get("operator") not in ROAMING and (tasks is None or meta.get("task") in tasks)
+        known = meta.get("operator") not in ROAMING and meta.get("split", "train") == split
+        return known and (tasks is None or meta.get("task") in tasks)
 
-    return EpisodeStore.open(store).select(split=split, where=wanted)
+    return EpisodeStore.open(store).select(where=wanted)
+
+
+def as_learned(demonstrations: Demonstrations, suite: str, method: str) -> Demonstrations:
+    """The demonstrations as a method learns them: closed-loop policies count PushT's positions from the disc.
+
+    What acts on what it sees at every step has that as a skip connection; chunks, which are planned blindly, stay
+    positions, as Chi et al. found best.
+    """
+    return demonstrations if method in CHUNKS or suite not in ORIGINS else demonstrations.counted_from(ORIGINS[suite])
 
 
 def read_demonstrations(
@@ -65,7 +81,7 @@ def configure(suite: str, preset: str, demonstrations: Demonstrations, **changes
     Args:
         suite: see `WARPDConfig.paper`.
         preset: "paper" or "tiny", which keeps the paper's length, horizon, condition and KL weight.
-        demonstrations: for dimensions and tasks.
+        demonstrations: for dimensions, tasks, and what actions are counted from.
         changes: fields of `WARPDConfig`, over either.
     """
     if preset not in PRESETS:
@@ -73,10 +89,11 @@ def configure(suite: str, preset: str, demonstrations: Demonstrations, **changes
     dims, tasks = (demonstrations.obs_dim, demonstrations.action_dim), demonstrations.tasks
     paper = WARPDConfig.paper(suite, *dims, tasks=tasks, **changes)
     if preset == "paper":
-        return paper
+        return replace(paper, action_origin=demonstrations.origin)
     tiny = WARPDConfig.tiny(*dims, paper.length, tasks=tasks)
     tiny = replace(tiny, horizon=paper.horizon, condition=paper.condition)
     tiny = replace(tiny, vae=replace(tiny.vae, kl_weight=paper.vae.kl_weight))
+    tiny = replace(tiny, action_origin=demonstrations.origin)
     return replace(tiny, **{k: v for k, v in changes.items() if k not in ("length", "horizon")})
 
 
@@ -96,7 +113,7 @@ def make_agent(
         method: one of `METHODS`.
         config: its sizes.
         demonstrations: for the scales.
-        action: bounds of the actions, which the world model scales by.
+        action: bounds of the actions as they are learned (`bounds`), which the world model scales by.
         preset: size of the world model.
         finest: see `Agent.for_demonstrations`.
 

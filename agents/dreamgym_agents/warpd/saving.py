@@ -1,7 +1,7 @@
 """Agents on disk: a folder of JSON and safetensors, written whole or not at all. Never a pickle::
 
-    config.json           {format, library_version, policy: "warpd", kind, config, task, horizon, obs_key, world_model,
-                           metrics, files: {name: sha256}}
+    config.json           {format, library_version, policy: "warpd", kind, config, task, horizon, obs_key, obs,
+                           world_model, metrics, files: {name: sha256}}
     agent.safetensors     weights and scales; "features/mean" and "features/std" where the policy reads features
 
 `load` stands in the entry-point group ``dreamgym.policies``, so ``dreamgym evaluate`` takes such a folder as it is.
@@ -42,6 +42,7 @@ def save(
     horizon: int | None = None,
     obs_key: str | None = None,
     features: Scale | None = None,
+    obs: str | None = None,
     world_model: str | None = None,
     metrics: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -50,11 +51,12 @@ def save(
     Args:
         path: the folder.
         agent: WARPD or a baseline, trained.
-        task: what the policy is to do when it is loaded by name; needed where the agent knows several.
-        horizon, obs_key: see `PlanningPolicy`.
+        task: what the policy is to do where nobody tells it (`dreamgym evaluate` does); needed where the agent knows
+            several.
+        horizon, obs_key, obs: see `PlanningPolicy`.
         features: the scale of the features that the policy will read (``world_model.scaling`` of an MLP world model has
-            it: `Scale(scaling.mean, scaling.std)`); None where it reads raw observations.
-        world_model: name of the checkpoint whose features those are.
+            it: `Scale(scaling.mean, scaling.std)`); None where it reads raw observations, as it can in a dream too.
+        world_model: name of the checkpoint in whose dream `dreamgym evaluate` puts it by default.
         metrics: JSON-ready.
 
     Returns:
@@ -80,6 +82,7 @@ def save(
         "task": task,
         "horizon": horizon,
         "obs_key": obs_key,
+        "obs": obs,
         "world_model": world_model,
         "metrics": dict(metrics or {}),
     }
@@ -117,7 +120,7 @@ def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Pl
     """
     config = read_config(path)
     agent, features = _build(Path(path), config, device)
-    return PlanningPolicy(agent, config["task"], config["horizon"], config["obs_key"], features)
+    return PlanningPolicy(agent, config["task"], config["horizon"], config["obs_key"], features, config.get("obs"))
 
 
 def _build(folder: Path, config: dict[str, Any], device: torch.device | str) -> tuple[Agent, Scale | None]:

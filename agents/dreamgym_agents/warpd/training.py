@@ -56,6 +56,7 @@ def train(
         FloatingPointError: the loss was not finite.
         KeyboardInterrupt: the run was asked to stop (SIGINT or SIGTERM); its progress is saved.
     """
+    agent.check(demonstrations)
     folder = Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     _claim(agent, demonstrations, folder)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from dreamgym_agents.warpd.agent import Agent, Stage, Task
 from dreamgym_agents.warpd.config import WARPDConfig
-from dreamgym_agents.warpd.demonstrations import Demonstrations
+from dreamgym_agents.warpd.demonstrations import Demonstrations, Scale
 from dreamgym_agents.warpd.dynamics import Dynamics
 from dreamgym_agents.warpd.latent_diffusion import LatentDiffusion, draw, fit_latent_range
-from dreamgym_agents.warpd.policy import GeneratedPolicy
+from dreamgym_agents.warpd.policy import GeneratedPolicy, read_obs
 from dreamgym_agents.warpd.scaling import Scaling
 from dreamgym_agents.warpd.vae import PolicyVAE
 
@@ -43,27 +43,44 @@ class WARPD(Agent):
 
     @torch.no_grad()
     def generate(
-        self, state: Tensor, task: Task | None = None, generator: torch.Generator | None = None
+        self,
+        state: Any,
+        task: Task | None = None,
+        generator: torch.Generator | None = None,
+        obs_scale: Scale | None = None,
     ) -> GeneratedPolicy:
         """Generates a policy for each row.
 
         Args:
-            state: raw observations [B, O].
-            task: one for all rows, or one for each; the only one by default.
+            state: raw observations [B, O], tensor or array; with ``obs_scale`` standardised ones.
+            task: one for all rows, or one for each, by name or index; the only one by default.
             generator: of the denoising.
+            obs_scale: where ``state``, and what the policies will be shown, are the features of an MLP world model:
+                their scale, see `read_obs`.
 
         Raises:
-            ValueError: states of another shape; a task that was never seen; none given where there are several.
+            ValueError: states of another shape, or not finite; a task that was never seen; none given where there are
+                several.
         """
+        state = torch.as_tensor(state, dtype=torch.float32)
         if state.dim() != 2 or state.shape[1] != self.config.obs_dim:
             raise ValueError(
                 f"expected states [B, {self.config.obs_dim}], one for each policy, got {tuple(state.shape)}"
                 f"{'; add a batch axis: state[None]' if state.dim() == 1 else ''}"
             )
+        if not state.isfinite().all():
+            bad = (~state.isfinite()).any(1).nonzero().flatten().tolist()
+            raise ValueError(f"expected finite states, got NaN or infinity in rows {bad}")
+        state = read_obs(state, self.config.obs_dim, scale=obs_scale).to(self.scaling.obs_mean.device)
         if task is None and len(self.config.tasks) > 1:
             raise ValueError(f"say which task: one of {list(self.config.tasks)}, or one for each row")
         index = self.task_index(self.config.tasks[0] if task is None else task, len(state)).to(state.device)
-        return GeneratedPolicy(self.vae, self.plan(state.unsqueeze(1), index, generator))
+        return GeneratedPolicy(self.vae, self.plan(state.unsqueeze(1), index, generator), obs_scale=obs_scale)
+
+    def check(self, demonstrations: Demonstrations) -> None:
+        super().check(demonstrations)
+        if self.dynamics is not None and self.config.vae.rollout_after is not None:
+            self.dynamics.check(demonstrations.obs_dim, demonstrations.action_dim)
 
     def plan(self, history: Tensor, task: Tensor, generator: torch.Generator | None) -> Tensor:
         condition = self.condition(history, task, self.config.condition)

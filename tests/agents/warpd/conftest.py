@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from dreamgym_agents.warpd import Demonstrations, WARPDConfig
 from warpd_points import LinearDynamics, make_config, make_demonstrations
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/disc.py
 
 
 @pytest.fixture

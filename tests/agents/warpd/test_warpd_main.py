@@ -64,6 +64,41 @@ def test_what_is_wrong_is_told_without_a_traceback(store, tmp_path):
         main(words(store, tmp_path / "made", "--task", "left", "--checkpoint", "playtable"))
 
 
+def test_a_task_that_is_not_learned_is_refused_before_training(store, tmp_path):
+    with pytest.raises(SystemExit, match=r"--task up is not among the tasks to learn, \['left', 'right'\]"):
+        main(words(store, tmp_path / "made", "--tasks", "left", "right", "--task", "up"))
+    assert not (tmp_path / "made.run").exists()
+
+
+def test_a_device_that_is_not_there_is_told(store, tmp_path):
+    with pytest.raises(SystemExit, match="--device nonsense: torch cannot compute there"):
+        main(words(store, tmp_path / "made", "--task", "left", "--device", "nonsense"))
+
+
+def test_what_is_not_learned_as_it_stands_is_told(tmp_path, capsys):
+    generator, path, episodes = torch.Generator().manual_seed(0), tmp_path / "demos", []
+    for steps in (12, 9, 12, 5):
+        obs, action = walk("left", steps, generator)
+        obs, action = (torch.cat([x, torch.full((steps, 1), 3.0)], 1) for x in (obs, action))
+        episodes.append(({"state": obs.numpy(), "action": action.numpy()}, {"task": "left"}))  # of no split: all train
+    EpisodeStore.create(path, {"state": ((3,), np.float32), "action": ((3,), np.float32)}).append(episodes)
+    main(words(path, tmp_path / "made", "--suite", "locomotion"))
+    told = capsys.readouterr().out
+    assert "observation entries [2] never change in these demonstrations: they are left out" in told
+    assert "action entries [2] never change in these demonstrations: they are kept as they are" in told
+    assert "2 of 4 demonstrations have fewer than 12 steps: their last row is repeated" in told
+    policy = load(tmp_path / "made")
+    action, _ = policy.act(torch.zeros(2, 3), policy.start(2), torch.ones(2, dtype=torch.bool))
+    assert action[:, 2].tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize(("condition", "length"), [("state", 64), ("task", 12)])
+def test_what_generation_is_told_decides_the_length(condition, length, store, tmp_path):
+    more = ("--suite", "robosuite", "--condition", condition)
+    main(words(store, tmp_path / "made", "--task", "left", *more))
+    assert json.loads((tmp_path / "made" / "config.json").read_text())["config"]["length"] == length
+
+
 def test_a_run_of_other_settings_is_not_gone_on_with(store, tmp_path):
     main(words(store, tmp_path / "made", "--task", "left"))
     with pytest.raises(SystemExit, match=r"holds a run with config.train.seed 0, not 1"):

@@ -1,5 +1,7 @@
 """Plans and the policy protocol."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -208,3 +210,85 @@ def test_random_actions_fill_the_bounds() -> None:
     action, _ = policy.act(None, policy.start(500), no(500), torch.Generator().manual_seed(0))
     assert (action.amin(0) >= torch.tensor([-1.0, 2.0])).all()
     torch.testing.assert_close(action.mean(0), torch.tensor([0.0, 3.0]), atol=0.1, rtol=0)
+
+
+def counting(entries=(1, 0)) -> Demonstrations:
+    """Actions that are positions to go to: the goal, whose entries stand in the other order."""
+    generator = torch.Generator().manual_seed(0)
+    episodes = []
+    for _ in range(4):
+        obs = torch.rand(9, 3, generator=generator)
+        episodes.append((obs, obs[:, list(entries)] + 0.1 * torch.randn(9, 2, generator=generator)))
+    return Demonstrations.from_episodes(episodes)
+
+
+@pytest.mark.parametrize("kind", [WARPD, MLPPolicy])
+def test_actions_counted_from_the_observation_are_returned_as_positions(kind: type[Agent], config) -> None:
+    demos = counting().counted_from((1, 0))
+    assert torch.allclose(demos.action + demos.obs[:, [1, 0]], counting().action)
+    sizes = {"obs_dim": 3, "tasks": ("task",), "action_origin": (1, 0)}
+    agent = kind.for_demonstrations(replace(config(), **sizes), demos)
+    policy, obs = PlanningPolicy(agent), torch.rand(2, 3)
+    carry = policy.act(obs, policy.start(2), ~no(2), torch.Generator().manual_seed(0))[1]
+    action, after = policy.act(obs, carry, no(2))
+    learned = agent.follow(after["plan"], obs, torch.zeros(2, dtype=torch.long))
+    assert torch.equal(action, learned + obs[:, [1, 0]])
+
+
+def test_a_generated_policy_counts_from_the_observation_too(config) -> None:
+    sizes = {"obs_dim": 3, "tasks": ("task",), "action_origin": (1, 0)}
+    agent = WARPD.for_demonstrations(replace(config(), **sizes), counting().counted_from((1, 0)))
+    policy, obs = agent.generate(torch.zeros(2, 3)), torch.rand(2, 5, 3)
+    assert torch.equal(policy(obs), agent.vae.act(policy.theta, obs) + obs[..., [1, 0]])
+
+
+def test_what_actions_are_counted_from_must_fit(config) -> None:
+    for wrong in ((0,), (0, 3), (0, 1, 2)):
+        with pytest.raises(ValueError, match="expected 2 below 3, or none"):
+            counting().counted_from(wrong)
+    with pytest.raises(ValueError, match=r"once; got \(0, 1\) after \(1, 0\)"):
+        counting().counted_from((1, 0)).counted_from((0, 1))
+    sizes = {"obs_dim": 3, "tasks": ("task",)}
+    with pytest.raises(ValueError, match=r"counted from the entries \(1, 0\).*whose are from \(\)"):
+        MLPPolicy.for_demonstrations(replace(config(), **sizes), counting().counted_from((1, 0)))
+    with pytest.raises(ValueError, match="expected 2 below 2"):
+        config(action_origin=(0, 2))
+
+
+def test_a_policy_is_told_what_each_env_is_to_do(demonstrations: Demonstrations, config) -> None:
+    agent = MLPPolicy.for_demonstrations(config(), demonstrations)
+    told, obs = PlanningPolicy(agent, "left"), torch.zeros(3, 2)
+    carry = told.begin(told.start(3), torch.tensor([True, True, False]), ["right", "left", "right"])
+    action, carry = told.act(obs, carry, ~no(3))
+    expected = PlanningPolicy(agent, ["right", "left", "left"])
+    assert torch.equal(action, expected.act(obs, expected.start(3), ~no(3))[0])
+    with pytest.raises(ValueError, match=r"\['fly'\] were never seen"):
+        told.begin(carry, ~no(3), ["left", "fly", "left"])
+
+
+def test_a_task_without_a_name_is_done_whatever_is_asked(config) -> None:
+    demos = counting()
+    unnamed = replace(config(), obs_dim=3, tasks=("task",))
+    policy = PlanningPolicy(MLPPolicy.for_demonstrations(unnamed, demos))
+    carry = policy.start(2)
+    assert policy.begin(carry, ~no(2), ["reach", "reach"]) is carry
+
+
+def test_what_evaluation_is_to_show(agent: WARPD) -> None:
+    scale = Scale(torch.zeros(2), torch.ones(2))
+    shown = [{}, {"obs_scale": scale}, {"obs_key": "robot"}, {"obs": "features"}]
+    assert [PlanningPolicy(agent, "left", **k).obs for k in shown] == ["state", "features", "dict", "features"]
+
+
+def test_policies_are_generated_from_arrays_and_from_a_dreams_features(agent: WARPD) -> None:
+    scale, raw = Scale(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 3.0])), torch.randn(4, 2)
+    features = ((raw - scale.mean) / scale.std).numpy()
+    generators = [torch.Generator().manual_seed(0) for _ in range(2)]
+    plain = agent.generate(raw.numpy(), 0, generators[0])
+    reading = agent.generate(features, "left", generators[1], obs_scale=scale)
+    torch.testing.assert_close(plain.theta, reading.theta, atol=1e-5, rtol=1e-4)
+    acted = [p.act(o, None, ~no(4))[0] for p, o in ((plain, raw), (reading, features))]
+    torch.testing.assert_close(*acted, atol=1e-5, rtol=1e-4)
+    raw[2, 0] = float("nan")
+    with pytest.raises(ValueError, match=r"NaN or infinity in rows \[2\]"):
+        agent.generate(raw, "left")

@@ -18,6 +18,7 @@ from dreamgym_agents.warpd import (
     PlanningPolicy,
     Scale,
     TrainConfig,
+    WorldModelDynamics,
     load,
     load_agent,
     save,
@@ -28,6 +29,7 @@ from dreamgym_agents.warpd.recipes import make_agent
 from dreamgym.evaluation.policies import load_policy
 from dreamgym.training.checkpoint import CheckpointError
 from dreamgym.types import ActionSpec
+from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
 
 
 def make(demonstrations: Demonstrations, config, dynamics, **changes) -> WARPD:
@@ -170,6 +172,36 @@ def test_a_stop_at_the_end_of_a_stage_stops(
         with pytest.raises(KeyboardInterrupt, match="after epoch 3"):
             train(agent, demonstrations, tmp_path, show=False)
     train(agent, demonstrations, tmp_path, show=False)  # all of it is there
+
+
+def test_demonstrations_that_an_agent_was_not_made_for_are_refused_before_anything_is_written(
+    demonstrations: Demonstrations, config, dynamics, tmp_path: Path
+) -> None:
+    agent = make(demonstrations, config, dynamics)
+
+    def refused(demos: Demonstrations, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            train(agent, demos, tmp_path / "run", show=False)
+        assert not (tmp_path / "run").exists()
+
+    wide = replace(demonstrations, obs=torch.cat([demonstrations.obs] * 2, 1))
+    refused(wide, r"\(4, 2\) entries of observation and action, an agent of \(2, 2\)")
+    refused(replace(demonstrations, tasks=("up", "down")), r"tasks \['up', 'down'\], an agent of \['left', 'right'\]")
+    refused(replace(demonstrations, tasks=("left", "right", "up")), r"'up'\], an agent of")
+    refused(demonstrations.counted_from((0, 1)), r"counted from the entries \(0, 1\)")
+    with pytest.raises(ValueError, match="fewer than 8 steps"):
+        train(agent, Demonstrations.from_episodes([(torch.rand(5, 2),) * 2] * 2, ["left", "right"]), tmp_path / "run")
+
+
+def test_a_world_model_of_other_sizes_is_refused(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    def made(obs_dim: int, actions: int) -> WARPD:
+        model = MLPWorldModel(MLPConfig.tiny(obs_dim, ActionSpec((-3.0,) * actions, (3.0,) * actions), ensemble=1))
+        return WARPD.for_demonstrations(config(), demonstrations, dynamics=WorldModelDynamics(model))
+
+    with pytest.raises(ValueError, match="world model of 5 observed entries, demonstrations of 2"):
+        train(made(5, 2), demonstrations, tmp_path / "run", show=False)
+    with pytest.raises(ValueError, match="world model of 3 actions, demonstrations of 2"):
+        train(made(2, 3), demonstrations, tmp_path / "run", show=False)
 
 
 def test_a_seed_draws_the_world_model_too(demonstrations: Demonstrations, config, tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""An agent from the command line in a tiny MLP dream and in its twin, by its folder: a disc that follows its target."""
+
+import json
+
+import pytest
+from disc import SMALL, make_store
+from dreamgym_agents.warpd.__main__ import main
+from dreamgym_agents.warpd.saving import load
+
+from dreamgym.evaluation.evaluate import evaluate
+from dreamgym.rewards.fit import SuccessFitConfig
+from dreamgym.training.recipe_mlp import finish_mlp, train_mlp
+
+pytest.importorskip("gym_pusht")
+pytest.importorskip("tyro")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return make_store(tmp_path_factory.mktemp("demos") / "store", episodes=16, train=12)
+
+
+@pytest.fixture(scope="module")
+def world(store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    train_mlp(store, folder / "run", steps=80, model_changes=SMALL, batch_size=16, length=8, warmup=5, ema=0.9)
+    fit = SuccessFitConfig(epochs=4, batch_size=32, learning_rate=1e-3)
+    finish_mlp(folder / "run", store, folder / "disc", rewards=fit, progress=False)
+    return str(folder / "disc")
+
+
+@pytest.fixture(scope="module")
+def made(store, world, tmp_path_factory):
+    """A perceptron that goes to the right from wherever the disc is."""
+    out = tmp_path_factory.mktemp("made") / "mlp"
+    words = ["train", "--demonstrations", str(store), "--out", str(out), "--method", "mlp", "--suite", "pusht"]
+    main([*words, "--checkpoint", world, "--length", "8", "--diffusion-epochs", "60", "--width", "32"])
+    return out
+
+
+def test_it_is_shown_raw_states_and_answers_with_positions_in_both_worlds(made, world, monkeypatch):
+    assert json.loads((made / "config.json").read_text())["config"]["action_origin"] == [0, 1]
+    seen, policy = [], load(made)
+    kind, follow = type(policy.agent), type(policy.agent).follow
+
+    def watched(self, plan, obs, step):
+        learned = follow(self, plan, obs, step)
+        seen.append((obs.clone(), learned.clone()))
+        return learned
+
+    monkeypatch.setattr(kind, "follow", watched)
+    result = evaluate(policy, world, "push_t", episodes=4, horizon=12, simulators=4)
+    assert result.dream is not None
+    assert result.twin is not None
+    assert len(seen) >= 20  # both worlds
+    for obs, learned in seen:
+        # The disc's place in pixels, and what the block's rest is in `disc.py`: no standardised features.
+        assert obs[:, :2].min() > 20
+        assert (obs[:, :2] + learned).max() < 560
+    starts = [obs for obs, _ in seen]
+    assert starts[0][:, 2].mean().item() == pytest.approx(256, abs=3)
+    assert (starts[10][:, 0] > starts[0][:, 0]).all()  # it went to the right
+
+
+def test_a_task_never_seen_is_refused_at_evaluation(made, world):
+    config = made / "config.json"
+    text = config.read_text()
+    try:
+        config.write_text(text.replace('"push_t"', '"pull_t"'))
+        with pytest.raises(ValueError, match=r"\['push_t'\] were never seen: this agent was trained on \['pull_t'\]"):
+            evaluate(str(made), world, "push_t", episodes=2, horizon=4, twin=False)
+    finally:
+        config.write_text(text)
