@@ -80,6 +80,17 @@ def test_twin_keeps_the_promises_of_a_vector_env(folder):
     check_vector_env(make, steps=4, horizon=3)
 
 
+@pytest.mark.parametrize(("suite", "module", "task"), [
+    ("Metaworld", "metaworld", "reach"), ("Robosuite", "robosuite", "lift"),
+])  # fmt: skip
+def test_the_twins_of_the_shipped_dreams_keep_them_too(suite, module, task):
+    pytest.importorskip(module)
+    make = lambda mode: gym.make_vec(  # noqa: E731
+        f"Real-{suite}-v0", num_envs=2, task=task, world_model=module, autoreset_mode=mode, horizon=3
+    )
+    check_vector_env(make, steps=4, horizon=3)
+
+
 def test_dream_and_twin_share_spaces_and_starts(folder):
     dream = gym.make("Dream-v0", checkpoint=folder)
     real = gym.make("Real-PushT-v0", world_model=folder)

@@ -131,6 +131,15 @@ def test_the_adversary_displaces_the_block_at_some_steps_and_by_no_more_than_it_
     assert np.allclose(moves[~marks][10:], 0, atol=1.0)
 
 
+def test_the_adversary_comes_at_a_tenth_of_the_steps_by_default():
+    env = make_env(perturbation=1.0)
+    marks = []
+    for seed in range(4):
+        env.reset(seed=seed)
+        marks += [env.step(np.array([30.0, 30.0]))[4]["perturbed"] for _ in range(250)]
+    assert 70 <= sum(marks) <= 130  # of 1,000: 100 with a deviation of 9.5
+
+
 def test_the_adversary_depends_on_where_the_episode_began_not_on_the_policy():
     def marks(action, **kwargs):
         env = make_env(perturbation=5.0, **kwargs)

@@ -48,6 +48,13 @@ def test_an_operator_lifts_the_cube_and_the_oracle_sees_it(env):
     assert states[-1][13] > 0.84
 
 
+@pytest.mark.parametrize(("task", "robot"), [("can", "Panda"), ("lift", "UR5e")])
+def test_an_operator_puts_the_can_into_its_bin_and_lifts_with_another_arm(task, robot):
+    env = RobosuiteEnv(task, robot)
+    assert any(work(env, seed, steps=250)[1] for seed in range(2))
+    env.close()
+
+
 @pytest.mark.parametrize("task", ["lift", "can"])
 def test_an_operator_who_sees_the_state_does_what_one_who_sees_the_simulator_does(task):
     env = RobosuiteEnv(task)

@@ -42,7 +42,7 @@ def train(
     tasks: tuple[str, ...] = (),
     method: Literal["warpd", "warpd_no_world_model", "diffusion_policy", "latent_diffusion_policy", "mlp"] = "warpd",
     preset: Literal["tiny", "paper"] = "tiny",
-    suite: Literal["metaworld", "pusht", "robosuite", "locomotion"] | None = None,
+    suite: Literal["metaworld", "pusht", "robosuite", "locomotion", "adroit"] | None = None,
     condition: Literal["state", "task", "state+task"] | None = None,
     length: int | None = None,
     horizon: int | None = None,

@@ -33,7 +33,7 @@ CONDITIONS = ("state", "task", "state+task")
 ACTIVATIONS = ("relu", "tanh", "silu")
 UNNAMED = "task"
 """The task of demonstrations that name none."""
-SUITES = ("metaworld", "pusht", "robosuite", "locomotion")
+SUITES = ("metaworld", "pusht", "robosuite", "locomotion", "adroit")
 
 ConfigT = TypeVar("ConfigT")
 
@@ -299,7 +299,7 @@ class WARPDConfig:
         """The paper's sizes for a suite.
 
         Args:
-            suite: "metaworld" (Table 12), "pusht" or "robosuite" (Table 11), "locomotion" (Table 9).
+            suite: "metaworld" (Table 12), "pusht" or "robosuite" (11), "locomotion" (9) or "adroit" (10).
             obs_dim, action_dim: of the suite.
             changes: fields of this class. ``horizon`` sets ``length`` too where that is not given and the suite is
                 conditioned on the state: section 4.1.1 encodes "snippets of length equal to the action horizon".
@@ -323,6 +323,11 @@ class WARPDConfig:
             base = {
                 "length": 500, "horizon": 500, "condition": "task", "vae": VAEConfig(decoder=DECODERS["xs"]),
                 "train": TrainConfig(vae_epochs=100, diffusion_epochs=100),
+            }  # fmt: skip
+        elif suite == "adroit":
+            base = {
+                "length": 128, "horizon": 128, "condition": "task",
+                "train": TrainConfig(vae_epochs=20, diffusion_epochs=10),
             }  # fmt: skip
         else:
             base = {"length": 1000, "horizon": 1000, "condition": "task"}

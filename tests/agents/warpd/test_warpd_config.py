@@ -21,6 +21,41 @@ def test_pusht_has_the_sizes_of_table_11_and_snippets_as_long_as_the_horizon() -
     assert config.train.vae_epochs == 1000
 
 
+def test_every_suite_has_the_figures_of_tables_9_to_12() -> None:
+    figures = {
+        # length, epochs of the VAE and of the diffusion, decoder, KL weight, task or state
+        "locomotion": (1000, 150, 200, (100, 100), 1e-6, "task"),
+        "adroit": (128, 20, 10, (100, 100), 1e-6, "task"),
+        "pusht": (64, 1000, 1000, (400, 400), 1e-10, "state"),  # length: the horizon, as the text has it
+        "robosuite": (64, 1000, 1000, (400, 400), 1e-10, "state"),
+        "metaworld": (500, 100, 100, (50, 50), 1e-6, "task"),
+    }
+    for suite, (length, vae, diffusion, decoder, kl, condition) in figures.items():
+        config = WARPDConfig.paper(suite, 17, 6)
+        train = config.train
+        assert (config.length, train.vae_epochs, train.diffusion_epochs) == (length, vae, diffusion), suite
+        assert (config.vae.decoder, config.vae.kl_weight, config.condition) == (decoder, kl, condition), suite
+        assert (train.batch_size, train.vae_lr, train.lr, config.vae.latent) == (32, 3e-4, 1e-4, 256), suite
+        assert (config.hidden, config.vae.encoder) == ((256, 256), (512, 512, 512)), suite
+        denoiser = config.diffusion.denoiser  # A.8.4: medium
+        assert (denoiser.kind, denoiser.step_embed, denoiser.channels, denoiser.kernel) == (
+            "unet", 256, (128, 256, 256), 5,
+        ), suite  # fmt: skip
+
+
+def test_denoisers_have_the_rows_of_tables_6_and_7() -> None:
+    unets = {size: DenoiserConfig.unet(size) for size in ("xs", "s", "m", "l", "xl")}
+    assert {k: (v.step_embed, v.channels, v.kernel) for k, v in unets.items()} == {
+        "xs": (64, (16, 32, 64), 5), "s": (256, (32, 64, 128), 5), "m": (256, (128, 256, 256), 5),
+        "l": (256, (256, 512, 1024), 5), "xl": (512, (512, 1024, 2048), 5),
+    }  # fmt: skip
+    transformers = {size: DenoiserConfig.transformer(size) for size in ("xs", "s", "m", "l", "xl")}
+    assert {k: (v.step_embed, v.channels, v.layers, v.heads) for k, v in transformers.items()} == {
+        "xs": (64, (64,), 3, 2), "s": (128, (128,), 4, 4), "m": (256, (256,), 6, 8),
+        "l": (256, (512,), 8, 8), "xl": (512, (768,), 12, 12),
+    }  # fmt: skip
+
+
 def test_the_rollout_loss_waits_ten_epochs() -> None:
     assert WARPDConfig.paper("locomotion", 17, 6).vae.rollout_after == 10
 
