@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dreamgym.cli.show import amend, table
+
+if TYPE_CHECKING:
+    from dreamgym.data import EpisodeView
+    from dreamgym.training.checkpoint import Checkpoint
 
 
 def fidelity(
@@ -30,6 +34,8 @@ def fidelity(
 
     opened, data = load(checkpoint), EpisodeStore.open(store)
     held_out, training = data.select(split="val"), data.select(split="train")
+    if opened.spec.family == "mlp":
+        return _fidelity_of_states(opened, held_out, windows, steps, json, write)
     config = FidelityConfig(windows=windows, steps=steps)
     found = measure_fidelity(opened.model, held_out, training, config, opened.probe, progress=True)
     if json is not None:
@@ -46,6 +52,44 @@ def fidelity(
         if getattr(curve, who)
     ]
     table(f"open-loop fidelity, {windows} windows", ["measure", "of", *(f"step {i}" for i in shown)], rows)
+
+
+def _fidelity_of_states(
+    opened: Checkpoint, held_out: EpisodeView, windows: int, steps: int, json: Path | None, write: bool
+) -> None:
+    """`fidelity` of an MLP world model, whose card is of another kind."""
+    from dreamgym.envs.make import SHIPPED
+    from dreamgym.training.card_mlp import write_card
+    from dreamgym.training.fidelity_mlp import LONG, PARTS, evaluate, evaluate_parts
+
+    suite, name = (opened.simulator or {}).get("id", ""), opened.path.name
+    errors, parts = evaluate(opened.model, held_out, windows), evaluate_parts(opened.model, held_out, suite, windows)
+    if not errors:
+        raise ValueError("the store has no held-out episodes (split 'val') that are long enough to imagine along")
+    found = {"open_loop": errors, "parts": parts}
+    if json is not None:
+        json.write_text(dumps({**found, "windows": windows}, indent=1))
+    if write:
+        metrics = {**opened.metrics, **found}
+        spec = opened.spec.with_uncertainty_limit(errors["uncertainty_p99"])
+        amend(opened.path, None, metrics, card=write_card(name, metrics, SHIPPED.get(name)), spec=spec)
+    shown = [h for h in LONG if h <= steps]
+    units = {part: of.unit for part, of in PARTS.get(suite, {}).items()}
+    measures = {"entries that move, std": errors, **{f"{n}, {units[n]}": v for n, v in parts.items()}}
+    rows = [
+        [measure, f"{who}, from a reset" if where else who, *(_cell(of.get(f"{key}/{where}{h}")) for h in shown)]
+        for measure, of in measures.items()
+        for key, who in (("error", "model"), ("repeat", "repeat"))
+        for where in ("", "opening/")
+        if any(f"{key}/{where}{h}" in of for h in shown)
+    ]
+    table(f"open-loop fidelity, {windows} windows", ["measure", "of", *(f"step {h}" for h in shown)], rows)
+    points = errors["uncertainty_auroc_one_step"], errors["uncertainty_auroc"]
+    print(f"uncertainty finds the worst tenth of errors with an AUROC of {points[0]:.3f} (one step), {points[1]:.3f}")
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def demo(

@@ -2,7 +2,7 @@
 
 The room, in the order in which a checkpoint is made and shown::
 
-    measures.py    PSNR, metres, AUROC; `Curve`, `StateReader`
+    measures.py    PSNR, metres; `Curve`, `StateReader`
     fidelity.py    open-loop drift on held-out play against two baselines: `measure_fidelity`
     rollouts.py    fresh episodes of scripted experts in the simulator, judged in dream and twin
     finish.py      from a trained run to a complete checkpoint: `finish_checkpoint`

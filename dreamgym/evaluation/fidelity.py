@@ -25,7 +25,6 @@ from dreamgym.evaluation.measures import (
     Curve,
     StateReader,
     as_numpy,
-    auroc,
     moved,
     psnr,
     rounded_json,
@@ -33,6 +32,7 @@ from dreamgym.evaluation.measures import (
     state_errors,
 )
 from dreamgym.rewards.encode import filter_to, filtered, imagined
+from dreamgym.training.openloop import auroc
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
 

@@ -59,17 +59,6 @@ def psnr(mse: np.ndarray | float) -> np.ndarray:
     return -10 * np.log10(np.maximum(mse, 1e-6))
 
 
-def auroc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve: how likely a positive outscores a negative, ties counting half; nan for one class."""
-    positive = np.asarray(positive, bool)
-    hits, misses = int(positive.sum()), int((~positive).sum())
-    if hits == 0 or misses == 0:
-        return float("nan")
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float((rank[positive].sum() - hits * (hits + 1) / 2) / (hits * misses))
-
-
 class StateReader:
     """Reads simulator state off a model's state: decoded where the model can, else through a probe.
 

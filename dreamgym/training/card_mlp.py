@@ -76,6 +76,9 @@ def _fidelity(metrics: Mapping[str, Any]) -> str:
     told = (
         f"\n\nUncertainty (disagreement of the members), 99th percentile of these steps: {limit:.3g}." if limit else ""
     )
+    if "uncertainty_auroc" in errors:
+        one, every = errors["uncertainty_auroc_one_step"], errors["uncertainty_auroc"]
+        told += f" AUROC of finding the worst tenth of errors by it: {one:.3f} after one step, {every:.3f} over 20 (0.5 is chance)."
     return (
         "Open loop on windows of held-out episodes, along the recorded actions: mean error after so many imagined steps. "
         "Episodes that end sooner are left out.\n\n" + table(("measure", "", *(f"step {h}" for h in LONG)), rows) + told

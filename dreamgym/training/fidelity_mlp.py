@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dreamgym.data import EpisodeView, SequenceSampler
+from dreamgym.training.openloop import auroc
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.mlp import MLPWorldModel
 
@@ -67,24 +69,36 @@ def evaluate(model: WorldModel, view: EpisodeView, windows: int = 128) -> dict[s
 
     Returns:
         "error/<h>" and "repeat/<h>": absolute error after h imagined steps in standard deviations of each entry, mean
-        over entries that move; "skill/<h>" = 1 - error / repeat; "uncertainty_p99", of all those steps. Empty where no
-        held-out episode is long enough.
+        over entries that move; "skill/<h>" = 1 - error / repeat; of all those steps "uncertainty_p99", and the AUROC of
+        finding the worst tenth of their errors by the uncertainty, "uncertainty_auroc" (of the first steps alone:
+        "uncertainty_auroc_one_step"). Empty where no held-out episode is long enough.
     """
     assert isinstance(model, MLPWorldModel)
     horizons = reachable(model, view, HORIZONS)
     moves = model.scaling.delta_std > 2e-3 * model.scaling.std  # the rest stand still, or nearly
     out: dict[str, float] = {}
     unsure: list[Tensor] = []
+    wrong: list[Tensor] = []
     for step, imagined, truth, last, uncertainty in _open_loop(model, view, windows, max(horizons, default=0)):
+        scale = model.scaling.std[moves]
+        errors = [((x - truth)[:, moves].abs() / scale).mean(1) for x in (imagined, last)]
         unsure.append(uncertainty)
+        wrong.append(errors[0])
         if step in horizons:
-            scale = model.scaling.std[moves]
-            found = [float(((x - truth)[:, moves].abs() / scale).mean()) for x in (imagined, last)]
+            found = [float(e.mean()) for e in errors]
             out |= {f"error/{step}": found[0], f"repeat/{step}": found[1]}
             out[f"skill/{step}"] = 1 - found[0] / max(found[1], 1e-9)
     if unsure:
         out["uncertainty_p99"] = float(torch.stack(unsure).flatten().quantile(0.99))
+        out["uncertainty_auroc_one_step"] = _points_out(unsure[:1], wrong[:1])
+        out["uncertainty_auroc"] = _points_out(unsure, wrong)
     return out
+
+
+def _points_out(unsure: list[Tensor], wrong: list[Tensor]) -> float:
+    """AUROC of finding the worst tenth of errors by the uncertainty, each a list over steps of [B]."""
+    score, error = (torch.cat(of).cpu().numpy() for of in (unsure, wrong))
+    return auroc(score, error >= np.quantile(error, 0.9))
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,3 +72,14 @@ def _vector_errors(name: str, step: int, predicted: Tensor, last: Tensor, truth:
             right = (source[:, 4:6] > 0.5) == (truth[:, 4:6] > 0.5)
             out[f"lights{suffix}/{step}"] = float(right.float().mean())
     return out
+
+
+def auroc(score: np.ndarray, positive: np.ndarray) -> float:
+    """Area under the ROC curve: how likely a positive outscores a negative, ties counting half; nan for one class."""
+    positive = np.asarray(positive, bool)
+    hits, misses = int(positive.sum()), int((~positive).sum())
+    if hits == 0 or misses == 0:
+        return float("nan")
+    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return float((rank[positive].sum() - hits * (hits + 1) / 2) / (hits * misses))

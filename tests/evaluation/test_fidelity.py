@@ -7,7 +7,8 @@ from fakes import KEYS, FakeModel, episode
 
 from dreamgym.data import EpisodeStore
 from dreamgym.evaluation.fidelity import FidelityConfig, measure_fidelity, training_mean
-from dreamgym.evaluation.measures import auroc, psnr
+from dreamgym.evaluation.measures import psnr
+from dreamgym.training.openloop import auroc
 
 CONFIG = FidelityConfig(windows=24, steps=20, batch_size=16)
 
