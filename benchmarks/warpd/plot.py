@@ -305,6 +305,22 @@ def denoisers(rows: Sequence[Row], docs: Path) -> str:
     return f"![Coverage against the epochs of the diffusion](warpd_denoisers.png)\n\n{table(heads, lines)}"
 
 
+def in_dreams(rows: Sequence[Row], docs: Path) -> str:
+    """Agents of the experiments in dreams and twins: success with Wilson's intervals, seeds together."""
+    lines = []
+    for (suite, method, horizon), of in by(rows, "suite", "method", "horizon").items():
+        number = sum(r["episodes"] for r in of)
+        shown = []
+        for world in ("twin", "dream"):
+            done = sum(r[world] * r["episodes"] for r in of)
+            shown.append(told((done / number, *wilson(done, number))))
+        both = sum(r["both"] * r["episodes"] for r in of) / number
+        task = f"{len(of[0]['tasks'])} tasks" if len(of[0]["tasks"]) > 1 else of[0]["tasks"][0]
+        lines.append((suite, task, NAMES[method], horizon, *shown, f"{both:.2f}", len(of), number))
+    heads = ("suite", "task", "policy", "horizon", "simulator", "dream", "agree", "seeds", "episodes")
+    return table(heads, lines)
+
+
 GAIT_POLICIES = {
     "original": "the gait itself", "sos": "other runs of it", "vae": "WARPD, decoded", "diffusion": "WARPD, generated",
     "mlp": "MLP",
@@ -376,7 +392,7 @@ def _save(figure: Any, path: Path) -> None:
 
 DRAWN: dict[str, Callable[[Sequence[Row], Path], str]] = {
     "pusht": pusht, "robosuite": robosuite, "metaworld": metaworld, "ablations": ablations, "denoisers": denoisers,
-    "halfcheetah": halfcheetah,
+    "in_dreams": in_dreams, "halfcheetah": halfcheetah,
 }  # fmt: skip
 NONE_YET = "(Not a row of this experiment is there: it was not measured yet.)"
 

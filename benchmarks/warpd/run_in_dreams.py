@@ -1,0 +1,77 @@
+"""Agents of the other experiments in the shipped dreams and in their twins, from the same held-out starts.
+
+    python benchmarks/warpd/run_in_dreams.py --suite robosuite --data DATA --runs RUNS warpd_lift_tiny_16_0 ...
+
+What comes last are folders of ``--runs``, trained by `run_pusht.py`, `run_robosuite.py` or `run_metaworld.py` on
+``--data``. They act as `dreamgym evaluate` has them act; an agent of several tasks is told which.
+
+Writes benchmarks/results/warpd_in_dreams.json: rows {suite, run, method, horizon, seed, tasks, episodes, steps, twin,
+dream, both, world_model}; ``twin`` and ``dream`` are shares of successes within ``steps``, ``both`` the share of starts
+on which the two agree, ``world_model`` the hash of the dream's weights: a row of another dream is measured again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dreamgym_agents.warpd import WARPD, Agent, Demonstrations, PlanningPolicy, WARPDConfig, train
+from dreamgym_agents.warpd.recipes import (
+    CHUNKS,
+    WITHOUT_WORLD_MODEL,
+    as_learned,
+    bounds,
+    make_agent,
+    read_demonstrations,
+)
+from options import make_parser
+from rows import Rows
+
+from dreamgym.evaluation.evaluate import evaluate, open_world
+from dreamgym.training.checkpoint import file_sha256
+
+KEY = ("suite", "run")
+STEPS = {"pusht": 300, "robosuite": 250, "metaworld": 150}  # as the experiments have them
+
+
+def of_run(run: Path, suite: str, recorded: Demonstrations) -> tuple[str, Agent]:
+    """The method that was trained in a run's folder, and its agent."""
+    held = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    config, method = WARPDConfig.from_dict(held["config"]), held["kind"]
+    if method == WARPD.kind and config.vae.rollout_after is None:
+        method = WITHOUT_WORLD_MODEL
+    demos = as_learned(recorded, suite, method)
+    whole = config.condition == "task" and method not in CHUNKS
+    demos = demos.padded(config.length) if whole else demos.trailed(config.length - 1)
+    return method, train(make_agent(method, config, demos, bounds(demos)), demos, run)
+
+
+def main() -> None:
+    parser = make_parser(__doc__, "warpd_in_dreams.json", "the store of demonstrations that they were trained on")
+    parser.add_argument("--suite", choices=tuple(STEPS), required=True)
+    parser.add_argument("--episodes", type=int, default=50)
+    parser.add_argument("names", nargs="+", help="folders of --runs")
+    args = parser.parse_args()
+    rows, opened = Rows(args.out, KEY), open_world(args.suite)
+    dream = file_sha256(opened.path / "model.safetensors")
+    for name in args.names:
+        there = [r for r in rows.data["rows"] if (r["suite"], r["run"]) == (args.suite, name)]
+        if any((r["world_model"], r["episodes"]) == (dream, args.episodes) for r in there):
+            continue
+        config = WARPDConfig.from_dict(json.loads((args.runs / name / "config.json").read_text())["config"])
+        method, agent = of_run(args.runs / name, args.suite, read_demonstrations(args.data, config.tasks))
+        tasks, steps = list(config.tasks), STEPS[args.suite]
+        policy = PlanningPolicy(agent, tasks[0])
+        found = evaluate(policy, opened, tasks, episodes=args.episodes, horizon=steps)
+        assert found.dream is not None
+        assert found.twin is not None
+        shares = {"twin": found.twin.rate, "dream": found.dream.rate}
+        shares["both"] = float((found.twin.success == found.dream.success).mean())
+        about = {"method": method, "horizon": config.horizon, "seed": config.train.seed, "preset": args.preset}
+        about |= {"tasks": tasks, "episodes": args.episodes, "steps": steps, "world_model": dream}
+        rows.put(suite=args.suite, run=name, **about, **{k: round(v, 4) for k, v in shares.items()})
+        print(rows.data["rows"][-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()
