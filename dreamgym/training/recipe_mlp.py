@@ -46,16 +46,18 @@ class Suite:
         action: bounds of the action, and the one that keeps still.
         frame_rate: control steps a second, Hz.
         still: see `MLPConfig`, where actions are positions.
+        body: see there, what they push.
     """
 
     action: ActionSpec
     frame_rate: float
     still: tuple[int, ...] = ()
+    body: tuple[int, ...] = ()
 
 
 SUITES = {
     "metaworld": Suite(ActionSpec((-1.0,) * 4, (1.0,) * 4, hold=(0.0, 0.0, 0.0, -1.0)), 80.0),
-    "pusht": Suite(ActionSpec((0.0,) * 2, (512.0,) * 2), 10.0, still=(0, 1)),
+    "pusht": Suite(ActionSpec((0.0,) * 2, (512.0,) * 2), 10.0, still=(0, 1), body=(2, 3, 4, 5)),
     "robosuite": Suite(ActionSpec((-1.0,) * 7, (1.0,) * 7, binary=(6,), hold=(0.0,) * 6 + (-1.0,)), 20.0),
 }
 # Preset: the model, changes of FitConfig, windows of a batch. WARPD's learning rate is 1e-4 in its section 4 and 3e-4
@@ -111,7 +113,7 @@ def train_mlp(
     store = EpisodeStore.open(store_path)
     suite = suite_of(store)
     (obs_dim,), _ = store.keys[SENSOR]
-    known = {"frame_rate": suite.frame_rate, "still": suite.still}
+    known = {"frame_rate": suite.frame_rate, "still": suite.still, "body": suite.body}
     wanted = make(obs_dim, suite.action, **{**known, **(model_changes or {})})
     windows = {k: fit_changes.pop(k, v) for k, v in windows.items()}
     openings = fit_changes.pop("openings", OPENINGS)

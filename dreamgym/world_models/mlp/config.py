@@ -19,6 +19,9 @@ class MLPConfig:
         still: for actions that are positions to go to: the entries of the observation, one for each of the action, that
             say where the robot is. No constant keeps such a robot still; the action that does is what they show, and a
             frame of a history that nothing led away from counts as one at which it was taken.
+        body: where the robot pushes a body in the plane: the entries of the observation that are the body's x and y,
+            and the cosine and sine of its turn. The networks are then also shown the robot (``still``) and the action,
+            both places in that plane, as seen from the body, and predict the body's changes there: see `BodyFrame`.
         sensor: name of the observation.
         hidden: widths of the hidden layers.
         ensemble: members. The paper has one; their disagreement is the uncertainty, so 1 has none.
@@ -42,6 +45,7 @@ class MLPConfig:
     margin: float = 0.1
     frame_rate: float = 10.0
     still: tuple[int, ...] = ()
+    body: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("obs_dim", "ensemble", "history", "unroll"):
@@ -54,6 +58,13 @@ class MLPConfig:
             raise ValueError(
                 f"still: expected an entry of the observation, 0 to {self.obs_dim - 1}, for each of the action's "
                 f"{self.action.dim}, got {self.still}"
+            )
+        object.__setattr__(self, "body", tuple(self.body))
+        known = len(set(self.body)) == 4 and all(0 <= i < self.obs_dim for i in self.body) and len(self.still) == 2
+        if self.body and not known:
+            raise ValueError(
+                f"body: expected four entries of the observation, 0 to {self.obs_dim - 1} (x, y, cosine, sine), and "
+                f"the robot's x and y as still, got {self.body} and still={self.still}"
             )
         if self.std <= 0 or self.margin < 0 or self.frame_rate <= 0:
             raise ValueError(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dreamgym.types import Observation, ObservationSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.mlp.body import BodyFrame
 from dreamgym.world_models.mlp.config import MLPConfig
 from dreamgym.world_models.mlp.ensemble import Ensemble
 from dreamgym.world_models.mlp.loss import mlp_loss
@@ -33,7 +34,8 @@ class MLPWorldModel(WorldModel):
         self.config = config
         self.spec = _spec(config)
         self.scaling = Scaling(config.obs_dim, config.action)
-        width = config.history * (config.obs_dim + config.action.dim)
+        self.body = BodyFrame(config, self.scaling) if config.body else None
+        width = config.history * (config.obs_dim + config.action.dim) + (BodyFrame.width(config) if config.body else 0)
         self.ensemble = Ensemble(config.ensemble, width, config.hidden, config.obs_dim)
 
     @classmethod
@@ -82,9 +84,12 @@ class MLPWorldModel(WorldModel):
             obs: standardised [N, H, O], or each member's own [E, N, H, O].
             action: scaled [N, H, A], the last one that which is taken now; or [E, N, H, A].
         """
-        inputs = torch.cat([obs.flatten(-2), action.flatten(-2)], -1)
-        output: Tensor = self.ensemble(inputs)
-        return output * self.scaling.step
+        inputs = [obs.flatten(-2), action.flatten(-2)]
+        if self.body is None:
+            output: Tensor = self.ensemble(torch.cat(inputs, -1))
+            return output * self.scaling.step
+        output = self.ensemble(torch.cat([*inputs, self.body.inputs(obs, action)], -1))
+        return self.body.changes(output, obs[..., -1, :])
 
     def fit_statistics(self, obs: Tensor, delta: Tensor) -> None:
         """Sets the standardisation from training data: observations [N, O] and one-step changes [M, O]."""
