@@ -8,7 +8,8 @@
 #   benchmarks/warpd/everything.sh WORK STEP...       some; other steps may run beside them, but for those that share what
 #                                                     they make: metaworld_others takes VAEs of metaworld_256,
 #                                                     latents_metaworld those of decoder, denoisers those of
-#                                                     pusht_32_0-2, halfcheetah_0-2 find gaits
+#                                                     pusht_32_0-2, in_dreams agents of all suites,
+#                                                     halfcheetah_0-2 find gaits
 #   benchmarks/warpd/everything.sh WORK collect       the rows and pictures of WORK into benchmarks/results and docs/results
 #
 # A step that was killed goes on where it was; one that is done has nothing to do. Each step has a file of rows of its own
@@ -27,6 +28,7 @@ STEPS=(
   lift_0 lift_1 lift_2
   decoder kl latents_metaworld latents_lift denoisers
   halfcheetah_0 halfcheetah_1 halfcheetah_2
+  in_dreams
 )
 
 step() { # NAME: its commands
@@ -78,15 +80,23 @@ step() { # NAME: its commands
     denoisers) # after "pusht_32_*", whose VAEs it takes
       python "$here/run_denoisers.py" --data "$data/pusht" --width 128 --vae-epochs 300 "${common[@]}" \
         --runs "$work/runs/pusht" ;;
+    in_dreams) # after the ones whose agents it takes
+      local play=(python "$here/run_in_dreams.py" --out "$out" --suite)
+      "${play[@]}" metaworld --data "$data/metaworld" --runs "$work/runs/metaworld" --episodes 100 \
+        warpd_{128,256}_tiny_150_{0,1,2}_90
+      "${play[@]}" pusht --data "$data/pusht" --runs "$work/runs/pusht" --episodes 100 \
+        {warpd,diffusion_policy}_tiny_{16,128}_{0,1,2}
+      "${play[@]}" robosuite --data "$data/lift" --runs "$work/runs/lift" \
+        {warpd,diffusion_policy}_lift_tiny_{16,128}_{0,1,2} ;;
     halfcheetah_*)
       python "$here/run_halfcheetah.py" --data "$data/halfcheetah" --vae-epochs 150 --diffusion-epochs 200 \
         --seeds "$seed" "${common[@]}" ;;
     collect)
-      for name in metaworld pusht robosuite ablations denoisers halfcheetah; do
+      for name in metaworld pusht robosuite ablations denoisers in_dreams halfcheetah; do
         case $name in
           robosuite) files=("$work"/out/lift_*.json) ;;
           ablations) files=("$work"/out/{decoder,kl,latents_*}.json) ;;
-          denoisers) files=("$work"/out/denoisers.json) ;;
+          denoisers | in_dreams) files=("$work/out/$name.json") ;;
           *) files=("$work"/out/"$name"_*.json) ;;
         esac
         for file in "${files[@]}"; do

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 import torch
 from dreamgym_agents.warpd import Demonstrations, PlanningPolicy, RandomPolicy, WARPDConfig, recipes, train
+from dreamgym_agents.warpd.training import fingerprint
 from rollouts import PolicyOf
 
 from dreamgym.types import ActionSpec
@@ -49,20 +50,24 @@ def trained(
     return lambda task: PlanningPolicy(agent, task)
 
 
-def share_vae(held: Path, run: Path, config: WARPDConfig) -> None:
+def share_vae(held: Path, run: Path, config: WARPDConfig, demos: Demonstrations) -> None:
     """The VAE of the run ``held``, as far as it is trained, is that of ``run`` too, which differs after it.
 
     Raises:
-        ValueError: the VAE there is of other settings than ``config``.
+        ValueError: the VAE there is of other settings than ``config``, or of other data than ``demos``.
     """
     if not (held / "vae").is_dir() or (run / "vae").exists():
         return
-    theirs = WARPDConfig.from_dict(json.loads((held / "config.json").read_text(encoding="utf-8"))["config"])
+    about = json.loads((held / "config.json").read_text(encoding="utf-8"))
+    about["config"].setdefault("action_origin", config.action_origin)  # of before there was such a field: the data tell
+    theirs = WARPDConfig.from_dict(about["config"])
     if (there := _first_stage(theirs)) != (ours := _first_stage(config)):
         differ = {k: (v, ours[k]) for k, v in there.items() if v != ours[k]}
         raise ValueError(
             f"the VAE in {held} was trained with other settings (there, here): {differ}; give another --runs"
         )
+    if differ := {k: (about["data"][k], v) for k, v in fingerprint(demos).items() if about["data"][k] != v}:
+        raise ValueError(f"the VAE in {held} was trained on other data (there, here): {differ}; give another --runs")
     run.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(run / "new", ignore_errors=True)  # of a copy that was cut short
     shutil.copytree(held / "vae", run / "new")
@@ -72,8 +77,8 @@ def share_vae(held: Path, run: Path, config: WARPDConfig) -> None:
 def _first_stage(config: WARPDConfig) -> dict[str, Any]:
     """What decides how the VAE of a config is trained."""
     train = {k: v for k, v in asdict(config.train).items() if k not in ("diffusion_epochs", "save_every_s")}
-    return {"vae": config.vae, "hidden": config.hidden, "length": config.length, "tasks": config.tasks,
-            "action_origin": config.action_origin, **train}  # fmt: skip
+    of_policy = {name: getattr(config, name) for name in ("hidden", "activation", "length", "tasks", "action_origin")}
+    return {"vae": config.vae, **of_policy, **train}
 
 
 class StillPolicy:

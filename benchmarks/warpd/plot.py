@@ -308,16 +308,19 @@ def denoisers(rows: Sequence[Row], docs: Path) -> str:
 def in_dreams(rows: Sequence[Row], docs: Path) -> str:
     """Agents of the experiments in dreams and twins: success with Wilson's intervals, seeds together."""
     lines = []
-    for (suite, method, horizon), of in by(rows, "suite", "method", "horizon").items():
+    told_apart = [{**r, "sizes": " x ".join(map(str, r["size"])), "what": ", ".join(r["tasks"])} for r in rows]
+    for (suite, what, method, size, horizon), of in by(
+        told_apart, "suite", "what", "method", "sizes", "horizon"
+    ).items():
         number = sum(r["episodes"] for r in of)
         shown = []
         for world in ("twin", "dream"):
             done = sum(r[world] * r["episodes"] for r in of)
             shown.append(told((done / number, *wilson(done, number))))
         both = sum(r["both"] * r["episodes"] for r in of) / number
-        task = f"{len(of[0]['tasks'])} tasks" if len(of[0]["tasks"]) > 1 else of[0]["tasks"][0]
-        lines.append((suite, task, NAMES[method], horizon, *shown, f"{both:.2f}", len(of), number))
-    heads = ("suite", "task", "policy", "horizon", "simulator", "dream", "agree", "seeds", "episodes")
+        task = f"{len(of[0]['tasks'])} tasks" if len(of[0]["tasks"]) > 1 else what
+        lines.append((suite, task, NAMES[method], size, horizon, *shown, f"{both:.2f}", len(of), number))
+    heads = ("suite", "task", "policy", "size", "horizon", "simulator", "dream", "agree", "seeds", "episodes")
     return table(heads, lines)
 
 

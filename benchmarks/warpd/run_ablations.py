@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from dreamgym_agents.warpd import WARPD, Demonstrations, GeneratedPolicy, WARPDConfig, train
 from dreamgym_agents.warpd.config import DECODERS
+from dreamgym_agents.warpd.policy import counted
 from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, demonstrated, make_agent, read_demonstrations
 from embedding import draw_latents
 from methods import action_spec
@@ -88,8 +89,7 @@ def give_back(agent: WARPD, held_out: EpisodeView, suite: str, length: int, epis
         # What is shorter than a snippet goes on with its last row, as it did in training.
         index = np.arange(length).clip(max=len(rows["state"]) - 1)
         obs, action = (torch.tensor(np.array(rows[k])[index])[None] for k in ("state", "action"))
-        origin = list(agent.config.action_origin)
-        learned = action - obs[..., origin] if origin else action
+        learned = counted(action, obs, agent.config)
         policy = GeneratedPolicy(agent.vae, agent.vae.decode(agent.vae.encode(obs, learned)[0]))
         now, info = env.reset(options={"task": held_out.metas[i]["task"], "snapshot": np.array(rows["snapshot"][0])})
         done = False

@@ -59,11 +59,12 @@ def main() -> None:
                 config = with_training(with_policy(base, args), args, seed)
                 if kind == "transformer":
                     config = replace(config, diffusion=replace(config.diffusion, denoiser=transformer))
+                run = args.runs / f"denoiser_{kind}_{args.preset}_{epochs}_{seed}"
                 key, how = {"denoiser": kind, "epochs": epochs, "seed": seed, "preset": args.preset}, settings(config)
                 if rows.has(how, **key):
+                    held = held if (held / "vae").is_dir() else run
                     continue
-                run = args.runs / f"denoiser_{kind}_{args.preset}_{epochs}_{seed}"
-                share_vae(held, run, config)
+                share_vae(held, run, config, demos)
                 begun = time.process_time()
                 agent = train(make_agent("warpd", config, demos, bounds(demos), args.preset), demos, run)
                 held = held if (held / "vae").is_dir() else run

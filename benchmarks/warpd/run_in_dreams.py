@@ -5,15 +5,17 @@
 What comes last are folders of ``--runs``, trained by `run_pusht.py`, `run_robosuite.py` or `run_metaworld.py` on
 ``--data``. They act as `dreamgym evaluate` has them act; an agent of several tasks is told which.
 
-Writes benchmarks/results/warpd_in_dreams.json: rows {suite, run, method, horizon, seed, tasks, episodes, steps, twin,
-dream, both, world_model}; ``twin`` and ``dream`` are shares of successes within ``steps``, ``both`` the share of starts
-on which the two agree, ``world_model`` the hash of the dream's weights: a row of another dream is measured again.
+Writes benchmarks/results/warpd_in_dreams.json: rows {suite, run, method, size, horizon, seed, tasks, episodes, steps,
+twin, dream, both, world_model}; ``size`` is that of the policy's layers, or the channels of a denoiser of chunks;
+``twin`` and ``dream`` are shares of successes within ``steps``, ``both`` the share of starts on which the two agree,
+``world_model`` the hash of the dream's weights: a row of another dream is measured again.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from dreamgym_agents.warpd import WARPD, Agent, Demonstrations, PlanningPolicy, WARPDConfig, train
 from dreamgym_agents.warpd.recipes import (
@@ -24,26 +26,39 @@ from dreamgym_agents.warpd.recipes import (
     make_agent,
     read_demonstrations,
 )
+from dreamgym_agents.warpd.training import fingerprint
 from options import make_parser
 from rows import Rows
 
 from dreamgym.evaluation.evaluate import evaluate, open_world
 from dreamgym.training.checkpoint import file_sha256
+from dreamgym.training.progress import latest
 
-KEY = ("suite", "run")
+KEY = ("suite", "run", "preset")
 STEPS = {"pusht": 300, "robosuite": 250, "metaworld": 150}  # as the experiments have them
 
 
-def of_run(run: Path, suite: str, recorded: Demonstrations) -> tuple[str, Agent]:
-    """The method that was trained in a run's folder, and its agent."""
+def of_run(run: Path, suite: str, recorded: Demonstrations, preset: str) -> tuple[str, Agent]:
+    """The method that was trained in a run's folder, and its agent.
+
+    Raises:
+        ValueError: the run is not finished, or these are not the demonstrations that it learned from.
+    """
     held = json.loads((run / "config.json").read_text(encoding="utf-8"))
     config, method = WARPDConfig.from_dict(held["config"]), held["kind"]
     if method == WARPD.kind and config.vae.rollout_after is None:
         method = WITHOUT_WORLD_MODEL
     demos = as_learned(recorded, suite, method)
-    whole = config.condition == "task" and method not in CHUNKS
-    demos = demos.padded(config.length) if whole else demos.trailed(config.length - 1)
-    return method, train(make_agent(method, config, demos, bounds(demos)), demos, run)
+    told = held["data"]
+    demos = demos.padded(config.length) if told["trail"] == 0 else demos.trailed(told["trail"])
+    if differ := {k: v for k, v in fingerprint(demos).items() if told[k] != v}:
+        raise ValueError(f"{run} learned from other demonstrations: {differ} here, {told} there")
+    agent = make_agent(method, config, demos, bounds(demos), preset)
+    for stage in agent.stages():
+        done = latest(run / stage.name)
+        if done is None or int(done.name.removeprefix("step_")) < stage.epochs:
+            raise ValueError(f"{run}: the stage {stage.name!r} is not finished; go on with the script that began it")
+    return method, train(agent, demos, run, show=False)
 
 
 def main() -> None:
@@ -58,18 +73,21 @@ def main() -> None:
         there = [r for r in rows.data["rows"] if (r["suite"], r["run"]) == (args.suite, name)]
         if any((r["world_model"], r["episodes"]) == (dream, args.episodes) for r in there):
             continue
-        config = WARPDConfig.from_dict(json.loads((args.runs / name / "config.json").read_text())["config"])
-        method, agent = of_run(args.runs / name, args.suite, read_demonstrations(args.data, config.tasks))
-        tasks, steps = list(config.tasks), STEPS[args.suite]
-        policy = PlanningPolicy(agent, tasks[0])
-        found = evaluate(policy, opened, tasks, episodes=args.episodes, horizon=steps)
+        held = json.loads((args.runs / name / "config.json").read_text(encoding="utf-8"))
+        recorded = read_demonstrations(args.data, held["config"]["tasks"])
+        method, agent = of_run(args.runs / name, args.suite, recorded, args.preset)
+        config, steps = agent.config, STEPS[args.suite]
+        tasks = list(config.tasks)
+        found = evaluate(PlanningPolicy(agent, tasks[0]), opened, tasks, episodes=args.episodes, horizon=steps)
         assert found.dream is not None
         assert found.twin is not None
         shares = {"twin": found.twin.rate, "dream": found.dream.rate}
         shares["both"] = float((found.twin.success == found.dream.success).mean())
-        about = {"method": method, "horizon": config.horizon, "seed": config.train.seed, "preset": args.preset}
-        about |= {"tasks": tasks, "episodes": args.episodes, "steps": steps, "world_model": dream}
-        rows.put(suite=args.suite, run=name, **about, **{k: round(v, 4) for k, v in shares.items()})
+        size = config.diffusion.denoiser.channels if method in CHUNKS else config.hidden
+        about: dict[str, Any] = {"method": method, "size": list(size), "horizon": config.horizon}
+        about |= {"seed": config.train.seed, "preset": args.preset, "tasks": tasks, "episodes": args.episodes}
+        about |= {"steps": steps, "world_model": dream, **{k: round(v, 4) for k, v in shares.items()}}
+        rows.put(suite=args.suite, run=name, **about)
         print(rows.data["rows"][-1], flush=True)
 
 

@@ -103,7 +103,7 @@ def main() -> None:
                         continue
                     run = args.runs / f"{method}_{size}_{args.preset}_{config.horizon}_{seed}_{key['epochs']}"
                     if method == WARPD_STATE:
-                        share_vae(args.runs / run.name.replace(WARPD_STATE, "warpd"), run, config)
+                        share_vae(args.runs / run.name.replace(WARPD_STATE, "warpd"), run, config, demos)
                     begun = time.process_time()
                     policy_of = trained(method, config, demos, action, args.preset, run)
                     ready = time.process_time()

@@ -20,7 +20,7 @@ import zlib
 import gymnasium as gym
 import numpy as np
 from dreamgym_agents.warpd.recipes import configure, read_demonstrations
-from methods import METHODS, action_spec, trained
+from methods import METHODS, STILL, action_spec, trained
 from options import add_policy, make_parser, settings, shrink, with_policy, with_training
 from rollouts import Episode, Simulators, evaluate
 from rows import Rows
@@ -55,7 +55,9 @@ def main() -> None:
     parser = make_parser(__doc__, "warpd_robosuite.json", "the store of demonstrations")
     parser.add_argument("--task", choices=TASKS, default="lift")
     parser.add_argument("--robot", choices=ROBOTS, default="Panda")
-    parser.add_argument("--methods", nargs="*", choices=(*METHODS, OPERATOR), default=(OPERATOR, *COMPARED))
+    parser.add_argument(
+        "--methods", nargs="*", choices=(*(m for m in METHODS if m != STILL), OPERATOR), default=(OPERATOR, *COMPARED)
+    )
     parser.add_argument("--horizons", nargs="*", type=int, default=(16, 128))
     parser.add_argument("--perturbations", nargs="*", type=float, default=PERTURBATIONS)
     parser.add_argument("--episodes", type=int, default=50, help="for each seed: 150 of three")

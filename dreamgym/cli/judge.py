@@ -22,7 +22,8 @@ def fidelity(
         checkpoint: a shipped name, a folder, or ``hf://organisation/name``.
         store: play with held-out episodes.
         windows: held-out windows.
-        steps: imagined steps a window.
+        steps: imagined steps a window; of a dream on states, which is measured at 1, 5, 20 and 50, how far the table
+            goes.
         json: file to write every figure into.
         write: write the figures into the checkpoint itself and its card, and the limit of its uncertainty (their 99th
             percentile); all else as it was.
@@ -70,6 +71,8 @@ def _fidelity_of_states(
     if json is not None:
         json.write_text(dumps({**found, "windows": windows}, indent=1))
     if write:
+        if not {"rewards", "data"} <= opened.metrics.keys():
+            raise ValueError(f"{opened.path} has no card to write into: make it whole first (recipe_mlp finish)")
         metrics = {**opened.metrics, **found}
         spec = opened.spec.with_uncertainty_limit(errors["uncertainty_p99"])
         amend(opened.path, None, metrics, card=write_card(name, metrics, SHIPPED.get(name)), spec=spec)
@@ -152,7 +155,7 @@ def demo(
 def evaluate(
     policies: tuple[str, ...],
     world_model: str | None = None,
-    task: str | None = None,
+    task: tuple[str, ...] = (),
     episodes: int = 100,
     imagined: int | None = None,
     seed: int = 0,
@@ -174,7 +177,8 @@ def evaluate(
             or that of a run: every policy in its policies/.
         world_model: a shipped name, a folder, ``hf://organisation/name`` or a dream's id; what the policy's folder says
             where not given.
-        task: a task, or "all"; what the policy's folder says where not given.
+        task: a task, several, or "all"; what the policy's folder says where not given. A policy of several tasks is
+            told which.
         episodes: paired episodes, in the twin and in the dream.
         imagined: episodes in the dream in all; more of them sharpen the estimate of real success.
         seed: of the starts and of every draw.
@@ -203,7 +207,8 @@ def evaluate(
     )  # fmt: skip
     run = run_folder(policies)
     folder = out if out is not None or run is None else run / "evaluations"
-    found = list(evaluate_all(policies, world_model, task, config, out=folder, device=device, progress=True))
+    tasks = task[0] if len(task) == 1 else task or None
+    found = list(evaluate_all(policies, world_model, tasks, config, out=folder, device=device, progress=True))
     heads = ["policy", "task", "twin", "dream", "twin, from both", "steps"]
     table("success in %, 95% intervals", heads, [_scored(done) for done in found])
     if compared := _against_first(found):

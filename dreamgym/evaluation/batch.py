@@ -52,7 +52,7 @@ def made_for(source: str, key: str) -> str | None:
 def evaluate_all(
     sources: Sequence[str],
     world_model: str | None = None,
-    task: str | None = None,
+    task: str | Sequence[str] | None = None,
     config: EvaluationConfig | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
@@ -83,7 +83,7 @@ def evaluate_all(
         if world not in opened:
             opened[world] = open_world(world)
         name = policy_name(source)
-        file = None if out is None else evaluation_file(out, name, what)
+        file = None if out is None else evaluation_file(out, name, what if isinstance(what, str) else "+".join(what))
         if file is not None and file.is_file():
             old = Evaluation.load(file)
             told = old.checksum, old.training.get("fingerprint")

@@ -78,7 +78,7 @@ def _fidelity(metrics: Mapping[str, Any]) -> str:
     )
     if "uncertainty_auroc" in errors:
         one, every = errors["uncertainty_auroc_one_step"], errors["uncertainty_auroc"]
-        told += f" AUROC of finding the worst tenth of errors by it: {one:.3f} after one step, {every:.3f} over 20 (0.5 is chance)."
+        told += f" AUROC of finding the worst tenth of errors by it: {one:.3f} after one step, {every:.3f} over {errors['uncertainty_steps']:.0f} (0.5 is chance)."
     return (
         "Open loop on windows of held-out episodes, along the recorded actions: mean error after so many imagined steps. "
         "Episodes that end sooner are left out.\n\n" + table(("measure", "", *(f"step {h}" for h in LONG)), rows) + told

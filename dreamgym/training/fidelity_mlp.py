@@ -69,9 +69,9 @@ def evaluate(model: WorldModel, view: EpisodeView, windows: int = 128) -> dict[s
 
     Returns:
         "error/<h>" and "repeat/<h>": absolute error after h imagined steps in standard deviations of each entry, mean
-        over entries that move; "skill/<h>" = 1 - error / repeat; of all those steps "uncertainty_p99", and the AUROC of
-        finding the worst tenth of their errors by the uncertainty, "uncertainty_auroc" (of the first steps alone:
-        "uncertainty_auroc_one_step"). Empty where no held-out episode is long enough.
+        over entries that move; "skill/<h>" = 1 - error / repeat; "uncertainty_p99", of all steps on the way;
+        "uncertainty_auroc", of finding the worst tenth of errors at those "uncertainty_steps" steps by the uncertainty,
+        and "uncertainty_auroc_one_step", at the first alone. Empty where no held-out episode is long enough.
     """
     assert isinstance(model, MLPWorldModel)
     horizons = reachable(model, view, HORIZONS)
@@ -92,6 +92,7 @@ def evaluate(model: WorldModel, view: EpisodeView, windows: int = 128) -> dict[s
         out["uncertainty_p99"] = float(torch.stack(unsure).flatten().quantile(0.99))
         out["uncertainty_auroc_one_step"] = _points_out(unsure[:1], wrong[:1])
         out["uncertainty_auroc"] = _points_out(unsure, wrong)
+        out["uncertainty_steps"] = len(wrong)
     return out
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dreamgym_agents.warpd import Demonstrations, WARPDConfig
+from dreamgym_agents.warpd import Demonstrations, MLPPolicy, WARPDConfig, train
+from dreamgym_agents.warpd.training import fingerprint
 
 pytest.importorskip("diffusers")
 pytest.importorskip("mujoco")
@@ -26,6 +27,7 @@ import plot
 import rows
 import run_ablations
 import run_halfcheetah
+import run_in_dreams
 
 SMALL = {"directions": 2, "best": 1, "steps": 15}
 
@@ -148,19 +150,52 @@ def test_warpd_that_is_told_the_first_state_takes_the_vae_of_the_one_that_is_not
     told, plain = (run_metaworld.sizes(m, "256", "tiny", demos, 9, 9) for m in ("warpd_state", "warpd"))
     assert (told.condition, plain.condition, told.vae) == ("state+task", "task", plain.vae)
     held, run = tmp_path / "warpd", tmp_path / "warpd_state"
-    methods.share_vae(held, run, told)  # none there yet: it trains its own
+    methods.share_vae(held, run, told, demos)  # none there yet: it trains its own
     assert not run.exists()
     (held / "vae" / "progress").mkdir(parents=True)
-    (held / "config.json").write_text(json.dumps({"config": plain.to_dict()}))
-    methods.share_vae(held, run, told)
+    about = {"config": plain.to_dict(), "data": fingerprint(demos)}
+    (held / "config.json").write_text(json.dumps(about))
+    methods.share_vae(held, run, told, demos)
     assert (run / "vae" / "progress").is_dir()
     (held / "vae" / "more").mkdir()
-    methods.share_vae(held, run, told)  # once
+    methods.share_vae(held, run, told, demos)  # once
     assert not (run / "vae" / "more").exists()
     longer = replace(told, train=replace(told.train, vae_epochs=7))
     with pytest.raises(ValueError, match=r"other settings.*'vae_epochs': \(100, 7\).*another --runs"):
-        methods.share_vae(held, tmp_path / "longer", longer)
+        methods.share_vae(held, tmp_path / "longer", longer, demos)
+    with pytest.raises(ValueError, match=r"other data.*'values'"):
+        methods.share_vae(held, tmp_path / "longer", told, replace(demos, action=-demos.action))
     assert not (tmp_path / "longer").exists()
+
+
+def test_an_agent_is_found_again_by_its_run_if_that_is_finished_and_of_these_data(tmp_path):
+    rng = np.random.default_rng(0)
+    demos = Demonstrations.from_episodes([(rng.random((9, 6)), rng.random((9, 2))) for _ in range(4)], "push_t")
+    offsets = run_in_dreams.as_learned(demos, "pusht", "mlp").trailed(3)
+    config = WARPDConfig.tiny(6, 2, 4, tasks=("push_t",), action_origin=(0, 1))
+    config = replace(config, train=replace(config.train, diffusion_epochs=2))
+    made = train(MLPPolicy.for_demonstrations(config, offsets, "ignore"), offsets, tmp_path / "run")
+    method, agent = run_in_dreams.of_run(tmp_path / "run", "pusht", demos, "tiny")
+    assert method == "mlp"
+    assert all(torch.equal(v, made.state_dict()[k]) for k, v in agent.state_dict().items())
+    with pytest.raises(ValueError, match="learned from other demonstrations"):
+        run_in_dreams.of_run(tmp_path / "run", "pusht", replace(demos, action=-demos.action), "tiny")
+    held = json.loads((tmp_path / "run" / "config.json").read_text())
+    held["config"]["train"]["diffusion_epochs"] = 3
+    (tmp_path / "run" / "config.json").write_text(json.dumps(held))
+    with pytest.raises(ValueError, match="'cloning' is not finished"):
+        run_in_dreams.of_run(tmp_path / "run", "pusht", demos, "tiny")
+
+
+def test_agents_in_dreams_are_told_apart_by_size(tmp_path):
+    made = [
+        {"suite": "lift", "method": "warpd", "size": [size], "horizon": 16, "tasks": ["lift"], "episodes": 50,
+         "twin": twin, "dream": 0.5, "both": 0.6, "seed": seed}
+        for size, twin in ((64, 0.4), (128, 0.8)) for seed in (0, 1)
+    ]  # fmt: skip
+    page = plot.in_dreams(made, tmp_path).replace("&nbsp;", " ").replace("&#8209;", "-")
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in page.splitlines()[2:]]
+    assert [(c[3], c[5][:4], c[-1]) for c in cells] == [("128", "0.80", "100"), ("64", "0.40", "100")]
 
 
 def test_denoisers_are_shown_by_epochs_with_the_interval_of_all_seeds(tmp_path):

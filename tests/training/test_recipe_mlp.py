@@ -85,7 +85,8 @@ def test_the_command_measures_it_again_and_its_card_stays_of_its_kind(store, run
     assert after.spec.uncertainty_limit == pytest.approx(found["open_loop"]["uncertainty_p99"])
     card = (out / "README.md").read_text()
     assert "World model of the family `mlp`" in card
-    assert f"{found['open_loop']['uncertainty_auroc']:.3f} over 20" in card
+    steps = found["open_loop"]["uncertainty_steps"]
+    assert f"{found['open_loop']['uncertainty_auroc']:.3f} over {steps}" in card
     assert all(torch.equal(v, before.model.state_dict()[k]) for k, v in after.model.state_dict().items())
     training = tmp_path / "training_only"
     make_store(training, episodes=3, train=3)

@@ -27,7 +27,7 @@ from dreamgym.world_models.mlp import MLPWorldModel
 from dreamgym_agents.commands import run_commands
 from dreamgym_agents.warpd.config import SUITES, WARPDConfig
 from dreamgym_agents.warpd.demonstrations import Demonstrations
-from dreamgym_agents.warpd.recipes import CHUNKS, as_learned, bounds, configure, make_agent, read_demonstrations
+from dreamgym_agents.warpd.recipes import CHUNKS, as_learned, bounds, configure, cut, make_agent, read_demonstrations
 from dreamgym_agents.warpd.saving import save
 from dreamgym_agents.warpd.training import train as fit
 
@@ -94,18 +94,17 @@ def train(
     if task is not None and task not in demos.tasks:
         raise ValueError(f"--task {task} is not among the tasks to learn, {list(demos.tasks)}: add it to --tasks")
     finest = None if checkpoint is None else FINEST * _deviations(checkpoint)
-    of_suite = suite or _suite(demonstrations)
-    demos = as_learned(demos, of_suite, method)
-    config = _config(of_suite, preset, demos, method, condition, length, horizon)
+    told_suite = _told_suite(demonstrations)
+    if obs_key == "state":  # what suite's settings are taken says nothing of what the entries are
+        demos = as_learned(demos, told_suite or "", method)
+    config = _config(suite or _known(told_suite, demonstrations), preset, demos, method, condition, length, horizon)
     asked: dict[str, Any] = {"vae_epochs": vae_epochs, "diffusion_epochs": diffusion_epochs, "batch_size": batch_size}
     changes = {k: v for k, v in asked.items() if v is not None}
     config = replace(config, train=replace(config.train, seed=seed, decay=decay, **changes))
     config = replace(config, condition=condition or config.condition)
     config = replace(config, hidden=(width, width) if width else config.hidden)
     _tell(demos, config.length)
-    # Told the task alone, a policy is of a whole trajectory; told the state, of what follows any row.
-    spare = config.length - 1
-    demos = demos.padded(config.length) if config.condition == "task" and method not in CHUNKS else demos.trailed(spare)
+    demos = cut(demos, config, method)
     agent = make_agent(method, config, demos, bounds(demos), preset, finest).to(device)
     run = Path(f"{out}.run")
     try:
@@ -144,12 +143,19 @@ def _deviations(checkpoint: str) -> Tensor:
     return model.scaling.std
 
 
-def _suite(store: Path) -> str:
-    """What the store's demonstrations say, if the paper has settings for it."""
-    told = {str(m.get("suite")) for m in EpisodeStore.open(store).metas}
-    if len(told) != 1 or not told <= set(SUITES):
+def _told_suite(path: Path) -> str | None:
+    """The suite that a store's demonstrations, or it itself, say they are of."""
+    store = EpisodeStore.open(path)
+    told = {m.get("suite", store.info.get("suite")) for m in store.metas}
+    suite = told.pop() if len(told) == 1 else None
+    return None if suite is None else str(suite)
+
+
+def _known(suite: str | None, store: Path) -> str:
+    """The suite, if the paper has settings for it."""
+    if suite not in SUITES:
         raise ValueError(f"{store} does not say of which suite it is: give --suite, one of {list(SUITES)}")
-    return told.pop()
+    return suite
 
 
 def _config(

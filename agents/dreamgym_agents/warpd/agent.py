@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -86,6 +87,11 @@ class Agent(nn.Module, ABC):
         """
         _check(config, demonstrations)
         obs, action = demonstrations.scales(constant)
+        if finest is not None and finest.shape != (config.obs_dim,):
+            raise ValueError(
+                f"finest: expected a deviation for each of {config.obs_dim} observed entries, got "
+                f"{tuple(finest.shape)}: is this dream one of the same suite?"
+            )
         if finest is not None:
             obs = obs.no_finer_than(finest)
         with torch.random.fork_rng(devices=[]):
@@ -137,8 +143,8 @@ class Agent(nn.Module, ABC):
         Raises:
             ValueError: a task that was not trained, or as many as there are not envs.
         """
-        if isinstance(task, int):
-            task = torch.full((num,), task)
+        if isinstance(task, int | np.integer):
+            task = torch.full((num,), int(task))
         if isinstance(task, Tensor):
             index = task.long()
             if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(self.config.tasks):

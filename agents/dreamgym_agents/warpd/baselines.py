@@ -18,6 +18,16 @@ from dreamgym_agents.warpd.scaling import Scaling
 from dreamgym_agents.warpd.vae import kl_to_standard_normal
 
 
+def _check_chunk(config: WARPDConfig) -> None:
+    if config.horizon > config.length:
+        raise ValueError(f"a chunk of {config.length} actions cannot be followed for {config.horizon} steps")
+    if config.action_origin:
+        raise ValueError(
+            "chunks are followed blindly, so their actions cannot be counted from what is seen on the way, the entries "
+            f"{config.action_origin}: give demonstrations and config without an origin"
+        )
+
+
 class DiffusionPolicy(Agent):
     """DP: denoises a chunk of ``length`` actions from the last ``obs_history`` observations, executed open loop.
 
@@ -29,8 +39,7 @@ class DiffusionPolicy(Agent):
 
     def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
         super().__init__(config, scaling)
-        if config.horizon > config.length:
-            raise ValueError(f"a chunk of {config.length} actions cannot be followed for {config.horizon} steps")
+        _check_chunk(config)
         self.history = config.obs_history
         condition = self.condition_dim(self.baseline_condition)
         multiple = config.diffusion.denoiser.multiple
@@ -109,8 +118,7 @@ class LatentDiffusionPolicy(Agent):
 
     def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
         super().__init__(config, scaling)
-        if config.horizon > config.length:
-            raise ValueError(f"a chunk of {config.length} actions cannot be followed for {config.horizon} steps")
+        _check_chunk(config)
         self.vae = ChunkVAE(config, self.scaling)
         self.latent_diffusion = LatentDiffusion(config, self.condition_dim(self.baseline_condition))
 

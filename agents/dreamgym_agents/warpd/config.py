@@ -271,6 +271,7 @@ class WARPDConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "obs_dim", "action_dim", "horizon", "obs_history")
+        object.__setattr__(self, "action_origin", tuple(self.action_origin))
         check_origin(self.action_origin, self.obs_dim, self.action_dim)
         _choice("condition", self.condition, CONDITIONS)
         if self.length < 2:

@@ -71,7 +71,8 @@ class Diffusion(nn.Module):
     @torch.no_grad()
     def sample(self, condition: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draws one sequence for each condition [B, N]: [B, L, C], in the units of what was trained on."""
-        x = torch.randn((len(condition), *self.shape), generator=generator).to(condition)
+        where = condition.device if generator is None else generator.device
+        x = torch.randn((len(condition), *self.shape), generator=generator, device=where).to(condition)
         self.scheduler.set_timesteps(self.config.inference_steps)
         for step in self.scheduler.timesteps:
             noise = self.denoiser(x, step.to(x.device).expand(len(x)), condition)

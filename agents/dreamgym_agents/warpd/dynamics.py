@@ -29,11 +29,8 @@ class Dynamics(nn.Module, ABC):
         """Raw obs [N, H, O] and action [N, H, A], the last of each being now, to the mean next observation [N, O]."""
 
     def check(self, obs_dim: int, action_dim: int) -> None:
-        """Raises ValueError where it is a model of observations, or actions, of other sizes."""
-        if self.std.shape != (obs_dim,):
-            raise ValueError(
-                f"a world model of {len(self.std)} observed entries, demonstrations of {obs_dim}: make one for them"
-            )
+        """Raises ValueError where it is a model of observations, or actions, of other sizes; by default nothing."""
+        return None
 
     def prepare(self, demonstrations: Demonstrations) -> None:
         """Takes what it needs of the training data before training begins (scales); by default nothing."""
@@ -73,7 +70,10 @@ class WorldModelDynamics(Dynamics):
         return self.model.std
 
     def check(self, obs_dim: int, action_dim: int) -> None:
-        super().check(obs_dim, action_dim)
+        if (seen := self.model.config.obs_dim) != obs_dim:
+            raise ValueError(
+                f"a world model of {seen} observed entries, demonstrations of {obs_dim}: make one for them"
+            )
         if (dim := self.model.spec.action.dim) != action_dim:
             raise ValueError(f"a world model of {dim} actions, demonstrations of {action_dim}: make one for them")
 

@@ -47,7 +47,17 @@ def read_obs(obs: Any, dim: int, key: str | None = None, scale: Scale | None = N
 
 def placed(action: Tensor, obs: Tensor, config: WARPDConfig) -> Tensor:
     """Raw actions [..., A] of learned ones on raw observations [..., O]: counted from ``config.action_origin``."""
-    return action + obs[..., list(config.action_origin)] if config.action_origin else action
+    return action + obs[..., list(config.action_origin)].to(action) if config.action_origin else action
+
+
+def counted(action: Tensor, obs: Tensor, config: WARPDConfig) -> Tensor:
+    """Learned actions [..., A] of raw ones on raw observations [..., O]: what `placed` undoes."""
+    return action - obs[..., list(config.action_origin)].to(action) if config.action_origin else action
+
+
+def shown(obs: str | None, key: str | None, scale: Scale | None) -> str:
+    """What `dreamgym evaluate` is to show a policy that reads so: ``obs`` where that is given."""
+    return obs or ("features" if scale is not None else "state" if key is None else "dict")
 
 
 class PlanningPolicy:
@@ -83,12 +93,12 @@ class PlanningPolicy:
         self.agent = agent.eval()
         self.task: Task = tasks[0] if task is None else task
         if not isinstance(self.task, Tensor):  # an unseen task fails here
-            agent.task_index(self.task, 1 if isinstance(self.task, str | int) else len(self.task))
+            agent.task_index(self.task, 1 if isinstance(self.task, str | int | np.integer) else len(self.task))
         self.horizon = agent.horizon if horizon is None else horizon
         if not 1 <= self.horizon <= agent.max_horizon:
             raise ValueError(f"a horizon of {self.horizon}: this agent's plans last 1 to {agent.max_horizon} steps")
         self.obs_key, self.obs_scale = obs_key, obs_scale
-        self.obs = obs or ("features" if obs_scale is not None else "state" if obs_key is None else "dict")
+        self.obs = shown(obs, obs_key, obs_scale)
 
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> Carry:
         """The carry of fresh envs: no plan yet."""
@@ -159,9 +169,12 @@ class GeneratedPolicy:
         self, vae: PolicyVAE, theta: Tensor, obs_key: str | None = None, obs_scale: Scale | None = None
     ) -> None:
         self.vae, self.theta, self.obs_key, self.obs_scale = vae, theta, obs_key, obs_scale
+        self.obs = shown(None, obs_key, obs_scale)
 
     def __call__(self, obs: Tensor) -> Tensor:
         """Raw actions [B, A], or [B, T, A], on raw observations [B, O], or [B, T, O]; differentiable.
+
+        Raw ones with an ``obs_scale`` too, which is for what `act` is shown.
 
         Raises:
             ValueError: observations of another shape.
@@ -212,5 +225,6 @@ class RandomPolicy:
         self, obs: Any, carry: None, fresh: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, None]:
         """Actions [B, A]."""
-        draw = torch.rand((len(fresh), len(self.low)), generator=generator).to(self.low)
+        where = self.low.device if generator is None else generator.device
+        draw = torch.rand((len(fresh), len(self.low)), generator=generator, device=where).to(self.low)
         return self.low + (self.high - self.low) * draw, None

@@ -50,8 +50,24 @@ def as_learned(demonstrations: Demonstrations, suite: str, method: str) -> Demon
 
     What acts on what it sees at every step has that as a skip connection; chunks, which are planned blindly, stay
     positions, as Chi et al. found best.
+
+    Raises:
+        ValueError: no such method.
     """
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
     return demonstrations if method in CHUNKS or suite not in ORIGINS else demonstrations.counted_from(ORIGINS[suite])
+
+
+def cut(demonstrations: Demonstrations, config: WARPDConfig, method: str) -> Demonstrations:
+    """The demonstrations so that snippets of ``config.length`` can be drawn of each.
+
+    Told the task alone, a policy is of a whole trajectory, and a shorter one goes on with its last row; told the state,
+    it is of what follows any row.
+    """
+    if config.condition == "task" and method not in CHUNKS:
+        return demonstrations.padded(config.length)
+    return demonstrations.trailed(config.length - 1)
 
 
 def read_demonstrations(

@@ -120,7 +120,9 @@ def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Pl
     """
     config = read_config(path)
     agent, features = _build(Path(path), config, device)
-    return PlanningPolicy(agent, config["task"], config["horizon"], config["obs_key"], features, config.get("obs"))
+    # Folders of before "obs" was there were always shown features.
+    obs = config.get("obs", "features")
+    return PlanningPolicy(agent, config["task"], config["horizon"], config["obs_key"], features, obs)
 
 
 def _build(folder: Path, config: dict[str, Any], device: torch.device | str) -> tuple[Agent, Scale | None]:

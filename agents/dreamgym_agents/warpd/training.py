@@ -83,6 +83,8 @@ def _claim(agent: Agent, demonstrations: Demonstrations, folder: Path) -> None:
         path.write_text(text, encoding="utf-8")
         return
     held = json.loads(path.read_text(encoding="utf-8"))
+    # Of a run of before there was such a field the data tell: their actions are as they were learned.
+    held["config"].setdefault("action_origin", agent.config.action_origin)
     # Read and written again, so that fields which came later have their defaults.
     then = {
         "kind": held["kind"],
@@ -109,10 +111,14 @@ def _entries(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 def _known_by(agent: Agent, demonstrations: Demonstrations) -> dict[str, Any]:
     """What tells one training set from another: its sizes, its scales, its rows and how they are cut."""
+    return {"scales": f"{_checksum(*agent.scaling.state_dict().values()):08x}", **fingerprint(demonstrations)}
+
+
+def fingerprint(demonstrations: Demonstrations) -> dict[str, Any]:
+    """What tells these demonstrations from others: their sizes, their rows and how they are cut; JSON-ready."""
     return {
         "trajectories": len(demonstrations),
         "rows": len(demonstrations.obs),
-        "scales": f"{_checksum(*agent.scaling.state_dict().values()):08x}",
         "values": f"{_checksum(demonstrations.obs, demonstrations.action):08x}",
         "layout": f"{_checksum(demonstrations.lengths, demonstrations.task):08x}",
         "trail": demonstrations.trail,

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import torch
 from disc import SMALL, make_store
+from dreamgym_agents.warpd import PlanningPolicy
 from dreamgym_agents.warpd.__main__ import main
 from dreamgym_agents.warpd.saving import load
 
@@ -40,26 +42,25 @@ def made(store, world, tmp_path_factory):
 
 def test_it_is_shown_raw_states_and_answers_with_positions_in_both_worlds(made, world, monkeypatch):
     assert json.loads((made / "config.json").read_text())["config"]["action_origin"] == [0, 1]
-    seen, policy = [], load(made)
-    kind, follow = type(policy.agent), type(policy.agent).follow
+    seen, policy, act = [], load(made), PlanningPolicy.act
 
-    def watched(self, plan, obs, step):
-        learned = follow(self, plan, obs, step)
-        seen.append((obs.clone(), learned.clone()))
-        return learned
+    def watched(self, obs, carry, fresh, generator=None):
+        action, after = act(self, obs, carry, fresh, generator)
+        seen.append((obs.clone(), action, self.agent.follow(after["plan"], obs, after["steps"] - 1)))
+        return action, after
 
-    monkeypatch.setattr(kind, "follow", watched)
-    result = evaluate(policy, world, "push_t", episodes=4, horizon=12, simulators=4)
-    assert result.dream is not None
-    assert result.twin is not None
-    assert len(seen) >= 20  # both worlds
-    for obs, learned in seen:
-        # The disc's place in pixels, and what the block's rest is in `disc.py`: no standardised features.
-        assert obs[:, :2].min() > 20
-        assert (obs[:, :2] + learned).max() < 560
-    starts = [obs for obs, _ in seen]
-    assert starts[0][:, 2].mean().item() == pytest.approx(256, abs=3)
-    assert (starts[10][:, 0] > starts[0][:, 0]).all()  # it went to the right
+    monkeypatch.setattr(PlanningPolicy, "act", watched)
+    for other in ("twin", "dream"):
+        seen.clear()
+        evaluate(policy, world, "push_t", episodes=4, horizon=12, simulators=4, **{other: False})
+        assert len(seen) >= 5
+        for obs, action, learned in seen:
+            assert obs[:, :2].min() > 20  # the disc's place in pixels: no standardised features
+            assert torch.equal(action, learned + obs[:, :2])
+        first = seen[0][0]
+        if other == "twin":  # in the dream: where the block lies in `disc.py`, whose snapshots are made up
+            assert first[:, 2].mean().item() == pytest.approx(256, abs=3)
+        assert (seen[4][0][:, 0] > first[:, 0] + 20).all()  # it went to the right
 
 
 def test_a_task_never_seen_is_refused_at_evaluation(made, world):

@@ -240,6 +240,16 @@ def test_a_generated_policy_counts_from_the_observation_too(config) -> None:
     agent = WARPD.for_demonstrations(replace(config(), **sizes), counting().counted_from((1, 0)))
     policy, obs = agent.generate(torch.zeros(2, 3)), torch.rand(2, 5, 3)
     assert torch.equal(policy(obs), agent.vae.act(policy.theta, obs) + obs[..., [1, 0]])
+    assert policy(obs.double()).dtype == torch.float32
+
+
+def test_draws_are_made_where_the_generator_is(agent: WARPD, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, draw = [], torch.randn
+    monkeypatch.setattr(torch, "randn", lambda *a, **k: asked.append(k.get("device")) or draw(*a, **k))
+    agent.plan(torch.zeros(1, 1, 2), torch.zeros(1, dtype=torch.long), torch.Generator("cpu"))
+    agent.plan(torch.zeros(1, 1, 2), torch.zeros(1, dtype=torch.long), None)
+    assert asked[0] == torch.device("cpu")
+    assert None not in asked[:1]
 
 
 def test_what_actions_are_counted_from_must_fit(config) -> None:
@@ -253,6 +263,10 @@ def test_what_actions_are_counted_from_must_fit(config) -> None:
         MLPPolicy.for_demonstrations(replace(config(), **sizes), counting().counted_from((1, 0)))
     with pytest.raises(ValueError, match="expected 2 below 2"):
         config(action_origin=(0, 2))
+    assert config(action_origin=[1, 0]).action_origin == (1, 0)
+    for kind in (DiffusionPolicy, LatentDiffusionPolicy):
+        with pytest.raises(ValueError, match="chunks are followed blindly"):
+            kind(config(action_origin=(0, 1)))
 
 
 def test_a_policy_is_told_what_each_env_is_to_do(demonstrations: Demonstrations, config) -> None:
@@ -278,6 +292,8 @@ def test_what_evaluation_is_to_show(agent: WARPD) -> None:
     scale = Scale(torch.zeros(2), torch.ones(2))
     shown = [{}, {"obs_scale": scale}, {"obs_key": "robot"}, {"obs": "features"}]
     assert [PlanningPolicy(agent, "left", **k).obs for k in shown] == ["state", "features", "dict", "features"]
+    assert agent.generate(torch.zeros(1, 2), "left").obs == "state"
+    assert agent.generate(torch.zeros(1, 2), "left", obs_scale=scale).obs == "features"
 
 
 def test_policies_are_generated_from_arrays_and_from_a_dreams_features(agent: WARPD) -> None:

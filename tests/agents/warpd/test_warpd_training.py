@@ -104,7 +104,7 @@ def test_a_run_of_before_a_field_was_there_goes_on(demonstrations: Demonstration
     train(MLPPolicy.for_demonstrations(config(), demonstrations), demonstrations, tmp_path, show=False)
     file = tmp_path / "config.json"
     held = json.loads(file.read_text())
-    del held["config"]["train"]["decay"]
+    del held["config"]["train"]["decay"], held["config"]["action_origin"]
     file.write_text(json.dumps(held))
     train(MLPPolicy.for_demonstrations(config(), demonstrations), demonstrations, tmp_path, show=False)
 
@@ -253,6 +253,22 @@ def test_evaluation_loads_the_folder_by_itself(demonstrations: Demonstrations, c
     policy = load_policy(folder, None)  # type: ignore[arg-type]
     assert isinstance(policy, PlanningPolicy)
     assert policy.horizon == 3
+
+
+def test_an_agent_of_before_it_said_what_it_is_shown_is_shown_features(
+    demonstrations: Demonstrations, config, tmp_path: Path
+) -> None:
+    folder = save(tmp_path / "agent", WARPD.for_demonstrations(config(), demonstrations), task="left")
+    assert load(folder).obs == "state"
+    told = json.loads((folder / "config.json").read_text())
+    del told["obs"]
+    (folder / "config.json").write_text(json.dumps(told))
+    assert load(folder).obs == "features"
+
+
+def test_a_floor_of_scales_of_another_suite_is_refused(demonstrations: Demonstrations, config) -> None:
+    with pytest.raises(ValueError, match=r"for each of 2 observed entries, got \(39,\): is this dream one of the same"):
+        WARPD.for_demonstrations(config(), demonstrations, finest=torch.ones(39))
 
 
 def test_the_scale_of_features_is_saved(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
