@@ -23,6 +23,7 @@ from dreamgym_agents.warpd.recipes import (
     WITHOUT_WORLD_MODEL,
     as_learned,
     bounds,
+    cut,
     make_agent,
     read_demonstrations,
 )
@@ -50,8 +51,8 @@ def of_run(run: Path, suite: str, recorded: Demonstrations, preset: str) -> tupl
         method = WITHOUT_WORLD_MODEL
     demos = as_learned(recorded, suite, method)
     told = held["data"]
-    demos = demos.padded(config.length) if told["trail"] == 0 else demos.trailed(told["trail"])
-    if differ := {k: v for k, v in fingerprint(demos).items() if told[k] != v}:
+    demos = cut(demos, config, method, whole=told["trail"] == 0 if "trail" in told else None)
+    if differ := {k: v for k, v in fingerprint(demos).items() if told.get(k, v) != v}:  # older runs tell less
         raise ValueError(f"{run} learned from other demonstrations: {differ} here, {told} there")
     agent = make_agent(method, config, demos, bounds(demos), preset)
     for stage in agent.stages():

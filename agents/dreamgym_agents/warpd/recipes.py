@@ -59,13 +59,13 @@ def as_learned(demonstrations: Demonstrations, suite: str, method: str) -> Demon
     return demonstrations if method in CHUNKS or suite not in ORIGINS else demonstrations.counted_from(ORIGINS[suite])
 
 
-def cut(demonstrations: Demonstrations, config: WARPDConfig, method: str) -> Demonstrations:
+def cut(demonstrations: Demonstrations, config: WARPDConfig, method: str, whole: bool | None = None) -> Demonstrations:
     """The demonstrations so that snippets of ``config.length`` can be drawn of each.
 
     Told the task alone, a policy is of a whole trajectory, and a shorter one goes on with its last row; told the state,
-    it is of what follows any row.
+    it is of what follows any row. ``whole`` says otherwise.
     """
-    if config.condition == "task" and method not in CHUNKS:
+    if config.condition == "task" and method not in CHUNKS if whole is None else whole:
         return demonstrations.padded(config.length)
     return demonstrations.trailed(config.length - 1)
 
