@@ -5,8 +5,9 @@
 DATA is the store that the dream was made of (`benchmarks/make_state_dream.py`). A diffusion policy is cloned from a few
 demonstrations for a few epochs, so that there is something left to learn, and fine-tuned by PPO in the dream, without a
 step in the simulator. Writes ``benchmarks/results/state_tuning.json``: rows {task, seed, base, tuned, base_imagined,
-tuned_imagined, intervals, episodes, dream_steps, sim_steps, seconds}. A row that is there is not computed again, and
-each stage goes on where it was stopped.
+tuned_imagined, intervals, episodes, dream_steps, sim_steps, seconds, world_model}; the last is the hash of the dream's
+weights. A row of this dream that is there is not computed again, and each stage goes on where it was stopped: another
+dream needs another WORK.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import torch
 from dreamgym_agents.diffusion_ppo import CloneConfig, TuneConfig, load_policy, save_policy, tune
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 
-from dreamgym.evaluation.evaluate import evaluate
+from dreamgym.evaluation.evaluate import evaluate, open_world
+from dreamgym.training.checkpoint import file_sha256
 
 RESULTS = Path(__file__).parent / "results" / "state_tuning.json"
 
@@ -72,9 +74,12 @@ def main() -> None:
     torch.set_num_threads(1)
     out = json.loads(args.out.read_text()) if args.out.exists() else {"rows": []}
     out["machine"] = platform.machine()
+    dream = file_sha256(open_world(args.checkpoint).path / "model.safetensors")
+    # Rows of another dream go as they are replaced, so a file that is half done says which is which.
     for task in args.tasks:
         for seed in args.seeds:
-            if any((r["task"], r["seed"]) == (task, seed) for r in out["rows"]):
+            others = [r for r in out["rows"] if (r["task"], r["seed"]) != (task, seed)]
+            if any(r.get("world_model") == dream for r in out["rows"] if r not in others):
                 continue
             begun = time.process_time()
             base = cloned(args, task, seed)
@@ -85,7 +90,8 @@ def main() -> None:
                 found = evaluate(folder, args.checkpoint, task, episodes=args.episodes, horizon=args.horizon).summary()
                 row[name], row[f"{name}_imagined"] = (found[w]["success_rate"] for w in ("twin", "dream"))
                 row[f"{name}_interval_95"] = found["twin"]["interval_95"]
-            out["rows"].append(row | {"seconds": round(time.process_time() - begun, 1)})
+            row |= {"seconds": round(time.process_time() - begun, 1), "world_model": dream}
+            out["rows"] = [*others, row]
             args.out.parent.mkdir(parents=True, exist_ok=True)
             args.out.write_text(json.dumps(out, indent=1) + "\n")
             print(out["rows"][-1], flush=True)
