@@ -100,9 +100,11 @@ def configured_for(args: argparse.Namespace, policy: str, demos: Demonstrations,
         length = min(args.lengths)  # it learns from single steps: whole trajectories would only be slow
     config = configure("locomotion", args.preset, demos, length=length, horizon=args.steps)
     config = replace(config, horizon=args.steps, condition="task")
+    config = with_training(config, args, seed)
     if policy == "mlp":
-        config = replace(config, hidden=MLP_HIDDEN)
-    return with_training(config, args, seed)
+        train = replace(config.train, diffusion_epochs=args.mlp_epochs or config.train.diffusion_epochs)
+        config = replace(config, hidden=MLP_HIDDEN, train=train)
+    return config
 
 
 def trained_agent(args: argparse.Namespace, method: str, demos: Demonstrations, length: int, seed: int) -> Agent:
@@ -266,11 +268,19 @@ def draw(rows: list[dict[str, Any]], length: int, seed: int, preset: str, path: 
 def main() -> None:
     parser = make_parser(__doc__, "warpd_halfcheetah.json", "where gaits and trajectories are kept")
     parser.add_argument("--lengths", nargs="*", type=int, default=[1000, 100], help="of the snippets (A.6: 100)")
+    parser.add_argument("--mlp-epochs", type=int, default=None, help="of the perceptron; those of the diffusion")
     parser.add_argument("--updates", type=int, default=Search.updates, help="of the search for a gait")
     parser.add_argument("--trajectories", type=int, default=32, help="of a behaviour in each half")
     parser.add_argument("--steps", type=int, default=1000, help="of a trajectory")
     args = parser.parse_args()
-    small = {"data": args.data / "quick", "lengths": [40], "updates": 1, "trajectories": 4, "steps": 40}
+    small = {
+        "data": args.data / "quick",
+        "lengths": [40],
+        "updates": 1,
+        "trajectories": 4,
+        "steps": 40,
+        "mlp_epochs": 2,
+    }
     shrink(args, **small)
     rows = Rows(args.out, KEY)
     measure_all(args, demonstrate(args), rows)
