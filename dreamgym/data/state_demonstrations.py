@@ -27,7 +27,7 @@ NOISY = {"expert": 0.0, "noisy": 0.4}  # Metaworld: noise on the expert's action
 # Suite -> who can act in it.
 OPERATORS: dict[str, tuple[str, ...]] = {
     "metaworld": ("expert", "noisy", STRAY, CLUMSY, RANDOM),
-    "pusht": ("pusher", "habitual", RANDOM),
+    "pusht": ("pusher", "habitual", CLUMSY, RANDOM),
     "robosuite": ("better", "okay", "worse", CLUMSY, RANDOM),
 }
 MAX_STEPS = {"metaworld": 200, "pusht": 300, "robosuite": 400}
@@ -45,7 +45,8 @@ class StateDemonstrations:
         tasks: tasks of the suite, in turn; () for all of them.
         operators: who acts, in turn; () for all that demonstrate, which "random" (a random walk), "stray" (an expert
             who wanders off now and then, before success and after it) and "clumsy" (an expert who misjudges where the
-            hand or the object is, by centimetres) do not. Random walks and clumsy hands are kept even if they fail.
+            hand or the object is, by centimetres, or PushT's block, by pixels) do not. Random walks and clumsy hands
+            are kept even if they fail.
         robot: robosuite's arm.
         max_steps: rows of an episode at most; None for the suite's own (`MAX_STEPS`).
         linger: rows from the first success on, itself among them; None goes on to ``max_steps``, so that all
@@ -172,6 +173,8 @@ def make_operator(suite: str, env: StateEnv, operator: str, rng: np.random.Gener
     if suite == "pusht":
         from dreamgym.sims.pusht import HabitualPusher, Pusher
 
+        if operator == CLUMSY:
+            return _ClumsyPusher(rng)
         pusher = Pusher() if operator == "pusher" else HabitualPusher(rng)
         return lambda state: pusher.act(state, rng)
     from dreamgym.sims.robosuite import RobosuiteEnv
@@ -238,6 +241,29 @@ class _Clumsy:
         for part in self.HAND:
             seen[part] += self._error
         return self.expert.act(seen, self.rng)
+
+
+class _ClumsyPusher:
+    """PushT's habitual pusher with a trembling hand, who takes the block for elsewhere and for turned otherwise."""
+
+    SPREAD = np.array([8.0, 8.0, 0.12])  # pixels and radians, times 0 to 2 by turns
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        from dreamgym.sims.pusht import Habits, HabitualPusher
+
+        self.pusher = HabitualPusher(rng, Habits(noise=float(rng.uniform(4.0, 16.0))))
+        self.rng, self._error, self._left = rng, np.zeros(3), 0
+
+    def __call__(self, state: np.ndarray) -> np.ndarray:
+        if self._left == 0:
+            self._error = self.SPREAD * self.rng.uniform(0.0, 2.0) * self.rng.standard_normal(3)
+            self._left = int(self.rng.integers(20, 80))
+        self._left -= 1
+        seen = state.astype(np.float64)
+        turn = np.arctan2(seen[5], seen[4]) + self._error[2]
+        seen[2:4] += self._error[:2]
+        seen[4:] = np.cos(turn), np.sin(turn)
+        return self.pusher.act(seen, self.rng)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -40,6 +40,18 @@ def test_random_walks_are_kept_whatever_comes_of_them_and_held_out_evenly():
     assert [made.entry(i)[2] for i in range(20)].count("val") == 2
 
 
+def test_a_clumsy_pusher_misses_more_often_than_not_and_is_kept():
+    pytest.importorskip("gym_pusht")
+    made = StateDemonstrations("pusht", operators=("clumsy",))(0)
+    episodes = [made.episode(i) for i in range(8)]
+    done = [meta["success"] for _, meta in episodes]
+    assert {meta["tries"] for _, meta in episodes} == {1}
+    assert 0 < sum(done) < 6
+    # It pushes all the same: no random walk comes so far.
+    turned = [np.abs(np.diff(e["state"][:, 2:4], axis=0)).sum() for e, _ in episodes]
+    assert min(turned) > 50
+
+
 def test_whole_episodes_have_one_length():
     pytest.importorskip("gym_pusht")
     made = StateDemonstrations("pusht", linger=None)(0)
