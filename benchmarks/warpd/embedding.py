@@ -44,3 +44,22 @@ def draw_latents(z: np.ndarray, labels: dict[str, Sequence[str]], path: Path) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def draw_side_by_side(z: dict[str, np.ndarray], path: Path) -> None:
+    """A picture of latents [N, D] by title: the first two principal components of each, on one scale."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1, len(z), figsize=(4.2 * len(z), 4.2), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, (title, points) in zip(axes[0], z.items(), strict=True):
+        axis.scatter(*PCA(2).fit_transform(points).T, s=10, alpha=0.7, color="#e4572e")
+        axis.set_title(title, loc="left")
+        axis.set_aspect("equal")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

@@ -7,7 +7,8 @@
 #   benchmarks/warpd/everything.sh WORK               all of them; data, runs and rows are kept in the folder WORK
 #   benchmarks/warpd/everything.sh WORK STEP...       some; other steps may run beside them, but for those that share what
 #                                                     they make: metaworld_others takes VAEs of metaworld_256,
-#                                                     latents_metaworld those of decoder, denoisers those of
+#                                                     latents_metaworld those of decoder, spread those of
+#                                                     kl, denoisers those of
 #                                                     pusht_32_0-2, in_dreams agents of all suites,
 #                                                     halfcheetah_0-2 find gaits
 #   benchmarks/warpd/everything.sh WORK collect       the rows and pictures of WORK into benchmarks/results and docs/results
@@ -26,7 +27,7 @@ STEPS=(
   pusht_16_2 pusht_32_2 pusht_64_2 pusht_128_2
   pusht_long_16_0
   lift_0 lift_1 lift_2
-  decoder kl latents_metaworld latents_lift denoisers
+  decoder kl spread latents_metaworld latents_lift denoisers
   halfcheetah_0 halfcheetah_1 halfcheetah_2
   in_dreams
 )
@@ -71,6 +72,9 @@ step() { # NAME: its commands
       "${ablation[@]}" decoder --suite metaworld --data "$data/metaworld" --lengths 150 50 --vae-epochs 40 \
         "${common[@]}" --runs "$work/runs/ablations" ;;
     kl) "${ablation[@]}" kl --suite pusht --data "$data/pusht" --lengths 32 --vae-epochs 100 "${common[@]}" ;;
+    spread) # after "kl", whose VAEs it takes
+      "${ablation[@]}" spread --suite pusht --data "$data/pusht" --lengths 32 --vae-epochs 100 "${common[@]}" \
+        --runs "$work/runs/kl" ;;
     latents_metaworld) # after "decoder", whose VAEs of size s it takes
       "${ablation[@]}" latents --suite metaworld --data "$data/metaworld" --lengths 150 50 --vae-epochs 40 \
         "${common[@]}" --runs "$work/runs/ablations" ;;
@@ -95,7 +99,7 @@ step() { # NAME: its commands
       for name in metaworld pusht robosuite ablations denoisers in_dreams halfcheetah; do
         case $name in
           robosuite) files=("$work"/out/lift_*.json) ;;
-          ablations) files=("$work"/out/{decoder,kl,latents_*}.json) ;;
+          ablations) files=("$work"/out/{decoder,kl,spread,latents_*}.json) ;;
           denoisers | in_dreams) files=("$work/out/$name.json") ;;
           *) files=("$work"/out/"$name"_*.json) ;;
         esac
@@ -104,7 +108,7 @@ step() { # NAME: its commands
         done
       done
       # The pages show one seed's latents.
-      cp "$work"/out/warpd_{latents_*_0,halfcheetah_*}.png "$root/docs/results/" 2>/dev/null || true
+      cp "$work"/out/warpd_{latents_*_0,spread_*,halfcheetah_*}.png "$root/docs/results/" 2>/dev/null || true
       python "$here/plot.py" ;;
     *) echo "no step $1; there are: ${STEPS[*]}" >&2; return 1 ;;
   esac

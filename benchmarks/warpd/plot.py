@@ -277,6 +277,13 @@ def ablations(rows: Sequence[Row], docs: Path) -> str:
     if near:
         heads = ("suite", "length", "label", "nearest class mean is right", "chance", "seeds")
         parts.append(table(heads, near))
+    wide: list[tuple[Any, ...]] = []
+    for key, of in by([r for r in rows if "dimensions" in r], "suite", "length", "kl_weight").items():
+        nats, dimensions = (sum(r[k] for r in of) / len(of) for k in ("nats", "dimensions"))
+        wide.append((*key[:2], f"{key[2]:g}", f"{nats:.0f}", f"{dimensions:.1f}", len(of)))
+    if wide:
+        heads = ("suite", "length", "KL weight", "nats told of a snippet", "directions of spread", "seeds")
+        parts += [table(heads, wide), *_pictures(docs, "warpd_spread_*.png", "Latents at each KL weight")]
     for path in sorted(docs.glob("warpd_latents_*.png")):
         suite, length, seed = path.stem.removeprefix("warpd_latents_").rsplit("_", 2)
         parts.append(f"Latents of {suite}, snippets of up to {length} steps, seed {seed}:\n\n![latents]({path.name})")

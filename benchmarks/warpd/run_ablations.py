@@ -2,6 +2,7 @@
 
     python benchmarks/warpd/run_ablations.py decoder --suite metaworld --data DATA --runs RUNS --lengths 200 50
     python benchmarks/warpd/run_ablations.py kl --suite pusht --data DATA --runs RUNS --lengths 32
+    python benchmarks/warpd/run_ablations.py spread --suite pusht --data DATA --runs RUNS --lengths 32    # of kl's VAEs
     python benchmarks/warpd/run_ablations.py latents --suite robosuite --data DATA --runs RUNS --lengths 250 50
     python benchmarks/warpd/run_ablations.py latents --suite metaworld --data DATA --runs RUNS --lengths 200 50
 
@@ -16,8 +17,10 @@ decoder's (of the tiny preset, with a smaller latent for smaller policies, a ten
 ``demonstrated`` are the share of runs, and of the snippets themselves, that come to success; ``final_mse`` the squared
 distance of the last states, of standardised entries. For `latents` {nearest_centroid, chance, by}: the share of
 held-out snippets whose nearest class mean is their own, by operator (within each task) and by task; and a picture
-beside the JSON, of principal components and t-SNE. A length that no demonstration exceeds takes them whole, padded with
-their last row.
+beside the JSON, of principal components and t-SNE. For `spread` (Fig. 11) {nats, dimensions}: what the encoder tells of
+a held-out snippet, its KL from the standard normal, and over how many directions the means spread, the participation
+ratio of their variances; and a picture of the first two components at each KL weight. A length that no demonstration
+exceeds takes them whole, padded with their last row.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ from dreamgym_agents.warpd import WARPD, Demonstrations, GeneratedPolicy, WARPDC
 from dreamgym_agents.warpd.config import DECODERS
 from dreamgym_agents.warpd.policy import counted
 from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, demonstrated, make_agent, read_demonstrations
-from embedding import draw_latents
+from dreamgym_agents.warpd.vae import kl_to_standard_normal
+from embedding import draw_latents, draw_side_by_side
 from methods import action_spec
 from options import make_parser, settings, shrink, with_training
 from rows import Rows
@@ -52,6 +56,7 @@ VARIANTS: dict[str, list[tuple[str, float]]] = {
     "kl": [("l", weight) for weight in KL_WEIGHTS],
     "latents": [("s", 1e-6)],
 }
+VARIANTS["spread"] = VARIANTS["kl"]
 
 
 def configured(
@@ -153,6 +158,17 @@ def describe_latents(
         print(rows.data["rows"][-1])
 
 
+@torch.no_grad()
+def spread(agent: WARPD, demos: Demonstrations, length: int) -> tuple[dict[str, float], np.ndarray]:
+    """Figures of `spread` for a snippet of each demonstration, and the means [N, D]."""
+    snippets = demos.padded(length).snippets(torch.arange(len(demos)), length, torch.Generator().manual_seed(0))
+    mean, log_std = agent.vae.encode(*snippets)
+    variances = np.linalg.eigvalsh(np.cov(mean.numpy().T))
+    nats = float(kl_to_standard_normal(mean, log_std).mean()) / 2  # as printed it is twice the KL
+    dimensions = float(variances.sum() ** 2 / np.square(variances).sum())
+    return {"nats": round(nats, 2), "dimensions": round(dimensions, 2)}, mean.numpy()
+
+
 def main() -> None:
     parser = make_parser(__doc__, "warpd_ablations.json", "the store of demonstrations, with snapshots")
     parser.add_argument("ablation", choices=tuple(VARIANTS))
@@ -165,6 +181,7 @@ def main() -> None:
     held_out, seen = demonstrated(args.data, "val"), demonstrated(args.data)
     for seed in args.seeds:
         for length in args.lengths:
+            means: dict[str, np.ndarray] = {}
             for decoder, kl in VARIANTS[args.ablation][: 1 if args.quick else None]:
                 key = {"ablation": args.ablation, "suite": args.suite, "decoder": decoder, "kl_weight": kl,
                        "length": length, "seed": seed, "preset": args.preset}  # fmt: skip
@@ -174,6 +191,14 @@ def main() -> None:
                     continue
                 name = f"vae_{args.suite}_{args.preset}_{decoder}_{kl:g}_{length}_{seed}"
                 agent = train_vae(args, demos, config, name)
+                if args.ablation == "spread":
+                    view = as_learned(Demonstrations.from_store(held_out, "state"), args.suite, "warpd")
+                    figures, means[f"KL weight {kl:g}"] = spread(agent, view, length)
+                    rows.put(**key, **figures, settings=how)
+                    print(rows.data["rows"][-1])
+                    if seed == 0 and len(means) == len(VARIANTS["spread"]):
+                        draw_side_by_side(means, args.out.with_name(f"warpd_spread_{args.suite}_{length}.png"))
+                    continue
                 if args.ablation == "latents":
                     describe_latents(agent, seen, held_out, key, how, rows, args)
                     continue

@@ -63,6 +63,29 @@ def test_the_nearest_class_mean_is_asked_for_within_a_group():
     assert run_ablations.nearest_centroid(z, labels, z, labels, (one, one)) < 0.7
 
 
+def test_spread_counts_nats_and_directions(tmp_path):
+    rng = np.random.default_rng(0)
+    demos = Demonstrations.from_episodes([(rng.random((8, 3)), rng.random((8, 2))) for _ in range(40)])
+    agent = run_ablations.make_agent("warpd", WARPDConfig.tiny(3, 2, 8), demos, run_ablations.bounds(demos), "tiny")
+
+    def told(scale, directions):
+        """An encoder whose means are ``scale`` times so many independent entries, of deviation 1 about them."""
+        means = scale * torch.randn(40, 32, generator=torch.Generator().manual_seed(0))
+        means[:, directions:] = 0
+        agent.vae.encode = lambda obs, action: (means, torch.zeros(40, 32))
+        figures, found = run_ablations.spread(agent, demos, 8)
+        assert np.array_equal(found, means.numpy())
+        return figures
+
+    one, four, far = told(1.0, 1), told(1.0, 4), told(3.0, 4)
+    assert one["dimensions"] == pytest.approx(1, abs=0.01)
+    assert 3 < four["dimensions"] <= 4
+    assert far["dimensions"] == pytest.approx(four["dimensions"], abs=0.01)
+    assert far["nats"] == pytest.approx(9 * four["nats"], rel=0.01)
+    embedding.draw_side_by_side({"a": rng.random((20, 4)), "b": rng.random((20, 4))}, tmp_path / "side.png")
+    assert (tmp_path / "side.png").stat().st_size > 5_000
+
+
 def test_latents_are_drawn_in_the_plane(tmp_path):
     z = np.repeat(4 * np.eye(10)[:3], 20, 0) + 0.1 * np.random.default_rng(0).normal(size=(60, 10))
     names = ["a", "b", "c"]
