@@ -47,7 +47,7 @@ from torch import Tensor
 from dreamgym.data import EpisodeView
 from dreamgym.data.state_demonstrations import OPERATORS, make_suite
 
-KL_WEIGHTS = (1e-7, 1e-9, 1e-10)
+KL_WEIGHTS = (1e-2, 1e-7, 1e-9, 1e-10)  # the paper's three, and one that is felt beside the other losses
 VAE_LR = 3e-4
 KEY = ("ablation", "suite", "decoder", "kl_weight", "length", "seed", "by", "preset")
 # Ablation -> decoder and KL weight of each variant: Tables 9 and 11 where the other one is varied.
