@@ -90,7 +90,7 @@ def main() -> None:
                 shown = args.horizons if method in NO_HORIZON else [horizon]
                 # A perceptron learns from single steps: in long snippets those in the middle come more often. So it
                 # has short ones, and of them as many as the rows of the longest plans.
-                length = min(HORIZONS) if method == "mlp" else horizon
+                length = min(HORIZONS) if method in NO_HORIZON else horizon
                 config = configure("pusht", args.preset, demos, horizon=length, length=length)
                 config = with_training(with_policy(config, args), args, seed, method)
                 if method == "mlp":
