@@ -66,7 +66,8 @@ def share_vae(held: Path, run: Path, config: WARPDConfig, demos: Demonstrations)
         raise ValueError(
             f"the VAE in {held} was trained with other settings (there, here): {differ}; give another --runs"
         )
-    if differ := {k: (about["data"][k], v) for k, v in fingerprint(demos).items() if about["data"][k] != v}:
+    told = about["data"]  # older runs tell less
+    if differ := {k: (told[k], v) for k, v in fingerprint(demos).items() if told.get(k, v) != v}:
         raise ValueError(f"the VAE in {held} was trained on other data (there, here): {differ}; give another --runs")
     run.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(run / "new", ignore_errors=True)  # of a copy that was cut short
