@@ -75,11 +75,10 @@ def main() -> None:
     out = json.loads(args.out.read_text()) if args.out.exists() else {"rows": []}
     out["machine"] = platform.machine()
     dream = file_sha256(open_world(args.checkpoint).path / "model.safetensors")
-    # Rows of another dream go as they are replaced, so a file that is half done says which is which.
     for task in args.tasks:
         for seed in args.seeds:
-            others = [r for r in out["rows"] if (r["task"], r["seed"]) != (task, seed)]
-            if any(r.get("world_model") == dream for r in out["rows"] if r not in others):
+            there = [r for r in out["rows"] if (r["task"], r["seed"]) == (task, seed)]
+            if any(r.get("world_model") == dream for r in there):
                 continue
             begun = time.process_time()
             base = cloned(args, task, seed)
@@ -91,7 +90,7 @@ def main() -> None:
                 row[name], row[f"{name}_imagined"] = (found[w]["success_rate"] for w in ("twin", "dream"))
                 row[f"{name}_interval_95"] = found["twin"]["interval_95"]
             row |= {"seconds": round(time.process_time() - begun, 1), "world_model": dream}
-            out["rows"] = [*others, row]
+            out["rows"] = [*(r for r in out["rows"] if r not in there), row]
             args.out.parent.mkdir(parents=True, exist_ok=True)
             args.out.write_text(json.dumps(out, indent=1) + "\n")
             print(out["rows"][-1], flush=True)

@@ -7,9 +7,8 @@
 #   benchmarks/warpd/everything.sh WORK               all of them; data, runs and rows are kept in the folder WORK
 #   benchmarks/warpd/everything.sh WORK STEP...       some; other steps may run beside them, but for those that share what
 #                                                     they make: metaworld_others takes VAEs of metaworld_256,
-#                                                     latents_metaworld those of decoder, spread those of
-#                                                     kl, denoisers those of
-#                                                     pusht_32_0-2, in_dreams agents of all suites,
+#                                                     latents_metaworld those of decoder, spread those of kl,
+#                                                     denoisers those of pusht_32_0-2, in_dreams agents of all suites,
 #                                                     halfcheetah_0-2 find gaits
 #   benchmarks/warpd/everything.sh WORK collect       the rows and pictures of WORK into benchmarks/results and docs/results
 #

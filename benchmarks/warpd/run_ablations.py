@@ -187,7 +187,9 @@ def main() -> None:
                        "length": length, "seed": seed, "preset": args.preset}  # fmt: skip
                 config = configured(args, demos, decoder, kl, length, seed)
                 how = settings(config)
-                if any(rows.has(how, **key, by=by) for by in (None, "operator", "task")):
+                # The picture of `spread` needs all of its VAEs, and they are there.
+                there = any(rows.has(how, **key, by=by) for by in (None, "operator", "task"))
+                if there and args.ablation != "spread":
                     continue
                 name = f"vae_{args.suite}_{args.preset}_{decoder}_{kl:g}_{length}_{seed}"
                 agent = train_vae(args, demos, config, name)
@@ -196,8 +198,6 @@ def main() -> None:
                     figures, means[f"KL weight {kl:g}"] = spread(agent, view, length)
                     rows.put(**key, **figures, settings=how)
                     print(rows.data["rows"][-1])
-                    if seed == 0 and len(means) == len(VARIANTS["spread"]):
-                        draw_side_by_side(means, args.out.with_name(f"warpd_spread_{args.suite}_{length}.png"))
                     continue
                 if args.ablation == "latents":
                     describe_latents(agent, seen, held_out, key, how, rows, args)
@@ -206,6 +206,8 @@ def main() -> None:
                 size = sum(p.numel() for p in agent.vae.decoder.parameters())
                 rows.put(**key, **figures, parameters=size, episodes=args.episodes, settings=how)
                 print(rows.data["rows"][-1])
+            if means and seed == 0:  # of which the page shows latents
+                draw_side_by_side(means, args.out.with_name(f"warpd_spread_{args.suite}_{length}.png"))
 
 
 if __name__ == "__main__":

@@ -27,13 +27,12 @@ from dreamgym_agents.warpd.recipes import (
     make_agent,
     read_demonstrations,
 )
-from dreamgym_agents.warpd.training import fingerprint
+from dreamgym_agents.warpd.training import fingerprint, finished
 from options import make_parser
 from rows import Rows
 
 from dreamgym.evaluation.evaluate import evaluate, open_world
 from dreamgym.training.checkpoint import file_sha256
-from dreamgym.training.progress import latest
 
 KEY = ("suite", "run", "preset")
 STEPS = {"pusht": 300, "robosuite": 250, "metaworld": 150}  # as the experiments have them
@@ -56,8 +55,7 @@ def of_run(run: Path, suite: str, recorded: Demonstrations, preset: str) -> tupl
         raise ValueError(f"{run} learned from other demonstrations: {differ} here, {told} there")
     agent = make_agent(method, config, demos, bounds(demos), preset)
     for stage in agent.stages():
-        done = latest(run / stage.name)
-        if done is None or int(done.name.removeprefix("step_")) < stage.epochs:
+        if finished(stage, run / stage.name) is None:
             raise ValueError(f"{run}: the stage {stage.name!r} is not finished; go on with the script that began it")
     return method, train(agent, demos, run, show=False)
 

@@ -32,6 +32,7 @@ import time
 import zlib
 from dataclasses import replace
 
+from dreamgym_agents.warpd import recipes
 from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, read_demonstrations
 from methods import LONG, METHODS, UNTRAINED, action_spec, trained
 from options import add_policy, make_parser, settings, shrink, with_policy, with_training
@@ -43,7 +44,6 @@ from dreamgym.sims.pusht import PushTEnv
 HORIZONS = (16, 32, 64, 128)
 PERTURBATIONS = (0, 20, 40, 60, 80, 100)
 NO_HORIZON = ("mlp", *UNTRAINED)
-CLOSED_LOOP = ("warpd", "warpd_no_world_model", "mlp")
 KEY = ("method", "horizon", "perturbation", "seed", "preset")
 AT_ONCE = 300
 
@@ -85,7 +85,7 @@ def main() -> None:
         for horizon in args.horizons:
             for method in args.methods:
                 key = {"method": method, "seed": seed, "preset": args.preset}
-                demos = as_learned(recorded, "pusht", method) if method in CLOSED_LOOP else recorded
+                demos = as_learned(recorded, "pusht", method) if method in recipes.METHODS else recorded
                 action = bounds(demos) if demos.origin else positions
                 shown = args.horizons if method in NO_HORIZON else [horizon]
                 # A perceptron learns from single steps: in long snippets those in the middle come more often. So it

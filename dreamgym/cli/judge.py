@@ -155,7 +155,7 @@ def demo(
 def evaluate(
     policies: tuple[str, ...],
     world_model: str | None = None,
-    task: tuple[str, ...] = (),
+    task: str | None = None,
     episodes: int = 100,
     imagined: int | None = None,
     seed: int = 0,
@@ -177,8 +177,8 @@ def evaluate(
             or that of a run: every policy in its policies/.
         world_model: a shipped name, a folder, ``hf://organisation/name`` or a dream's id; what the policy's folder says
             where not given.
-        task: a task, several, or "all"; what the policy's folder says where not given. A policy of several tasks is
-            told which.
+        task: a task, several with commas between them, or "all"; what the policy's folder says where not given. A
+            policy of several tasks is told which.
         episodes: paired episodes, in the twin and in the dream.
         imagined: episodes in the dream in all; more of them sharpen the estimate of real success.
         seed: of the starts and of every draw.
@@ -207,7 +207,7 @@ def evaluate(
     )  # fmt: skip
     run = run_folder(policies)
     folder = out if out is not None or run is None else run / "evaluations"
-    tasks = task[0] if len(task) == 1 else task or None
+    tasks = task.split(",") if task is not None and "," in task else task
     found = list(evaluate_all(policies, world_model, tasks, config, out=folder, device=device, progress=True))
     heads = ["policy", "task", "twin", "dream", "twin, from both", "steps"]
     table("success in %, 95% intervals", heads, [_scored(done) for done in found])

@@ -70,6 +70,24 @@ def test_the_dream_alone_can_be_asked(world, capsys):
     assert "3 tasks" in shown
 
 
+def test_several_tasks_are_named_with_commas_and_policies_may_follow_them(world, capsys):
+    words = [
+        "--task",
+        "reach_right,reach_top",
+        "--world-model",
+        world,
+        "--episodes",
+        "4",
+        "--horizon",
+        "2",
+        "--no-twin",
+    ]
+    cli.main(["evaluate", *words, "hold"])
+    assert "2 tasks" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"unknown task \['fly'\]"):
+        cli.main(["evaluate", "hold", "--world-model", world, "--task", "reach_top,fly"])
+
+
 def test_a_policy_that_is_none_ends_in_one_line(world):
     with pytest.raises(SystemExit, match="dreamgym: unknown policy 'dance'"):
         cli.main(["evaluate", "dance", "--world-model", world])

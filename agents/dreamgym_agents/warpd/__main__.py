@@ -114,7 +114,8 @@ def train(
     told = {"demonstrations": len(demos), "vae_epochs": config.train.vae_epochs}
     told["diffusion_epochs"] = config.train.diffusion_epochs
     only = task or demos.tasks[0]
-    print(f"wrote {save(out, agent, task=only, world_model=checkpoint, metrics=told)}")
+    key = None if obs_key == "state" else obs_key  # of another observation the policy asks by its name
+    print(f"wrote {save(out, agent, task=only, obs_key=key, world_model=checkpoint, metrics=told)}")
 
 
 def _check_device(device: str) -> None:

@@ -65,9 +65,9 @@ def cut(demonstrations: Demonstrations, config: WARPDConfig, method: str, whole:
     Told the task alone, a policy is of a whole trajectory, and a shorter one goes on with its last row; told the state,
     it is of what follows any row. ``whole`` says otherwise.
     """
-    if config.condition == "task" and method not in CHUNKS if whole is None else whole:
-        return demonstrations.padded(config.length)
-    return demonstrations.trailed(config.length - 1)
+    if whole is None:
+        whole = config.condition == "task" and method not in CHUNKS
+    return demonstrations.padded(config.length) if whole else demonstrations.trailed(config.length - 1)
 
 
 def read_demonstrations(

@@ -132,6 +132,12 @@ def _checksum(*tensors: Tensor) -> int:
     return total
 
 
+def finished(stage: Stage, folder: Path) -> Path | None:
+    """The last progress in a stage's folder of a run, if all of its epochs are done."""
+    last = latest(folder)
+    return None if last is None or int(last.name.removeprefix("step_")) < stage.epochs else last
+
+
 class _Run:
     """One stage in its folder."""
 
@@ -173,11 +179,10 @@ class _Run:
 
     def restore(self) -> bool:
         """Puts the averaged weights of the finished stage in place; False where it is not finished."""
-        done = latest(self.folder)
-        if done is None or int(done.name.removeprefix("step_")) < self.stage.epochs:
-            return False
-        load_averaged(done, self.stage.module)
-        return True
+        done = finished(self.stage, self.folder)
+        if done is not None:
+            load_averaged(done, self.stage.module)
+        return done is not None
 
     def _begin(self) -> None:
         progress, stage = latest(self.folder), self.stage

@@ -3,15 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from disc import SMALL, make_store
+from disc import make_store, make_world
 from dreamgym_agents.diffusion_ppo import CloneConfig, tune
 from dreamgym_agents.diffusion_ppo.demonstrations import demonstrations_of
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 from point_policies import TINY_TUNE
 
 from dreamgym.data import EpisodeStore
-from dreamgym.rewards.fit import SuccessFitConfig
-from dreamgym.training.recipe_mlp import finish_mlp, train_mlp
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +19,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def world(store, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("world")
-    train_mlp(store, folder / "run", steps=80, model_changes=SMALL, batch_size=16, length=8, warmup=5, ema=0.9)
-    fit = SuccessFitConfig(epochs=4, batch_size=32, learning_rate=1e-3)
-    finish_mlp(folder / "run", store, folder / "disc", rewards=fit, progress=False)
-    return str(folder / "disc")
+    return make_world(store, tmp_path_factory.mktemp("world"))
 
 
 def test_those_who_roam_do_not_demonstrate(store):

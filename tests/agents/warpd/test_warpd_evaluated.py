@@ -4,14 +4,12 @@ import json
 
 import pytest
 import torch
-from disc import SMALL, make_store
+from disc import make_store, make_world
 from dreamgym_agents.warpd import PlanningPolicy
 from dreamgym_agents.warpd.__main__ import main
 from dreamgym_agents.warpd.saving import load
 
 from dreamgym.evaluation.evaluate import evaluate
-from dreamgym.rewards.fit import SuccessFitConfig
-from dreamgym.training.recipe_mlp import finish_mlp, train_mlp
 
 pytest.importorskip("gym_pusht")
 pytest.importorskip("tyro")
@@ -24,11 +22,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def world(store, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("world")
-    train_mlp(store, folder / "run", steps=80, model_changes=SMALL, batch_size=16, length=8, warmup=5, ema=0.9)
-    fit = SuccessFitConfig(epochs=4, batch_size=32, learning_rate=1e-3)
-    finish_mlp(folder / "run", store, folder / "disc", rewards=fit, progress=False)
-    return str(folder / "disc")
+    return make_world(store, tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")

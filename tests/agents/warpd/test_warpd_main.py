@@ -70,6 +70,19 @@ def test_a_task_that_is_not_learned_is_refused_before_training(store, tmp_path):
     assert not (tmp_path / "made.run").exists()
 
 
+def test_what_is_learned_from_another_observation_is_asked_for_by_its_name(tmp_path):
+    generator, path = torch.Generator().manual_seed(0), tmp_path / "demos"
+    episodes = []
+    for _ in range(3):
+        obs, action = walk("left", 12, generator)
+        episodes.append(({"robot": obs.numpy(), "action": action.numpy()}, {"task": "left", "suite": "pusht"}))
+    EpisodeStore.create(path, {"robot": ((2,), np.float32), "action": ((2,), np.float32)}).append(episodes)
+    main(words(path, tmp_path / "made", "--obs-key", "robot", "--method", "mlp", "--length", "8"))
+    policy = load(tmp_path / "made")
+    assert (policy.obs_key, policy.obs) == ("robot", "dict")
+    assert policy.agent.config.action_origin == ()  # PushT's origin is of its state
+
+
 def test_a_device_that_is_not_there_is_told(store, tmp_path):
     with pytest.raises(SystemExit, match="--device nonsense: torch cannot compute there"):
         main(words(store, tmp_path / "made", "--task", "left", "--device", "nonsense"))
