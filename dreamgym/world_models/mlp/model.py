@@ -34,7 +34,7 @@ class MLPWorldModel(WorldModel):
         self.config = config
         self.spec = _spec(config)
         self.scaling = Scaling(config.obs_dim, config.action)
-        self.body = BodyFrame(config, self.scaling) if config.body else None
+        self.body = BodyFrame(config) if config.body else None
         width = config.history * (config.obs_dim + config.action.dim) + (BodyFrame.width(config) if config.body else 0)
         self.ensemble = Ensemble(config.ensemble, width, config.hidden, config.obs_dim)
 
@@ -88,8 +88,8 @@ class MLPWorldModel(WorldModel):
         if self.body is None:
             output: Tensor = self.ensemble(torch.cat(inputs, -1))
             return output * self.scaling.step
-        output = self.ensemble(torch.cat([*inputs, self.body.inputs(obs, action)], -1))
-        return self.body.changes(output, obs[..., -1, :])
+        output = self.ensemble(torch.cat([*inputs, self.body.inputs(self.scaling, obs, action)], -1))
+        return self.body.changes(self.scaling, output, obs[..., -1, :])
 
     def fit_statistics(self, obs: Tensor, delta: Tensor) -> None:
         """Sets the standardisation from training data: observations [N, O] and one-step changes [M, O]."""

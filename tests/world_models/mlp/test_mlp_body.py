@@ -44,20 +44,23 @@ def test_what_is_seen_from_the_body_does_not_depend_on_where_it_lies() -> None:
     made = model()
     obs, action = states(20).unflatten(0, (10, 2)), 512 * torch.rand(10, 2, 2)
     here, there = (
-        made.body.inputs(made.scaling.obs(o), made.scaling.action(a)) for o, a in ((obs, action), moved(obs, action))
+        made.body.inputs(made.scaling, made.scaling.obs(o), made.scaling.action(a))
+        for o, a in ((obs, action), moved(obs, action))
     )
     assert here.shape == (10, 12)
     torch.testing.assert_close(here, there, atol=1e-3, rtol=1e-3)
     other, _ = moved(obs, action, by=(60.0, 0.0))
     other[..., :2] = obs[..., :2]  # the robot stays while the body goes
-    assert not torch.allclose(here, made.body.inputs(made.scaling.obs(other), made.scaling.action(action)), atol=0.1)
+    assert not torch.allclose(
+        here, made.body.inputs(made.scaling, made.scaling.obs(other), made.scaling.action(action)), atol=0.1
+    )
 
 
 def test_a_predicted_change_turns_with_the_body_and_a_direction_keeps_its_length() -> None:
     made, obs = model(), states(8)
     output = torch.randn(8, 6)
     (there, _), before = moved(obs, torch.zeros(8, 2)), made.scaling.obs
-    ends = [made.scaling.raw(before(o) + made.body.changes(output, before(o))) for o in (obs, there)]
+    ends = [made.scaling.raw(before(o) + made.body.changes(made.scaling, output, before(o))) for o in (obs, there)]
     turned, _ = moved(ends[0], torch.zeros(8, 2))
     torch.testing.assert_close(ends[1][:, 2:], turned[:, 2:], atol=1e-2, rtol=1e-4)
     torch.testing.assert_close(ends[0][:, 4:].norm(dim=1), torch.ones(8), atol=1e-4, rtol=0)
@@ -69,7 +72,7 @@ def test_a_predicted_change_turns_with_the_body_and_a_direction_keeps_its_length
 
 def test_no_output_is_no_change() -> None:
     made, obs = model(), states(8)
-    still = made.body.changes(torch.zeros(3, 8, 6), made.scaling.obs(obs))
+    still = made.body.changes(made.scaling, torch.zeros(3, 8, 6), made.scaling.obs(obs))
     assert still.shape == (3, 8, 6)
     assert still.abs().max() < 1e-4
 
