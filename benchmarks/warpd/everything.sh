@@ -18,14 +18,14 @@ set -euo pipefail
 
 STEPS=(
   flops cost
-  data_pusht data_metaworld data_lift
+  data_pusht data_metaworld data_lift data_can
   metaworld_512 metaworld_128 metaworld_256 metaworld_others metaworld_mlp metaworld_diffusion_s metaworld_diffusion_xs
   pusht_others
   pusht_16_0 pusht_32_0 pusht_64_0 pusht_128_0
   pusht_16_1 pusht_32_1 pusht_64_1 pusht_128_1
   pusht_16_2 pusht_32_2 pusht_64_2 pusht_128_2
   pusht_long_16_0
-  lift_0 lift_1 lift_2
+  lift_0 lift_1 lift_2 can_0 can_1 can_2
   decoder kl spread latents_metaworld latents_lift denoisers
   halfcheetah_0 halfcheetah_1 halfcheetah_2
   in_dreams
@@ -45,7 +45,7 @@ step() { # NAME: its commands
     data_metaworld) # those of Metaworld's dream; who roams is left out when they are read
       "${demos[@]}" metaworld --operators expert noisy stray clumsy random --linger 30 --episodes 4000 \
         --out "$data/metaworld" ;;
-    data_lift) "${demos[@]}" robosuite --tasks lift --episodes 300 --out "$data/lift" ;;
+    data_lift | data_can) "${demos[@]}" robosuite --tasks "${1#data_}" --episodes 300 --out "$data/${1#data_}" ;;
     metaworld_128 | metaworld_256 | metaworld_512)
       "${metaworld[@]}" "${short[@]}" --methods warpd --sizes "${1##*_}" ;;
     metaworld_others) "${metaworld[@]}" "${short[@]}" --methods warpd_state warpd_no_world_model ;;
@@ -64,9 +64,11 @@ step() { # NAME: its commands
       fi
       python "$here/run_pusht.py" --data "$data/pusht" --width 128 --vae-epochs 300 --diffusion-epochs 200 \
         "${which[@]}" --methods "${methods[@]}" "${common[@]}" ;;
-    lift_*)
-      python "$here/run_robosuite.py" --task lift --data "$data/lift" --width 128 --vae-epochs 400 \
-        --diffusion-epochs 300 --seeds "$seed" "${common[@]}" ;;
+    lift_* | can_*) # the worst who demonstrate take some 180 steps to lift and 340 to bin
+      local task=${1%_*} steps=250
+      [ "$task" = lift ] || steps=400
+      python "$here/run_robosuite.py" --task "$task" --data "$data/$task" --width 128 --vae-epochs 400 \
+        --diffusion-epochs 300 --steps "$steps" --seeds "$seed" "${common[@]}" ;;
     decoder)
       "${ablation[@]}" decoder --suite metaworld --data "$data/metaworld" --lengths 150 50 --vae-epochs 40 \
         "${common[@]}" --runs "$work/runs/ablations" ;;
@@ -97,7 +99,7 @@ step() { # NAME: its commands
     collect)
       for name in metaworld pusht robosuite ablations denoisers in_dreams halfcheetah; do
         case $name in
-          robosuite) files=("$work"/out/lift_*.json) ;;
+          robosuite) files=("$work"/out/{lift,can}_*.json) ;;
           ablations) files=("$work"/out/{decoder,kl,spread,latents_*}.json) ;;
           denoisers | in_dreams) files=("$work/out/$name.json") ;;
           *) files=("$work"/out/"$name"_*.json) ;;
