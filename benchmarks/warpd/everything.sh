@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The experiments of docs/warpd.md on two processor cores, some eight hours of one core on a quiet machine: every measured
+# The experiments of docs/warpd.md on two processor cores, some twelve hours of one core on a quiet machine: every measured
 # row of benchmarks/results/warpd_*.json (a row says with what settings it was made; Metaworld's perceptrons there are of
 # before --decay).
 #
