@@ -14,6 +14,7 @@ twin, dream, both, world_model}; ``size`` is that of the policy's layers, or the
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,11 @@ def of_run(run: Path, suite: str, recorded: Demonstrations, preset: str) -> tupl
     if method == WARPD.kind and config.vae.rollout_after is None:
         method = WITHOUT_WORLD_MODEL
     demos = as_learned(recorded, suite, method)
+    if "action_origin" not in held["config"]:  # older runs tell less
+        config = replace(config, action_origin=demos.origin)
     told = held["data"]
     demos = cut(demos, config, method, whole=told["trail"] == 0 if "trail" in told else None)
-    if differ := {k: v for k, v in fingerprint(demos).items() if told.get(k, v) != v}:  # older runs tell less
+    if differ := {k: v for k, v in fingerprint(demos).items() if told.get(k, v) != v}:
         raise ValueError(f"{run} learned from other demonstrations: {differ} here, {told} there")
     agent = make_agent(method, config, demos, bounds(demos), preset)
     for stage in agent.stages():
