@@ -90,7 +90,7 @@ step() { # NAME: its commands
       "${play[@]}" metaworld --data "$data/metaworld" --runs "$work/runs/metaworld" --episodes 100 \
         warpd_{128,256}_tiny_150_{0,1,2}_90
       "${play[@]}" pusht --data "$data/pusht" --runs "$work/runs/pusht" --episodes 100 \
-        {warpd,diffusion_policy}_tiny_{16,128}_{0,1,2}
+        {warpd,diffusion_policy}_tiny_{16,32,64,128}_{0,1,2}
       "${play[@]}" robosuite --data "$data/lift" --runs "$work/runs/lift" \
         {warpd,diffusion_policy}_lift_tiny_{16,128}_{0,1,2} ;;
     halfcheetah_*) # 1,000 epochs of the diffusion are 5,000 updates; after 1,000 of them its policies still stumble
