@@ -12,7 +12,7 @@ policies a task from bad to good, for a dream in which nothing was trained yet; 
 ``--again`` evaluates nothing: it takes the policies that the result file lists together anew, for a measure that was
 added since; commit and machine stay those of the evaluations.
 
-Written: benchmarks/results/agreement.json, the measures of `dreamgym.evaluation.study` at its top.
+Written: benchmarks/results/agreement.json, the measures of `dreamgym.evaluation.statistics.study` at its top.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from dreamgym.evaluation.agreement import Score
-from dreamgym.evaluation.batch import evaluate_all
-from dreamgym.evaluation.demo import machine
-from dreamgym.evaluation.evaluate import evaluate, fingerprint, open_world
-from dreamgym.evaluation.result import Evaluation, EvaluationConfig, evaluation_file
-from dreamgym.evaluation.study import rank_all, ranks_to_dict, study
+from dreamgym.evaluation.pages.demo import machine
+from dreamgym.evaluation.policies.batch import evaluate_all
+from dreamgym.evaluation.policies.evaluate import evaluate, fingerprint, open_world
+from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.evaluation.statistics.agreement import Score
+from dreamgym.evaluation.statistics.study import rank_all, ranks_to_dict, study
 
 RESULT = Path(__file__).parent / "results" / "agreement.json"
 NUM_SCRIPTED = 20
@@ -47,7 +47,7 @@ SHOWN = (
 
 def scripted(world: str, tasks: list[str], config: EvaluationConfig, out: Path) -> Iterator[Evaluation]:
     """Twenty scripted policies a task, each missing more often and with a noisier hand than the one before it."""
-    from dreamgym.evaluation.scripted import ScriptedPolicy
+    from dreamgym.evaluation.policies.scripted import ScriptedPolicy
 
     checksum = fingerprint(open_world(world).path) or ""  # a dream that was trained on is another one
     for task in tasks:

@@ -36,9 +36,9 @@ from dreamgym_agents.diffusion_ppo import CloneConfig, TuneConfig, TuneResult, l
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 
 from dreamgym.data.shards import locked
-from dreamgym.evaluation.batch import evaluate_all
-from dreamgym.evaluation.demo import machine
-from dreamgym.evaluation.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.evaluation.pages.demo import machine
+from dreamgym.evaluation.policies.batch import evaluate_all
+from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
 from dreamgym.rewards.tasks import TASKS
 
 RESULT = Path(__file__).parent / "results" / "diwa.json"

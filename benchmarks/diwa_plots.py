@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.evaluation.inference import wilson
-from dreamgym.evaluation.pictures import DREAM, GREY, INK, PALE, PLOT_STYLE, pyplot, quiet
+from dreamgym.evaluation.pages.pictures import DREAM, GREY, INK, PALE, PLOT_STYLE, pyplot, quiet
+from dreamgym.evaluation.statistics.inference import wilson
 from dreamgym.rewards.tasks import TASKS
 
 Rows = list[dict[str, Any]]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from diwa_plots import RATES, Rows, plot_ablation, plot_agreement, plot_gains, plot_trust
 
-from dreamgym.evaluation.inference import difference, wilson
-from dreamgym.evaluation.pictures import save_figure
+from dreamgym.evaluation.making.markdown import table
+from dreamgym.evaluation.pages.pictures import save_figure
+from dreamgym.evaluation.statistics.inference import difference, wilson
 from dreamgym.rewards.tasks import TASKS
-from dreamgym.training.markdown import table
 
 ROOT = Path(__file__).resolve().parent
 RESULTS, DOCS = ROOT / "results", ROOT.parent / "docs" / "results"

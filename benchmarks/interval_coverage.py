@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.evaluation.demo import machine
-from dreamgym.evaluation.inference import prediction_powered
+from dreamgym.evaluation.pages.demo import machine
+from dreamgym.evaluation.statistics.inference import prediction_powered
 
 RESULT = Path(__file__).parent / "results" / "interval_coverage.json"
 NUM_IMAGINED = 500

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamgym.evaluation.evaluate import evaluate
+from dreamgym.evaluation.policies.evaluate import evaluate
 from dreamgym.training.checkpoint import file_sha256, load
 
 RESULTS = Path(__file__).parent / "results" / "state_dreams.json"
@@ -47,7 +47,7 @@ def script(suite: str, task: str) -> Act:
 
 def operator(task: str) -> Act:
     """Robosuite's better operator on states."""
-    from dreamgym.sims.robosuite_operators import Operator, StateSight
+    from dreamgym.suites.robosuite_operators import Operator, StateSight
 
     sight = StateSight(task)
     hands: list[Operator] = []

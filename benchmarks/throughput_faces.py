@@ -22,7 +22,7 @@ from dreamgym.envs.make import choose_reward, make_core, start_bank
 from dreamgym.nn.layout import lay_out_by_input
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
 from dreamgym.training.checkpoint import Checkpoint
-from dreamgym.world_models.rssm import RSSM, RSSMConfig
+from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
 
 TASK = "open_drawer"
 HORIZON = 64

@@ -39,7 +39,7 @@ from dreamgym_agents.diffusion_ppo.rollout import play
 from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from dreamgym.evaluation.evaluate import open_world
+from dreamgym.evaluation.policies.evaluate import open_world
 from dreamgym.training.checkpoint import Checkpoint
 
 tuning: Any = importlib.import_module("dreamgym_agents.diffusion_ppo.tune")  # the package names its function so

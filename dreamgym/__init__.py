@@ -28,11 +28,11 @@ __all__ = ["__version__", "make_core", "torchrl_env", "sb3_env", "load", "StartB
 # Public names by the module that holds them, imported when first asked for: `import dreamgym` stays light.
 _NAMES = {
     "make_core": "dreamgym.envs.make",
-    "torchrl_env": "dreamgym.envs.torchrl",
-    "sb3_env": "dreamgym.envs.sb3",
+    "torchrl_env": "dreamgym.envs.faces.torchrl",
+    "sb3_env": "dreamgym.envs.faces.sb3",
     "load": "dreamgym.training.checkpoint",
-    "StartBank": "dreamgym.envs.starts",
-    "DreamCore": "dreamgym.envs.core",
+    "StartBank": "dreamgym.envs.core.starts",
+    "DreamCore": "dreamgym.envs.core.core",
     "register_family": "dreamgym.world_models.registry",
 }
 

@@ -7,6 +7,9 @@ Observations are plain dicts keyed by sensor name. Two layouts exist and never m
 images uint8) and *numpy/Gymnasium* (in datasets and at the faces of an env, H W C, images uint8).
 
 Alignment, everywhere: ``action[:, t]`` is applied at ``obs[:, t]`` and leads to ``obs[:, t + 1]``.
+
+Frames: observations, history, rewards and ends happen once a frame; a frame spans ``actions_per_frame`` (a) control
+actions. Horizons and elapsed time are counted in control actions.
 """
 
 from __future__ import annotations
@@ -25,8 +28,6 @@ Observation: TypeAlias = dict[str, Tensor]
 """Real observations by sensor name, each [B, ...] or [B, T, ...]; images uint8 C H W, vectors float32."""
 
 ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
-
-CONDITIONS = ("action", "language")
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,31 @@ class ActionSpec:
         return clipped
 
 
+@dataclass(frozen=True)
+class InstructionSpec:
+    """An instruction as the action: a Discrete over sentences. A step is a clip of several frames.
+
+    Attributes:
+        sentences: what may be asked for; an action is an index, int64.
+        clip: F, frames that follow one instruction.
+        control: the robot's action, which a twin's executor sends to the simulator while it follows the clip.
+    """
+
+    sentences: tuple[str, ...]
+    clip: int
+    control: ActionSpec
+
+    def __post_init__(self) -> None:
+        if not self.sentences or len(set(self.sentences)) != len(self.sentences):
+            raise ValueError(f"an InstructionSpec needs sentences, each once, got {self.sentences}")
+        if self.clip < 1:
+            raise ValueError(f"clip must be at least 1 frame, got {self.clip}")
+
+    def prepare(self, action: ArrayT) -> ArrayT:
+        """Indices [...] as int64; nothing to clip. The caller's range is checked where values are (`ActionReader`)."""
+        return action.long() if isinstance(action, torch.Tensor) else np.asarray(action, np.int64)
+
+
 _BOUNDS: dict[tuple[ActionSpec, torch.device], tuple[Tensor, Tensor, Tensor, Tensor]] = {}
 
 
@@ -113,6 +139,10 @@ def _bounds(spec: ActionSpec, device: torch.device) -> tuple[Tensor, Tensor, Ten
     return _BOUNDS[key]
 
 
+RETIRED = ("max_frames", "condition")
+"""Fields of specs that older checkpoints hold and nothing ever read."""
+
+
 @dataclass(frozen=True)
 class WorldModelSpec:
     """What a caller must know of a world model to drive it; saved in the checkpoint.
@@ -120,47 +150,50 @@ class WorldModelSpec:
     Attributes:
         family: registry name of the family ("rssm", ...).
         observations: sensors that ``start`` and ``observe`` read.
-        action: the (single-step) action.
+        action: one control action (a Box), or an instruction (a Discrete over sentences) whose step is a clip.
         feature_shape: shape of ``features(state)`` without B.
         decodable: keys that ``decode`` can produce.
-        history: H, real observations that ``start`` needs (with H - 1 actions between them).
-        frame_rate: control steps per second of real time, Hz.
-        actions_per_frame: control actions that one predicted frame spans.
-        max_frames: most frames that one ``imagine`` call may predict. Like the next two and ``embodiments``, kept for
-            families to come: no env reads it yet.
-        condition: "action", or "language" for a planner whose env action is an instruction.
-        instructions: the instructions a language-conditioned model knows, else empty.
+        history: H, real frames that ``start`` needs (with (H - 1) * actions_per_frame actions between them).
+        frame_rate: control actions per second of real time, Hz.
+        actions_per_frame: a, control actions that one predicted frame spans.
+        instructions: sentences that ``start`` knows, where an action-conditioned model is told what to do; empty: it
+            takes no instruction.
         uncertainty_unit: what ``uncertainty`` measures, in words.
         uncertainty_limit: its 99th percentile on held-out data, or None when not calibrated.
-        embodiments: actions of further robots by name.
+        embodiments: actions of further robots by name; `WorldModel.embody` gives the model as one of them sees it.
+        embodiment: the robot that this view of the model is of; None: ``action`` is the model's own.
     """
 
     family: str
     observations: dict[str, ObservationSpec]
-    action: ActionSpec
+    action: ActionSpec | InstructionSpec
     feature_shape: tuple[int, ...]
     decodable: tuple[str, ...] = ()
     history: int = 1
     frame_rate: float = 30.0
     actions_per_frame: int = 1
-    max_frames: int = 1
-    condition: str = "action"
     instructions: tuple[str, ...] = ()
     uncertainty_unit: str = ""
     uncertainty_limit: float | None = None
     embodiments: dict[str, ActionSpec] = field(default_factory=dict)
+    embodiment: str | None = None
 
     def __post_init__(self) -> None:
-        if self.condition not in CONDITIONS:
-            raise ValueError(f"condition must be one of {CONDITIONS}, got {self.condition!r}")
-        for name in ("history", "actions_per_frame", "max_frames"):
+        for name in ("history", "actions_per_frame"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.embodiments and isinstance(self.action, InstructionSpec):
+            raise ValueError("a model that is driven by instructions has no embodiments: its robot is action.control")
 
     @property
     def cameras(self) -> tuple[str, ...]:
         """Names of the image sensors that the model can decode, in order; what ``render`` shows."""
         return tuple(k for k in self.decodable if k in self.observations and self.observations[k].kind == "image")
+
+    @property
+    def control(self) -> ActionSpec:
+        """What a simulator is sent: the action, or that of an instruction's executor."""
+        return self.action.control if isinstance(self.action, InstructionSpec) else self.action
 
     def prepare(self, action: ArrayT) -> ArrayT:
         """See `ActionSpec.prepare`."""
@@ -181,11 +214,16 @@ class WorldModelSpec:
         def action(raw: dict[str, Any]) -> ActionSpec:
             return ActionSpec(**{k: tuple(v) for k, v in raw.items()})
 
-        fields = dict(data)
+        def told(raw: dict[str, Any]) -> ActionSpec | InstructionSpec:
+            if "sentences" not in raw:
+                return action(raw)
+            return InstructionSpec(tuple(raw["sentences"]), raw["clip"], action(raw["control"]))
+
+        fields = {k: v for k, v in data.items() if k not in RETIRED}
         fields["observations"] = {
             k: ObservationSpec(kind=v["kind"], shape=tuple(v["shape"])) for k, v in data["observations"].items()
         }
-        fields["action"] = action(data["action"])
+        fields["action"] = told(data["action"])
         fields["embodiments"] = {k: action(v) for k, v in data.get("embodiments", {}).items()}
         for name in ("feature_shape", "decodable", "instructions"):
             fields[name] = tuple(data.get(name, ()))
@@ -197,12 +235,21 @@ class Policy(Protocol):
     """Anything that acts: the same object in a dream and in its real twin.
 
     ``obs`` is what the env's face returns (a [B, ...] tensor for features), ``fresh`` [B] bool marks envs that were
-    just reset, ``carry`` is whatever the policy remembers (an action chunk under way, a recurrent state). All tensors,
-    the actions that come back too, and the generator are on the env's device.
+    just reset, ``carry`` is whatever the policy remembers (a plan under way, a recurrent state). All tensors, the
+    actions that come back too, and the generator are on the env's device.
 
-    Two more are optional, and heeded by evaluation: an attribute ``obs`` ("features", "state", "pixels" or "dict"),
-    what it wants to be shown; and a method ``begin(carry, fresh, tasks) -> carry``, called after every reset with a
-    task's name for each env, by which a policy of several tasks learns what to do.
+    Optional, and heeded by evaluation:
+
+        obs            "features" (default), "state", "pixels" or "dict": what it wants to be shown.
+        chunk          actions a decision: ``act`` then returns [B, chunk, A], and is asked again once they are done.
+        begin(carry, fresh, tasks) -> carry
+                       called after every reset with a task's name for each env.
+        bind(core)     called once before the first ``start`` by whoever plays it: planners and refiners get a core of
+        the
+                       world model (never the twin's future) from whose ``dream(state, ...)`` they can imagine.
+        follow(carry, fresh, clip) -> carry
+                       of an executor, which carries instructions out in a twin: the imagined clip it is to follow, a
+                       list of model states [B, ...], whenever a new instruction was given.
     """
 
     def start(self, num_envs: int, generator: torch.Generator | None) -> Any:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from dreamgym.evaluation.evaluate import evaluate
-from dreamgym.evaluation.result import Evaluation
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.result import Evaluation
 from dreamgym.testing import point_mass_checkpoint
 
 

@@ -56,13 +56,11 @@ class Swing(WorldModel):
         return {"x": history["state"][:, -1].float()}
 
     def observe(self, state, action, obs, generator=None):
-        return {"x": obs["state"][:, -1].float()}
+        return {"x": obs["state"].float()}
 
     def imagine(self, state, action, generator=None):
-        x = state["x"]
-        for torque in action.view(len(x), -1, 1).unbind(1):  # [B, A], or a chunk [B, j, A]
-            x = x + self.net(torch.cat([x, torque], -1))
-        return {"x": x}
+        x, torque = state["x"], action.view(-1, 1)  # a frame's actions: [B, A] or [B, 1, A]
+        return {"x": x + self.net(torch.cat([x, torque], -1))}
 
     def features(self, state):
         return state["x"]

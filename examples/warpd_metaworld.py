@@ -26,7 +26,7 @@ import dreamgym  # noqa: F401 - registers the ids
 from dreamgym.data import EpisodeStore, collect
 from dreamgym.data.state_demonstrations import StateDemonstrations
 from dreamgym.types import ActionSpec
-from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
+from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
 
 TASK = "drawer_open"
 STEPS = 100  # the scripted expert needs 40 to 60

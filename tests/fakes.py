@@ -73,7 +73,7 @@ class FakeModel(WorldModel):
         return {"robot": robot, "scene": scene, "unsure": torch.zeros(len(robot))}
 
     def observe(self, state, action, obs, generator=None):
-        return self.start(obs)
+        return self.start({k: v.unsqueeze(1) for k, v in obs.items()})
 
     def imagine(self, state, action, generator=None):
         robot, scene = advance(state["robot"], state["scene"], action * (1 + self.slip))

@@ -12,7 +12,7 @@ from fakes import KEYS, FakeModel, episode
 pytest.importorskip("tyro")
 
 from dreamgym import __version__, cli
-from dreamgym.cli import show
+from dreamgym.cli.info import EXTRAS
 from dreamgym.data import EpisodeStore
 from dreamgym.sims.calvin import scene_obs_success
 from dreamgym.training import checkpoint
@@ -23,7 +23,7 @@ def test_info_names_the_version_and_every_extra(capsys: pytest.CaptureFixture[st
     cli.main(["info"])
     out = capsys.readouterr().out
     assert f"dreamgym {__version__}" in out
-    assert all(extra in out for extra in show.EXTRAS)
+    assert all(extra in out for extra in EXTRAS)
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))

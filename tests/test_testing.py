@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from dreamgym.envs.core import DreamCore
-from dreamgym.envs.vector import DreamVectorEnv, mode_name
+from dreamgym.envs.core.core import DreamCore
+from dreamgym.envs.faces.vector import DreamVectorEnv, mode_name
 from dreamgym.testing import (
     PointMassConfig,
     PointMassEnv,
@@ -29,7 +29,7 @@ def test_the_point_mass_keeps_the_contract(config):
 
 
 def test_an_rssm_keeps_the_contract():
-    from dreamgym.world_models.rssm import RSSM, RSSMConfig
+    from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
 
     small = RSSMConfig.tiny(deter=32, stoch=4, classes=4, units=16, embed=16, encoder_depth=2, decoder_depth=2)
     check_world_model(RSSM(small).eval())

@@ -25,7 +25,7 @@ from dreamgym_agents.warpd import WARPD, Demonstrations, DenoiserConfig, Diffusi
 from rows import RESULTS, Rows
 
 from dreamgym.types import ActionSpec
-from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
+from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
 
 BATCH = 32
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from rows import RESULTS
 
-from dreamgym.evaluation.card import table
-from dreamgym.evaluation.inference import wilson
-from dreamgym.evaluation.pictures import PLOT_STYLE, pyplot, quiet
+from dreamgym.evaluation.making.card import table
+from dreamgym.evaluation.pages.pictures import PLOT_STYLE, pyplot, quiet
+from dreamgym.evaluation.statistics.inference import wilson
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "results"
 COLOURS = {"warpd": "#e4572e", "warpd_state": "#b5179e", "warpd_no_world_model": "#f2a65a",

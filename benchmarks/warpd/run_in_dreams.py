@@ -32,7 +32,7 @@ from dreamgym_agents.warpd.training import fingerprint, finished
 from options import make_parser
 from rows import Rows
 
-from dreamgym.evaluation.evaluate import evaluate, open_world
+from dreamgym.evaluation.policies.evaluate import evaluate, open_world
 from dreamgym.training.checkpoint import file_sha256
 
 KEY = ("suite", "run", "preset")

@@ -11,9 +11,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dreamgym.cli.judge import demo, evaluate, fidelity, report
-from dreamgym.cli.make import collect, finish, fit, join, rewards, starts
-from dreamgym.cli.show import info
+from dreamgym.cli.collect import collect
+from dreamgym.cli.demo import demo
+from dreamgym.cli.evaluate import evaluate
+from dreamgym.cli.fidelity import fidelity
+from dreamgym.cli.finish import finish
+from dreamgym.cli.fit import fit
+from dreamgym.cli.info import info
+from dreamgym.cli.join import join
+from dreamgym.cli.report import report
+from dreamgym.cli.rewards import rewards
+from dreamgym.cli.starts import starts
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "collect": collect,

@@ -1,46 +1,11 @@
-"""What commands share: tables, checkpoints written anew; and `info`."""
+"""What commands share: tables, and checkpoints written anew."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
 from dreamgym.types import WorldModelSpec
-from dreamgym.version import __version__
-
-# One import that tells whether an extra is installed.
-EXTRAS = {
-    "torchrl": "torchrl",
-    "sb3": "stable_baselines3",
-    "calvin": "pybullet",
-    "metaworld": "metaworld",
-    "robosuite": "robosuite",
-    "pusht": "gym_pusht",
-    "train": "accelerate",
-    "cli": "tyro",
-    "report": "matplotlib",
-    "hub": "huggingface_hub",
-    "lerobot": "pyarrow",
-    "minari": "minari",
-    "agents": "diffusers",
-}
-
-
-def info() -> None:
-    """Lists the version, the environment ids, the shipped checkpoints and which extras are installed."""
-    import gymnasium
-
-    print(f"dreamgym {__version__}, Python {sys.version.split()[0]}")
-    ids = sorted(i for i in gymnasium.registry if i.startswith(("Dream-", "Real-")))
-    print("environments:", ", ".join(ids) or "none at this version")
-    folder = Path(__file__).parent.parent / "checkpoints"
-    shipped = sorted(p.parent.name for p in folder.glob("*/config.json"))
-    print("shipped checkpoints:", ", ".join(shipped) or "none at this version")
-    for extra, module in EXTRAS.items():
-        found = importlib.util.find_spec(module) is not None
-        print(f"  {extra:<10}", "installed" if found else f'missing: pip install "dreamgym[{extra}]"')
 
 
 def amend(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dreamgym.envs.core import DreamCore
+from dreamgym.envs.core.core import DreamCore
+from dreamgym.envs.core.starts import StartBank
+from dreamgym.envs.faces.single import DreamEnv
+from dreamgym.envs.faces.vector import DreamVectorEnv, mode_name
 from dreamgym.envs.registration import DREAMS
-from dreamgym.envs.single import DreamEnv
-from dreamgym.envs.starts import StartBank
-from dreamgym.envs.vector import DreamVectorEnv, mode_name
 from dreamgym.rewards.base import RewardModel
 
 if TYPE_CHECKING:

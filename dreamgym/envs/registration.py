@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 if TYPE_CHECKING:
-    from dreamgym.envs.core import DreamCore
+    from dreamgym.envs.core.core import DreamCore
 
 # Module and name of what makes a core for the ids of each kind.
 _CORES = {f"dreamgym.envs.{m}:make_single": f"dreamgym.envs.{m}:make_core" for m in ("make", "twin")}

@@ -20,15 +20,15 @@ import torch
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from torch import Tensor
 
-from dreamgym.envs.core import DreamCore
-from dreamgym.envs.draws import uniform
+from dreamgym.envs.core.core import DreamCore
+from dreamgym.envs.core.draws import uniform
+from dreamgym.envs.core.observation import PROPRIOCEPTION, pad_history, sensors_to_torch
+from dreamgym.envs.core.starts import StartBank
+from dreamgym.envs.core.steps import Obs, Snapshot
+from dreamgym.envs.faces.single import DreamEnv
+from dreamgym.envs.faces.vector import MODES, DreamVectorEnv, mode_name
 from dreamgym.envs.make import choose_reward, open_checkpoint, start_bank
-from dreamgym.envs.observation import PROPRIOCEPTION, pad_history, sensors_to_torch
 from dreamgym.envs.simulators import Sensors, Simulators, WorkerSimulators, make_simulator, resolve_simulator
-from dreamgym.envs.single import DreamEnv
-from dreamgym.envs.starts import StartBank
-from dreamgym.envs.steps import Obs, Snapshot
-from dreamgym.envs.vector import MODES, DreamVectorEnv, mode_name
 from dreamgym.rewards.base import RewardModel
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
@@ -157,14 +157,12 @@ class TwinCore(DreamCore):
         envs = list(range(self.num_envs)) if frozen is None else (~frozen).nonzero().flatten().tolist()
         success = torch.zeros(self.num_envs, dtype=torch.bool)
         actions = action if action.dim() == 3 else action.unsqueeze(1)
-        frames = []
         for each in actions.detach().cpu().numpy().swapaxes(0, 1):
             for env, (obs, done) in zip(envs, self.sims.step(envs, each[envs]), strict=True):
                 self._sensors[env] = obs
                 success[env] |= done
-            frames.append(self._stack(list(range(self.num_envs))))
-        obs = {k: np.stack([f[k] for f in frames], 1) for k in frames[0]}
-        state = self.model.observe(before, actions, sensors_to_torch(obs, self.spec, self.device), self.generator)
+        frame = sensors_to_torch(self._stack(list(range(self.num_envs))), self.spec, self.device)
+        state = self.model.observe(before, actions, frame, self.generator)
         _, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
         success = success.to(self.device)
         return state, success.to(torch.float32), probability, success, memory

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dreamgym.data.store import EpisodeView
 from dreamgym.types import Observation, State
-from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.base import WorldModel, to_frames
 
 
 def sensors(model: WorldModel, batch: Mapping[str, Tensor]) -> Observation:
@@ -27,21 +27,29 @@ def start_at(model: WorldModel, obs: Observation, generator: torch.Generator | N
     length = model.spec.history
     history = {k: v[:, :1].expand(-1, length, *v.shape[2:]) for k, v in obs.items()}
     first = next(iter(obs.values()))
-    hold = torch.tensor(model.spec.action.hold, device=first.device)
-    history["action"] = hold.expand(first.shape[0], length - 1, -1)
+    hold = torch.tensor(model.spec.control.hold, device=first.device)
+    history["action"] = hold.expand(first.shape[0], (length - 1) * model.spec.actions_per_frame, -1)
     return model.start(history, generator)
 
 
 def filtered(
     model: WorldModel, batch: Mapping[str, Tensor], generator: torch.Generator | None = None, stop: int | None = None
 ) -> Iterator[State]:
-    """States after each recorded frame 0, 1, ... of ``batch`` [B, T, ...] (sensors and "action"), up to ``stop``."""
-    obs = sensors(model, batch)
-    action = model.spec.prepare(batch["action"])
+    """States after each recorded frame 0, 1, ... of ``batch``, up to ``stop``.
+
+    Args:
+        model: any family that is driven by actions.
+        batch: sensors and "action" as [B, T, ...], a row a control step; a frame spans ``spec.actions_per_frame`` of
+            them.
+        generator: source of randomness.
+        stop: frames; None: all of the window.
+    """
+    frames = to_frames({**sensors(model, batch), "action": model.spec.prepare(batch["action"])}, per_frame(model))
+    action, obs = frames["action"], sensors(model, frames)
     state = start_at(model, obs, generator)
     yield state
-    for t in range(1, action.shape[1] if stop is None else stop):
-        state = model.observe(state, action[:, t - 1 : t], {k: v[:, t : t + 1] for k, v in obs.items()}, generator)
+    for t in range(1, action.shape[1] + 1 if stop is None else stop):
+        state = model.observe(state, action[:, t - 1], {k: v[:, t] for k, v in obs.items()}, generator)
         yield state
 
 
@@ -58,21 +66,24 @@ def filter_to(
 def imagined(
     model: WorldModel, state: State, action: Tensor, generator: torch.Generator | None = None
 ) -> Iterator[State]:
-    """States after each of the actions [B, h, A], without looking."""
-    action = model.spec.prepare(action)
-    for t in range(action.shape[1]):
-        state = model.imagine(state, action[:, t], generator)
-        yield state
+    """States after each frame of the actions [B, F * a, A], without looking."""
+    if action.shape[1]:
+        yield from model.unroll(state, model.spec.prepare(action), generator)
+
+
+def per_frame(model: WorldModel) -> int:
+    """Control actions a frame."""
+    return model.spec.actions_per_frame
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features along recorded windows.
+    """Features along recorded windows of F frames.
 
     Attributes:
-        posterior: [B, T, Z], filtered: row t has seen frames 0 to t.
-        prior: [B, T - context, Z], imagined along the recorded actions from the state at row context - 1: row i
-            stands beside recorded row context + i.
+        posterior: [B, F, Z], filtered: row t has seen frames 0 to t.
+        prior: [B, F - context, Z], imagined along the recorded actions from the state at frame context - 1: row i
+            stands beside recorded frame context + i.
         context: frames seen before imagining.
     """
 
@@ -86,7 +97,8 @@ def encode(
     model: WorldModel, batch: Mapping[str, Tensor], context: int, generator: torch.Generator | None = None
 ) -> Encoded:
     """Filters windows [B, T, ...] and imagines them from frame ``context`` on."""
-    length = batch["action"].shape[1]
+    a = per_frame(model)
+    length = (batch["action"].shape[1] - 1) // a + 1
     if not 1 <= context <= length:
         raise ValueError(f"context must lie in [1, {length}] for windows of {length} frames, got {context}")
     posterior, begin = [], None
@@ -94,10 +106,8 @@ def encode(
         posterior.append(model.features(state).flatten(1))
         begin = state if t == context - 1 else begin
     assert begin is not None
-    prior = [
-        model.features(s).flatten(1)
-        for s in imagined(model, begin, batch["action"][:, context - 1 : length - 1], generator)
-    ]
+    ahead = batch["action"][:, (context - 1) * a : (length - 1) * a]
+    prior = [model.features(s).flatten(1) for s in imagined(model, begin, ahead, generator)]
     empty = posterior[0].new_zeros(posterior[0].shape[0], 0, posterior[0].shape[1])
     return Encoded(torch.stack(posterior, 1), torch.stack(prior, 1) if prior else empty, context)
 

@@ -96,7 +96,8 @@ def fit_success(
         config: sizes and tasks.
         fit: how to train; `SuccessFitConfig.tiny()` by default.
         progress: whether to show progress bars.
-        attempts: clumsy attempts, marked like demonstrations (`dreamgym.data.attempts`), or None. Near misses are what
+        attempts: clumsy attempts, marked like demonstrations (`dreamgym.suites.calvin.attempts`), or None. Near misses
+            are what
             cloned policies do and experts do not: without them the classifier takes a hand's path for success.
 
     Returns:

@@ -20,8 +20,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from dreamgym.envs.actions import action_space
-from dreamgym.envs.starts import StartBank
+from dreamgym.envs.core.actions import action_space
+from dreamgym.envs.core.starts import StartBank
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.rewards.registry import REWARDS
 from dreamgym.training.checkpoint import save
@@ -110,16 +110,16 @@ class PointMassModel(WorldModel):
     def observe(
         self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None
     ) -> State:
-        return self.start({"robot_obs": obs["robot_obs"]})
+        return self.start({"robot_obs": obs["robot_obs"].unsqueeze(1)})
 
     def imagine(self, state: State, action: Tensor, generator: torch.Generator | None = None) -> State:
-        position, lamp = state["position"], state["lamp"]
-        for step in action.unbind(1) if action.dim() == 3 else (action,):
-            position = position + self.gain * step[:, :2]
-            if self.config.noise > 0:
-                noise = torch.randn(position.shape, generator=generator, device=position.device)
-                position = position + self.config.noise * noise
-            position, lamp = position.clamp(-1, 1), (step[:, 2] > 0).float()
+        position = state["position"]
+        step = action[:, 0] if action.dim() == 3 else action
+        position = position + self.gain * step[:, :2]
+        if self.config.noise > 0:
+            noise = torch.randn(position.shape, generator=generator, device=position.device)
+            position = position + self.config.noise * noise
+        position, lamp = position.clamp(-1, 1), (step[:, 2] > 0).float()
         if self.config.breaks_above is not None:
             broken = position[:, :1] > self.config.breaks_above
             position = torch.where(broken, torch.full_like(position, torch.nan), position)

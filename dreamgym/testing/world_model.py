@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dreamgym.types import State, WorldModelSpec
+from dreamgym.types import InstructionSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel, clone
 
 
@@ -16,7 +16,9 @@ def check_world_model(model: WorldModel, batch: int = 3, seed: int = 0) -> None:
     """Checks every method but ``loss`` on random observations and actions.
 
     Shapes, types and ranges; the same generator seed gives the same state; nothing is kept between calls; inputs are
-    not written to; what one env holds does not touch another; randomness comes from the generator alone.
+    not written to; what one env holds does not touch another; randomness comes from the generator alone; `unroll` gives
+    as many frames as it is asked for, each an ordinary state, and `imagine` is an unroll of one; every embodiment
+    shares the model's weights and keeps the same rules under its own action.
 
     Args:
         model: in eval mode.
@@ -34,7 +36,9 @@ def check_world_model(model: WorldModel, batch: int = 3, seed: int = 0) -> None:
             checker.imagine,
             checker.observe,
             checker.outputs,
+            checker.unroll,
             checker.independence,
+            checker.embodiments,
         ):
             check()
 
@@ -46,11 +50,15 @@ class _Checker:
         parameter = next(model.parameters(), None)
         self.device = torch.device("cpu") if parameter is None else parameter.device
         draws = torch.Generator().manual_seed(seed)
-        history = model.spec.history
-        self.history = {**self.sensors(history, draws), "action": self.actions(history - 1, draws)}
-        self.action = self.actions(1, draws)[:, 0]
-        self.chunk = self.actions(2 * model.spec.actions_per_frame, draws)
-        self.frames = self.sensors(2, draws)
+        history, per_frame = model.spec.history, model.spec.actions_per_frame
+        self.instructed = isinstance(model.spec.action, InstructionSpec)
+        self.history = self.sensors(history, draws)
+        if not self.instructed:
+            self.history["action"] = self.boxed((history - 1) * per_frame, draws)
+        self.action = self.frame_actions(draws)
+        self.frame = {k: v[:, 0] for k, v in self.sensors(1, draws).items()}
+        self.num_frames = model.spec.action.clip if isinstance(model.spec.action, InstructionSpec) else 3
+        self.chunk = self.action if self.instructed else self.boxed(self.num_frames * per_frame, draws)
 
     def sensors(self, steps: int, draws: torch.Generator) -> dict[str, Tensor]:
         out = {}
@@ -62,23 +70,30 @@ class _Checker:
                 out[key] = torch.randn(shape, generator=draws).to(self.device)
         return out
 
-    def actions(self, steps: int, draws: torch.Generator) -> Tensor:
-        spec = self.model.spec.action
+    def boxed(self, steps: int, draws: torch.Generator) -> Tensor:
+        """[B, steps, A] random actions, prepared."""
+        spec = self.model.spec.control
         low, high = torch.tensor(spec.low), torch.tensor(spec.high)
         random = low + (high - low) * torch.rand((self.batch, steps, spec.dim), generator=draws)
         return spec.prepare(random).to(self.device)
+
+    def frame_actions(self, draws: torch.Generator) -> Tensor:
+        """A frame's actions: [B, A], [B, a, A], or instructions [B]."""
+        spec = self.model.spec
+        if isinstance(spec.action, InstructionSpec):
+            return torch.randint(len(spec.action.sentences), (self.batch,), generator=draws).to(self.device)
+        actions = self.boxed(spec.actions_per_frame, draws)
+        return actions[:, 0] if spec.actions_per_frame == 1 else actions
 
     def generator(self, extra: int = 0) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(self.seed + extra)
 
     def begin(self) -> State:
-        return self.model.start({k: v.clone() for k, v in self.history.items()}, self.generator())
+        instruction = [self.model.spec.instructions[0]] * self.batch if self.model.spec.instructions else None
+        return self.model.start({k: v.clone() for k, v in self.history.items()}, self.generator(), instruction)
 
     def step(self, state: State, action: Tensor, extra: int = 1) -> State:
         """One imagined frame."""
-        per_frame = self.model.spec.actions_per_frame
-        if per_frame > 1:
-            action = action.unsqueeze(1).expand(-1, per_frame, -1)
         return self.model.imagine(state, action, self.generator(extra))
 
     # -- the rules --
@@ -104,13 +119,15 @@ class _Checker:
         self.same(
             after, self.step(state, self.action), "imagine twice from one state with one seed differs: a hidden state?"
         )
-        self.layout(self.model.imagine(state, self.chunk, self.generator()), state, "imagine with a chunk [B, j, A]")
+        if self.action.dim() == 2 and self.action.is_floating_point():
+            axis = self.model.imagine(state, self.action.unsqueeze(1), self.generator(1))
+            self.same(axis, after, "imagine takes a frame's action as [B, A] and as [B, 1, A] alike")
         self.only_generator(lambda: self.step(state, self.action), "imagine")
 
     def observe(self) -> None:
         state = self.begin()
         before = clone(state)
-        after = self.model.observe(state, self.chunk[:, :2], self.frames, self.generator())
+        after = self.model.observe(state, self.action, {k: v.clone() for k, v in self.frame.items()}, self.generator())
         self.layout(after, state, "observe")
         self.same(state, before, "observe writes into the state it is given; make new tensors")
 
@@ -143,12 +160,45 @@ class _Checker:
             inside = bool(((value >= 0) & (value <= 1)).all())
             assert inside, f"decoded image {key!r} must lie in [0, 1], got {value.min():.3g} to {value.max():.3g}"
 
+    def unroll(self) -> None:
+        state = self.begin()
+        before = clone(state)
+        frames = list(self.model.unroll(state, self.chunk, self.generator()))
+        assert len(frames) == self.num_frames, f"unroll must give {self.num_frames} frames here, got {len(frames)}"
+        for number, frame in enumerate(frames):
+            self.layout(frame, state, f"frame {number} of unroll")
+        self.same(state, before, "unroll writes into the state it is given; make new tensors")
+        again = list(self.model.unroll(state, self.chunk, self.generator()))
+        self.same(frames[-1], again[-1], "unroll twice from one state with one seed differs: a hidden state?")
+        self.only_generator(lambda: list(self.model.unroll(state, self.chunk, self.generator()))[-1], "unroll")
+        if not self.instructed:
+            one = self.chunk[:, : self.model.spec.actions_per_frame]
+            (first,) = self.model.unroll(state, one, self.generator(1))
+            action = one[:, 0] if self.model.spec.actions_per_frame == 1 else one
+            self.same(first, self.step(state, action), "imagine is not an unroll of one frame")
+
+    def embodiments(self) -> None:
+        for name, action in self.model.spec.embodiments.items():
+            view = self.model.embody(name)
+            assert view.spec.action == action, f"embody({name!r}) has the action {view.spec.action}, expected {action}"
+            theirs = {k: v.data_ptr() for k, v in view.named_parameters()}
+            ours = {k: v.data_ptr() for k, v in self.model.named_parameters()}
+            assert theirs == ours, f"embody({name!r}) does not share the model's weights"
+            check = _Checker(view, self.batch, self.seed)
+            for rule in (check.start, check.imagine, check.observe, check.unroll, check.independence):
+                rule()
+        try:
+            self.model.embody("no such robot")
+        except ValueError:
+            return
+        raise AssertionError("embody must raise ValueError for a robot outside spec.embodiments")
+
     def independence(self) -> None:
         """Env 0 changes its action and its state; the others must not notice (beyond rounding)."""
         state = self.begin()
         usual = self.step(state, self.action)
         other = self.action.clone()
-        other[0] = self.actions(1, torch.Generator().manual_seed(self.seed + 99))[0, 0]
+        other[0] = self.frame_actions(torch.Generator().manual_seed(self.seed + 99))[0]
         shuffled = {k: v.clone() for k, v in state.items()}
         for value in shuffled.values():
             value[0] = value[1]

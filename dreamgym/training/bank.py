@@ -2,7 +2,7 @@
 
 Starts are frames at which a scripted skill really began a task that it then achieved, so the task is undone, can be
 done, and lies in reach. The tensors have the layout of ``starts.safetensors`` (docs/architecture.md); `StartBank` in
-`dreamgym.envs.starts` gives them meaning.
+`dreamgym.envs.core.starts` gives them meaning.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dreamgym.evaluation.making.markdown import table
 from dreamgym.training.fidelity_mlp import LONG, PARTS
-from dreamgym.training.markdown import table
 
 
 def write_card(name: str, metrics: Mapping[str, Any], env_id: str | None = None) -> str:

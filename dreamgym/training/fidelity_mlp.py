@@ -13,7 +13,7 @@ from torch import Tensor
 from dreamgym.data import EpisodeView, SequenceSampler
 from dreamgym.training.openloop import auroc
 from dreamgym.world_models.base import WorldModel
-from dreamgym.world_models.mlp import MLPWorldModel
+from dreamgym.world_models.families.mlp import MLPWorldModel
 
 SENSOR = "state"
 HORIZONS = (1, 5, 20)

@@ -33,7 +33,7 @@ from dreamgym.training.fit import FitConfig, FitResult, fit
 from dreamgym.training.recipes import first_episodes, load_run, training_episodes
 from dreamgym.types import ActionSpec
 from dreamgym.world_models.base import WorldModel
-from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
+from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
 
 _log = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from dreamgym.training.openloop import open_loop_eval
 from dreamgym.training.progress import latest, load_averaged, load_matching
 from dreamgym.world_models import registry
 from dreamgym.world_models.base import WorldModel
-from dreamgym.world_models.rssm import RSSMConfig
+from dreamgym.world_models.families.rssm import RSSMConfig
 
 _log = logging.getLogger(__name__)
 

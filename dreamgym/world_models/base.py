@@ -3,12 +3,17 @@
 State is explicit: a plain dict of tensors with leading dimension B that the caller holds. A model keeps nothing
 between calls, so a dream can be snapshotted, branched, masked, reset in part, moved between devices and, where
 gradients are on, differentiated.
+
+Everything is counted in frames: a frame spans a = ``spec.actions_per_frame`` control actions. "A frame's actions" are
+[B, a, A], or [B, A] where a is 1; those of a model driven by instructions are the instruction, int64 [B].
 """
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -45,9 +50,9 @@ class WorldModel(nn.Module, ABC):
 
         Args:
             history: every sensor of ``spec.observations`` as [B, H, ...] with H = ``spec.history``, and the actions
-                between them under "action" as [B, H - 1, A] (absent or empty when H = 1).
+                between them under "action" as [B, (H - 1) * a, A] (absent or empty when H = 1).
             generator: source of randomness.
-            instruction: for language-conditioned families.
+            instruction: B sentences, for action-conditioned families that are told what to do (``spec.instructions``).
 
         Returns:
             The state after the last observation.
@@ -57,18 +62,49 @@ class WorldModel(nn.Module, ABC):
     def observe(
         self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None
     ) -> State:
-        """Filters real observations that follow ``state``: how a twin turns a real sim's frames into features.
+        """Filters the one real frame that followed ``state``: how a twin turns what a simulator shows into features.
 
         Args:
             state: B states.
-            action: [B, j, A], prepared; ``action[:, i]`` leads to ``obs[:, i]``.
-            obs: sensors as [B, j, ...].
+            action: the actions that led to the frame, prepared: [B, a, A] (instructions: int64 [B]).
+            obs: sensors as [B, ...].
             generator: source of randomness.
         """
 
     @abstractmethod
     def imagine(self, state: State, action: Tensor, generator: torch.Generator | None = None) -> State:
-        """The learned dynamics: the state after one action [B, A], or after a chunk [B, j, A]."""
+        """The learned dynamics: the state one frame on, after a frame's actions."""
+
+    def unroll(self, state: State, actions: Tensor, generator: torch.Generator | None = None) -> Iterable[State]:
+        """F predicted frames, in order; each is an ordinary state.
+
+        By default one `imagine` after the other, each made when it is asked for, so that a chunk which ends early costs
+        no more than it lasts. A family that predicts frames jointly overrides this and returns a list from one
+        sampling; its `imagine` is an unroll of one frame.
+
+        Args:
+            state: B states.
+            actions: prepared [B, F * a, A]; or instructions int64 [B], whose F is ``spec.action.clip``.
+            generator: source of randomness.
+        """
+        per_frame = self.spec.actions_per_frame
+        for action in actions.split(per_frame, 1):
+            state = self.imagine(state, action[:, 0] if per_frame == 1 else action, generator)
+            yield state
+
+    def embody(self, name: str) -> WorldModel:
+        """This model as the robot ``name`` sees it: the same weights, its ``spec.action``.
+
+        Raises:
+            ValueError: a robot that the model does not know.
+        """
+        if name not in self.spec.embodiments:
+            known = list(self.spec.embodiments) or "none: it knows one robot, its own"
+            raise ValueError(f"this {self.spec.family} model knows no embodiment {name!r}; it knows {known}")
+        view = copy.copy(self)
+        view.__dict__ = dict(self.__dict__)
+        view.spec = replace(self.spec, action=self.spec.embodiments[name], embodiment=name)
+        return view
 
     @abstractmethod
     def features(self, state: State) -> Tensor:
@@ -123,3 +159,22 @@ def clone(state: State) -> State:
 def to(state: State, device: torch.device | str) -> State:
     """The state on another device."""
     return {k: v.to(device) for k, v in state.items()}
+
+
+def to_frames(batch: Mapping[str, Tensor], actions_per_frame: int) -> dict[str, Tensor]:
+    """Windows at control rate as frames.
+
+    Args:
+        batch: sensors and "action" as [B, T, ...], a row a control step.
+        actions_per_frame: a.
+
+    Returns:
+        Sensors [B, F, ...] at rows 0, a, 2a, ... with F = (T - 1) // a + 1, and "action" [B, F - 1, a, A]: what led
+        from one frame to the next.
+    """
+    a = actions_per_frame
+    action = batch["action"]
+    steps = (action.shape[1] - 1) // a
+    out = {k: v[:, : steps * a + 1 : a] for k, v in batch.items() if k != "action"}
+    out["action"] = action[:, : steps * a].unflatten(1, (steps, a)) if steps else action[:, :0].unsqueeze(2)
+    return out

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dreamgym.nn.blocks import mlp
 from dreamgym.nn.vectors import VectorCodec
 from dreamgym.types import State
-from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.base import WorldModel, to_frames
 
 
 class StateProbe(nn.Module):
@@ -215,27 +215,28 @@ def window_features(
     """Features of windows: filtered first, then imagined with the real actions.
 
     Args:
-        model: any family.
-        batch: sensors and "action", [B, T, ...].
-        imagined: share of the window, at its end, to imagine.
+        model: any family that is driven by actions.
+        batch: sensors and "action", [B, T, ...], a row a control step.
+        imagined: share of the window's frames, at its end, to imagine.
         generator: source of randomness.
 
     Returns:
-        Features [B, T - H + 1, Z] and the slice of frames they belong to (from H - 1 on; H = ``spec.history``).
+        Features [B, F - H + 1, Z] and the slice of rows they belong to (H = ``spec.history``).
     """
-    context = model.spec.history
-    length = batch["action"].shape[1]
-    history = {k: batch[k][:, :context] for k in model.spec.observations}
-    history["action"] = batch["action"][:, : context - 1]
+    context, a = model.spec.history, model.spec.actions_per_frame
+    sensors = {k: batch[k] for k in model.spec.observations}
+    frames = to_frames({**sensors, "action": model.spec.prepare(batch["action"])}, a)
+    length = frames["action"].shape[1] + 1
+    history = {k: frames[k][:, :context] for k in sensors}
+    history["action"] = batch["action"][:, : (context - 1) * a]
     state: State = model.start(history, generator)
     features = [model.features(state)]
     filtered = length - round(imagined * (length - context))
-    for t in range(context, length):
-        action = model.spec.prepare(batch["action"][:, t - 1])
-        if t < filtered:
-            obs = {k: batch[k][:, t : t + 1] for k in model.spec.observations}
-            state = model.observe(state, action.unsqueeze(1), obs, generator)
-        else:
-            state = model.imagine(state, action, generator)
+    for t in range(context, filtered):
+        obs = {k: frames[k][:, t] for k in sensors}
+        state = model.observe(state, frames["action"][:, t - 1], obs, generator)
         features.append(model.features(state))
-    return torch.stack(features, dim=1), slice(context - 1, length)
+    if filtered < length:
+        ahead = frames["action"][:, filtered - 1 :].flatten(1, 2)
+        features += [model.features(s) for s in model.unroll(state, ahead, generator)]
+    return torch.stack(features, dim=1), slice((context - 1) * a, (length - 1) * a + 1, a)

@@ -16,8 +16,8 @@ from dreamgym.world_models.base import WorldModel
 GROUP = "dreamgym.families"
 # One line a family; the module is imported when the family is first asked for.
 _FAMILIES: dict[str, str] = {
-    "rssm": "dreamgym.world_models.rssm.model:RSSM",
-    "mlp": "dreamgym.world_models.mlp.model:MLPWorldModel",
+    "rssm": "dreamgym.world_models.families.rssm.model:RSSM",
+    "mlp": "dreamgym.world_models.families.mlp.model:MLPWorldModel",
 }
 
 
@@ -41,7 +41,7 @@ def register_family(name: str, target: str | type[WorldModel]) -> None:
     _FAMILIES[name] = target
 
 
-def families() -> tuple[str, ...]:
+def family_names() -> tuple[str, ...]:
     """Names of all registered families."""
     return tuple(_FAMILIES)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dreamgym.evaluation.agreement import Score
-from dreamgym.evaluation.play import Episodes
-from dreamgym.evaluation.result import Evaluation, EvaluationConfig
-from dreamgym.evaluation.study import rank_all, ranks_to_dict
+from dreamgym.evaluation.policies.episodes import Episodes
+from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig
+from dreamgym.evaluation.statistics.agreement import Score
+from dreamgym.evaluation.statistics.study import rank_all, ranks_to_dict
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "agreement.py"
 # The dream orders the policies of each task rightly but for one swap, and flatters the second task by 0.3.

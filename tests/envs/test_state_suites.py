@@ -4,13 +4,13 @@ import pytest
 import torch
 
 import dreamgym
+from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.registration import make_core_by_id
-from dreamgym.envs.starts import StartBank
 from dreamgym.rewards import SuccessClassifier, SuccessConfig
 from dreamgym.testing import check_vector_env
 from dreamgym.training import checkpoint
 from dreamgym.types import ActionSpec
-from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
+from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
 
 pytest.importorskip("gym_pusht")
 

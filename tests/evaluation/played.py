@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dreamgym.evaluation.comparison import Played, Sequences
+from dreamgym.evaluation.statistics.comparison import Played, Sequences
 
 TASKS = ("open_drawer", "turn_on_led")
 

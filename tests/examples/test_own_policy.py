@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamgym.evaluation.policies import load_policy
+from dreamgym.evaluation.policies.load import load_policy
 from dreamgym.testing import PointMassModel, point_mass_checkpoint
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "own_policy.py"

@@ -6,9 +6,15 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rollouts import FILE, cases, needs_assets, rollout
+from golden_rollouts import FILE, cases, needs_assets, rollout
 
-EXTRAS = {"pusht": "gym_pusht", "metaworld": "metaworld", "robosuite": "robosuite", "playtable": "pybullet", "calvin_d": "pybullet"}
+EXTRAS = {
+    "pusht": "gym_pusht",
+    "metaworld": "metaworld",
+    "robosuite": "robosuite",
+    "playtable": "pybullet",
+    "calvin_d": "pybullet",
+}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import torch
 from fakes import KEYS, FakeModel, episode
 
 from dreamgym.data import EpisodeStore
-from dreamgym.envs.starts import StartBank
+from dreamgym.envs.core.starts import StartBank
 from dreamgym.training.bank import BankConfig, build_starts, candidates
 
 TASKS = ("open_drawer", "turn_on_led")

@@ -12,9 +12,9 @@ from dreamgym.rewards.decoded import DecodedStateReward
 from dreamgym.training import checkpoint
 from dreamgym.training.checkpoint import CheckpointError, load, save
 from dreamgym.training.packing import round_weights
+from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
+from dreamgym.world_models.families.rssm.config import SCENE_OBS
 from dreamgym.world_models.probe import StateProbe
-from dreamgym.world_models.rssm import RSSM, RSSMConfig
-from dreamgym.world_models.rssm.config import SCENE_OBS
 
 SMALL = {"deter": 16, "stoch": 4, "classes": 4, "units": 16, "embed": 16, "vector_units": 16, "ensemble_units": 4}
 

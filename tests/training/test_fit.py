@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dreamgym.training.fit import FitConfig, fit
 from dreamgym.training.progress import latest, load_averaged
-from dreamgym.world_models.rssm import RSSM, RSSMConfig
+from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
 
 SMALL = {"deter": 16, "stoch": 4, "classes": 4, "units": 16, "embed": 16, "vector_units": 16, "ensemble_units": 4}
 

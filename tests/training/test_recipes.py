@@ -8,7 +8,7 @@ import torch
 from dreamgym.data import EpisodeStore
 from dreamgym.training import checkpoint, recipes
 from dreamgym.training.openloop import open_loop_eval
-from dreamgym.world_models.rssm import RSSM, RSSMConfig
+from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
 
 KEYS = {
     "action": ((7,), "float32"),

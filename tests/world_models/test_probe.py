@@ -2,9 +2,9 @@ import torch
 from fakes import FakeModel
 from torch import Tensor
 
+from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
+from dreamgym.world_models.families.rssm.config import SCENE_OBS
 from dreamgym.world_models.probe import StateProbe, fit_probe, window_features
-from dreamgym.world_models.rssm import RSSM, RSSMConfig
-from dreamgym.world_models.rssm.config import SCENE_OBS
 
 SMALL = {"deter": 32, "stoch": 4, "classes": 4, "units": 16, "embed": 16, "vector_units": 16, "ensemble_units": 4}
 
@@ -62,7 +62,7 @@ def test_window_is_filtered_first_and_imagined_after() -> None:
     features, frames = (window_features(m, d, 0.5, torch.Generator().manual_seed(0)) for d in (batch, changed))
     # Eight frames, two of context, the last three imagined: what is observed from frame 5 on is never read.
     assert torch.equal(features[0], frames[0])
-    assert features[1] == slice(1, 8)
+    assert features[1] == slice(1, 8, 1)
     assert features[0].shape == (16, 7, 48)
 
 

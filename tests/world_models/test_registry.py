@@ -4,8 +4,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from dreamgym.world_models import WorldModel, build, families, family, register_family, registry
-from dreamgym.world_models.rssm import RSSM, RSSMConfig
+from dreamgym.world_models import WorldModel, build, family, family_names, register_family, registry
+from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +14,7 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_CLASSES", dict(registry._CLASSES))
 
 
-@pytest.mark.parametrize("name", families())
+@pytest.mark.parametrize("name", family_names())
 def test_every_family_calls_itself_by_its_name(name: str) -> None:
     assert issubclass(family(name), WorldModel)
     assert family(name).family == name
@@ -38,7 +38,7 @@ def test_unknown_config_field_is_named() -> None:
 
 
 def test_own_family_by_import_path() -> None:
-    register_family("mine", "dreamgym.world_models.rssm.model:RSSM")
+    register_family("mine", "dreamgym.world_models.families.rssm.model:RSSM")
     assert family("mine") is RSSM
 
 
@@ -67,7 +67,7 @@ def test_families_are_imported_only_when_asked_for() -> None:
 
 
 def test_an_installed_package_brings_its_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("mine", "dreamgym.world_models.rssm.model:RSSM", registry.GROUP)
+    entry = EntryPoint("mine", "dreamgym.world_models.families.rssm.model:RSSM", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group, name: [entry] if name == "mine" else [])
     assert family("mine") is RSSM
     with pytest.raises(ValueError, match="'theirs'.*entry point 'dreamgym.families'"):

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import torch
 
-from dreamgym.evaluation.result import EvaluationConfig
+from dreamgym.evaluation.policies.result import EvaluationConfig
 from dreamgym_agents.commands import run_commands
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.config import CloneConfig, TuneConfig
@@ -215,8 +215,8 @@ def demo(
         seed: of fine-tuning.
         threads: torch threads.
     """
-    from dreamgym.evaluation.evaluate import open_world
-    from dreamgym.evaluation.parts import write_section
+    from dreamgym.evaluation.pages.parts import write_section
+    from dreamgym.evaluation.policies.evaluate import open_world
     from dreamgym_agents.diffusion_ppo.demo import TuningDemoConfig, show
     from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dreamgym.evaluation.evaluate import evaluate
-from dreamgym.evaluation.parts import Section
-from dreamgym.evaluation.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.evaluation.pages.parts import Section
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
 from dreamgym.training.checkpoint import Checkpoint
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config
 from dreamgym_agents.diffusion_ppo.config import TuneConfig
@@ -26,7 +26,7 @@ from dreamgym_agents.diffusion_ppo.tune import tune
 from dreamgym_agents.diffusion_ppo.tuned import Tuned
 
 if TYPE_CHECKING:
-    from dreamgym.evaluation.demo import Demo
+    from dreamgym.evaluation.pages.demo import Demo
 
 _log = logging.getLogger(__name__)
 

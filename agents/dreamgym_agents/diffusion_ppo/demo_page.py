@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.evaluation.experiment import read_experiment
-from dreamgym.evaluation.inference import wilson
-from dreamgym.evaluation.page import html_table, tiles
-from dreamgym.evaluation.parts import Section
-from dreamgym.evaluation.pictures import DREAM, GREY, INK, PLOT_STYLE, data_uri, figure_svg, pyplot, quiet
+from dreamgym.evaluation.pages.experiment import read_experiment
+from dreamgym.evaluation.pages.page import html_table, tiles
+from dreamgym.evaluation.pages.parts import Section
+from dreamgym.evaluation.pages.pictures import DREAM, GREY, INK, PLOT_STYLE, data_uri, figure_svg, pyplot, quiet
+from dreamgym.evaluation.statistics.inference import wilson
 from dreamgym_agents.diffusion_ppo.tuned import Tuned, counts, flattery, gain, words
 
 HEADS = ["", "before", "after", "gain"]

@@ -13,9 +13,9 @@ import torch
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
-from dreamgym.envs.core import DreamCore
+from dreamgym.envs.core.core import DreamCore
+from dreamgym.envs.faces.vector import DreamVectorEnv
 from dreamgym.envs.twin import TwinCore
-from dreamgym.envs.vector import DreamVectorEnv
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy, as_features
 
 

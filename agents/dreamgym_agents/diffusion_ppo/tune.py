@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dreamgym.envs.vector import DreamVectorEnv
+from dreamgym.envs.faces.vector import DreamVectorEnv
 from dreamgym.training.fit import stop_signals
 from dreamgym.training.progress import latest, load_progress, save_progress
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, save_policy

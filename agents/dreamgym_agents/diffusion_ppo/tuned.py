@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.evaluation.result import Evaluation
-from dreamgym.evaluation.result import gain as gained
+from dreamgym.evaluation.policies.result import Evaluation
+from dreamgym.evaluation.policies.result import gain as gained
 
 
 @dataclass(frozen=True)

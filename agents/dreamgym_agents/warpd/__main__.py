@@ -23,7 +23,7 @@ from torch import Tensor
 
 from dreamgym.data import EpisodeStore
 from dreamgym.training import checkpoint as checkpoints
-from dreamgym.world_models.mlp import MLPWorldModel
+from dreamgym.world_models.families.mlp import MLPWorldModel
 from dreamgym_agents.commands import run_commands
 from dreamgym_agents.warpd.config import SUITES, WARPDConfig
 from dreamgym_agents.warpd.demonstrations import Demonstrations

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from dreamgym.world_models.mlp import MLPWorldModel
+from dreamgym.world_models.families.mlp import MLPWorldModel
 from dreamgym_agents.warpd.demonstrations import Demonstrations
 
 
@@ -53,7 +53,7 @@ class Dynamics(nn.Module, ABC):
 
 
 class WorldModelDynamics(Dynamics):
-    """A `dreamgym.world_models.mlp.MLPWorldModel` (section 4: two layers of 1024) as what WARPD is trained with.
+    """An `MLPWorldModel` (section 4: two layers of 1024) as what WARPD is trained with.
 
     Its own loss, a mean over time, is the teacher forcing: every member of an ensemble learns by itself. The rollout
     loss goes through the mean of the members.

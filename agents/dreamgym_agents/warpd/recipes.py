@@ -13,7 +13,7 @@ from torch import Tensor
 from dreamgym.data import EpisodeStore, EpisodeView, Meta
 from dreamgym.data.state_demonstrations import ROAMING
 from dreamgym.types import ActionSpec
-from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
+from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
 from dreamgym_agents.warpd.agent import Agent
 from dreamgym_agents.warpd.baselines import DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy
 from dreamgym_agents.warpd.config import WARPDConfig

@@ -7,8 +7,8 @@ import torch
 from dreamgym_agents.diffusion_ppo import load_policy, save_policy
 from point_policies import make_policy
 
-from dreamgym.evaluation.evaluate import evaluate
-from dreamgym.evaluation.policies import load_policy as load_by_name
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.load import load_policy as load_by_name
 from dreamgym.testing import PointMassModel
 from dreamgym.training.checkpoint import CheckpointError
 

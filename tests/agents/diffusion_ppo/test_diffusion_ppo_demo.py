@@ -19,10 +19,10 @@ from dreamgym_agents.diffusion_ppo.demo_page import section
 from dreamgym_agents.diffusion_ppo.shipped import ship, shipped_for, shipped_policies, world_hash
 from dreamgym_agents.diffusion_ppo.tuned import Tuned, flattery, gain, words
 
-from dreamgym.evaluation.parts import write_section
-from dreamgym.evaluation.play import Episodes
-from dreamgym.evaluation.report import write_report
-from dreamgym.evaluation.result import Evaluation, EvaluationConfig
+from dreamgym.evaluation.pages.parts import write_section
+from dreamgym.evaluation.pages.report import write_report
+from dreamgym.evaluation.policies.episodes import Episodes
+from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig
 from dreamgym.training.checkpoint import load
 
 CONFIG = TuningDemoConfig(

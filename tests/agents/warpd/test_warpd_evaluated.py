@@ -9,7 +9,7 @@ from dreamgym_agents.warpd import PlanningPolicy
 from dreamgym_agents.warpd.__main__ import main
 from dreamgym_agents.warpd.saving import load
 
-from dreamgym.evaluation.evaluate import evaluate
+from dreamgym.evaluation.policies.evaluate import evaluate
 
 pytest.importorskip("gym_pusht")
 pytest.importorskip("tyro")

@@ -10,7 +10,7 @@ from dreamgym_agents.warpd.vae import kl_to_standard_normal
 from torch import Tensor
 
 from dreamgym.types import ActionSpec
-from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
+from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
 
 Make = Callable[..., Dynamics]
 Configure = Callable[..., WARPDConfig]

@@ -26,10 +26,10 @@ from dreamgym_agents.warpd import (
 )
 from dreamgym_agents.warpd.recipes import make_agent
 
-from dreamgym.evaluation.policies import load_policy
+from dreamgym.evaluation.policies.load import load_policy
 from dreamgym.training.checkpoint import CheckpointError
 from dreamgym.types import ActionSpec
-from dreamgym.world_models.mlp import MLPConfig, MLPWorldModel
+from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
 
 
 def make(demonstrations: Demonstrations, config, dynamics, **changes) -> WARPD:

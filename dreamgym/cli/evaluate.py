@@ -1,0 +1,117 @@
+"""`dreamgym evaluate`."""
+
+from __future__ import annotations
+
+from json import dumps
+from pathlib import Path
+from typing import Any, Literal
+
+from dreamgym.cli.show import table
+
+
+def evaluate(
+    policies: tuple[str, ...],
+    world_model: str | None = None,
+    task: str | None = None,
+    episodes: int = 100,
+    imagined: int | None = None,
+    seed: int = 0,
+    split: Literal["val", "train"] = "val",
+    horizon: int | None = None,
+    twin: bool = True,
+    simulators: int = 4,
+    num_workers: int = 0,
+    clips: int = 0,
+    out: Path | None = None,
+    json: Path | None = None,
+    device: str | None = None,
+    threads: int = 1,
+) -> None:
+    """Scores policies in a dream and in its twin from the same held-out starts; success with 95% intervals.
+
+    Args:
+        policies: "random", "hold", "package.module:factory", "path/to/file.py:factory", the folder of a saved policy,
+            or that of a run: every policy in its policies/.
+        world_model: a shipped name, a folder, ``hf://organisation/name`` or a dream's id; what the policy's folder says
+            where not given.
+        task: a task, several with commas between them, or "all"; what the policy's folder says where not given. A
+            policy of several tasks is told which.
+        episodes: paired episodes, in the twin and in the dream.
+        imagined: episodes in the dream in all; more of them sharpen the estimate of real success.
+        seed: of the starts and of every draw.
+        split: starts from held-out or from training data.
+        horizon: control steps of an episode; where not given what the suite's dream has (Metaworld 150, PushT 300,
+            robosuite 400), or 64.
+        twin: run the simulator too, not the dream alone.
+        simulators: how many at a time.
+        num_workers: processes for them; 0: this process.
+        clips: columns of the clips of successes and of disagreements; 0: no clips.
+        out: folder for one JSON file a policy; what is there is not evaluated again. Of a run: its evaluations/.
+        json: file for what the policies come to together: Pearson, MMRV, calibration, drift, the exploitation gap.
+        device: where to dream and act.
+        threads: torch threads.
+    """
+    import torch
+
+    from dreamgym.evaluation.policies.batch import evaluate_all, run_folder
+    from dreamgym.evaluation.policies.result import EvaluationConfig
+    from dreamgym.evaluation.statistics.study import ranks_in_words, study
+
+    torch.set_num_threads(threads)
+    config = EvaluationConfig(
+        episodes=episodes, imagined=imagined, seed=seed, split=split, horizon=horizon, twin=twin,
+        simulators=simulators, num_workers=num_workers, clips=clips,
+    )  # fmt: skip
+    run = run_folder(policies)
+    folder = out if out is not None or run is None else run / "evaluations"
+    tasks = task.split(",") if task is not None and "," in task else task
+    found = list(evaluate_all(policies, world_model, tasks, config, out=folder, device=device, progress=True))
+    heads = ["policy", "task", "twin", "dream", "twin, from both", "steps"]
+    table("success in %, 95% intervals", heads, [_scored(done) for done in found])
+    if compared := _against_first(found):
+        heads = ["policy", "task", "twin", "dream"]
+        table(f"success in points above {found[0].policy}, from the same starts, 95% intervals", heads, compared)
+    if folder is not None:
+        print(f"wrote {folder}")
+    both = [e.score() for e in found if e.dream is not None and e.twin is not None]
+    if len(both) > 2:  # of two policies no order means anything
+        print(ranks_in_words(both))
+    if json is not None:
+        json.write_text(dumps(study(found).to_dict(), indent=1))
+
+
+def _against_first(found: list[Any]) -> list[list[str]]:
+    """Rows for those that began from the very starts that the first one began from, with the same tasks."""
+    from dreamgym.evaluation.policies.result import gain, paired
+
+    rows = []
+    for done in found[1:]:
+        sides = [(getattr(found[0], side), getattr(done, side)) for side in ("twin", "dream")]
+        if any(a is not None and b is not None and not paired(a, b) for a, b in sides):
+            continue
+        cells = ["-" if a is None or b is None else _points(*gain(a, b)) for a, b in sides]
+        rows.append([done.policy, done.task, *cells])
+    return rows
+
+
+def _points(value: float, low: float, high: float) -> str:
+    return f"{100 * value:+.1f} ({100 * low:+.0f} to {100 * high:+.0f})"
+
+
+def _scored(done: Any) -> list[str]:
+    """An evaluation as a row of the table."""
+    told = done.summary()
+    cells = [_rate(told.get(side)) for side in ("twin", "dream")]
+    guess = told.get("estimate")
+    cells.append("-" if guess is None else _percent(guess["rate"], guess["low"], guess["high"]))
+    cells.append(f"{told['twin']['mean_length']:.1f}" if "twin" in told else "-")
+    many = done.task.count(",") + 1
+    return [done.policy, done.task if many == 1 else f"{many} tasks", *cells]
+
+
+def _rate(side: dict[str, Any] | None) -> str:
+    return "-" if side is None else _percent(side["success_rate"], *side["interval_95"])
+
+
+def _percent(rate: float, low: float, high: float) -> str:
+    return f"{100 * rate:.1f} ({100 * low:.0f} to {100 * high:.0f})"

@@ -1,0 +1,17 @@
+"""`dreamgym report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def report(run: Path, out: Path | None = None) -> None:
+    """Writes one page for an experiment: curves, before and after, real against imagined, clips.
+
+    Args:
+        run: folder of a run, or of several in subfolders: run.json, log.jsonl and evaluations/, as far as there.
+        out: file to write; report.html in the folder where not given.
+    """
+    from dreamgym.evaluation.pages.report import write_report
+
+    print(f"open {write_report(run, out)}")

@@ -1,0 +1,49 @@
+"""`dreamgym rewards`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from dreamgym.cli.show import amend
+
+
+def rewards(
+    checkpoint: Path,
+    demonstrations: Path,
+    play: Path | None = None,
+    attempts: Path | None = None,
+    preset: Literal["tiny", "paper"] = "tiny",
+    epochs: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Trains the success classifiers of a checkpoint (DiWA S.2.3) and calibrates their thresholds on held-out episodes.
+
+    Args:
+        checkpoint: folder that ``dreamgym fit --out`` wrote.
+        demonstrations: store of marked demonstrations and failed attempts.
+        play: store of play, for more negatives and for imagined ones.
+        attempts: store of clumsy attempts, for the near misses that cloned policies make.
+        preset: DiWA's sizes and learning rate (Table S.4), or ones that train in minutes on two cores.
+        epochs: passes over the demonstrations; the preset's where not given.
+        out: checkpoint to write; in place where not given.
+    """
+    from dreamgym.data import EpisodeStore
+    from dreamgym.rewards.fit import SuccessFitConfig, fit_success
+    from dreamgym.rewards.samples import tasks_of
+    from dreamgym.rewards.success import SuccessConfig
+    from dreamgym.rewards.tasks import TASKS
+    from dreamgym.training.checkpoint import load
+
+    opened = load(checkpoint)
+    make, schedule = getattr(SuccessConfig, preset), getattr(SuccessFitConfig, preset)()
+    schedule = replace(schedule, epochs=epochs or schedule.epochs)
+    marked, free = EpisodeStore.open(demonstrations), EpisodeStore.open(play) if play else None
+    clumsy = EpisodeStore.open(attempts) if attempts else None
+    sizes = make(tasks_of(marked, TASKS), math.prod(opened.spec.feature_shape))
+    classifier, metrics = fit_success(opened.model, marked, free, sizes, schedule, True, clumsy)
+    amend(checkpoint, out, {"rewards": metrics}, rewards={**opened.rewards, "success": classifier})
+    for task, figures in metrics["tasks"].items():
+        print(f"{task:<22} held-out F1 {figures['f1']:.3f}, imagined {figures['f1_imagined']:.3f}")

@@ -1,0 +1,186 @@
+"""How episodes begin: which task, from which state, from a seed or as the caller's options say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dreamgym.envs.core.ahead import MOST_ENVS, StartsAhead
+from dreamgym.envs.core.draws import uniform
+from dreamgym.envs.core.observation import pad_history, sensors_to_torch
+from dreamgym.envs.core.starts import StartBank
+from dreamgym.types import State
+from dreamgym.world_models.base import WorldModel, clone
+
+OPTIONS = ("start", "task", "history", "state", "reset_mask")
+
+
+class Beginner:
+    """Draws states and tasks for new episodes.
+
+    Draws depend on (seed, env, episode) alone: what one env starts from never depends on when the others were reset,
+    and on the CPU no number is drawn for envs that are not reset.
+
+    Attributes:
+        tasks: every task of the reward; task numbers index it.
+        pool: the tasks that episodes draw from.
+        bank: the start bank, or None.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel,
+        tasks: tuple[str, ...],
+        task: str | Sequence[str],
+        bank: StartBank | None,
+        split: str | None,
+        num_envs: int,
+        blank: State,
+    ) -> None:
+        self.model, self.tasks, self.num_envs, self.split = model, tasks, num_envs, split
+        self.pool = tasks if task == "all" else (task,) if isinstance(task, str) else tuple(task)
+        unknown = [n for n in self.pool if n not in tasks]
+        if unknown or not self.pool:
+            raise ValueError(f"unknown task {unknown or '(none given)'}; this reward knows {list(tasks)}, or say 'all'")
+        self._shapes = {k: tuple(v.shape[1:]) for k, v in blank.items()}
+        device = next(iter(blank.values())).device
+        self._pool = torch.tensor([tasks.index(t) for t in self.pool], device=device)
+        self._env = torch.arange(num_envs, device=device)
+        self.bank: StartBank | None = None
+        if bank is not None:
+            self._check_state(bank.states, "the start bank")
+            self.bank = bank.to(device)
+            self._sampler = self.bank.sampler(self.pool, split)
+            # The bank's own task numbers in the order of the reward's; -1 where the reward does not know the task.
+            numbers = [tasks.index(t) if t in tasks else -1 for t in bank.tasks]
+            self._bank_task = torch.tensor([*numbers, -1], device=device)[self.bank.task]
+        few = bank is not None and num_envs <= MOST_ENVS and device.type == "cpu"
+        self._ahead = StartsAhead(self._draw, num_envs) if few else None
+
+    def _check_state(self, state: Mapping[str, Tensor], what: str) -> None:
+        got = {k: tuple(v.shape[1:]) for k, v in state.items()}
+        if got == self._shapes:
+            return
+        wrong = [k for k in sorted({*got, *self._shapes}) if got.get(k) != self._shapes.get(k)]
+        detail = ", ".join(f"{k!r}: got {got.get(k)}, expected {self._shapes.get(k)}" for k in wrong)
+        raise ValueError(
+            f"{what} does not fit this {self.model.spec.family} model ({detail}); use the states that came with the "
+            "model, or encode new ones with model.start"
+        )
+
+    def begin(
+        self,
+        seed: int,
+        episode: Tensor,
+        rows: Tensor | None,
+        options: Mapping[str, Any],
+    ) -> tuple[State, Tensor, Tensor]:
+        """States, tasks and bank rows (-1: none) of the envs that begin.
+
+        Args:
+            seed: of the dream.
+            episode: [B], how many episodes each env has begun.
+            rows: [K] the envs that begin; None: all B.
+            options: see `DreamCore.reset`; every entry speaks of all B envs.
+        """
+        env = self._env if rows is None else rows
+        if not options and self.bank is not None:
+            if rows is not None and self._ahead is not None:
+                task, drawn = self._ahead(seed, episode, rows)
+            else:
+                self.forget()
+                task, drawn = self._draw(seed, env, episode[env])
+            return self.bank.state(drawn), task, drawn
+        self.forget()
+        start: Tensor | None = self._rows_of(options["start"])[env] if "start" in options else None
+        if start is not None and "task" not in options and bool((self._bank_task[start] >= 0).all()):
+            task, pick = self._bank_task[start], None
+        else:
+            task, pick = self.draw_task(seed, episode, rows, options)
+        if "history" in options or "state" in options:
+            return self._given(options, rows, seed + int(episode.sum())), task, torch.full_like(env, -1)
+        if self.bank is None:
+            raise ValueError("this dream has no start bank: reset with options={'history': ...} or {'state': ...}")
+        if start is None:
+            sampler = self._sampler
+            if pick is None:
+                known, pick = task.unique(return_inverse=True)
+                sampler = self.bank.sampler([self.tasks[t] for t in known.tolist()], self.split)
+            start = sampler(pick, uniform(seed, env, episode[env], 0))
+        return self.bank.state(start), task, start
+
+    def _draw(self, seed: int, env: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
+        """Tasks of the pool and bank rows, drawn for each env [K] and its episode [K]."""
+        task, pick = self._pool_task(seed, env, episode)
+        return task, self._sampler(pick, uniform(seed, env, episode, 0))
+
+    def _pool_task(self, seed: int, env: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
+        """Drawn tasks [K], and their places in ``pool``."""
+        if len(self.pool) == 1:
+            return self._pool.repeat(len(env)), torch.zeros_like(env)
+        pick = (uniform(seed, env, episode, 1) * len(self._pool)).long()
+        return self._pool[pick], pick
+
+    def forget(self) -> None:
+        """Forgets what was drawn ahead: to be called when a dream goes on from elsewhere."""
+        if self._ahead is not None:
+            self._ahead.forget()
+
+    def candidates(self) -> list[tuple[int, Tensor]]:
+        """Every task of the pool, by number, with the bank rows from which it can start."""
+        if self.bank is None:
+            return []
+        return [(self.tasks.index(t), self.bank.candidates(t, self.split)) for t in self.pool]
+
+    def draw_task(
+        self, seed: int, episode: Tensor, rows: Tensor | None, options: Mapping[str, Any]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Tasks of the envs that begin; and their place in ``pool`` where they were drawn from it, else None."""
+        env = self._env if rows is None else rows
+        if "task" in options:
+            return self._tasks_of(options["task"])[env], None
+        return self._pool_task(seed, env, episode[env])
+
+    def _rows_of(self, start: Any) -> Tensor:
+        if self.bank is None:
+            raise ValueError("options={'start': ...} needs a start bank, and this dream has none")
+        return self._index(start, "start", "bank rows", len(self.bank))
+
+    def _tasks_of(self, task: Any) -> Tensor:
+        task = [task] if isinstance(task, str) else task
+        if isinstance(task, Sequence) and any(isinstance(t, str) for t in task):
+            unknown = [t for t in task if t not in self.tasks]
+            if unknown:
+                raise ValueError(f"unknown task {unknown}; this reward knows {list(self.tasks)}")
+            task = [self.tasks.index(t) for t in task]
+        return self._index(task, "task", "tasks", len(self.tasks))
+
+    def _index(self, value: Any, option: str, what: str, size: int) -> Tensor:
+        """[B] int64 in 0..size-1, from one integer or one an env."""
+        index = torch.as_tensor(value, device=self._env.device)
+        if index.is_floating_point() or index.dtype == torch.bool or index.numel() not in (1, self.num_envs):
+            raise ValueError(
+                f"options[{option!r}] takes {what}: one, or one for each of the {self.num_envs} envs; "
+                f"got {index.dtype} of shape {tuple(index.shape)}"
+            )
+        if not bool(((index >= 0) & (index < size)).all()):
+            raise ValueError(f"options[{option!r}] takes {what} in 0..{size - 1}, got {index.flatten().tolist()[:16]}")
+        return index.long().flatten().expand(self.num_envs)
+
+    def _given(self, options: Mapping[str, Any], rows: Tensor | None, seed: int) -> State:
+        device = self._env.device
+        if "state" in options:
+            state = {k: v.to(device) for k, v in options["state"].items()}
+            self._check_state(state, "options['state']")
+        else:
+            spec = self.model.spec
+            history = pad_history(sensors_to_torch(options["history"], spec, device), spec)
+            # A generator of its own: a partial reset must not move the noise of the envs that dream on.
+            state = self.model.start(history, torch.Generator(device).manual_seed(seed))
+        size = len(next(iter(state.values())))
+        if size != self.num_envs:
+            raise ValueError(f"the history or state has {size} rows; give one for each of the {self.num_envs} envs")
+        return clone(state) if rows is None else {k: v[rows] for k, v in state.items()}

@@ -1,0 +1,68 @@
+"""The Gymnasium single-env face: one dream (or twin) in numpy, with pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from dreamgym.envs.core.core import DreamCore
+from dreamgym.envs.faces.vector import check_render, enlarge, to_numpy
+
+
+class DreamEnv(gym.Env[Any, np.ndarray]):
+    """A core of one env as `gymnasium.Env`.
+
+    ``info`` holds plain Python values: is_success, success_probability, uncertainty, task (its name), horizon_reached,
+    uncertainty_exceeded, model_failure.
+
+    Args:
+        core: a core with ``num_envs`` 1 and ``autoreset`` "disabled".
+        render_mode: "rgb_array" or None.
+        render_scale: whole number by which the picture is enlarged.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 30}
+
+    def __init__(self, core: DreamCore, render_mode: str | None = None, render_scale: int = 1) -> None:
+        if core.num_envs != 1 or core.autoreset != "disabled":
+            raise ValueError(
+                f"a single env needs a core with num_envs=1 and autoreset='disabled', got num_envs={core.num_envs}, "
+                f"autoreset={core.autoreset!r}"
+            )
+        self.core, self.render_scale = core, render_scale
+        self.render_mode = check_render(core, render_mode, render_scale)
+        self.metadata = {**self.metadata, "render_fps": round(core.spec.frame_rate)}
+        self.observation_space, self.action_space = core.observation_space, core.action_space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """See `DreamCore.reset`."""
+        super().reset(seed=seed)
+        obs, info = self.core.reset(seed=seed, options=options)
+        return self._obs(obs), self._info(info)
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """See `DreamCore.step`."""
+        obs, reward, terminated, truncated, info, _ = self.core.step(np.asarray(action)[None])
+        return self._obs(obs), float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._info(info)
+
+    def _obs(self, obs: Any) -> Any:
+        if not isinstance(obs, dict):
+            return to_numpy(obs)[0]
+        spaces = self.observation_space.spaces  # type: ignore[attr-defined]
+        # A Discrete entry is a number, not an array.
+        return {k: np.int64(v[0]) if spaces[k].shape == () else to_numpy(v)[0] for k, v in obs.items()}
+
+    def _info(self, info: dict[str, Any]) -> dict[str, Any]:
+        out = {k: v[0].item() for k, v in info.items()}
+        out["task"] = self.core.tasks[out["task"]]
+        return out
+
+    def render(self) -> np.ndarray | None:
+        """[H, W, 3] uint8, the cameras side by side; None without a render mode."""
+        return None if self.render_mode is None else enlarge(to_numpy(self.core.render()), self.render_scale)[0]
+
+    def close(self) -> None:
+        """Closes the core."""
+        self.core.close()

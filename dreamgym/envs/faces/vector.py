@@ -1,0 +1,154 @@
+"""The Gymnasium vector face: a core as a `gymnasium.vector.VectorEnv`, in numpy or torch arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from torch import Tensor
+
+from dreamgym.envs.core.core import DreamCore
+from dreamgym.envs.core.steps import Final, Info, Obs
+
+MODES = {
+    "same_step": AutoresetMode.SAME_STEP,
+    "next_step": AutoresetMode.NEXT_STEP,
+    "disabled": AutoresetMode.DISABLED,
+}
+ARRAYS = ("numpy", "torch")
+
+
+def mode_name(mode: str | AutoresetMode) -> str:
+    """The core's word for an autoreset mode, given as that word, Gymnasium's ("SameStep") or its enum."""
+    for name, member in MODES.items():
+        if mode in (name, member, member.value):
+            return name
+    raise ValueError(f"autoreset_mode must be one of {list(MODES)} or a gymnasium AutoresetMode, got {mode!r}")
+
+
+def to_numpy(value: Any) -> Any:
+    """Tensors of a nested dict as numpy arrays; on the CPU the memory is shared (the core hands out fresh tensors)."""
+    if isinstance(value, dict):
+        return {k: to_numpy(v) for k, v in value.items()}
+    return value.detach().cpu().numpy()
+
+
+class DreamVectorEnv(VectorEnv[Any, Any, Any]):
+    """B dreams (or B twins) as one vector env.
+
+    Infos follow Gymnasium: arrays [B] by key, each with a mask ``_key`` that says for which envs it was set. In mode
+    "same_step" the last observation and info of ended envs are ``final_obs`` and ``final_info``; numpy ``final_obs`` is
+    Gymnasium's array of objects (None where no env ended), torch ``final_obs`` a dense [B, ...] tensor to be read where
+    ``_final_obs`` is true. On an accelerator both are there after every step, since looking for an end would wait.
+
+    Args:
+        core: the simulation.
+        array: "numpy", or "torch": tensors on the core's device in and out.
+        render_mode: "rgb_array": ``render`` gives a tuple of B pictures.
+        render_scale: whole number by which pictures are enlarged.
+    """
+
+    def __init__(
+        self, core: DreamCore, array: str = "numpy", render_mode: str | None = None, render_scale: int = 1
+    ) -> None:
+        if array not in ARRAYS:
+            raise ValueError(f"array must be one of {ARRAYS}, got {array!r}")
+        self.core, self.array, self.num_envs = core, array, core.num_envs
+        self.render_mode, self.render_scale = check_render(core, render_mode, render_scale), render_scale
+        self.metadata = {
+            "autoreset_mode": MODES[core.autoreset],
+            "render_modes": ["rgb_array"],
+            "render_fps": round(core.spec.frame_rate),
+        }
+        self.single_observation_space = core.observation_space
+        self.single_action_space = core.action_space
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """See `DreamCore.reset`; ``options["reset_mask"]`` resets in part."""
+        super().reset(seed=seed)
+        obs, info = self.core.reset(seed=seed, options=options)
+        mask = torch.as_tensor((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
+        return self._out(obs), self._info(info, mask)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """See `DreamCore.step`."""
+        obs, reward, terminated, truncated, info, final = self.core.step(actions)
+        infos = self._info(info, torch.ones_like(terminated) if final is None else ~final.mask)
+        if final is not None:
+            infos |= self._final(final, obs)
+        out = self._out
+        return out(obs), out(reward), out(terminated), out(truncated), infos
+
+    def _out(self, value: Any) -> Any:
+        return to_numpy(value) if self.array == "numpy" else value
+
+    def _info(self, info: Info, mask: Tensor) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in info.items():
+            out[key] = self._out(value)
+            # The task of an env that was just reset is that of its new episode, and known.
+            out[f"_{key}"] = self._out(torch.ones_like(mask) if key == "task" else mask)
+        return out
+
+    def _final(self, final: Final, obs: Obs) -> dict[str, Any]:
+        mask = self._out(final.mask)
+        dense = final.info if final.rows is None else _scatter(final.info, final.rows, self.num_envs)
+        final_obs = self._final_objects(final) if self.array == "numpy" else _fill(final, obs)
+        info = self._info(dense, final.mask) | {"_task": mask}  # type: ignore[arg-type]
+        return {"final_obs": final_obs, "_final_obs": mask, "final_info": info, "_final_info": mask}
+
+    def _final_objects(self, final: Final) -> np.ndarray:
+        """[B] objects: the last observation of each env that ended, else None."""
+        rows = final.mask.nonzero().flatten() if final.rows is None else final.rows
+        obs = to_numpy(final.obs)
+        objects = np.full(self.num_envs, None, dtype=object)
+        for place, env in enumerate(rows.tolist()):
+            i = env if final.rows is None else place
+            objects[env] = {k: v[i] for k, v in obs.items()} if isinstance(obs, dict) else obs[i]
+        return objects
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """One picture [H, W, 3] an env, its cameras side by side; None without a render mode."""
+        return None if self.render_mode is None else tuple(enlarge(to_numpy(self.core.render()), self.render_scale))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Closes the core."""
+        self.core.close()
+
+
+def _scatter(info: Obs, rows: Tensor, size: int) -> Obs:
+    """Rows of each entry spread over ``size`` envs, zero elsewhere."""
+    assert isinstance(info, dict)
+    return {k: v.new_zeros((size, *v.shape[1:])).index_copy_(0, rows, v) for k, v in info.items()}
+
+
+def _fill(final: Final, obs: Obs) -> Obs:
+    """The last observations as a dense batch; envs that did not end hold their present observation."""
+    if final.rows is None:
+        return final.obs
+    if isinstance(obs, dict):
+        assert isinstance(final.obs, dict)
+        return {k: v.index_copy(0, final.rows, final.obs[k]) for k, v in obs.items()}
+    assert isinstance(final.obs, Tensor)
+    return obs.index_copy(0, final.rows, final.obs)
+
+
+def check_render(core: DreamCore, render_mode: str | None, render_scale: int) -> str | None:
+    """The render mode, if the core can serve it; ValueError otherwise."""
+    if render_mode not in (None, "rgb_array"):
+        raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
+    if render_mode is not None and not core.can_render:
+        raise ValueError(f"render_mode='rgb_array' needs {core.render_needs}")
+    if render_scale < 1 or int(render_scale) != render_scale:
+        raise ValueError(f"render_scale must be a whole number of at least 1, got {render_scale}")
+    return render_mode
+
+
+def enlarge(pictures: np.ndarray, scale: int) -> np.ndarray:
+    """[B, H, W, 3] with every pixel repeated ``scale`` times each way."""
+    return pictures if scale == 1 else pictures.repeat(scale, 1).repeat(scale, 2)

@@ -1,0 +1,332 @@
+"""The demo: a dream and its twin from the same starts under the same held-out actions; figures, a clip, a page."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from dreamgym.envs.core.starts import StartBank
+from dreamgym.envs.registration import DREAMS, REALS
+from dreamgym.evaluation.making.measures import StateReader
+from dreamgym.evaluation.pages.pictures import clip_frame, plot_drift, save_figure, write_gif
+from dreamgym.evaluation.statistics.comparison import Agreement, Played, Sequences, compare
+from dreamgym.training.checkpoint import BUILT_IN
+from dreamgym.version import __version__
+
+if TYPE_CHECKING:
+    from dreamgym.training.checkpoint import Checkpoint
+
+SEQUENCES_FILE = "demo.safetensors"
+HORIZONS = (1, 5, 10, 25, 50)
+MANY = 64
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What `run_demo` made.
+
+    Attributes:
+        folder: where the files are: index.html, clip.gif, drift.png, demo.json.
+        agreement: dream against twin.
+        horizons: steps at which tables report.
+        speed: steps per second: dream_1, dream_many (``many`` dreams at once), real (the twin: simulator, cameras,
+            filter).
+        facts: ids, versions, machine.
+        checkpoint: the world model.
+    """
+
+    folder: Path
+    agreement: Agreement
+    horizons: tuple[int, ...]
+    speed: dict[str, float]
+    facts: dict[str, Any]
+    checkpoint: Checkpoint
+
+
+def run_demo(
+    out_dir: str | os.PathLike[str] = "demo",
+    dream_id: str | None = None,
+    real_id: str | None = None,
+    checkpoint: str | Checkpoint | None = None,
+    num_sequences: int = 8,
+    seed: int = 0,
+) -> Demo:
+    """Plays held-out action sequences in a dream and in its twin, and writes what came of it.
+
+    Args:
+        out_dir: folder to write.
+        dream_id: a dream; None: the one registered with ``checkpoint``, or "Dream-PlayTable-v0" without one.
+        real_id: the twin of it; None: the one of the simulator that the checkpoint was learned from.
+        checkpoint: of both; None: the one that ``dream_id`` is registered with.
+        num_sequences: how many, spread over the tasks.
+        seed: of the model's draws.
+
+    Raises:
+        ValueError: the checkpoint decodes no camera, has no start bank with snapshots, its sequences are damaged, or no
+            registered twin is its simulator.
+        ImportError: the simulator's or the report extra is missing.
+    """
+    from dreamgym.envs.make import open_checkpoint
+
+    opened = open_checkpoint(checkpoint or gym.spec(dream_id or "Dream-PlayTable-v0").kwargs["checkpoint"])
+    if not opened.spec.cameras:
+        raise ValueError(
+            f"the demo shows side by side what the cameras of a dream and of its simulator see, and {opened.path.name} "
+            "decodes none: score policies in both worlds with 'dreamgym evaluate'"
+        )
+    sequences = load_sequences(opened, num_sequences)
+    dream_id, real_id = dream_id or _dream_of(opened), real_id or twin_of(opened)
+    dream, speed = play_dream(dream_id, opened, sequences, seed)
+    real = play_twin(real_id, opened, sequences, seed)
+    agreement = compare(real, dream, sequences)
+    longest = int(sequences.length.max())
+    horizons = (*(h for h in HORIZONS if h < longest), longest)
+    speed["real"] = float(sequences.action.shape[0] * sequences.action.shape[1] / real.seconds)
+    facts = {
+        "dream_id": dream_id, "real_id": real_id, "checkpoint": opened.path.name, "version": __version__, "seed": seed,
+        "machine": machine(), "speed": {**speed, "many": MANY},
+    }  # fmt: skip
+    folder = Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder, real, dream, sequences, agreement, horizons, facts)
+    return Demo(folder, agreement, horizons, speed, facts, opened)
+
+
+def _dream_of(checkpoint: Checkpoint) -> str:
+    """The id that a shipped checkpoint is registered under, or the one for any."""
+    shipped = BUILT_IN in checkpoint.path.resolve().parents
+    found = [name for name, kwargs in DREAMS.items() if kwargs.get("checkpoint") == checkpoint.path.name]
+    return found[0] if shipped and found else "Dream-v0"
+
+
+def twin_of(checkpoint: Checkpoint) -> str:
+    """The id of the twin whose simulator a checkpoint was learned from.
+
+    Raises:
+        ValueError: it names none, or none that is registered.
+    """
+    own = checkpoint.simulator or {"id": None, "kwargs": {}}
+    named = {name: kwargs["simulator"] for name, kwargs in REALS.items() if "simulator" in kwargs}
+    for name, simulator in named.items():
+        if simulator["id"] == own["id"] and simulator.get("kwargs", {}).items() <= own["kwargs"].items():
+            return name
+    raise ValueError(
+        f"{checkpoint.path.name} was learned from the simulator {own['id']!r} {own['kwargs']}, which is none of "
+        f"{list(named)}: name its twin with real="
+    )
+
+
+def load_sequences(checkpoint: Checkpoint, count: int) -> Sequences:
+    """Held-out sequences of a checkpoint: those that it ships, else fresh ones by scripted experts in its simulator."""
+    tasks = tuple(checkpoint.starts_meta.get("tasks", ()))
+    if checkpoint.starts is None or "snapshot" not in checkpoint.starts:
+        raise ValueError(
+            f"{checkpoint.path} has no start bank with simulator snapshots, which its twin would begin from"
+        )
+    file = checkpoint.path / SEQUENCES_FILE
+    if file.is_file():
+        try:
+            tensors = {k: v.numpy() for k, v in load_file(file).items()}
+            found = Sequences(tasks, tensors["row"], tensors["task"], tensors["length"], tensors["action"])
+        except (SafetensorError, KeyError, OSError) as error:
+            raise ValueError(f"{file} is damaged ({error}): delete it, and the demo makes fresh sequences") from error
+    else:
+        found = _fresh_sequences(checkpoint, tasks, count)
+    return Sequences(tasks, *(x[:count] for x in (found.row, found.task, found.length, found.action)))
+
+
+def _fresh_sequences(checkpoint: Checkpoint, tasks: tuple[str, ...], count: int) -> Sequences:
+    from dreamgym.evaluation.making.rollouts import choose_sequences, demo_rollouts
+
+    scene = ((checkpoint.simulator or {}).get("kwargs") or {}).get("scene", "playtable")
+    bank = StartBank.from_tensors(checkpoint.starts or {}, tasks)
+    each = -(-count // len(tasks))
+    return choose_sequences(demo_rollouts(bank, tasks, scene, each), count)
+
+
+def sequence_tensors(sequences: Sequences) -> dict[str, torch.Tensor]:
+    """Sequences as what `checkpoint.save` attaches under "demo"."""
+    names = ("row", "task", "length", "action")
+    return {k: torch.from_numpy(np.ascontiguousarray(getattr(sequences, k))) for k in names}
+
+
+def play_dream(
+    dream_id: str, checkpoint: Checkpoint, sequences: Sequences, seed: int = 0
+) -> tuple[Played, dict[str, float]]:
+    """The sequences in the dream, all at once; and its speed, pictures aside."""
+    num, steps = sequences.action.shape[:2]
+    reader = StateReader(checkpoint.model, checkpoint.probe)
+    cameras = checkpoint.spec.cameras
+    env = _dreams(dream_id, checkpoint, num, steps + 1)
+    env.reset(seed=seed, options={"start": sequences.row, "task": sequences.task})
+    log: dict[str, list[Any]] = {k: [] for k in (*cameras, "robot_obs", "scene_obs")}
+    infos: list[Mapping[str, Any]] = []
+    began = time.perf_counter()
+    for t in range(steps + 1):
+        if t:
+            infos.append(env.step(sequences.action[:, t - 1])[-1])
+        with torch.no_grad():
+            state = env.unwrapped.core.state
+            for key, image in checkpoint.model.decode(state, cameras).items() if cameras else ():
+                log[key].append((image * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+            for key, value in reader(state).items():
+                log[key].append(value.cpu().numpy())
+    seconds = time.perf_counter() - began
+    env.close()
+    speed = {"dream_1": _speed(dream_id, checkpoint, 1), "dream_many": _speed(dream_id, checkpoint, MANY)}
+    stacked = {k: np.stack(v, 1) for k, v in log.items() if v}
+    frames = {k: stacked[k] for k in cameras}
+    state_log = {k: v for k, v in stacked.items() if k not in cameras}
+    return Played(frames, state_log, *_columns(infos, num), seconds), speed
+
+
+def _dreams(dream_id: str, checkpoint: Checkpoint, num_envs: int, horizon: int) -> Any:
+    return gym.make_vec(
+        dream_id, num_envs=num_envs, checkpoint=checkpoint, task="all", horizon=horizon, reward="probability",
+        autoreset_mode="disabled", split=None,
+    )  # fmt: skip
+
+
+def _speed(dream_id: str, checkpoint: Checkpoint, num_envs: int, at_least_s: float = 1.0) -> float:
+    """Imagined steps per second through the env's own step."""
+    env = _dreams(dream_id, checkpoint, num_envs, 10**9)
+    env.reset(seed=0)
+    actions = env.action_space.sample()
+    for _ in range(5):
+        env.step(actions)
+    began, rounds = time.perf_counter(), 0
+    while time.perf_counter() - began < at_least_s:
+        env.step(actions)
+        rounds += 1
+    rate = rounds * num_envs / (time.perf_counter() - began)
+    env.close()
+    return rate
+
+
+def play_twin(real_id: str, checkpoint: Checkpoint, sequences: Sequences, seed: int = 0) -> Played:
+    """The sequences in the real simulator behind the dream's spaces, one after the other."""
+    num, steps = sequences.action.shape[:2]
+    kwargs: dict[str, Any] = {
+        "world_model": checkpoint,
+        "task": "all",
+        "horizon": steps + 1,
+        "reward": "probability",
+        "split": None,
+    }
+    env: Any = gym.make(real_id, **kwargs)
+    sim = env.unwrapped.core.sims.envs[0]
+    log: dict[str, list[np.ndarray]] = {}
+    infos: list[list[Mapping[str, Any]]] = []
+    seconds = 0.0
+    for row, task, actions in zip(sequences.row, sequences.task, sequences.action, strict=True):
+        env.reset(seed=seed, options={"start": int(row), "task": int(task)})
+        seen, told = [sim.observe()], []
+        for action in actions:
+            began = time.perf_counter()
+            told.append(env.step(action)[-1])
+            seconds += time.perf_counter() - began
+            seen.append(sim.observe())
+        infos.append(told)
+        for key in seen[0]:
+            log.setdefault(key, []).append(np.stack([s[key] for s in seen]))
+    env.close()
+    stacked = {k: np.stack(v) for k, v in log.items()}
+    cameras = [k for k in checkpoint.spec.cameras if k in stacked]
+    state = {k: v for k, v in stacked.items() if k in ("robot_obs", "scene_obs")}
+    by_step = [{k: np.array([told[t][k] for told in infos]) for k in _INFOS if k in infos[0][0]} for t in range(steps)]
+    return Played({k: stacked[k] for k in cameras}, state, *_columns(by_step, num), seconds)
+
+
+_INFOS = ("success_probability", "is_success", "uncertainty")
+
+
+def _columns(infos: Sequence[Mapping[str, Any]], num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Success probability, success and uncertainty, each [N, T + 1], from the infos of T steps; 0 at the start."""
+    out = []
+    for key in _INFOS:
+        values = [np.asarray(info.get(key, np.zeros(num))) for info in infos]
+        out.append(np.stack([np.zeros_like(values[0]), *values], 1))
+    return out[0].astype(np.float32), out[1].astype(bool), out[2].astype(np.float32)
+
+
+def _write(
+    folder: Path,
+    real: Played,
+    dream: Played,
+    sequences: Sequences,
+    agreement: Agreement,
+    horizons: tuple[int, ...],
+    facts: dict[str, Any],
+) -> None:
+    from dreamgym.evaluation.pages.page import write_page
+
+    write_clip(folder / "clip.gif", real, dream, sequences)
+    save_figure(plot_drift(agreement.curves), folder / "drift.png")
+    page = write_page((folder / "clip.gif").read_bytes(), real, dream, sequences, agreement, horizons, facts)
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    summary = {**facts, **agreement.to_dict(horizons)}
+    (folder / "demo.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+
+
+def write_clip(
+    path: Path, real: Played, dream: Played, sequences: Sequences, columns: int = 5, size: int = 168
+) -> None:
+    """The side-by-side clip: static cameras of the first sequences of different tasks, and one gripper camera."""
+    cameras = [c for c in real.frames if c in dream.frames]
+    if not cameras:
+        raise ValueError("nothing to show: the model decodes no camera; a demo needs a vision or hybrid model")
+    picks = list(dict.fromkeys(sequences.names))
+    wanted = columns - (len(cameras) > 1)
+    # Tasks come in pairs, one undoing the other: show one of each pair where there are enough.
+    picks = picks[::2] if len(picks) >= 2 * wanted else picks
+    chosen = [(sequences.names.index(task), cameras[0]) for task in picks[:wanted]]
+    chosen += [(chosen[0][0], c) for c in cameras[1:2]]
+    captions = [f"{sequences.names[i].replace('_', ' ')}{'' if c == cameras[0] else ' (hand)'}" for i, c in chosen]
+    frames = []
+    for t in range(sequences.action.shape[1] + 1):
+        at = [(i, c, min(t, int(sequences.length[i]))) for i, c in chosen]
+        pairs = [(real.frames[c][i, s], dream.frames[c][i, s]) for i, c, s in at]
+        footer = f"step {t}: the dream saw the start and the actions" if t else "the start"
+        frames.append(clip_frame(pairs, captions, footer, size))
+    write_gif(path, frames, 15)
+
+
+def demo_rows(demo: Demo) -> tuple[list[str], list[list[str]]]:
+    """The table of agreement per horizon as text: heads, and a row a horizon (value, then the repeated start)."""
+    from dreamgym.evaluation.pages.page import format_value
+    from dreamgym.evaluation.pages.pictures import NAMES
+
+    curves = demo.agreement.curves
+    heads = ["steps", *(NAMES.get(n, n) for n in curves), "same verdict", "uncertainty"]
+    rows = []
+    for h in demo.horizons:
+        cells = [
+            f"{format_value(n, c.model[h - 1], c.unit)} ({format_value(n, c.repeat[h - 1], c.unit).split()[0]})"
+            for n, c in curves.items()
+        ]
+        verdict, unsure = demo.agreement.verdicts[h - 1], demo.agreement.uncertainty[h - 1]
+        rows.append([str(h), *cells, f"{100 * verdict:.0f}%", f"{unsure:.3g}"])
+    return heads, rows
+
+
+def machine() -> str:
+    """The machine in words: processor, cores, threads torch uses."""
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            name = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), name)
+    except OSError:
+        pass
+    return f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} torch threads"

@@ -1,0 +1,98 @@
+"""Evaluating several policies, each kept in a file of its own; an evaluation that is there is not made again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from dreamgym.evaluation.policies.evaluate import evaluate, fingerprint, open_world
+from dreamgym.evaluation.policies.load import CONFIG, policy_name, read_config
+from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.training.checkpoint import Checkpoint
+
+
+def expand(sources: Sequence[str]) -> list[str]:
+    """Policies by name, with the folder of a run replaced by those saved in its policies/, in order.
+
+    Raises:
+        ValueError: a folder that is neither a policy nor a run with policies.
+    """
+    out: list[str] = []
+    for source in sources:
+        folder = Path(source)
+        if not folder.is_dir() or (folder / CONFIG).is_file():
+            out.append(source)
+            continue
+        saved = [
+            str(p.parent) for p in sorted(folder.glob(f"policies/*/{CONFIG}")) if not p.parent.name.startswith(".")
+        ]
+        if not saved:
+            raise ValueError(
+                f"{folder} is neither the folder of a policy (no {CONFIG}) nor that of a run with policies/ in it"
+            )
+        out += saved
+    return out
+
+
+def run_folder(sources: Sequence[str]) -> Path | None:
+    """The run whose policies these are, if they are those of one run given by its folder; else None."""
+    only = Path(sources[0]) if len(sources) == 1 else None
+    return only if only is not None and only.is_dir() and not (only / CONFIG).is_file() else None
+
+
+def made_for(source: str, key: str) -> str | None:
+    """What the folder of a saved policy says it was made for ("task", "world_model"); None if it says nothing."""
+    told = read_config(Path(source)).get(key) if Path(source).is_dir() else None
+    return told if isinstance(told, str) else None
+
+
+def evaluate_all(
+    sources: Sequence[str],
+    world_model: str | None = None,
+    task: str | Sequence[str] | None = None,
+    config: EvaluationConfig | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    device: torch.device | str | None = None,
+    progress: bool = False,
+) -> Iterator[Evaluation]:
+    """Evaluates policies, and yields each as soon as it is done.
+
+    Args:
+        sources: names of policies, or folders of runs (see `expand`).
+        world_model, task: see `evaluate`; None: what the policy's folder says it was made for.
+        config: see `EvaluationConfig`.
+        out: folder for one JSON file a policy (and its clips); a file that is there already is taken as it is if it was
+            made by the same settings of the same policy (a file that was edited is another one; what it imports does
+            not count).
+        device: where to dream and act.
+        progress: whether to show bars.
+
+    Raises:
+        ValueError: nothing says in which world model a policy is to be evaluated.
+    """
+    config = config or EvaluationConfig()
+    opened: dict[str, Checkpoint] = {}
+    for source in expand(sources):
+        world, what = world_model or made_for(source, "world_model"), task or made_for(source, "task") or "all"
+        if world is None:
+            raise ValueError(f"{source} does not say which world model it acts in: name one (--world-model playtable)")
+        if world not in opened:
+            opened[world] = open_world(world)
+        name = policy_name(source)
+        file = None if out is None else evaluation_file(out, name, what if isinstance(what, str) else "+".join(what))
+        if file is not None and file.is_file():
+            old = Evaluation.load(file)
+            told = old.checksum, old.training.get("fingerprint")
+            now = fingerprint(opened[world].path) or "", fingerprint(source)
+            if config.settled(opened[world]).asks_no_more_than(old.config) and told == now:
+                yield old
+                continue
+        clips = None if file is None else file.parent
+        done = evaluate(source, opened[world], what, config, device=device, clips_to=clips, progress=progress)
+        if file is not None:
+            done.save(file)
+        yield done

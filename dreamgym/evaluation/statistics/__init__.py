@@ -1,0 +1,1 @@
+"""Intervals, calibration and agreement: what evaluations allow to say."""

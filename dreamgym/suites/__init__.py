@@ -1,0 +1,14 @@
+"""Suites: everything that is known of a benchmark, once.
+
+Simulators by robot, actions, tasks and when they can start, sensor layouts, measures with their units, horizon, scripted
+operators. A suite is one file or folder and one line of the registry; no other room has an index, a bound or a task's
+name of one.
+
+base.py        `Suite`, `Measure`: what a suite states
+registry.py    suites by name: `suite`, `register_suite`
+"""
+
+from dreamgym.suites.base import Measure, Suite
+from dreamgym.suites.registry import register_suite, suite, suites
+
+__all__ = ["Measure", "Suite", "register_suite", "suite", "suites"]

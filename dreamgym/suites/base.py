@@ -1,0 +1,196 @@
+"""What a suite states of itself, once, for every room: data, training, envs and evaluation read it from here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamgym.types import ActionSpec
+
+Layout = tuple[tuple[str, int], ...]
+"""Segments of a vector sensor, (kind, entries): kinds "linear", "euler", "sign", "binary" (`dreamgym.nn.vectors`)."""
+
+Rows = Mapping[str, np.ndarray]
+"""Recorded sensors by name, numpy layout, each [..., d]."""
+
+MEASURE_KINDS = ("distance", "angle", "flag")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One part of a simulator's state whose error has a unit: what fidelity reports.
+
+    Attributes:
+        name: as tables show it ("drawer").
+        key: the vector sensor that holds it.
+        entries: which entries of that sensor. An angle is given by its cosine and sine.
+        unit: of the error, after ``scale``.
+        scale: units to one of the sensor's own.
+        kind: "distance" (Euclidean), "angle" (radians before scaling) or "flag" (1 where both lie on the same side of
+            0.5, else 0: the share that is right).
+        moved: change of the real thing, in the sensor's own units (radians for an angle), from which it counts as
+            having moved.
+    """
+
+    name: str
+    key: str
+    entries: tuple[int, ...]
+    unit: str
+    scale: float = 1.0
+    kind: str = "distance"
+    moved: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in MEASURE_KINDS:
+            raise ValueError(f"a measure's kind must be one of {MEASURE_KINDS}, got {self.kind!r}")
+        if not self.entries or (self.kind == "angle" and len(self.entries) != 2):
+            raise ValueError(
+                f"measure {self.name!r} needs entries (of an angle its cosine and sine), got {self.entries}"
+            )
+
+    @property
+    def higher_is_better(self) -> bool:
+        """True for a share that is right, false for an error."""
+        return self.kind == "flag"
+
+    def error(self, predicted: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Tensor:
+        """[...] of sensors [..., d]: the error in ``unit``, or 1 and 0 (right, wrong) of a flag."""
+        a, b = predicted[self.key][..., list(self.entries)], truth[self.key][..., list(self.entries)]
+        if self.kind == "flag":
+            return ((a > 0.5) == (b > 0.5)).all(-1).float()
+        return self._distance(a, b) * self.scale
+
+    def has_moved(self, before: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> Tensor:
+        """[...] bool: whether the real thing has changed by more than ``moved``."""
+        a, b = before[self.key][..., list(self.entries)], now[self.key][..., list(self.entries)]
+        if self.kind == "flag":
+            return ((a > 0.5) != (b > 0.5)).any(-1)
+        return self._distance(a, b) > self.moved
+
+    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
+        if self.kind == "angle":
+            between = torch.atan2(a[..., 1], a[..., 0]) - torch.atan2(b[..., 1], b[..., 0])
+            return torch.remainder(between + math.pi, 2 * math.pi).sub(math.pi).abs()
+        if len(self.entries) == 1:
+            return (a - b).abs().squeeze(-1)
+        return (a - b).norm(dim=-1)
+
+
+class TaskRules(Protocol):
+    """A suite's tasks as rules on decoded state, on a device, with a task for each env; for `DecodedStateReward`."""
+
+    keys: tuple[str, ...]
+    """Vector sensors that the rules read."""
+
+    def progress(self, start: Mapping[str, Tensor], now: Mapping[str, Tensor], task: Tensor) -> Tensor:
+        """Signed distance beyond each env's threshold, [B]: above 0 where its task is done.
+
+        Args:
+            start: sensors [B, d] at the start of the episode.
+            now: the same now.
+            task: int64 [B], indices into the tasks the rules were made for.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A benchmark: its simulators and everything that the other rooms must know of them.
+
+    Attributes:
+        name: as checkpoints and stores call it.
+        tasks: every task's name.
+        action: bounds, two-valued entries, and the action that keeps still; of the default robot.
+        frame_rate: control steps a second, Hz.
+        horizon: control steps of an episode, in the dream and in its twin alike.
+        simulator: "module:factory", or the factory: called with keyword options, it returns a `gymnasium.Env` with a
+            dict of sensors (numpy layout), reset options "task" and "snapshot", ``info["is_success"]``, and
+            ``snapshot() -> [S] float64``, ``restore(snapshot)``, ``observe()``.
+        extra: dreamgym's extra that installs it; None: nothing to install.
+        module: a module whose presence tells that the extra is installed.
+        robots: actions by robot, for suites with several; the simulator then takes ``robot=name``.
+        instructions: a sentence for each task that has one; else the task's name with blanks.
+        layouts: vector sensors of the simulator's state, by name; what a probe reads.
+        measures: what fidelity reports.
+        proprioception: the sensor that ``obs="dict"`` shows as "proprioception".
+        hints: facts of a sensor's entries that a family may use, by sensor ({"state": {"position": (0, 1)}}).
+        startable: (task, rows) -> bool [...]: whether the task is undone and can be done from a recorded state; None:
+            wherever an operator began it.
+        succeeded: (task, rows at the start, rows now) -> bool [...]: the oracle on recorded state; None: only the
+            simulator can tell.
+        rules: (tasks, device) -> `TaskRules`: the same oracle on tensors.
+        collectors: what ``dreamgym collect`` can collect, by kind ("play", "demonstrations", ...): each takes that
+            command's options by name and returns the picklable factory that `dreamgym.data.collect` runs.
+        simulator_kwargs: (info of a store, meta of its first episode) -> options of the simulator it was recorded in.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    action: ActionSpec
+    frame_rate: float
+    horizon: int
+    simulator: str | Callable[..., gym.Env]
+    extra: str | None = None
+    module: str | None = None
+    robots: Mapping[str, ActionSpec] = field(default_factory=dict)
+    instructions: Mapping[str, str] = field(default_factory=dict)
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
+    measures: tuple[Measure, ...] = ()
+    proprioception: str | None = None
+    hints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    startable: Callable[[str, Rows], np.ndarray] | None = None
+    succeeded: Callable[[str, Rows, Rows], np.ndarray] | None = None
+    rules: Callable[[Sequence[str], torch.device | str], TaskRules] | None = None
+    collectors: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    simulator_kwargs: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.horizon < 1 or self.frame_rate <= 0:
+            raise ValueError(
+                f"suite {self.name!r}: horizon >= 1 and frame_rate > 0, got {self.horizon}, {self.frame_rate}"
+            )
+
+    def make(self, **kwargs: Any) -> gym.Env:
+        """A simulator.
+
+        Raises:
+            ImportError: the extra is missing; the message is the pip line.
+            ValueError: an option that the simulator does not take.
+        """
+        try:
+            factory = _load(self.simulator)
+            env: gym.Env = factory(**kwargs)
+        except ImportError as missing:
+            if self.extra is None:
+                raise
+            raise ImportError(
+                f'{self.name} needs its simulator ({missing}): pip install "dreamgym[{self.extra}]"'
+            ) from missing
+        except TypeError as wrong:
+            if "unexpected keyword argument" not in str(wrong):
+                raise
+            raise ValueError(
+                f"{wrong}: the simulator of {self.name!r} takes its own options; "
+                "those of a dream's env need world_model=..."
+            ) from wrong
+        return env
+
+    def instruction(self, task: str) -> str:
+        """The sentence that says what ``task`` is."""
+        return self.instructions.get(task, task.replace("_", " "))
+
+
+def _load(target: str | Callable[..., gym.Env]) -> Callable[..., gym.Env]:
+    if not isinstance(target, str):
+        return target
+    module, _, attribute = target.partition(":")
+    found: Callable[..., gym.Env] = getattr(import_module(module), attribute)
+    return found

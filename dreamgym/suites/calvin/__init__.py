@@ -1,0 +1,1 @@
+"""CALVIN's tables and PlayTable: skills, play, demonstrations and attempts with scripted hands."""

@@ -1,6 +1,0 @@
-"""Ensembles of multilayer perceptrons on low-dimensional observations (WARPD, section 4)."""
-
-from dreamgym.world_models.mlp.config import MLPConfig
-from dreamgym.world_models.mlp.model import MLPWorldModel
-
-__all__ = ["MLPConfig", "MLPWorldModel"]

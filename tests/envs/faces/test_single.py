@@ -1,0 +1,67 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from dreamgym.envs.core.core import DreamCore
+from dreamgym.envs.faces.single import DreamEnv
+
+
+@pytest.mark.parametrize("obs", ["features", "state", "pixels", "dict"])
+@pytest.mark.filterwarnings("ignore:.*Box observation space.*infinity.*")
+def test_passes_gymnasiums_checker(folder, obs):
+    check_env(gym.make("Dream-v0", checkpoint=folder, obs=obs).unwrapped)
+
+
+def test_an_episode_ends_at_its_horizon(folder):
+    env = gym.make("Dream-v0", checkpoint=folder, task="reach_top", horizon=3)
+    env.reset(seed=0)
+    flags = [env.step(np.zeros(3, np.float32))[2:4] for _ in range(3)]
+    assert flags == [(False, False), (False, False), (False, True)]
+
+
+def test_info_is_plain_python(folder):
+    env = gym.make("Dream-v0", checkpoint=folder, task="reach_right")
+    _, info = env.reset(seed=0)
+    assert info["task"] == "reach_right"
+    info = env.step(np.zeros(3, np.float32))[4]
+    assert type(info["is_success"]) is bool
+    assert type(info["success_probability"]) is float
+    assert info["uncertainty"] > 0
+
+
+def test_render_enlarges(folder):
+    env = gym.make("Dream-v0", checkpoint=folder, render_mode="rgb_array", render_scale=4)
+    env.reset(seed=0)
+    assert env.render().shape == (64, 64, 3)
+    assert gym.make("Dream-v0", checkpoint=folder).unwrapped.render() is None
+
+
+def test_step_before_reset_and_after_close(folder):
+    env = gym.make("Dream-v0", checkpoint=folder)
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(np.zeros(3, np.float32))
+    env.reset()
+    env.close()
+    with pytest.raises(gym.error.ClosedEnvironmentError):
+        env.unwrapped.step(np.zeros(3, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.full(3, np.nan, np.float32), "not finite"),
+        (np.full(3, 2, np.float32), "outside"),
+        (np.zeros(2, np.float32), "shape"),
+    ],
+)
+def test_bad_actions_raise(folder, action, message):
+    env = gym.make("Dream-v0", checkpoint=folder).unwrapped
+    env.reset()
+    with pytest.raises(ValueError, match=message):
+        env.step(action)
+
+
+def test_needs_a_core_of_one_env(parts):
+    with pytest.raises(ValueError, match="num_envs=1"):
+        DreamEnv(DreamCore(*parts, num_envs=2, autoreset="disabled"))

@@ -1,0 +1,189 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dreamgym.evaluation.policies import batch
+from dreamgym.evaluation.policies.batch import evaluate_all, expand, made_for, run_folder
+from dreamgym.evaluation.policies.evaluate import fingerprint
+from dreamgym.evaluation.policies.load import HoldPolicy
+from dreamgym.evaluation.policies.result import EvaluationConfig
+from dreamgym.evaluation.statistics.study import study
+from dreamgym.testing import PointMassModel, PointMassReward, point_mass_checkpoint, point_mass_starts
+from dreamgym.testing.point_mass import SIMULATOR
+from dreamgym.training import checkpoint
+
+CONFIG = EvaluationConfig(episodes=6, horizon=12, simulators=2)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return str(point_mass_checkpoint(tmp_path_factory.mktemp("world") / "point"))
+
+
+def save(run, name, **config):
+    folder = run / "policies" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"policy": "held", **config}))
+    return str(folder)
+
+
+def test_a_run_stands_for_the_policies_saved_in_it(tmp_path):
+    saved = [save(tmp_path, name) for name in ("000002", "000010")]
+    assert expand(["random", str(tmp_path), saved[0]]) == ["random", *saved, saved[0]]
+    assert run_folder([str(tmp_path)]) == tmp_path
+    assert run_folder([saved[0]]) is run_folder(["random"]) is None
+
+
+def test_a_folder_without_policies_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="neither the folder of a policy"):
+        expand([str(tmp_path)])
+
+
+def test_a_policy_says_what_it_was_made_for(tmp_path):
+    assert made_for(save(tmp_path, "1", task="reach_top"), "task") == "reach_top"
+    assert made_for("random", "task") is None
+
+
+def test_nobody_saying_which_world_model_is_an_error():
+    with pytest.raises(ValueError, match="--world-model"):
+        list(evaluate_all(["random"], None))
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often something was really evaluated."""
+    calls, real = [], batch.evaluate
+
+    def counting(*args, **kwargs):
+        calls.append(args[0])
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(batch, "evaluate", counting)
+    return calls
+
+
+def test_what_was_evaluated_by_the_same_settings_is_not_evaluated_again(world, tmp_path, counted):
+    first = list(evaluate_all(["random", "hold"], world, "reach_top", CONFIG, out=tmp_path))
+    again = list(evaluate_all(["random", "hold"], world, "reach_top", CONFIG, out=tmp_path))
+    assert counted == ["random", "hold"]
+    assert [e.to_dict()["episodes"] for e in again] == [e.to_dict()["episodes"] for e in first]
+    list(evaluate_all(["hold"], world, "reach_top", replace(CONFIG, simulators=1), out=tmp_path))
+    assert counted == ["random", "hold"]
+    list(evaluate_all(["hold"], world, "reach_top", EvaluationConfig(episodes=2, horizon=4), out=tmp_path))
+    assert counted == ["random", "hold", "hold"]
+
+
+def test_a_policy_that_was_saved_anew_is_evaluated_again(world, tmp_path, counted, monkeypatch):
+    monkeypatch.setattr("dreamgym.evaluation.policies.load._from_folder", lambda *_: HoldPolicy(PointMassModel().spec))
+    save(tmp_path, "000100", world_model=world, task="reach_top", metrics={"dream_steps": 5000})
+    run = [str(tmp_path)]
+    done = next(iter(evaluate_all(run, config=CONFIG, out=tmp_path / "evaluations")))
+    assert (done.task, done.training["iteration"], done.score().step) == ("reach_top", 100, 5000)
+    list(evaluate_all(run, config=CONFIG, out=tmp_path / "evaluations"))
+    assert len(counted) == 1
+    save(tmp_path, "000100", world_model=world, task="reach_top", metrics={"dream_steps": 6000})
+    list(evaluate_all(run, config=CONFIG, out=tmp_path / "evaluations"))
+    assert len(counted) == 2
+
+
+PACED = """
+import torch
+
+class Still:
+    def start(self, num_envs, generator):
+        return None
+
+    def act(self, obs, carry, fresh, generator):
+        return torch.tensor([PACE, 0.0, -1.0]).expand(len(fresh), 3), None
+"""
+
+
+def test_a_policy_of_a_package_is_another_once_its_module_was_edited(tmp_path, monkeypatch):
+    folder = tmp_path / "own_package"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    codes = []
+    for pace in ("0.0", "0.0", "1.0"):
+        (folder / "paced.py").write_text(PACED.replace("PACE", pace))
+        codes.append(fingerprint("own_package.paced:Still"))
+    assert codes[0] == codes[1] != codes[2]
+    assert None not in codes
+    assert fingerprint("no_such_package.paced:Still") is None
+    assert fingerprint("random") is None
+
+
+def test_a_policy_whose_file_was_edited_is_evaluated_again(world, tmp_path, counted):
+    file, rates = tmp_path / "own.py", []
+    for pace in ("0.0", "0.0", "1.0"):
+        file.write_text(PACED.replace("PACE", pace))
+        done = next(evaluate_all([f"{file}:Still"], world, "reach_right", CONFIG, out=tmp_path / "out"))
+        rates.append(done.twin.rate)
+    assert len(counted) == 2
+    assert rates == [0, 0, 1]
+
+
+def test_a_world_model_that_was_trained_anew_is_asked_again(tmp_path, counted):
+    for gain, calls in ((0.1, 1), (0.1, 1), (0.2, 2)):
+        path = tmp_path / "world"
+        model = PointMassModel()
+        model.gain.data.fill_(gain)
+        starts = point_mass_starts()
+        parts = {"starts": starts.to_tensors(), "starts_meta": {"tasks": list(starts.tasks)}, "simulator": SIMULATOR}
+        checkpoint.save(path, model, rewards={"success": PointMassReward()}, **parts)
+        list(evaluate_all(["hold"], str(path), "reach_top", CONFIG, out=tmp_path / "out"))
+        assert len(counted) == calls
+
+
+class Pace:
+    """To the right, at a pace."""
+
+    def __init__(self, pace):
+        self.pace = pace
+
+    def start(self, num_envs, generator):
+        return None
+
+    def act(self, obs, carry, fresh, generator):
+        return torch.tensor([self.pace, 0.0, -1.0]).expand(len(fresh), 3), None
+
+
+def test_policies_from_bad_to_good_are_ranked_alike_by_an_exact_dream(world):
+    paces = (0.0, 0.2, 0.35, 0.5, 0.7)
+    evaluations = [
+        batch.evaluate(Pace(p), world, "reach_right", episodes=10, imagined=20, horizon=12, name=f"{p}") for p in paces
+    ]
+    found = study(evaluations, num_real=8, num_imagined=20, rounds=20, steps=[1, 2, 3, 4, 5])
+    told = json.loads(json.dumps(found.to_dict()))
+    rates = [p["real"] for p in told["policies"]]
+    assert rates[0] == 0 and rates[-1] == 1 and rates == sorted(rates)
+    assert told["pearson"] > 0.95
+    assert told["mmrv"] <= told["mmrv_floor_95"]
+    assert told["classifier"]["episode_f1"] == 1
+    assert told["classifier"]["ece"] < 0.1
+    assert [g["step"] for g in told["exploitation_gap"]] == [1, 2, 3, 4, 5]
+    assert max(abs(g["gap"]) for g in told["exploitation_gap"]) < 0.2
+    assert told["drift"]["5"]["tcp"] == pytest.approx(0, abs=1e-3)
+    assert 0 < told["coverage_95"] <= 1
+    assert told["by_task"] == {}  # one task: nothing to part
+
+
+def test_several_tasks_are_also_ranked_apart(world):
+    evaluations = [
+        batch.evaluate(Pace(p), world, task, episodes=3, horizon=8, name=f"{p}")
+        for task in ("reach_right", "reach_top")
+        for p in (0.0, 0.4, 0.8)
+    ]
+    told = study(evaluations, num_real=3, num_imagined=3, rounds=5).to_dict()
+    assert told["num_policies"] == 6
+    assert {task: t["num_policies"] for task, t in told["by_task"].items()} == {"reach_right": 3, "reach_top": 3}
+    assert told["by_task"]["reach_right"]["pearson"] > 0.9
+    assert told["by_task"]["reach_top"]["pearson"] is None  # it never goes up: nothing varies
+
+
+def test_a_study_of_nothing_is_refused(world):
+    alone = batch.evaluate("hold", world, "reach_top", episodes=2, horizon=3, twin=False)
+    with pytest.raises(ValueError, match="both dream and twin"):
+        study([alone])

@@ -1,0 +1,117 @@
+"""`dreamgym evaluate` and `dreamgym report`."""
+
+import json
+
+import pytest
+
+pytest.importorskip("tyro")
+pytest.importorskip("rich")
+
+from dreamgym import cli
+from dreamgym.testing import point_mass_checkpoint
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return str(point_mass_checkpoint(tmp_path_factory.mktemp("world") / "point"))
+
+
+def test_policies_are_tabled_and_kept_and_make_a_report(world, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    out = str(tmp_path / "run" / "evaluations")
+    words = ["--world-model", world, "--task", "reach_top", "--episodes", "4", "--imagined", "8", "--horizon", "6"]
+    cli.main(["evaluate", "random", "hold", *words, "--out", out])
+    shown = capsys.readouterr().out
+    assert "twin, from both" in shown
+    assert "0.0 (0 to 49)" in shown  # none of four, twice
+    kept = json.loads((tmp_path / "run" / "evaluations" / "hold.reach_top.json").read_text())
+    assert kept["dream"]["num_episodes"] == 8
+    cli.main(["report", str(tmp_path / "run")])
+    assert "report.html" in capsys.readouterr().out
+    assert "<h2>The policies</h2>" in (tmp_path / "run" / "report.html").read_text()
+
+
+POLICIES = """
+import torch
+
+class Pace:
+    def __init__(self, pace):
+        self.pace = pace
+
+    def start(self, num_envs, generator):
+        return None
+
+    def act(self, obs, carry, fresh, generator):
+        return torch.tensor([self.pace, 0.0, -1.0]).expand(len(fresh), 3), None
+
+slow, middling, fast = Pace(0.0), Pace(0.4), Pace(0.8)
+"""
+
+
+def test_three_policies_say_how_far_the_dream_ranks_as_the_twin_does(world, tmp_path, capsys):
+    (tmp_path / "own.py").write_text(POLICIES)
+    names = [f"{tmp_path / 'own.py'}:{name}" for name in ("slow", "middling", "fast")]
+    words = ["--world-model", world, "--task", "reach_right", "--episodes", "8", "--horizon", "10"]
+    cli.main(["evaluate", *names[:2], *words])
+    shown = capsys.readouterr().out
+    assert "Pearson" not in shown
+    assert "in points above" in shown
+    assert "same starts" in shown
+    cli.main(["evaluate", *names, *words, "--json", str(tmp_path / "study.json")])
+    assert "real against imagined, 3 policies: Pearson r 1.00" in capsys.readouterr().out
+    told = json.loads((tmp_path / "study.json").read_text())
+    assert told["num_policies"] == 3
+    assert {"mmrv", "mmrv_within_tasks", "drift", "reliability", "exploitation_gap"} <= set(told)
+
+
+def test_the_dream_alone_can_be_asked(world, capsys):
+    cli.main(["evaluate", "hold", "--world-model", world, "--episodes", "3", "--horizon", "2", "--no-twin"])
+    shown = capsys.readouterr().out
+    assert "3 tasks" in shown
+
+
+def test_several_tasks_are_named_with_commas_and_policies_may_follow_them(world, capsys):
+    words = [
+        "--task",
+        "reach_right,reach_top",
+        "--world-model",
+        world,
+        "--episodes",
+        "4",
+        "--horizon",
+        "2",
+        "--no-twin",
+    ]
+    cli.main(["evaluate", *words, "hold"])
+    assert "2 tasks" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"unknown task \['fly'\]"):
+        cli.main(["evaluate", "hold", "--world-model", world, "--task", "reach_top,fly"])
+
+
+def test_a_policy_that_is_none_ends_in_one_line(world):
+    with pytest.raises(SystemExit, match="dreamgym: unknown policy 'dance'"):
+        cli.main(["evaluate", "dance", "--world-model", world])
+
+
+def test_a_report_of_nothing_ends_in_one_line(tmp_path):
+    with pytest.raises(SystemExit, match="holds no run"):
+        cli.main(["report", str(tmp_path)])
+
+
+def test_ctrl_c_ends_in_one_line_and_keeps_what_is_done(world, tmp_path, capsys, monkeypatch):
+    from dreamgym.evaluation.policies import batch
+
+    real = batch.evaluate
+
+    def interrupted(source, *args, **kwargs):
+        if source == "hold":
+            raise KeyboardInterrupt
+        return real(source, *args, **kwargs)
+
+    monkeypatch.setattr(batch, "evaluate", interrupted)
+    words = ["--world-model", world, "--task", "reach_top", "--episodes", "2", "--horizon", "2"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", "random", "hold", *words, "--out", str(tmp_path)])
+    assert ended.value.code == 130
+    assert "stopped" in capsys.readouterr().err
+    assert [f.name for f in tmp_path.iterdir()] == ["random.reach_top.json"]
