@@ -1,8 +1,8 @@
 """Suites: everything that is known of a benchmark, once.
 
-Simulators by robot, actions, tasks and when they can start, sensor layouts, measures with their units, horizon, scripted
-operators. A suite is one file or folder and one line of the registry; no other room has an index, a bound or a task's
-name of one.
+Simulators by robot, actions, tasks and when they can start, sensor layouts, measures with their units, horizon,
+scripted operators. A suite is one file or folder and one line of the registry; no other room has an index, a bound or a
+task's name of one.
 
 base.py        `Suite`, `Measure`: what a suite states
 registry.py    suites by name: `suite`, `register_suite`

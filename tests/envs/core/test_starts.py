@@ -49,7 +49,7 @@ def test_tensors_round_trip():
         (lambda: StartBank({}, TASKS), "N >= 1"),
         (lambda: StartBank({"x": torch.zeros(3, 1)}, TASKS, torch.zeros(2)), "2 entries of 'task'"),
         (lambda: StartBank({"x": torch.zeros(3, 1)}, TASKS, torch.tensor([0, 1, 3])), "must lie in"),
-        (lambda: point_mass_starts().candidates("reach_top", "test"), "split must be"),
+        (lambda: point_mass_starts().candidates("reach_top", "exam"), "split must be"),
         (lambda: point_mass_starts(3).candidates("reach_top", "val"), "no val start for task 'reach_top'"),
     ],
 )
