@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from dreamgym.training.ema import EMA
+from dreamgym.training.log import open_tensorboard, truncate_log
 from dreamgym.training.prefetch import Prefetcher, Sampler
 from dreamgym.training.progress import latest, load_progress, save_progress
+from dreamgym.training.stop import stop_signals
 from dreamgym.world_models.base import WorldModel
 
 _log = logging.getLogger(__name__)
@@ -300,44 +300,3 @@ class _Run:
 def _seed(seed: int, step: int, rank: int) -> int:
     """A seed for the noise of one update on one process."""
     return (seed * 1_000_003 + rank * 500_009_999 + step * 7_919 + 12_345) % (2**63 - 1)
-
-
-def truncate_log(path: Path, step: int) -> None:
-    """Drops lines that a killed run wrote after its last save, so that the log holds one curve."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (ValueError, KeyError):  # the line that the kill cut short
-            continue
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(line + "\n" for line in kept))
-    temporary.replace(path)
-
-
-def open_tensorboard(run_dir: Path, step: int) -> Any:
-    """A SummaryWriter in ``run_dir/tensorboard`` that goes on after ``step``, or None where TensorBoard is missing."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        _log.warning('no TensorBoard log: pip install "dreamgym[train]"')
-        return None
-    return SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """SIGTERM and SIGINT end the run after the update under way, with its progress saved."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    previous = {s: signal.signal(s, lambda *_: event.set()) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield event
-    finally:
-        for s, handler in previous.items():
-            signal.signal(s, handler)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from dreamgym.training.ema import EMA
-from dreamgym.training.fit import stop_signals
 from dreamgym.training.progress import latest, load_progress, save_progress
+from dreamgym.training.stop import stop_signals
 from dreamgym_agents.diffusion_ppo.config import CloneConfig
 from dreamgym_agents.diffusion_ppo.demonstrations import Demonstrations
 from dreamgym_agents.diffusion_ppo.log import RunLog

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from dreamgym.training.fit import open_tensorboard, truncate_log
+from dreamgym.training.log import open_tensorboard, truncate_log
 
 
 class RunLog:

@@ -19,8 +19,8 @@ import torch
 from torch import nn
 
 from dreamgym.envs.faces.vector import DreamVectorEnv
-from dreamgym.training.fit import stop_signals
 from dreamgym.training.progress import latest, load_progress, save_progress
+from dreamgym.training.stop import stop_signals
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, save_policy
 from dreamgym_agents.diffusion_ppo.config import TuneConfig
 from dreamgym_agents.diffusion_ppo.log import RunLog

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from dreamgym.training.ema import EMA
-from dreamgym.training.fit import stop_signals
 from dreamgym.training.progress import latest, load_averaged, load_progress, save_progress
+from dreamgym.training.stop import stop_signals
 from dreamgym_agents.warpd.agent import Agent, Stage
 from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.demonstrations import Demonstrations
