@@ -21,8 +21,6 @@ import argparse
 import json
 import logging
 import os
-import platform
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,12 +28,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from dreamgym.evaluation.pages.demo import machine
 from dreamgym.evaluation.policies.batch import evaluate_all
 from dreamgym.evaluation.policies.evaluate import evaluate, fingerprint, open_world
 from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
 from dreamgym.evaluation.statistics.agreement import Score
 from dreamgym.evaluation.statistics.study import rank_all, ranks_to_dict, study
+from dreamgym.provenance import provenance
 
 RESULT = Path(__file__).parent / "results" / "agreement.json"
 NUM_SCRIPTED = 20
@@ -73,14 +71,6 @@ def again(told: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def commit() -> str:
-    """The commit that is measured."""
-    here = Path(__file__).parent
-    return subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False
-    ).stdout.strip()
-
-
 def measured(options: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, Any]:
     """Evaluates what the command line asks for and takes it together."""
     config = EvaluationConfig(
@@ -100,8 +90,8 @@ def measured(options: argparse.Namespace, parser: argparse.ArgumentParser) -> di
     if len(found) < 2:
         parser.error("give at least two policies, --scripted, or --found with evaluations of so many --episodes")
     return {
-        "machine": {"cpu": machine(), "python": platform.python_version(), "load_before": os.getloadavg()[0]},
-        "commit": commit(),
+        **provenance(),
+        "load_before": os.getloadavg()[0],
         "seed": options.seed,
         "world_models": sorted({e.world_model for e in found}),
         "tasks": sorted({e.task for e in found}),

@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -36,9 +35,9 @@ from dreamgym_agents.diffusion_ppo import CloneConfig, TuneConfig, TuneResult, l
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 
 from dreamgym.data.shards import locked
-from dreamgym.evaluation.pages.demo import machine
 from dreamgym.evaluation.policies.batch import evaluate_all
 from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.provenance import commit, machine
 from dreamgym.rewards.tasks import TASKS
 
 RESULT = Path(__file__).parent / "results" / "diwa.json"
@@ -204,14 +203,6 @@ class Row:
 
     def _rate(self, iteration: int) -> float:
         return float(self.scored_tuned(iteration).summary()["twin"]["success_rate"])
-
-
-def commit() -> str:
-    """The commit that is measured."""
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "unknown"
 
 
 def pairs(words: list[str]) -> dict[str, str]:

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dreamgym.evaluation.pages.demo import machine
 from dreamgym.evaluation.statistics.inference import prediction_powered
+from dreamgym.provenance import provenance
 
 RESULT = Path(__file__).parent / "results" / "interval_coverage.json"
 NUM_IMAGINED = 500
@@ -57,9 +56,7 @@ def main() -> None:
     rows = [row(*case, options.rounds, rng) for case in cases]
     lowest = {k: min(r[k]["coverage"] for r in rows) for k in ("wilson", "normal", "real_alone")}
     mean = {k: round(float(np.mean([r[k]["coverage"] for r in rows])), 4) for k in lowest}
-    here = Path(__file__).parent
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False).stdout
-    told = {"machine": machine(), "commit": commit.strip(), "seed": options.seed, "rounds": options.rounds}
+    told: dict[str, Any] = {**provenance(), "seed": options.seed, "rounds": options.rounds}
     told |= {"num_imagined": NUM_IMAGINED, "lowest_coverage": lowest, "mean_coverage": mean, "rows": rows}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(told, indent=1) + "\n")

@@ -35,7 +35,7 @@ from dreamgym.data import EpisodeStore
 from dreamgym.data.collect import collect
 from dreamgym.data.state_demonstrations import OPERATORS, StateDemonstrations
 from dreamgym.envs.make import SHIPPED
-from dreamgym.evaluation.pages.demo import machine
+from dreamgym.provenance import machine
 from dreamgym.training import checkpoint
 from dreamgym.training.card_mlp import write_card
 from dreamgym.training.recipe_mlp import OPENINGS, REWARDS, describe, finish_mlp, train_mlp

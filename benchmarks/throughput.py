@@ -32,7 +32,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,6 +41,7 @@ import numpy as np
 import torch
 from throughput_faces import FACES, PRESETS, Bare, Runner, core_runner, random_checkpoint
 
+from dreamgym.provenance import commit
 from dreamgym.training.checkpoint import Checkpoint, load
 
 RESULT = Path(__file__).parent / "results" / "throughput.json"
@@ -224,13 +224,6 @@ def machine() -> dict[str, Any]:
     load = os.getloadavg()[0]
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
     return {"cpu": cpu, "cores": os.cpu_count(), "load_before": round(load, 2), **versions}
-
-
-def commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "unknown"
 
 
 def main() -> None:

@@ -23,7 +23,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections import defaultdict
@@ -40,6 +39,7 @@ from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from dreamgym.evaluation.policies.evaluate import open_world
+from dreamgym.provenance import commit
 from dreamgym.training.checkpoint import Checkpoint
 
 tuning: Any = importlib.import_module("dreamgym_agents.diffusion_ppo.tune")  # the package names its function so
@@ -202,12 +202,6 @@ def machine() -> dict[str, Any]:
         cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), cpu)
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     return {"cpu": cpu, "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2), **versions}
-
-
-def commit() -> str:
-    where = Path(__file__).parent
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def main() -> None:

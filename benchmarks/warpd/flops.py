@@ -31,8 +31,10 @@ from dreamgym_agents.warpd import WARPD, DenoiserConfig, DiffusionPolicy, MLPPol
 from dreamgym_agents.warpd.config import UNETS
 from dreamgym_agents.warpd.diffusion import Diffusion
 from dreamgym_agents.warpd.generated_policy import run
-from rows import RESULTS, Rows, commit
+from rows import RESULTS, Rows
 from torch.utils.flop_counter import FlopCounterMode
+
+from dreamgym.provenance import commit
 
 OBS_DIM, ACTION_DIM, EPISODE = 39, 4, 500
 TASKS = ("window_open", "door_open", "drawer_open", "dial_turn", "faucet_close", "button_press", "door_unlock",

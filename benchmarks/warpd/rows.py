@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from dreamgym.provenance import commit
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -26,13 +27,6 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-
-
-def commit() -> str:
-    """The commit that is checked out, with a plus where the tree differs from it."""
-    root = Path(__file__).resolve().parents[2]
-    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty=+"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 class Rows:

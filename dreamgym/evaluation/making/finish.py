@@ -31,8 +31,9 @@ from dreamgym.evaluation.making.rollouts import (
     judge,
     success_agreement,
 )
-from dreamgym.evaluation.pages.demo import machine, sequence_tensors
+from dreamgym.evaluation.pages.demo import sequence_tensors
 from dreamgym.evaluation.statistics.comparison import Sequences
+from dreamgym.provenance import machine
 from dreamgym.rewards import TASKS, DecodedStateReward, RewardModel, SuccessConfig
 from dreamgym.rewards.fit import SuccessFitConfig, fit_success
 from dreamgym.rewards.samples import tasks_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from dreamgym.envs.registration import DREAMS, REALS
 from dreamgym.evaluation.making.measures import StateReader
 from dreamgym.evaluation.pages.pictures import clip_frame, plot_drift, save_figure, write_gif
 from dreamgym.evaluation.statistics.comparison import Agreement, Played, Sequences, compare
+from dreamgym.provenance import machine
 from dreamgym.training.checkpoint import BUILT_IN
 from dreamgym.version import __version__
 
@@ -319,14 +319,3 @@ def demo_rows(demo: Demo) -> tuple[list[str], list[list[str]]]:
         verdict, unsure = demo.agreement.verdicts[h - 1], demo.agreement.uncertainty[h - 1]
         rows.append([str(h), *cells, f"{100 * verdict:.0f}%", f"{unsure:.3g}"])
     return heads, rows
-
-
-def machine() -> str:
-    """The machine in words: processor, cores, threads torch uses."""
-    name = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            name = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), name)
-    except OSError:
-        pass
-    return f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} torch threads"
