@@ -47,7 +47,7 @@ def script(suite: str, task: str) -> Act:
 
 def operator(task: str) -> Act:
     """Robosuite's better operator on states."""
-    from dreamgym.suites.robosuite_operators import Operator, StateSight
+    from dreamgym.suites.robosuite.operators import Operator, StateSight
 
     sight = StateSight(task)
     hands: list[Operator] = []

@@ -26,7 +26,7 @@ from rollouts import Episode, Simulators, evaluate
 from rows import Rows
 
 from dreamgym.sims.robosuite import ROBOTS, TASKS, RobosuiteEnv
-from dreamgym.suites.robosuite_operators import Operator
+from dreamgym.suites.robosuite.operators import Operator
 
 COMPARED = ("warpd", "warpd_no_world_model", "diffusion_policy")
 OPERATOR = "operator"

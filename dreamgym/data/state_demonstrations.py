@@ -178,7 +178,7 @@ def make_operator(suite: str, env: StateEnv, operator: str, rng: np.random.Gener
         pusher = Pusher() if operator == "pusher" else HabitualPusher(rng)
         return lambda state: pusher.act(state, rng)
     from dreamgym.sims.robosuite import RobosuiteEnv
-    from dreamgym.suites.robosuite_operators import Operator
+    from dreamgym.suites.robosuite.operators import Operator
 
     assert isinstance(env, RobosuiteEnv)
     hand = Operator(env, operator, rng)

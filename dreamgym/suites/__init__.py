@@ -6,9 +6,12 @@ task's name of one.
 
 base.py        `Suite`, `Measure`: what a suite states
 registry.py    suites by name: `suite`, `register_suite`
+facts.py       what a store says of itself: `store_facts`
+calvin/, metaworld.py, pusht/, robosuite/
 """
 
 from dreamgym.suites.base import Measure, Suite
+from dreamgym.suites.facts import StoreFacts, store_facts
 from dreamgym.suites.registry import register_suite, suite, suites
 
-__all__ = ["Measure", "Suite", "register_suite", "suite", "suites"]
+__all__ = ["Measure", "StoreFacts", "Suite", "register_suite", "store_facts", "suite", "suites"]

@@ -129,7 +129,8 @@ class Suite:
         rules: (tasks, device) -> `TaskRules`: the same oracle on tensors.
         collectors: what ``dreamgym collect`` can collect, by kind ("play", "demonstrations", ...): each takes that
             command's options by name and returns the picklable factory that `dreamgym.data.collect` runs.
-        simulator_kwargs: (info of a store, meta of its first episode) -> options of the simulator it was recorded in.
+        simulator_kwargs: (info of a store, meta of its first episode) -> options of the simulator it was recorded in,
+            or None where it does not say; see `recorded_in`.
     """
 
     name: str
@@ -150,7 +151,7 @@ class Suite:
     succeeded: Callable[[str, Rows, Rows], np.ndarray] | None = None
     rules: Callable[[Sequence[str], torch.device | str], TaskRules] | None = None
     collectors: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    simulator_kwargs: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]] | None = None
+    simulator_kwargs: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any] | None] | None = None
 
     def __post_init__(self) -> None:
         if self.horizon < 1 or self.frame_rate <= 0:
@@ -169,7 +170,7 @@ class Suite:
             factory = _load(self.simulator)
             env: gym.Env = factory(**kwargs)
         except ImportError as missing:
-            if self.extra is None:
+            if self.extra is None or "pip install" in str(missing):
                 raise
             raise ImportError(
                 f'{self.name} needs its simulator ({missing}): pip install "dreamgym[{self.extra}]"'
@@ -182,6 +183,16 @@ class Suite:
                 "those of a dream's env need world_model=..."
             ) from wrong
         return env
+
+    def recorded_in(self, info: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What a checkpoint records of the simulator: {"id": name, "kwargs": {...}}; None where it is not known.
+
+        Args:
+            info: of the store that the data come from.
+            meta: of its first episode.
+        """
+        kwargs = {} if self.simulator_kwargs is None else self.simulator_kwargs(info, meta)
+        return None if kwargs is None else {"id": self.name, "kwargs": kwargs}
 
     def instruction(self, task: str) -> str:
         """The sentence that says what ``task`` is."""

@@ -4,7 +4,7 @@ import pytest
 pytest.importorskip("robosuite")
 
 from dreamgym.sims.robosuite import RobosuiteEnv, make_env
-from dreamgym.suites.robosuite_operators import PROFICIENCIES, Operator, StateSight
+from dreamgym.suites.robosuite.operators import PROFICIENCIES, Operator, StateSight
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,52 @@
+"""CALVIN's tables and the built-in PlayTable as a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dreamgym.sims.calvin.tasks import DRAWER, LED, LIGHTBULB, SLIDER
+from dreamgym.suites.base import Layout, Measure, Suite
+from dreamgym.suites.calvin.tasks import SCENE, TASKS, Rules, startable, succeeded
+from dreamgym.types import ActionSpec
+
+ROBOT = "robot_obs"
+# tcp position, tcp Euler angles, gripper width and 7 joints, the last gripper action.
+ROBOT_OBS: Layout = (("linear", 3), ("euler", 3), ("linear", 8), ("sign", 1))
+# Slider, drawer, button, switch, bulb, LED, then three blocks.
+SCENE_OBS: Layout = (("linear", 4), ("binary", 2)) + (("linear", 3), ("euler", 3)) * 3
+
+
+def simulator_kwargs(info: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Scene, image size, drawing and cameras that an episode was recorded with; None where no scene is named."""
+    recorded = meta.get("config") or {}
+    recorded = recorded.get("play", recorded)
+    if "scene" in recorded:
+        kwargs = {k: recorded[k] for k in ("scene", "image_size", "visuals") if k in recorded}
+        return {**kwargs, "cameras": list(recorded.get("cameras", ()))}
+    return {"scene": info["scene"]} if "scene" in info else None
+
+
+SUITE = Suite(
+    name="calvin",
+    tasks=TASKS,
+    action=ActionSpec((-1.0,) * 7, (1.0,) * 7, binary=(6,), hold=(0.0,) * 6 + (1.0,)),
+    frame_rate=30.0,
+    horizon=64,
+    simulator="dreamgym.sims.calvin:CalvinEnv",
+    extra="calvin",
+    module="pybullet",
+    layouts={ROBOT: ROBOT_OBS, SCENE: SCENE_OBS},
+    measures=(
+        Measure("drawer", SCENE, (DRAWER,), "m", moved=0.01),
+        Measure("slider", SCENE, (SLIDER,), "m", moved=0.01),
+        Measure("tcp", ROBOT, (0, 1, 2), "m", moved=0.03),
+        Measure("bulb", SCENE, (LIGHTBULB,), "share right", kind="flag"),
+        Measure("led", SCENE, (LED,), "share right", kind="flag"),
+    ),
+    proprioception=ROBOT,
+    startable=startable,
+    succeeded=succeeded,
+    rules=Rules,
+    simulator_kwargs=simulator_kwargs,
+)
