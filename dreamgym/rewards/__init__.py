@@ -3,6 +3,7 @@
 base.py      the contract, `RewardModel`
 success.py   the latent success classifier (DiWA S.2.3)
 decoded.py   the task oracle on decoded scene state
+function.py  a function of the caller, or no reward; not saved in checkpoints
 tasks.py     the eight tasks as rules on scene_obs
 encode.py    features of recorded episodes, filtered and imagined
 fit.py       training and calibration of the classifier
@@ -13,8 +14,19 @@ from __future__ import annotations
 
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.rewards.decoded import DecodedStateReward
+from dreamgym.rewards.function import FunctionReward, NoReward
 from dreamgym.rewards.registry import build_reward
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
 from dreamgym.rewards.tasks import TASKS
 
-__all__ = ["TASKS", "DecodedStateReward", "Memory", "RewardModel", "SuccessClassifier", "SuccessConfig", "build_reward"]
+__all__ = [
+    "TASKS",
+    "DecodedStateReward",
+    "FunctionReward",
+    "Memory",
+    "NoReward",
+    "RewardModel",
+    "SuccessClassifier",
+    "SuccessConfig",
+    "build_reward",
+]
