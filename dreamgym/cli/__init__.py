@@ -1,7 +1,8 @@
 """The command line, as the data flows: collect, fit, rewards, starts, finish, fidelity, demo, evaluate, report; info.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
-options (tyro). ``dreamgym COMMAND --help`` lists them.
+options (tyro). ``dreamgym COMMAND --help`` lists them. Every command takes ``--import MODULE`` or ``--import FILE.py``,
+before or after its name: code of yours that registers a family, a reward or a suite.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dreamgym.cli.finish import finish
 from dreamgym.cli.fit import fit
 from dreamgym.cli.info import info
 from dreamgym.cli.join import join
+from dreamgym.cli.own_code import import_code, split_imports
 from dreamgym.cli.report import report
 from dreamgym.cli.rewards import rewards
 from dreamgym.cli.starts import starts
@@ -58,9 +60,12 @@ def main(args: Sequence[str] | None = None) -> None:
         raise SystemExit('the command line needs tyro: pip install "dreamgym[cli]"') from None
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
+        own, words = split_imports(sys.argv[1:] if args is None else args)
+        for name in own:
+            import_code(name)
         place = tyro.conf.configure(tyro.conf.PositionalRequiredArgs)
         commands = {name: place(call) if name in POSITIONAL else call for name, call in COMMANDS.items()}
-        tyro.extras.subcommand_cli_from_dict(commands, prog="dreamgym", description=__doc__, args=args)
+        tyro.extras.subcommand_cli_from_dict(commands, prog="dreamgym", description=__doc__, args=words)
     except (ImportError, ValueError, FileNotFoundError) as error:
         # The message names the mend; a traceback would bury it.
         raise SystemExit(f"dreamgym: {error}") from error
