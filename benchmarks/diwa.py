@@ -39,6 +39,7 @@ from dreamgym.evaluation.policies.batch import evaluate_all
 from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
 from dreamgym.provenance import commit, machine
 from dreamgym.rewards.tasks import TASKS
+from dreamgym.training.stop import Stopped
 
 RESULT = Path(__file__).parent / "results" / "diwa.json"
 
@@ -82,10 +83,6 @@ VARIANTS = {
 }
 
 
-class Stopped(Exception):
-    """A signal ended a run, whose progress is saved."""
-
-
 @dataclass(frozen=True)
 class Row:
     """One row under way."""
@@ -114,11 +111,9 @@ class Row:
             return folder
         config = replace(getattr(CloneConfig, options.preset)(), seed=self.seed)
         config = replace(config, epochs=options.epochs.get(self.task, options.epochs.get("all", config.epochs)))
-        policy, done = clone_task(
+        policy = clone_task(
             options.demonstrations, self.task, self.world, variant.policy, options.preset, config, Path(f"{folder}.run")
         )
-        if not done:
-            raise Stopped
         metrics = {"clone_epochs": config.epochs, "seed": self.seed}
         return save_policy(folder, policy, task=self.task, world_model=self.world, metrics=metrics)
 
@@ -146,8 +141,6 @@ class Row:
         )
         result = tune(policy, env, config, self.run, task=self.task, world_model=self.world)
         env.close()
-        if not result.finished:
-            raise Stopped
         return result
 
     def scored(self, folder: Path, where: Path) -> Evaluation:
@@ -287,9 +280,9 @@ def main(args: list[str] | None = None) -> int:
             row = Row(task, seed, name, VARIANTS[name], options).made(rows)
             add(options.out, row, options)
             print(json.dumps(row))
-    except Stopped:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 1
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     return 0
 
 

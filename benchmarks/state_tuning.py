@@ -36,9 +36,7 @@ def cloned(args: argparse.Namespace, task: str, seed: int) -> Path:
     if (folder / "config.json").is_file():
         return folder
     config = replace(CloneConfig.tiny(), demonstrations=args.demonstrations, epochs=args.epochs, seed=seed)
-    policy, done = clone_task(args.data, task, args.checkpoint, "diffusion", "tiny", config, folder.with_suffix(".run"))
-    if not done:
-        raise SystemExit("stopped: run again to go on")
+    policy = clone_task(args.data, task, args.checkpoint, "diffusion", "tiny", config, folder.with_suffix(".run"))
     return save_policy(folder, policy, task=task, world_model=args.checkpoint)
 
 
@@ -52,8 +50,6 @@ def tuned(args: argparse.Namespace, base: Path, task: str, seed: int) -> tuple[P
     run = args.work / f"tune_{task}_{seed}"
     result = tune(policy, env, config, run, task=task, world_model=args.checkpoint)
     env.close()
-    if not result.finished:
-        raise SystemExit("stopped: run again to go on")
     return run / "best", {"dream_steps": result.dream_steps, "sim_steps": result.sim_steps}
 
 

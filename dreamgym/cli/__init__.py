@@ -1,15 +1,20 @@
 """The command line, as the data flows: collect, fit, rewards, starts, finish, fidelity, demo, evaluate, report; info.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
-options (tyro). ``dreamgym COMMAND --help`` lists them. Every command takes ``--import MODULE`` or ``--import FILE.py``,
-before or after its name: code of yours that registers a family, a reward or a suite.
+options (tyro), as do the fields of an argument that is a dataclass. ``dreamgym COMMAND --help`` lists them. Every
+command takes ``--import MODULE`` or ``--import FILE.py``, before or after its name: code of yours that registers a
+family, a reward or a suite. Other packages add commands of their own (`dreamgym.cli.installed`), as the agents do:
+``dreamgym diffusion-ppo tune``.
+
+Exit codes: 0 once all is done; 1 after an error, told in one line on stderr; 2 for words that are no options; 130 and
+143 after SIGINT and SIGTERM, with the progress of the run saved.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dreamgym.cli.collect import collect
@@ -19,6 +24,7 @@ from dreamgym.cli.fidelity import fidelity
 from dreamgym.cli.finish import finish
 from dreamgym.cli.fit import fit
 from dreamgym.cli.info import info
+from dreamgym.cli.installed import described, installed_commands, load_command
 from dreamgym.cli.join import join
 from dreamgym.cli.own_code import import_code, split_imports
 from dreamgym.cli.report import report
@@ -41,7 +47,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 
 # Commands whose required arguments are words without a flag before them.
-POSITIONAL = ("evaluate", "report")
+POSITIONAL = (evaluate, report)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -51,8 +57,7 @@ def main(args: Sequence[str] | None = None) -> None:
         args: the words after ``dreamgym``; None reads them from the process.
 
     Raises:
-        SystemExit: bad arguments, or a subcommand whose extra is missing or whose input is wrong (message on stderr);
-            130 after Ctrl-C.
+        SystemExit: bad arguments, an error or a signal (message on stderr); see the module for the codes.
     """
     try:
         import tyro
@@ -63,15 +68,31 @@ def main(args: Sequence[str] | None = None) -> None:
         own, words = split_imports(sys.argv[1:] if args is None else args)
         for name in own:
             import_code(name)
+        prog, commands, rest = _chosen(words)
         place = tyro.conf.configure(tyro.conf.PositionalRequiredArgs)
-        commands = {name: place(call) if name in POSITIONAL else call for name, call in COMMANDS.items()}
-        tyro.extras.subcommand_cli_from_dict(commands, prog="dreamgym", description=__doc__, args=words)
-    except (ImportError, ValueError, FileNotFoundError) as error:
+        commands = {name: place(call) if call in POSITIONAL else call for name, call in commands.items()}
+        about = __doc__ if prog == "dreamgym" else None
+        flat = (tyro.conf.OmitArgPrefixes,)
+        tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=rest, config=flat)
+    except (ImportError, ValueError, FileNotFoundError, FloatingPointError) as error:
         # The message names the mend; a traceback would bury it.
         raise SystemExit(f"dreamgym: {error}") from error
-    except KeyboardInterrupt:
-        print("dreamgym: stopped; the same command goes on with what was written so far", file=sys.stderr)
-        raise SystemExit(130) from None  # as shells report SIGINT
+    except KeyboardInterrupt as stopped:
+        told = str(stopped) or "stopped; the same command goes on with what was written so far"
+        print(f"dreamgym: {told}", file=sys.stderr)
+        raise SystemExit(getattr(stopped, "exit_code", 130)) from None  # as shells report signals
+
+
+def _chosen(words: Sequence[str]) -> tuple[str, dict[str, Callable[..., Any]], list[str]]:
+    """The program, its commands and the words for them: those of another package where the first word names one."""
+    others = {} if words and words[0] in COMMANDS else installed_commands()
+    others = {name: entry for name, entry in others.items() if name not in COMMANDS}
+    if not words or words[0] not in others:
+        return "dreamgym", COMMANDS | {name: described(entry) for name, entry in others.items()}, list(words)
+    found = load_command(others[words[0]])
+    if isinstance(found, Mapping):
+        return f"dreamgym {words[0]}", dict(found), list(words[1:])
+    return "dreamgym", {words[0]: found}, list(words)
 
 
 if __name__ == "__main__":

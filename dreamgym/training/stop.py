@@ -24,6 +24,19 @@ class Stop(threading.Event):
         return 0 if self.signal is None else 128 + self.signal
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal ended a run before all of it was done; its progress is saved. A command ends with ``exit_code``.
+
+    Args:
+        message: where it stopped.
+        stop: which signal it was.
+    """
+
+    def __init__(self, message: str, stop: Stop) -> None:
+        super().__init__(f"{message}; the same command goes on")
+        self.exit_code = stop.exit_code
+
+
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
     """Within the block SIGTERM and SIGINT set the `Stop` that it gives, instead of ending the process."""

@@ -21,7 +21,8 @@ The room, in the order of the data::
     demo.py            the part of ``dreamgym demo`` that fine-tunes one
     tuned.py           what that came to, in figures and words
     demo_page.py       its section of the page
-    __main__.py        ``python -m dreamgym_agents.diffusion_ppo clone | tune | ship | demo``
+    options.py         what the command line can be asked for
+    commands.py        ``dreamgym diffusion-ppo clone | tune | ship | demo``
 """
 
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy

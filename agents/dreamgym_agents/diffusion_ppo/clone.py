@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dreamgym.training.ema import EMA
 from dreamgym.training.progress import latest, load_progress, save_progress
-from dreamgym.training.stop import stop_signals
+from dreamgym.training.stop import Stopped, stop_signals
 from dreamgym_agents.diffusion_ppo.config import CloneConfig
 from dreamgym_agents.diffusion_ppo.demonstrations import Demonstrations
 from dreamgym_agents.diffusion_ppo.log import RunLog
@@ -34,7 +34,7 @@ def clone(
     run_dir: str | Path,
     held_out: Demonstrations | None = None,
     about: Mapping[str, Any] | None = None,
-) -> bool:
+) -> None:
     """Trains ``policy`` in place on demonstrations; resumes where ``run_dir`` holds progress.
 
     Epoch i is a function of (seed, i) and the weights before it, so a run that was killed goes on along the same curve.
@@ -47,11 +47,9 @@ def clone(
         held_out: more demonstrations, on which the loss is logged too.
         about: what else the run is about, JSON-ready ("task", "world_model"), kept in clone.json beside the config.
 
-    Returns:
-        Whether all epochs are done; false where a signal ended the run.
-
     Raises:
         ValueError: the run was begun with another config, other data or for another task.
+        Stopped: SIGINT or SIGTERM ended the run; its progress is saved.
     """
     device = policy.centre.device
     run_dir = Path(run_dir)
@@ -79,9 +77,10 @@ def clone(
                 save_progress(run_dir, epoch, policy, optimizer, ema, {})
                 saved = time.monotonic()
     save_progress(run_dir, epoch, policy, optimizer, ema, {})
-    if epoch >= config.epochs and ema.updates:
+    if epoch < config.epochs:
+        raise Stopped(f"stopped after epoch {epoch} of {run_dir}", stop)
+    if ema.updates:
         policy.load_state_dict(ema.state_dict())
-    return epoch >= config.epochs
 
 
 def _pass(

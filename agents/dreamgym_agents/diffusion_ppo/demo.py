@@ -1,13 +1,12 @@
 """The demo's second part: a shipped policy is fine-tuned in the dream, and scored in both worlds before and after.
 
-Registered in the entry-point group ``dreamgym.demo``, so ``dreamgym demo`` shows it; ``python -m
-dreamgym_agents.diffusion_ppo demo`` shows it alone, for any cloned policy.
+Registered in the entry-point group ``dreamgym.demo``, so ``dreamgym demo`` shows it; ``dreamgym diffusion-ppo demo``
+shows it alone, for any cloned policy.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -27,8 +26,6 @@ from dreamgym_agents.diffusion_ppo.tuned import Tuned
 
 if TYPE_CHECKING:
     from dreamgym.evaluation.pages.demo import Demo
-
-_log = logging.getLogger(__name__)
 
 RUN = "tuning"
 
@@ -51,7 +48,7 @@ class TuningDemoConfig:
 
 
 def demo_part(demo: Demo) -> Section | None:
-    """The section for `dreamgym demo`; None where no policy ships for its dream, or a signal ended the run."""
+    """The section for `dreamgym demo`; None where no policy ships for its dream."""
     policy = shipped_for(demo.checkpoint)
     if policy is None:
         return None
@@ -60,23 +57,20 @@ def demo_part(demo: Demo) -> Section | None:
     return show(policy, demo.checkpoint, demo.folder, config)
 
 
-def show(policy: Path, checkpoint: Checkpoint, out: Path, config: TuningDemoConfig | None = None) -> Section | None:
+def show(policy: Path, checkpoint: Checkpoint, out: Path, config: TuningDemoConfig | None = None) -> Section:
     """Fine-tunes and scores a cloned policy, and says so as a section of the demo in ``out``.
-
-    Returns:
-        The section; None where a signal ended the run.
 
     Raises:
         ValueError: a policy that was fine-tuned, or cloned on another world model's features.
         ImportError: the simulator's or the report extra is missing.
+        Stopped: a signal ended the run.
     """
     from dreamgym_agents.diffusion_ppo.demo_page import section  # needs the report extra
 
-    done = tune_and_score(policy, checkpoint, out / RUN, config or TuningDemoConfig())
-    return None if done is None else section(done)
+    return section(tune_and_score(policy, checkpoint, out / RUN, config or TuningDemoConfig()))
 
 
-def tune_and_score(policy: Path, checkpoint: Checkpoint, run: Path, config: TuningDemoConfig) -> Tuned | None:
+def tune_and_score(policy: Path, checkpoint: Checkpoint, run: Path, config: TuningDemoConfig) -> Tuned:
     """Fine-tunes a cloned policy in the dream of ``checkpoint`` and scores it before and after, with progress bars.
 
     Args:
@@ -86,10 +80,10 @@ def tune_and_score(policy: Path, checkpoint: Checkpoint, run: Path, config: Tuni
         config: how.
 
     Returns:
-        The figures; None where a signal ended the run.
+        The figures.
 
     Raises:
-        ValueError: see `tune`.
+        ValueError, Stopped: see `tune`.
     """
     task, base = read_policy_config(policy)["task"], load_policy(policy)
     if (run / "tune.json").is_file():
@@ -101,9 +95,6 @@ def tune_and_score(policy: Path, checkpoint: Checkpoint, run: Path, config: Tuni
     result = tune(base, env, config.tune, run, task=task, world_model=checkpoint.path.name)
     seconds = time.monotonic() - began
     env.close()
-    if not result.finished or result.best is None:
-        _log.warning("fine-tuning was stopped: nothing is scored")
-        return None
     chosen = json.loads((result.best / "config.json").read_text(encoding="utf-8"))["metrics"]["iteration"]
     score = replace(config.score, horizon=config.horizon)
     before = _score(policy, checkpoint, task, replace(score, clips=0), run, "before")

@@ -34,7 +34,7 @@ def clone_task(
     run_dir: Path,
     device: str = "cpu",
     acting: Mapping[str, Any] | None = None,
-) -> tuple[ChunkPolicy, bool]:
+) -> ChunkPolicy:
     """Clones one task from a store, or goes on with it.
 
     Args:
@@ -49,10 +49,11 @@ def clone_task(
         acting: fields of the policy's config that say how it acts once it is cloned, as {"sampler": "ddim"}.
 
     Returns:
-        The policy, and whether all epochs are done.
+        The policy.
 
     Raises:
         ValueError: no such demonstration, or a run in ``run_dir`` that was begun with other settings.
+        Stopped: SIGINT or SIGTERM ended the run; its progress is saved.
     """
     from dreamgym.data import EpisodeStore
     from dreamgym.training.checkpoint import load
@@ -75,8 +76,8 @@ def clone_task(
     data = encoded("train", config.demonstrations)
     held_out = encoded("val", HELD_OUT) if len(store.select(task=task, split="val", success=True)) else None
     about = {"task": task, "world_model": str(checkpoint)}
-    done = clone(policy.to(device), data, config, run_dir, held_out, about)
-    return policy.eval(), done
+    clone(policy.to(device), data, config, run_dir, held_out, about)
+    return policy.eval()
 
 
 def make_env(

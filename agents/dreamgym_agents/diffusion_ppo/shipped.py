@@ -108,9 +108,9 @@ left unfinished on purpose ({recipe["epochs"]} epochs), as something that fine-t
 
 ```
 dreamgym collect --store data/demos --kind demonstrations --scene {store.get("scene")} --seed {store.get("seed")}
-python -m dreamgym_agents.diffusion_ppo clone --demonstrations data/demos --task {task} --checkpoint {about["world_model"]} \\
+dreamgym diffusion-ppo clone --demonstrations data/demos --task {task} --checkpoint {about["world_model"]} \\
     --policy {kind} --preset {preset} --num {recipe["demonstrations"]} --epochs {recipe["epochs"]} --seed {recipe["seed"]} --out policies/{task}
-python -m dreamgym_agents.diffusion_ppo ship --policy policies/{task} --demonstrations data/demos \\
+dreamgym diffusion-ppo ship --policy policies/{task} --demonstrations data/demos \\
     --out agents/dreamgym_agents/policies/{name}
 ```
 

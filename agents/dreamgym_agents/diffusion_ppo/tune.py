@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import nn
 
 from dreamgym.envs.faces.vector import DreamVectorEnv
 from dreamgym.training.progress import latest, load_progress, save_progress
-from dreamgym.training.stop import stop_signals
+from dreamgym.training.stop import Stop, Stopped, stop_signals
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, save_policy
 from dreamgym_agents.diffusion_ppo.config import TuneConfig
 from dreamgym_agents.diffusion_ppo.log import RunLog
@@ -43,16 +43,14 @@ class TuneResult:
         iterations: done.
         dream_steps, sim_steps: env steps taken, evaluations included; one of them is 0.
         evaluations: {"iteration", "dream_steps", "sim_steps", "return", "success_rate"} of every policy that was saved.
-        best: folder of the policy with the highest return in this env, or None before the first evaluation.
-        finished: whether all steps are done; false where a signal ended the run.
+        best: folder of the policy with the highest return in this env.
     """
 
     iterations: int
     dream_steps: int
     sim_steps: int
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-    best: Path | None = None
-    finished: bool = False
+    evaluations: list[dict[str, Any]]
+    best: Path
 
 
 def tune(
@@ -76,6 +74,7 @@ def tune(
 
     Raises:
         ValueError: an env or a policy that do not fit (see `check_env`), or a run that was begun with another config.
+        Stopped: SIGINT or SIGTERM ended the run; its progress is saved.
     """
     run = _Run(policy, env, config, Path(run_dir), {"task": task, "world_model": world_model})
     with stop_signals() as stop:
@@ -126,8 +125,8 @@ class _Run:
         # What may change without bending the curve.
         keep_settings(self.run_dir / "tune.json", asked, free=("total_steps", "checkpoint_every_s"))
 
-    def train(self, stop: Any) -> TuneResult:
-        """Runs to ``config.total_steps`` or until ``stop`` is set."""
+    def train(self, stop: Stop) -> TuneResult:
+        """Runs to ``config.total_steps``, or raises `Stopped` once ``stop`` is set."""
         config, saved = self.config, time.monotonic()
         with RunLog(self.run_dir, self.steps, config.total_steps, "step", "tune", self.iteration) as log:
             while self.steps < config.total_steps and not stop.is_set():
@@ -140,13 +139,12 @@ class _Run:
                 if time.monotonic() - saved > config.checkpoint_every_s:
                     self._save()
                     saved = time.monotonic()
-            finished = self.steps >= config.total_steps
             self._save()
-            if finished:
-                self._evaluate()
-                self._save()
-        best = self._choose() if self.evaluations else None
-        return TuneResult(self.iteration, **self._counts(), evaluations=self.evaluations, best=best, finished=finished)
+            if self.steps < config.total_steps:
+                raise Stopped(f"stopped after iteration {self.iteration} of {self.run_dir}", stop)
+            self._evaluate()
+            self._save()
+        return TuneResult(self.iteration, **self._counts(), evaluations=self.evaluations, best=self._choose())
 
     def _counts(self) -> dict[str, int]:
         """Env steps so far, by where they were taken."""

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from dreamgym.training.ema import EMA
 from dreamgym.training.progress import latest, load_averaged, load_progress, save_progress
-from dreamgym.training.stop import stop_signals
+from dreamgym.training.stop import Stopped, stop_signals
 from dreamgym_agents.warpd.agent import Agent, Stage
 from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.demonstrations import Demonstrations
@@ -54,7 +54,7 @@ def train(
         ValueError: the directory holds a run of another agent, config or data, the demonstrations do not fit, or a
             stage is to begin before the one that it builds on is done.
         FloatingPointError: the loss was not finite.
-        KeyboardInterrupt: the run was asked to stop (SIGINT or SIGTERM); its progress is saved.
+        Stopped: SIGINT or SIGTERM ended the run; its progress is saved.
     """
     agent.check(demonstrations)
     folder = Path(run_dir)
@@ -173,7 +173,7 @@ class _Run:
                     save_progress(self.folder, self.epoch, stage.module, self.optimizer, self.ema, {})
                     saved = time.monotonic()
                 if stop.is_set():
-                    raise KeyboardInterrupt(f"stopped after epoch {self.epoch} of {stage.name}; run again to go on")
+                    raise Stopped(f"stopped after epoch {self.epoch} of {self.folder}", stop)
         stage.module.eval()
         self.restore()
 

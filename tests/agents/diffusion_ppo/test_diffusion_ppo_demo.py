@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from dreamgym_agents.diffusion_ppo import load_policy, save_policy
-from dreamgym_agents.diffusion_ppo.__main__ import main
 from point_policies import TINY_TUNE, make_policy
 from safetensors.torch import load_file
 
@@ -19,6 +18,7 @@ from dreamgym_agents.diffusion_ppo.demo_page import section
 from dreamgym_agents.diffusion_ppo.shipped import ship, shipped_for, shipped_policies, world_hash
 from dreamgym_agents.diffusion_ppo.tuned import Tuned, flattery, gain, words
 
+from dreamgym.cli import main
 from dreamgym.evaluation.pages.parts import write_section
 from dreamgym.evaluation.pages.report import write_report
 from dreamgym.evaluation.policies.episodes import Episodes
@@ -184,6 +184,8 @@ def test_a_tuned_policy_does_not_ship_as_a_base(point_checkpoint, tmp_path):
 def test_the_command_shows_it_alone(base, point_checkpoint, tmp_path, capsys):
     pytest.importorskip("tyro")
     words = ["--policy", str(base), "--world-model", point_checkpoint, "--out", str(tmp_path), "--num-workers", "0"]
-    main(["demo", *words, "--total-steps", "64", "--num-envs", "4", "--horizon", "8", "--episodes", "2"])
+    main(
+        ["diffusion-ppo", "demo", *words, "--total-steps", "64", "--num-envs", "4", "--horizon", "8", "--episodes", "2"]
+    )
     assert "0 steps in the simulator" in capsys.readouterr().out
     assert "Before and after" in (tmp_path / "index.html").read_text()

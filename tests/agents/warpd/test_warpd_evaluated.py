@@ -6,9 +6,9 @@ import pytest
 import torch
 from disc import make_store, make_world
 from dreamgym_agents.warpd import PlanningPolicy
-from dreamgym_agents.warpd.__main__ import main
 from dreamgym_agents.warpd.saving import load
 
+from dreamgym.cli import main
 from dreamgym.evaluation.policies.evaluate import evaluate
 
 pytest.importorskip("gym_pusht")
@@ -30,7 +30,7 @@ def made(store, world, tmp_path_factory):
     """A perceptron that goes to the right from wherever the disc is."""
     out = tmp_path_factory.mktemp("made") / "mlp"
     words = ["train", "--demonstrations", str(store), "--out", str(out), "--method", "mlp", "--suite", "pusht"]
-    main([*words, "--checkpoint", world, "--length", "8", "--diffusion-epochs", "60", "--width", "32"])
+    main(["warpd", *words, "--checkpoint", world, "--length", "8", "--diffusion-epochs", "60", "--width", "32"])
     return out
 
 

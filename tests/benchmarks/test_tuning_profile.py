@@ -8,7 +8,7 @@ from point_policies import make_policy
 
 from dreamgym.training.checkpoint import load
 
-SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "tuning_profile.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "tuning_profile.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,18 @@
-"""``python -m dreamgym_agents.warpd train``: each option is an argument of a function.
+"""``dreamgym warpd train``: each option is a field of `TrainOptions`.
 
     python -m dreamgym.data.state_demonstrations --suite metaworld --tasks reach drawer_open --episodes 100 --out demos
-    python -m dreamgym_agents.warpd train --demonstrations demos --task drawer_open --checkpoint metaworld \
+    dreamgym warpd train --demonstrations demos --task drawer_open --checkpoint metaworld \
         --out policies/drawer_open
     dreamgym evaluate policies/drawer_open --horizon 100
 
-The same command goes on with an interrupted run. The exit code is 0 once all of it is done, and 1 where it was stopped
-or could not begin; the message on stderr says which.
+The same command goes on with an interrupted run.
 """
 
 # ruff: noqa: T201 - a command line prints
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +22,6 @@ from torch import Tensor
 from dreamgym.data import EpisodeStore
 from dreamgym.training import checkpoint as checkpoints
 from dreamgym.world_models.families.mlp import MLPWorldModel
-from dreamgym_agents.commands import run_commands
 from dreamgym_agents.warpd.config import SUITES, WARPDConfig
 from dreamgym_agents.warpd.demonstrations import Demonstrations
 from dreamgym_agents.warpd.recipes import CHUNKS, as_learned, bounds, configure, cut, make_agent, read_demonstrations
@@ -35,31 +32,11 @@ FINEST = 0.1  # of a dream's own deviations: the least that its observations are
 CHUNK = 32  # actions predicted at once where no length is given
 
 
-def train(
-    demonstrations: Path,
-    out: Path,
-    task: str | None = None,
-    tasks: tuple[str, ...] = (),
-    method: Literal["warpd", "warpd_no_world_model", "diffusion_policy", "latent_diffusion_policy", "mlp"] = "warpd",
-    preset: Literal["tiny", "paper"] = "tiny",
-    suite: Literal["metaworld", "pusht", "robosuite", "locomotion", "adroit"] | None = None,
-    condition: Literal["state", "task", "state+task"] | None = None,
-    length: int | None = None,
-    horizon: int | None = None,
-    width: int | None = None,
-    vae_epochs: int | None = None,
-    diffusion_epochs: int | None = None,
-    batch_size: int | None = None,
-    decay: bool = True,
-    checkpoint: str | None = None,
-    obs_key: str = "state",
-    seed: int = 0,
-    device: str = "cpu",
-    threads: int | None = None,
-) -> None:
-    """Trains WARPD or a baseline on demonstrations, or goes on with it; Ctrl-C saves and stops.
+@dataclass(frozen=True)
+class TrainOptions:
+    """What to train on which demonstrations, and how.
 
-    Args:
+    Attributes:
         demonstrations: episode store, of one task or several.
         out: the agent's folder; progress lives beside it in ``OUT.run``.
         task: what the policy is to do where nobody tells it, as `dreamgym evaluate` does; needed where several tasks
@@ -85,37 +62,77 @@ def train(
         device: where to compute.
         threads: torch threads.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    _check_device(device)
-    demos = read_demonstrations(demonstrations, tasks or ((task,) if task else None), obs_key)
+
+    demonstrations: Path
+    out: Path
+    task: str | None = None
+    tasks: tuple[str, ...] = ()
+    method: Literal["warpd", "warpd_no_world_model", "diffusion_policy", "latent_diffusion_policy", "mlp"] = "warpd"
+    preset: Literal["tiny", "paper"] = "tiny"
+    suite: Literal["metaworld", "pusht", "robosuite", "locomotion", "adroit"] | None = None
+    condition: Literal["state", "task", "state+task"] | None = None
+    length: int | None = None
+    horizon: int | None = None
+    width: int | None = None
+    vae_epochs: int | None = None
+    diffusion_epochs: int | None = None
+    batch_size: int | None = None
+    decay: bool = True
+    checkpoint: str | None = None
+    obs_key: str = "state"
+    seed: int = 0
+    device: str = "cpu"
+    threads: int | None = None
+
+    def config(self, demonstrations: Demonstrations) -> WARPDConfig:
+        """The preset of the suite with what was asked for."""
+        suite = self.suite or _known(_told_suite(self.demonstrations), self.demonstrations)
+        length, horizon = self.length, self.horizon
+        if length is None and self.method in CHUNKS:
+            length = CHUNK
+        elif length is None and (suite not in ("pusht", "robosuite") or self.condition == "task"):
+            length = int(demonstrations.lengths.max())
+        if horizon is None and length is not None:
+            horizon = length // 2 if self.method in CHUNKS else length
+        sizes = {k: v for k, v in (("length", length), ("horizon", horizon)) if v is not None}
+        config = configure(suite, self.preset, demonstrations, **sizes)
+        asked = {name: getattr(self, name) for name in ("vae_epochs", "diffusion_epochs", "batch_size")}
+        changes: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
+        config = replace(config, train=replace(config.train, seed=self.seed, decay=self.decay, **changes))
+        hidden = (self.width, self.width) if self.width else config.hidden
+        return replace(config, condition=self.condition or config.condition, hidden=hidden)
+
+
+def train(options: TrainOptions) -> None:
+    """Trains WARPD or a baseline on demonstrations, or goes on with it; Ctrl-C saves and stops."""
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    _check_device(options.device)
+    demos = _demonstrations(options)
+    finest = None if options.checkpoint is None else FINEST * _deviations(options.checkpoint)
+    config = options.config(demos)
+    _tell(demos, config.length)
+    demos = cut(demos, config, options.method)
+    agent = make_agent(options.method, config, demos, bounds(demos), options.preset, finest).to(options.device)
+    agent = fit(agent, demos, Path(f"{options.out}.run"))
+    told = {"demonstrations": len(demos), "vae_epochs": config.train.vae_epochs}
+    told["diffusion_epochs"] = config.train.diffusion_epochs
+    task = options.task or demos.tasks[0]
+    key = None if options.obs_key == "state" else options.obs_key  # of another observation the policy asks by its name
+    print(f"wrote {save(options.out, agent, task=task, obs_key=key, world_model=options.checkpoint, metrics=told)}")
+
+
+def _demonstrations(options: TrainOptions) -> Demonstrations:
+    """What to learn from, as the method learns it."""
+    task = options.task
+    demos = read_demonstrations(options.demonstrations, options.tasks or ((task,) if task else None), options.obs_key)
     if task is None and len(demos.tasks) > 1:
         raise ValueError(f"say with --task which of {list(demos.tasks)} the policy is to do when it is loaded")
     if task is not None and task not in demos.tasks:
         raise ValueError(f"--task {task} is not among the tasks to learn, {list(demos.tasks)}: add it to --tasks")
-    finest = None if checkpoint is None else FINEST * _deviations(checkpoint)
-    told_suite = _told_suite(demonstrations)
-    if obs_key == "state":  # what suite's settings are taken says nothing of what the entries are
-        demos = as_learned(demos, told_suite or "", method)
-    config = _config(suite or _known(told_suite, demonstrations), preset, demos, method, condition, length, horizon)
-    asked: dict[str, Any] = {"vae_epochs": vae_epochs, "diffusion_epochs": diffusion_epochs, "batch_size": batch_size}
-    changes = {k: v for k, v in asked.items() if v is not None}
-    config = replace(config, train=replace(config.train, seed=seed, decay=decay, **changes))
-    config = replace(config, condition=condition or config.condition)
-    config = replace(config, hidden=(width, width) if width else config.hidden)
-    _tell(demos, config.length)
-    demos = cut(demos, config, method)
-    agent = make_agent(method, config, demos, bounds(demos), preset, finest).to(device)
-    run = Path(f"{out}.run")
-    try:
-        agent = fit(agent, demos, run)
-    except KeyboardInterrupt as stopped:
-        raise SystemExit(f"{stopped} ({run})") from None
-    told = {"demonstrations": len(demos), "vae_epochs": config.train.vae_epochs}
-    told["diffusion_epochs"] = config.train.diffusion_epochs
-    only = task or demos.tasks[0]
-    key = None if obs_key == "state" else obs_key  # of another observation the policy asks by its name
-    print(f"wrote {save(out, agent, task=only, obs_key=key, world_model=checkpoint, metrics=told)}")
+    if options.obs_key != "state":  # what suite's settings are taken says nothing of what the entries are
+        return demos
+    return as_learned(demos, _told_suite(options.demonstrations) or "", options.method)
 
 
 def _check_device(device: str) -> None:
@@ -159,29 +176,5 @@ def _known(suite: str | None, store: Path) -> str:
     return suite
 
 
-def _config(
-    suite: str,
-    preset: str,
-    demos: Demonstrations,
-    method: str,
-    condition: str | None,
-    length: int | None,
-    horizon: int | None,
-) -> WARPDConfig:
-    if length is None and method in CHUNKS:
-        length = CHUNK
-    elif length is None and (suite not in ("pusht", "robosuite") or condition == "task"):
-        length = int(demos.lengths.max())
-    if horizon is None and length is not None:
-        horizon = length // 2 if method in CHUNKS else length
-    changes = {k: v for k, v in (("length", length), ("horizon", horizon)) if v is not None}
-    return configure(suite, preset, demos, **changes)
-
-
-def main(args: Sequence[str] | None = None) -> None:
-    """Runs one subcommand; see `run_commands`."""
-    run_commands("python -m dreamgym_agents.warpd", __doc__, {"train": train}, args)
-
-
-if __name__ == "__main__":
-    main()
+COMMANDS = {"train": train}
+"""Under ``dreamgym warpd``, by the entry-point group ``dreamgym.commands``."""

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from dreamgym_agents.warpd import Demonstrations
-from dreamgym_agents.warpd.__main__ import main
 from dreamgym_agents.warpd.recipes import bounds
 from dreamgym_agents.warpd.saving import load
 from warpd_points import walk
 
+from dreamgym.cli import main
 from dreamgym.data import EpisodeStore
 
 pytest.importorskip("tyro")
@@ -31,7 +31,7 @@ def store(tmp_path_factory):
 
 def words(store, out, *more):
     small = ["--vae-epochs", "2", "--diffusion-epochs", "2", "--width", "8"]
-    return ["train", "--demonstrations", str(store), "--out", str(out), *small, *more]
+    return ["warpd", "train", "--demonstrations", str(store), "--out", str(out), *small, *more]
 
 
 @pytest.mark.parametrize(

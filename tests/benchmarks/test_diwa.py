@@ -3,10 +3,11 @@
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "diwa.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "diwa.py"
 
 
 @pytest.fixture
@@ -31,12 +32,12 @@ def test_rows_that_are_there_are_not_made_again(diwa, tmp_path, monkeypatch):
     def fake(row, others):
         made.append((row.task, row.seed, row.name))
         if len(made) == 2:
-            raise diwa.Stopped
+            raise diwa.Stopped("stopped", SimpleNamespace(exit_code=143))
         return {"task": row.task, "seed": row.seed, "variant": row.name, "tuned": 0.5}
 
     monkeypatch.setattr(diwa.Row, "made", fake)
     args = words(tmp_path, "--tasks", "open_drawer", "close_drawer", "--seeds", "0")
-    assert diwa.main(args) == 1
+    assert diwa.main(args) == 143
     assert diwa.main(args) == 0
     assert made == [("open_drawer", 0, "vision"), ("close_drawer", 0, "vision"), ("close_drawer", 0, "vision")]
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "diwa_results.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "diwa_results.py"
 
 
 @pytest.fixture

@@ -1,0 +1,172 @@
+"""What can be asked for on the command line of cloning and fine-tuning: every field is an option."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from dreamgym.fields import parse_fields
+from dreamgym_agents.diffusion_ppo.config import CloneConfig, TuneConfig
+from dreamgym_agents.diffusion_ppo.recipes import make_env
+
+GIVEN = ("total_steps", "bc_weight", "actor_lr", "tuned_steps", "num_updates", "clip", "eval_every")
+"""Fields of `TuneConfig` that have an option of their own."""
+
+
+@dataclass(frozen=True)
+class CloneOptions:
+    """What to clone, and how.
+
+    Attributes:
+        demonstrations: episode store that ``dreamgym collect --kind demonstrations`` filled.
+        task: whose successful training demonstrations to imitate.
+        out: the policy's folder; progress lives beside it in ``OUT.run``.
+        checkpoint: the world model that encodes observations: a shipped name, a folder, or hf://organisation/name.
+        policy: a diffusion policy, or a unimodal Gaussian one.
+        preset: "paper", DiWA's sizes and schedule (Table S.3), or "tiny", ones for two cores.
+        epochs: passes over the demonstrations; the preset's where not given.
+        num: how many demonstrations.
+        sampler: how a diffusion policy acts: through all its denoising steps with their noise, or by deterministic DDIM
+            through fewer. Fine-tuning explores through all of them in either case.
+        ddim_steps: denoising steps of DDIM.
+        seed: of everything random.
+        set: any other fields of CloneConfig, as batch_size=512 ema=0.99.
+        device: where to compute.
+        threads: torch threads.
+    """
+
+    demonstrations: Path
+    task: str
+    out: Path
+    checkpoint: str = "playtable"
+    policy: Literal["diffusion", "gaussian"] = "diffusion"
+    preset: Literal["tiny", "paper"] = "tiny"
+    epochs: int | None = None
+    num: int = 50
+    sampler: Literal["ddpm", "ddim"] = "ddpm"
+    ddim_steps: int = 5
+    seed: int = 0
+    set: tuple[str, ...] = ()
+    device: str = "cpu"
+    threads: int | None = None
+
+    @property
+    def config(self) -> CloneConfig:
+        """How to clone.
+
+        Raises:
+            ValueError: a field that is none, or a value that it cannot have.
+        """
+        config: CloneConfig = getattr(CloneConfig, self.preset)()
+        config = replace(config, epochs=self.epochs or config.epochs, demonstrations=self.num, seed=self.seed)
+        return replace(config, **parse_fields(self.set, CloneConfig))
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """What to fine-tune in which env, and how.
+
+    Attributes:
+        policy: folder that ``clone`` wrote.
+        run: folder of the run; RUN/best is the policy of the highest imagined return.
+        env: a dream's id, or a twin's for online fine-tuning.
+        checkpoint: the env's world model, where the id does not name one; a twin needs it.
+        task: the policy's own where not given.
+        preset: "paper", DiWA's Table S.5, or "tiny", a fifth of its steps at three times the actor's rate.
+        num_envs: episodes imagined side by side.
+        horizon: control steps of an episode; the id's own where not given.
+        reward: the classifier's probability at every step (DiWA III.C), or 1 once at success.
+        reward_model: which of the world model's rewards ("success", "decoded").
+        uncertainty_limit: "auto" cuts an episode off where the model becomes unsure.
+        total_steps: env steps in all; the preset's where not given, as for the options below.
+        bc_weight: weight of staying near the cloned policy.
+        actor_lr: the policy's learning rate.
+        tuned_steps: how many of the last denoising steps to tune.
+        num_updates: passes over the samples of an iteration.
+        clip: PPO's.
+        eval_every: iterations between evaluations and saved policies.
+        set: any other fields of TuneConfig, as gae_lambda=0.9 target_kl=0.02.
+        num_workers: processes of a twin's simulators.
+        seed: of everything random.
+        device: where to compute; where the world model is.
+        threads: torch threads.
+    """
+
+    policy: Path
+    run: Path
+    env: str = "Dream-PlayTable-v0"
+    checkpoint: str | None = None
+    task: str | None = None
+    preset: Literal["tiny", "paper"] = "tiny"
+    num_envs: int = 256
+    horizon: int | None = None
+    reward: Literal["probability", "success"] = "probability"
+    reward_model: str | None = None
+    uncertainty_limit: Literal["none", "auto"] = "none"
+    total_steps: int | None = None
+    bc_weight: float | None = None
+    actor_lr: float | None = None
+    tuned_steps: int | None = None
+    num_updates: int | None = None
+    clip: float | None = None
+    eval_every: int | None = None
+    set: tuple[str, ...] = ()
+    num_workers: int = 0
+    seed: int = 0
+    device: str | None = None
+    threads: int | None = None
+
+    @property
+    def config(self) -> TuneConfig:
+        """How to fine-tune.
+
+        Raises:
+            ValueError: a field that is none, or a value that it cannot have.
+        """
+        changes = {name: getattr(self, name) for name in GIVEN if getattr(self, name) is not None}
+        preset: TuneConfig = getattr(TuneConfig, self.preset)()
+        return replace(preset, seed=self.seed, **changes | parse_fields(self.set, TuneConfig))
+
+    def make_env(self, task: str, world_model: str | None, chunk: int) -> Any:
+        """The vector env, see `dreamgym_agents.diffusion_ppo.recipes.make_env`."""
+        names = ("num_envs", "horizon", "reward", "reward_model", "num_workers", "device")
+        return make_env(
+            self.env,
+            task,
+            chunk,
+            checkpoint=world_model if self.env.startswith("Real-") or self.checkpoint else None,
+            uncertainty_limit=None if self.uncertainty_limit == "none" else self.uncertainty_limit,
+            **{name: getattr(self, name) for name in names},
+        )
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What to fine-tune and score, and how.
+
+    Attributes:
+        policy: folder of a cloned policy; not given: the one that ships.
+        out: folder of ``dreamgym demo``; the page has this section alone where there is none yet.
+        world_model: a shipped name, a folder or hf://organisation/name; what the policy says where not given.
+        total_steps: imagined steps.
+        num_envs: episodes imagined side by side.
+        horizon: control steps of an episode.
+        bc_weight: weight of staying near the cloned policy.
+        episodes: before, and as many after, in the dream and in the twin.
+        num_workers: processes of simulators.
+        seed: of fine-tuning.
+        threads: torch threads.
+    """
+
+    policy: Path | None = None
+    out: Path = Path("demo")
+    world_model: str | None = None
+    total_steps: int = 400_000
+    num_envs: int = 256
+    horizon: int = 64
+    bc_weight: float = 0.1
+    episodes: int = 100
+    num_workers: int = 2
+    seed: int = 0
+    threads: int = 1
