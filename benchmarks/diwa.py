@@ -38,7 +38,7 @@ from dreamgym.data.shards import locked
 from dreamgym.evaluation.policies.batch import evaluate_all
 from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
 from dreamgym.provenance import commit, machine
-from dreamgym.rewards.tasks import TASKS
+from dreamgym.suites.calvin.tasks import TASKS
 from dreamgym.training.stop import Stopped
 
 RESULT = Path(__file__).parent / "results" / "diwa.json"

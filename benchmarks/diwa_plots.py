@@ -8,7 +8,7 @@ import numpy as np
 
 from dreamgym.evaluation.pages.pictures import DREAM, GREY, INK, PALE, PLOT_STYLE, pyplot, quiet
 from dreamgym.evaluation.statistics.inference import wilson
-from dreamgym.rewards.tasks import TASKS
+from dreamgym.suites.calvin.tasks import TASKS
 
 Rows = list[dict[str, Any]]
 RATES = ("base", "tuned", "base_imagined", "tuned_imagined")

@@ -16,7 +16,7 @@ from diwa_plots import RATES, Rows, plot_ablation, plot_agreement, plot_gains, p
 from dreamgym.evaluation.making.markdown import table
 from dreamgym.evaluation.pages.pictures import save_figure
 from dreamgym.evaluation.statistics.inference import difference, wilson
-from dreamgym.rewards.tasks import TASKS
+from dreamgym.suites.calvin.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parent
 RESULTS, DOCS = ROOT / "results", ROOT.parent / "docs" / "results"

@@ -15,6 +15,7 @@ def rewards(
     demonstrations: Path,
     play: Path | None = None,
     attempts: Path | None = None,
+    tasks: tuple[str, ...] = (),
     preset: Literal["tiny", "paper"] = "tiny",
     epochs: int | None = None,
     out: Path | None = None,
@@ -24,8 +25,9 @@ def rewards(
     Args:
         checkpoint: folder that ``dreamgym fit --out`` wrote.
         demonstrations: store of marked demonstrations and failed attempts.
-        play: store of play, for more negatives and for imagined ones.
+        play: store of play of a suite that can judge recorded state, for more negatives and for imagined ones.
         attempts: store of clumsy attempts, for the near misses that cloned policies make.
+        tasks: tasks to judge, in that order; all that the demonstrations have where not given.
         preset: DiWA's sizes and learning rate (Table S.4), or ones that train in minutes on two cores.
         epochs: passes over the demonstrations; the preset's where not given.
         out: checkpoint to write; in place where not given.
@@ -34,7 +36,6 @@ def rewards(
     from dreamgym.rewards.fit import SuccessFitConfig, fit_success
     from dreamgym.rewards.samples import tasks_of
     from dreamgym.rewards.success import SuccessConfig
-    from dreamgym.rewards.tasks import TASKS
     from dreamgym.training.checkpoint import load
 
     opened = load(checkpoint)
@@ -42,8 +43,8 @@ def rewards(
     schedule = replace(schedule, epochs=epochs or schedule.epochs)
     marked, free = EpisodeStore.open(demonstrations), EpisodeStore.open(play) if play else None
     clumsy = EpisodeStore.open(attempts) if attempts else None
-    sizes = make(tasks_of(marked, TASKS), math.prod(opened.spec.feature_shape))
+    sizes = make(tasks_of(marked, tasks), math.prod(opened.spec.feature_shape))
     classifier, metrics = fit_success(opened.model, marked, free, sizes, schedule, True, clumsy)
     amend(checkpoint, out, {"rewards": metrics}, rewards={**opened.rewards, "success": classifier})
-    for task, figures in metrics["tasks"].items():
-        print(f"{task:<22} held-out F1 {figures['f1']:.3f}, imagined {figures['f1_imagined']:.3f}")
+    for name, figures in metrics["tasks"].items():
+        print(f"{name:<22} held-out F1 {figures['f1']:.3f}, imagined {figures['f1_imagined']:.3f}")

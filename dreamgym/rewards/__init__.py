@@ -2,9 +2,9 @@
 
 base.py      the contract, `RewardModel`
 success.py   the latent success classifier (DiWA S.2.3)
-decoded.py   the task oracle on decoded scene state
+decoded.py   a suite's task rules on decoded state
 function.py  a function of the caller, or no reward; not saved in checkpoints
-tasks.py     the eight tasks as rules on scene_obs
+samples.py   what the classifier is trained on: features of frames with labels
 encode.py    features of recorded episodes, filtered and imagined
 fit.py       training and calibration of the classifier
 registry.py  `build_reward(kind, config)`
@@ -17,10 +17,8 @@ from dreamgym.rewards.decoded import DecodedStateReward
 from dreamgym.rewards.function import FunctionReward, NoReward
 from dreamgym.rewards.registry import build_reward
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
-from dreamgym.rewards.tasks import TASKS
 
 __all__ = [
-    "TASKS",
     "DecodedStateReward",
     "FunctionReward",
     "Memory",

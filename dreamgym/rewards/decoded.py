@@ -1,4 +1,4 @@
-"""The decoded-state reward (DiWA's "Hybrid WM + Latent Decoder"): the task oracle on decoded scene state."""
+"""The decoded-state reward (DiWA's "Hybrid WM + Latent Decoder"): a suite's task rules on the state that is decoded."""
 
 from __future__ import annotations
 
@@ -9,63 +9,78 @@ import torch
 from torch import Tensor, nn
 
 from dreamgym.rewards.base import Memory, RewardModel
-from dreamgym.rewards.tasks import TaskTable, check_tasks
+from dreamgym.suites.base import TaskRules
+from dreamgym.suites.registry import suite as suite_by_name
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
 
+FIRST_SUITE = "calvin"
+"""The suite of checkpoints that were saved before the config named one: the only one with rules then."""
+
 
 class DecodedStateReward(RewardModel):
-    """Success by the simulator's rules, read off the scene state that the model decodes.
+    """Success by a suite's rules, read off the state that the model decodes.
 
-    Memory is the scene state decoded at the start of the episode, [B, 24], since CALVIN's tasks are changes.
+    Memory is the state decoded at the start of the episode, since tasks may be changes: each of ``keys``, [B, d].
 
     Args:
-        tasks: some of the eight tasks.
-        softness: None for 0 or 1; else the width of a sigmoid around the rule's threshold, in metres for joints (a
-            light's value counts as metres, so 0.02 is nearly hard for it).
-        probe: a module features [B, Z] -> {"scene_obs": [B, 24], ...} or [B, 24], for models that cannot decode
-            scene_obs themselves; None to call ``model.decode``.
+        suite: name of a suite with rules (`Suite.rules`).
+        tasks: some of its tasks.
+        softness: None for 0 or 1; else the width of a sigmoid around the rule's threshold, in the rule's unit (of
+            CALVIN metres, for a light's value too, so 0.02 is nearly hard for it).
+        probe: a module features [B, Z] -> {key: [B, d]}, for models that cannot decode the rules' sensors themselves;
+            None to call ``model.decode``.
+
+    Raises:
+        ValueError: the suite has no rules, or not for one of the tasks; or softness is not positive.
     """
 
     kind: ClassVar[str] = "decoded"
 
-    def __init__(self, tasks: Sequence[str], softness: float | None = None, probe: nn.Module | None = None) -> None:
+    def __init__(
+        self, suite: str, tasks: Sequence[str], softness: float | None = None, probe: nn.Module | None = None
+    ) -> None:
         super().__init__()
         if softness is not None and softness <= 0:
             raise ValueError(f"softness must be positive, or None for a hard 0/1 reward, got {softness}")
-        self.tasks = check_tasks(tasks)
+        self.suite, self.tasks = suite, tuple(tasks)
         self.softness = softness
         self.probe = probe
         self.register_buffer("thresholds", torch.full((len(self.tasks),), 0.5))
-        self._table: tuple[torch.device, TaskTable] | None = None
+        self._rules: dict[torch.device, TaskRules] = {}
+        self.keys = self._rules_on(torch.device("cpu")).keys
 
     def start(self, model: WorldModel, state: State, task: Tensor) -> Memory:
-        """The decoded scene_obs, [B, 24]."""
-        return {"scene_obs": self.scene_obs(model, state)}
+        """The decoded sensors that the rules read, [B, d] each."""
+        return self.decoded(model, state)
 
     def probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
         """[B]: 1 where the rule holds, else 0; a sigmoid of the distance to it with ``softness``."""
-        scene = self.scene_obs(model, state)
-        past = self._rules(scene.device).progress(memory["scene_obs"], scene, task)
+        now = self.decoded(model, state)
+        past = self._rules_on(now[self.keys[0]].device).progress(memory, now, task)
         if self.softness is None:
             return (past > 0).to(torch.float32)
         return torch.sigmoid(past / self.softness)
 
-    def scene_obs(self, model: WorldModel, state: State) -> Tensor:
-        """Scene state [B, 24] in simulator units, decoded by the model or by the probe."""
+    def decoded(self, model: WorldModel, state: State) -> dict[str, Tensor]:
+        """Sensors [B, d] in simulator units, decoded by the model or by the probe.
+
+        Raises:
+            ValueError: the model cannot decode one of them, and there is no probe.
+        """
         if self.probe is not None:
             out = self.probe(model.features(state))
-            return out["scene_obs"] if isinstance(out, dict) else out
-        if "scene_obs" not in model.spec.decodable:
+            return {k: out[k] for k in self.keys}
+        if missing := [k for k in self.keys if k not in model.spec.decodable]:
             raise ValueError(
-                f"this {model.spec.family} model decodes {list(model.spec.decodable)}, not scene_obs: "
-                "train a hybrid or state variant, or give DecodedStateReward a StateProbe"
+                f"this {model.spec.family} model decodes {list(model.spec.decodable)}, not {', '.join(missing)}: train "
+                "one that does, or give DecodedStateReward a StateProbe"
             )
-        return model.decode(state, ("scene_obs",))["scene_obs"]
+        return model.decode(state, self.keys)
 
     def to_config(self) -> dict[str, Any]:
-        """Tasks and softness, and the probe's own config where there is one."""
-        config: dict[str, Any] = {"tasks": list(self.tasks), "softness": self.softness}
+        """Suite, tasks and softness, and the probe's own config where there is one."""
+        config: dict[str, Any] = {"suite": self.suite, "tasks": list(self.tasks), "softness": self.softness}
         if self.probe is not None:
             config["probe"] = self.probe.to_config()  # type: ignore[operator]
         return config
@@ -78,9 +93,15 @@ class DecodedStateReward(RewardModel):
             from dreamgym.world_models.probe import StateProbe
 
             probe = StateProbe.from_config(config["probe"])
-        return cls(config["tasks"], config.get("softness"), probe)
+        return cls(config.get("suite", FIRST_SUITE), config["tasks"], config.get("softness"), probe)
 
-    def _rules(self, device: torch.device) -> TaskTable:
-        if self._table is None or self._table[0] != device:
-            self._table = (device, TaskTable(self.tasks, device))
-        return self._table[1]
+    def _rules_on(self, device: torch.device) -> TaskRules:
+        """The rules with their tensors on a device, made once for each."""
+        if device not in self._rules:
+            make = suite_by_name(self.suite).rules
+            if make is None:
+                raise ValueError(
+                    f"the suite {self.suite!r} has no rules on decoded state: train a success classifier for it"
+                )
+            self._rules[device] = make(self.tasks, device)
+        return self._rules[device]

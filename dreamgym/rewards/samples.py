@@ -13,8 +13,7 @@ from tqdm import tqdm
 from dreamgym.data.sampler import SequenceSampler
 from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.encode import encode, episode_batches, load_episodes
-from dreamgym.rewards.tasks import startable
-from dreamgym.sims.calvin import scene_obs_success
+from dreamgym.suites.facts import store_tasks, suite_of
 from dreamgym.world_models.base import WorldModel
 
 DEMO_POSTERIOR, DEMO_PRIOR, PLAY_POSTERIOR, PLAY_PRIOR = range(4)
@@ -97,11 +96,11 @@ def add_demonstrations(
     """
     view = view.select(lambda meta: meta.get("task") in samples.tasks)
     keys = [*model.spec.observations, "action", "success"]
-    device = _device(model)
+    device, a = _device(model), model.spec.actions_per_frame
     batches = [(p, i) for p in range(passes) for i in episode_batches(view, batch_size)]
     for number, indices in tqdm(batches, desc="encode demonstrations", disable=not progress, leave=False):
         data, lengths = load_episodes(view, indices, keys)
-        steps = data["action"].shape[1]
+        steps = (data["action"].shape[1] - 1) // a + 1  # frames
         context = int(np.clip(round(steps * (number + 0.5) / (passes + 0.5)) if number else min(4, steps), 1, steps))
         encoded = encode(model, {k: v.to(device) for k, v in data.items()}, context, generator)
         rows = samples.put(encoded.posterior)
@@ -109,7 +108,7 @@ def add_demonstrations(
         for b, i in enumerate(indices):
             task = samples.tasks.index(view.metas[i]["task"])
             group = samples.groups + i
-            length, mark = int(lengths[b]), data["success"][b].bool()
+            length, mark = (int(lengths[b]) - 1) // a + 1, data["success"][b, ::a].bool()
             for own, first, source in ((rows[b], 0, DEMO_POSTERIOR), (imagined[b], context, DEMO_PRIOR)):
                 own = own[: max(0, length - first)]
                 label = mark[first : first + len(own)]
@@ -133,33 +132,63 @@ def add_play(
 ) -> None:
     """Adds frames of random windows of play, filtered and imagined, for every task that could begin in the window.
 
-    A window's start is its frame ``context - 1``; labels are the simulator's rules on the recorded scene_obs since
+    A window's start is its frame ``context - 1``; labels are what the suite's oracle says of the recorded state since
     then, so most frames are negatives ("distant" ones, Table S.4).
+
+    Args:
+        samples: where they go.
+        model: the world model.
+        view: play of a suite whose tasks can be judged from recorded state.
+        windows: how many are drawn.
+        context, steps: frames of a window that are filtered first, and that follow.
+        stride: every so many of those that follow is taken.
+        batch_size: windows encoded at a time.
+        seed: of the draws of windows.
+        generator: of the model's draws.
+        progress: whether to show a bar.
+
+    Raises:
+        ValueError: the store is of no suite that can judge recorded state, or lacks the sensors for it.
     """
-    keys = [*model.spec.observations, "action", "scene_obs"]
-    sampler = SequenceSampler(view, context + steps, min(batch_size, windows), list(dict.fromkeys(keys)), seed)
+    suite = suite_of(view)
+    if suite is None or suite.succeeded is None or suite.startable is None:
+        name = "no suite that is known" if suite is None else f"the suite {suite.name!r}"
+        raise ValueError(f"{view.path} is of {name}, whose recorded state does not tell success: leave play out")
+    a, recorded = model.spec.actions_per_frame, view.check_keys(list(suite.layouts))
+    keys = list(dict.fromkeys([*model.spec.observations, "action", *recorded]))
+    sampler = SequenceSampler(view, (context + steps - 1) * a + 1, min(batch_size, windows), keys, seed)
     device = _device(model)
     for step in tqdm(range(-(-windows // sampler.batch_size)), desc="encode play", disable=not progress, leave=False):
         batch = {k: v.to(device) for k, v in sampler.batch(step).items()}
         encoded = encode(model, batch, context, generator)
         rows, imagined = samples.put(encoded.posterior), samples.put(encoded.prior)
-        scene = batch["scene_obs"].cpu().numpy()
-        start, later = scene[:, context - 1], scene[:, context::stride]
-        group = samples.groups + torch.arange(len(scene)).unsqueeze(1).expand(later.shape[:2])
+        state = {k: batch[k][:, ::a].cpu().numpy() for k in recorded}
+        start = {k: v[:, context - 1] for k, v in state.items()}
+        later = {k: v[:, context::stride] for k, v in state.items()}
         for i, task in enumerate(samples.tasks):
-            able = torch.from_numpy(startable(task, start))
-            label = torch.from_numpy(scene_obs_success(task, start[:, None], later))
+            able = torch.from_numpy(suite.startable(task, start))
+            label = torch.from_numpy(suite.succeeded(task, {k: v[:, None] for k, v in start.items()}, later))
+            group = samples.groups + torch.arange(len(label)).unsqueeze(1).expand(label.shape)
             begin = rows[:, context - 1 : context].expand(label.shape)
             for own, source in ((rows[:, context::stride], PLAY_POSTERIOR), (imagined[:, ::stride], PLAY_PRIOR)):
                 rows_of, begin_of, label_of, group_of = (x[able].flatten() for x in (own, begin, label, group))
                 samples.add(i, rows_of, begin_of, label_of, source, group_of)
-        samples.groups += len(scene)
+        samples.groups += len(rows)
 
 
-def tasks_of(view: EpisodeView, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Those of ``wanted`` that some episode of ``view`` is of, in order."""
+def tasks_of(view: EpisodeView, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+    """Tasks that ``view`` has episodes of, in the order of ``wanted``, or of the store where none is named.
+
+    Raises:
+        ValueError: there is no episode of one that is wanted, or none of any task.
+    """
     present = {meta.get("task") for meta in view.metas}
-    return tuple(t for t in wanted if t in present)
+    found = tuple(t for t in wanted or store_tasks(view) if t in present)
+    missing = [t for t in wanted if t not in present]
+    if missing or not found:
+        have = sorted(t for t in present if t is not None)
+        raise ValueError(f"{view.path} has no episode of {missing or 'any task'}: those of its episodes are {have}")
+    return found
 
 
 def _device(model: WorldModel) -> torch.device:

@@ -19,11 +19,11 @@ from tqdm import tqdm
 
 from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.encode import filter_to
-from dreamgym.rewards.tasks import startable
+from dreamgym.suites.facts import suite_of
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
 
-SPLITS = ("train", "val")
+SPLITS = ("train", "val", "test")
 SNAPSHOT = "snapshot"
 _log = logging.getLogger(__name__)
 
@@ -33,33 +33,36 @@ class BankConfig:
     """What a bank holds.
 
     Attributes:
-        num_train, num_val: starts for each task and split, where the data have as many.
+        num_train, num_val, num_test: starts for each task and split, where the data have as many. An episode marked
+            "test" gives one start in all, so that no two test starts share a scene.
         context: frames that each start is filtered over; a start near the beginning of its episode is preceded by
             hold steps, as a real reset is.
-        offsets: frames into a skill at which a start may lie, as long as the task can still begin there.
+        offsets: rows into a skill at which a start may lie, as long as the task can still begin there.
         batch_size: windows filtered at a time.
         seed: of the choice and of the model's draws.
     """
 
     num_train: int = 200
     num_val: int = 50
+    num_test: int = 50
     context: int = 16
     offsets: tuple[int, ...] = (0, 4, 8)
     batch_size: int = 64
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (
-            min(self.num_train, self.context, self.batch_size) < 1
-            or self.num_val < 0
-            or min(self.offsets, default=-1) < 0
-        ):
-            raise ValueError(f"num_train, context, batch_size >= 1, num_val and offsets >= 0; got {self}")
+        least = min(self.num_val, self.num_test, *self.offsets) if self.offsets else -1
+        if min(self.num_train, self.context, self.batch_size) < 1 or least < 0:
+            raise ValueError(f"num_train, context, batch_size >= 1, num_val, num_test and offsets >= 0; got {self}")
+
+    def wanted(self, split: str) -> int:
+        """Starts a task of that split."""
+        return {"train": self.num_train, "val": self.num_val, "test": self.num_test}[split]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A frame of an episode of a view at which task number ``task`` can begin."""
+    """A row of an episode of a view at which task number ``task`` can begin."""
 
     view: EpisodeView
     episode: int
@@ -68,13 +71,16 @@ class Candidate:
 
 
 def candidates(view: EpisodeView, tasks: Sequence[str], offsets: Sequence[int] = (0,)) -> list[Candidate]:
-    """Frames of ``view`` at which a skill began one of ``tasks`` and achieved it.
+    """Rows of ``view`` at which a skill began one of ``tasks`` and achieved it.
 
     Play names its skills in its meta (``skills``: [name, first row, row after the last, achieved]); a demonstration is
     one skill from its first row to its first success. Of a failed attempt only the first row counts: its start is
     drawn as an expert's is.
     """
     out = []
+    suite = suite_of(view)
+    able = None if suite is None else suite.startable
+    keys = [] if suite is None else list(suite.layouts)
     for i, meta in enumerate(view.metas):
         runs = meta.get("skills")
         if runs is None and meta.get("task") in tasks:
@@ -85,9 +91,9 @@ def candidates(view: EpisodeView, tasks: Sequence[str], offsets: Sequence[int] =
                 continue
             frames = np.array([first + k for k in offsets if first + k < stop], dtype=np.int64)
             good = frames
-            if "scene_obs" in view.keys:  # elsewhere than in CALVIN a task that is not done yet can be done
-                scene = view.episode(i, ["scene_obs"], int(first), int(stop))["scene_obs"][frames - first]
-                good = frames[startable(name, scene)]
+            if able is not None and all(k in view.keys for k in keys):
+                rows = view.episode(i, keys, int(first), int(stop))
+                good = frames[able(name, {k: v[frames - first] for k, v in rows.items()})]
             out += [Candidate(view, i, int(frame), list(tasks).index(name)) for frame in good]
     return out
 
@@ -122,15 +128,18 @@ def build_starts(
     rng = np.random.default_rng(config.seed)
     chosen: list[tuple[Candidate, int]] = []
     counts: dict[str, dict[str, int]] = {task: {} for task in tasks}
-    for number, (split, wanted) in enumerate(zip(SPLITS, (config.num_train, config.num_val), strict=True)):
-        found = [c for store in stores for c in candidates(store.select(split=split), tasks, config.offsets)]
+    for number, split in enumerate(SPLITS):
+        views = [store.select(split=split) for store in stores]
+        found = [c for view in views for c in candidates(view, tasks, config.offsets)]
+        if split == "test":
+            found = _one_each(found, len(tasks), config.num_test, rng)
         for i, task in enumerate(tasks):
             own = [c for c in found if c.task == i]
-            picked = rng.permutation(len(own))[:wanted]
+            picked = rng.permutation(len(own))[: config.wanted(split)]
             counts[task][split] = len(picked)
             chosen += [(own[k], number) for k in sorted(picked)]
-            if len(picked) < wanted:
-                _log.warning("%s: %d %s starts in the data, %d wanted", task, len(picked), split, wanted)
+            if len(picked) < config.wanted(split) and (split != "test" or any(len(v) for v in views)):
+                _log.warning("%s: %d %s starts in the data, %d wanted", task, len(picked), split, config.wanted(split))
     for task in tasks:
         if not counts[task]["train"]:
             raise ValueError(f"no training start for {task!r}: collect more play, or demonstrations of it")
@@ -142,6 +151,25 @@ def build_starts(
         rows = [c.view.episode(c.episode, [SNAPSHOT], c.frame, c.frame + 1)[SNAPSHOT][0] for c in starts]
         tensors[SNAPSHOT] = torch.from_numpy(np.stack(rows).astype(np.float64))
     return tensors, {"tasks": list(tasks), "context": config.context, "seed": config.seed, "counts": counts}
+
+
+def _one_each(found: list[Candidate], num_tasks: int, wanted: int, rng: np.random.Generator) -> list[Candidate]:
+    """One candidate of each episode, in turn for the task that has fewest so far."""
+    episodes: dict[tuple[int, int], list[Candidate]] = {}
+    for c in found:
+        episodes.setdefault((id(c.view), c.episode), []).append(c)
+    counts = np.zeros(num_tasks, np.int64)
+    out = []
+    groups = list(episodes.values())
+    # Episodes with least choice first: a play episode can serve another task where a demonstration cannot.
+    for k in sorted(rng.permutation(len(groups)), key=lambda k: len({c.task for c in groups[k]})):
+        group = groups[k]
+        task = min({c.task for c in group}, key=lambda t: (counts[t], t))
+        if counts[task] < wanted:
+            own = [c for c in group if c.task == task]
+            out.append(own[int(rng.integers(len(own)))])
+            counts[task] += 1
+    return out
 
 
 def _filter(model: WorldModel, starts: list[Candidate], config: BankConfig, progress: bool) -> State:
@@ -157,21 +185,24 @@ def _filter(model: WorldModel, starts: list[Candidate], config: BankConfig, prog
 
 
 def window_batch(model: WorldModel, starts: Sequence[Candidate], context: int) -> dict[str, Tensor]:
-    """The ``context`` frames that end at each start, with the actions between them, in torch layout [B, context, ...].
+    """The rows that ``context`` frames span which end at each start: [B, (context - 1) * a + 1, ...], torch layout.
 
-    Frames before an episode's first are that frame, with hold actions that keep the gripper as the first action does.
+    A frame spans a = ``spec.actions_per_frame`` rows. Rows before an episode's first are that row, with hold actions
+    that keep two-valued entries (a gripper) as the first action has them.
     """
     windows: dict[str, list[np.ndarray]] = {k: [] for k in (*model.spec.observations, "action")}
-    hold = np.asarray(model.spec.action.hold, np.float32)
+    control = model.spec.control
+    hold = np.asarray(control.hold, np.float32)
+    length = (context - 1) * model.spec.actions_per_frame + 1
     for c in starts:
-        first = max(0, c.frame - context + 1)
+        first = max(0, c.frame - length + 1)
         rows = c.view.episode(c.episode, list(windows), first, c.frame + 1)
-        missing = context - (c.frame + 1 - first)
+        missing = length - (c.frame + 1 - first)
         for key, value in rows.items():
             before = value[:1]
             if key == "action":
                 before = hold[None].copy()
-                for i in model.spec.action.binary:
+                for i in control.binary:
                     before[:, i] = value[0, i]
             windows[key].append(np.concatenate([np.repeat(before, missing, 0), value]))
     out = {k: torch.from_numpy(np.stack(v)) for k, v in windows.items()}

@@ -2,8 +2,11 @@ import pytest
 import torch
 from fakes import FEATURES, FakeModel
 
-from dreamgym.rewards import TASKS, SuccessClassifier, SuccessConfig, build_reward, success
+from dreamgym.rewards import SuccessClassifier, SuccessConfig, build_reward, success
 from dreamgym.rewards.success import nt_xent, success_loss
+from dreamgym.suites import suite
+
+TASKS = suite("calvin").tasks
 
 
 def classifier(compare_start=False, tasks=TASKS):

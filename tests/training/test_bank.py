@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,7 +49,7 @@ def test_starts_lie_where_a_skill_began_and_the_task_can_still_be_done(play):
 
 def test_a_start_holds_the_state_and_the_snapshot_of_its_very_frame(play):
     tensors, meta = build_starts(FakeModel(), [play], TASKS, BankConfig(num_train=6, num_val=2, context=8))
-    assert meta["counts"] == {t: {"train": 6, "val": 2} for t in TASKS}
+    assert meta["counts"] == {t: {"train": 6, "val": 2, "test": 0} for t in TASKS}
     assert tensors["state/scene"].dtype == torch.float16
     for i in range(len(tensors["task"])):
         number, frame = tensors["snapshot"][i].long().tolist()
@@ -89,3 +91,52 @@ def test_without_snapshots_in_the_data_the_bank_has_none(tmp_path, play):
 def test_a_task_that_never_began_is_named(play):
     with pytest.raises(ValueError, match="close_drawer"):
         build_starts(FakeModel(), [play], ("close_drawer",))
+
+
+def test_an_episode_of_the_test_split_gives_one_start(tmp_path, play):
+    rng = np.random.default_rng(1)
+    test = EpisodeStore.create(tmp_path / "test", WITH_SNAPSHOT)
+    test.append([(rows, {**meta, "split": "test"}) for rows, meta in (play_episode(rng, 100 + i) for i in range(7))])
+    config = BankConfig(num_train=2, num_val=0, num_test=50)
+    tensors, meta = build_starts(FakeModel(), [play, test], TASKS, config)
+    of_test = tensors["split"] == 2
+    assert sorted(tensors["snapshot"][of_test, 0].tolist()) == [100.0 + i for i in range(7)]
+    assert sorted(counts["test"] for counts in meta["counts"].values()) == [3, 4]
+    bank = StartBank.from_tensors(tensors, meta["tasks"])
+    assert sum(len(bank.candidates(task, "test")) for task in TASKS) == 7
+
+
+def test_no_more_test_starts_than_wanted(tmp_path, play):
+    rng = np.random.default_rng(1)
+    test = EpisodeStore.create(tmp_path / "test", WITH_SNAPSHOT)
+    test.append([(rows, {**meta, "split": "test"}) for rows, meta in (play_episode(rng, 100 + i) for i in range(7))])
+    _, meta = build_starts(FakeModel(), [play, test], TASKS, BankConfig(num_train=2, num_val=0, num_test=2))
+    assert [counts["test"] for counts in meta["counts"].values()] == [2, 2]
+
+
+class SlowFrames(FakeModel):
+    """A frame spans three rows; remembers the frames it was shown, and the actions between them."""
+
+    def __init__(self):
+        super().__init__()
+        self.spec = replace(self.spec, actions_per_frame=3)
+        self.seen, self.done = [], []
+
+    def start(self, history, generator=None, instruction=None):
+        self.seen.append(history["scene_obs"][:, -1])
+        return super().start(history, generator)
+
+    def observe(self, state, action, obs, generator=None):
+        self.done.append(action)
+        return super().observe(state, action, obs, generator)
+
+
+def test_frames_of_several_actions_are_filtered_so_many_rows_apart(play):
+    model = SlowFrames()
+    config = BankConfig(num_train=2, num_val=0, num_test=0, context=4, offsets=(0,))
+    tensors, _ = build_starts(model, [play], ("turn_on_led",), config)
+    shown = torch.stack(model.seen, 1)  # [starts, frames, 24]
+    for i, (number, frame) in enumerate(tensors["snapshot"].long().tolist()):
+        rows = play.episode(number)
+        np.testing.assert_array_equal(shown[i], rows["scene_obs"][frame - 9 : frame + 1 : 3])
+        np.testing.assert_array_equal(torch.cat([a[i] for a in model.done]), rows["action"][frame - 9 : frame])

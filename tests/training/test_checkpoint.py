@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     return save(
         tmp_path / "dream",
         m,
-        rewards={"decoded": DecodedStateReward(("open_drawer", "turn_on_led"))},
+        rewards={"decoded": DecodedStateReward("calvin", ("open_drawer", "turn_on_led"))},
         starts=starts(),
         probe=StateProbe(32, {"scene_obs": SCENE_OBS}, units=8),
         simulator={"id": "Real-PlayTable-v0", "kwargs": {"image_size": 64}},

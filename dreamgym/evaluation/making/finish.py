@@ -34,7 +34,7 @@ from dreamgym.evaluation.making.rollouts import (
 from dreamgym.evaluation.pages.demo import sequence_tensors
 from dreamgym.evaluation.statistics.comparison import Sequences
 from dreamgym.provenance import machine
-from dreamgym.rewards import TASKS, DecodedStateReward, RewardModel, SuccessConfig
+from dreamgym.rewards import DecodedStateReward, RewardModel, SuccessConfig
 from dreamgym.rewards.fit import SuccessFitConfig, fit_success
 from dreamgym.rewards.samples import tasks_of
 from dreamgym.suites.calvin.play import PlayConfig
@@ -146,7 +146,7 @@ def finish_model(
     began, clock = time.monotonic(), _Clock()
     model.eval().requires_grad_(False)
     round_weights(model, WEIGHTS[config.weights])
-    tasks = tasks_of(demos, TASKS)
+    tasks = tasks_of(demos)
     train, held_out = training_episodes(play), play.select(split="val")
     probe = _probe(model, train, config)
     clock.lap("probe")
@@ -252,7 +252,10 @@ def _rewards(
     classifier, metrics = fit_success(model, demos, train, sizes, config.rewards, progress, attempts)
     _round_small(classifier, config)
     decodes = "scene_obs" in model.spec.decodable
-    return {"success": classifier, "decoded": DecodedStateReward(tasks, probe=None if decodes else probe)}, metrics
+    return {
+        "success": classifier,
+        "decoded": DecodedStateReward("calvin", tasks, probe=None if decodes else probe),
+    }, metrics
 
 
 def simulator_of(play: EpisodeView) -> dict[str, Any] | None:

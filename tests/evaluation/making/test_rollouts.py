@@ -55,7 +55,7 @@ def test_a_seed_repeats_the_rollouts(bank, rollouts):
 
 
 def test_the_rules_on_filtered_real_frames_agree_with_the_simulator(bank, rollouts):
-    model, reward = FakeModel(), DecodedStateReward(TASKS[::-1])
+    model, reward = FakeModel(), DecodedStateReward("calvin", TASKS[::-1])
     judged = judge(model, reward, bank, rollouts)
     agreement = success_agreement(reward, rollouts, judged)
     assert set(agreement) == set(TASKS)
@@ -65,7 +65,7 @@ def test_the_rules_on_filtered_real_frames_agree_with_the_simulator(bank, rollou
 
 
 def test_a_dream_that_stands_still_never_succeeds(bank, rollouts):
-    reward = DecodedStateReward(TASKS)
+    reward = DecodedStateReward("calvin", TASKS)
     judged = judge(FakeModel(slip=-1.0), reward, bank, rollouts, keep_states=True)
     assert judged.dream.max() == 0
     assert len(judged.states) == rollouts.action.shape[1] + 1

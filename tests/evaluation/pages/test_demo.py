@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
     path = checkpoint.save(
         tmp_path_factory.mktemp("demo") / "mini",
         model,
-        rewards={"success": DecodedStateReward(TASKS)},
+        rewards={"success": DecodedStateReward("calvin", TASKS)},
         starts=bank.to_tensors(),
         starts_meta={"tasks": list(TASKS)},
         simulator={"id": "calvin", "kwargs": {"scene": "playtable", "image_size": 16}},
