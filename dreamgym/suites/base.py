@@ -38,6 +38,7 @@ class Measure:
             0.5, else 0: the share that is right).
         moved: change of the real thing, in the sensor's own units (radians for an angle), from which it counts as
             having moved.
+        label: as tables and pages call it; empty: the name.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Measure:
     scale: float = 1.0
     kind: str = "distance"
     moved: float = 0.0
+    label: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in MEASURE_KINDS:

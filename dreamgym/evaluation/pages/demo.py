@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.registration import DREAMS, REALS
-from dreamgym.evaluation.making.measures import StateReader
+from dreamgym.evaluation.making.measures import StateReader, format_value, measures_of
 from dreamgym.evaluation.pages.pictures import clip_frame, plot_drift, save_figure, write_gif
 from dreamgym.evaluation.statistics.comparison import Agreement, Played, Sequences, compare
 from dreamgym.provenance import machine
@@ -90,12 +90,13 @@ def run_demo(
     dream_id, real_id = dream_id or _dream_of(opened), real_id or twin_of(opened)
     dream, speed = play_dream(dream_id, opened, sequences, seed)
     real = play_twin(real_id, opened, sequences, seed)
-    agreement = compare(real, dream, sequences)
+    agreement = compare(real, dream, sequences, measures_of(opened.simulator))
     longest = int(sequences.length.max())
     horizons = (*(h for h in HORIZONS if h < longest), longest)
     speed["real"] = float(sequences.action.shape[0] * sequences.action.shape[1] / real.seconds)
     facts = {
-        "dream_id": dream_id, "real_id": real_id, "checkpoint": opened.path.name, "version": __version__, "seed": seed,
+        "dream_id": dream_id, "real_id": real_id, "checkpoint": opened.path.name, "task": sequences.tasks[0],
+        "version": __version__, "seed": seed,
         "machine": machine(), "speed": {**speed, "many": MANY},
     }  # fmt: skip
     folder = Path(out_dir)
@@ -171,7 +172,7 @@ def play_dream(
     cameras = checkpoint.spec.cameras
     env = _dreams(dream_id, checkpoint, num, steps + 1)
     env.reset(seed=seed, options={"start": sequences.row, "task": sequences.task})
-    log: dict[str, list[Any]] = {k: [] for k in (*cameras, "robot_obs", "scene_obs")}
+    log: dict[str, list[Any]] = {}
     infos: list[Mapping[str, Any]] = []
     began = time.perf_counter()
     for t in range(steps + 1):
@@ -180,13 +181,13 @@ def play_dream(
         with torch.no_grad():
             state = env.unwrapped.core.state
             for key, image in checkpoint.model.decode(state, cameras).items() if cameras else ():
-                log[key].append((image * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+                log.setdefault(key, []).append((image * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
             for key, value in reader(state).items():
-                log[key].append(value.cpu().numpy())
+                log.setdefault(key, []).append(value.cpu().numpy())
     seconds = time.perf_counter() - began
     env.close()
     speed = {"dream_1": _speed(dream_id, checkpoint, 1), "dream_many": _speed(dream_id, checkpoint, MANY)}
-    stacked = {k: np.stack(v, 1) for k, v in log.items() if v}
+    stacked = {k: np.stack(v, 1) for k, v in log.items()}
     frames = {k: stacked[k] for k in cameras}
     state_log = {k: v for k, v in stacked.items() if k not in cameras}
     return Played(frames, state_log, *_columns(infos, num), seconds), speed
@@ -244,7 +245,8 @@ def play_twin(real_id: str, checkpoint: Checkpoint, sequences: Sequences, seed: 
     env.close()
     stacked = {k: np.stack(v) for k, v in log.items()}
     cameras = [k for k in checkpoint.spec.cameras if k in stacked]
-    state = {k: v for k, v in stacked.items() if k in ("robot_obs", "scene_obs")}
+    measured = {m.key for m in measures_of(checkpoint.simulator)}
+    state = {k: v for k, v in stacked.items() if k in measured}
     by_step = [{k: np.array([told[t][k] for told in infos]) for k in _INFOS if k in infos[0][0]} for t in range(steps)]
     return Played({k: stacked[k] for k in cameras}, state, *_columns(by_step, num), seconds)
 
@@ -283,7 +285,7 @@ def _write(
 def write_clip(
     path: Path, real: Played, dream: Played, sequences: Sequences, columns: int = 5, size: int = 168
 ) -> None:
-    """The side-by-side clip: static cameras of the first sequences of different tasks, and one gripper camera."""
+    """The side-by-side clip: the first sequences of different tasks, and one of them by the second camera."""
     cameras = [c for c in real.frames if c in dream.frames]
     if not cameras:
         raise ValueError("nothing to show: the model decodes no camera; a demo needs a vision or hybrid model")
@@ -293,7 +295,8 @@ def write_clip(
     picks = picks[::2] if len(picks) >= 2 * wanted else picks
     chosen = [(sequences.names.index(task), cameras[0]) for task in picks[:wanted]]
     chosen += [(chosen[0][0], c) for c in cameras[1:2]]
-    captions = [f"{sequences.names[i].replace('_', ' ')}{'' if c == cameras[0] else ' (hand)'}" for i, c in chosen]
+    seen_by = {c: "" if c == cameras[0] else f" ({c.removeprefix('rgb_')})" for c in cameras}
+    captions = [sequences.names[i].replace("_", " ") + seen_by[c] for i, c in chosen]
     frames = []
     for t in range(sequences.action.shape[1] + 1):
         at = [(i, c, min(t, int(sequences.length[i]))) for i, c in chosen]
@@ -305,16 +308,13 @@ def write_clip(
 
 def demo_rows(demo: Demo) -> tuple[list[str], list[list[str]]]:
     """The table of agreement per horizon as text: heads, and a row a horizon (value, then the repeated start)."""
-    from dreamgym.evaluation.pages.page import format_value
-    from dreamgym.evaluation.pages.pictures import NAMES
-
     curves = demo.agreement.curves
-    heads = ["steps", *(NAMES.get(n, n) for n in curves), "same verdict", "uncertainty"]
+    heads = ["steps", *(c.label or n for n, c in curves.items()), "same verdict", "uncertainty"]
     rows = []
     for h in demo.horizons:
         cells = [
-            f"{format_value(n, c.model[h - 1], c.unit)} ({format_value(n, c.repeat[h - 1], c.unit).split()[0]})"
-            for n, c in curves.items()
+            f"{format_value(c.model[h - 1], c.unit)} ({format_value(c.repeat[h - 1], c.unit).split()[0]})"
+            for c in curves.values()
         ]
         verdict, unsure = demo.agreement.verdicts[h - 1], demo.agreement.uncertainty[h - 1]
         rows.append([str(h), *cells, f"{100 * verdict:.0f}%", f"{unsure:.3g}"])

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.evaluation.pages.pictures import NAMES, data_uri, figure_svg, filmstrip, plot_drift
+from dreamgym.evaluation.making.measures import format_value
+from dreamgym.evaluation.pages.pictures import data_uri, figure_svg, filmstrip, plot_drift
 from dreamgym.evaluation.statistics.comparison import Agreement, Played, Sequences
 
 STYLE = """
@@ -73,7 +74,7 @@ def write_page(
         sequences: the action sequences.
         agreement: their comparison.
         horizons: rows of the table.
-        facts: dream_id, real_id, checkpoint, version, seed, machine, and speed {label: steps per second} with the
+        facts: dream_id, real_id, checkpoint, task, version, seed, machine, and speed {label: steps per second} with the
             keys "dream_1", "dream_many", "many", "real".
     """
     last = horizons[-1]
@@ -88,7 +89,7 @@ def write_page(
         _tiles(agreement, last, facts),
         "<h2>Agreement by horizon</h2>"
         '<p class="note">Mean over the sequences after so many imagined steps. Small figures: repeating the start instead '
-        "of predicting. Static and gripper are the cameras; verdict: both call the task done, or both do not.</p>",
+        "of predicting. Decibels are of cameras; verdict: both call the task done, or both do not.</p>",
         _table(agreement, horizons),
         "<h2>Drift</h2>"
         '<p class="note">The dream never looks again after the start, so errors can only grow; the dashed line is what '
@@ -100,7 +101,7 @@ def write_page(
         _strips(real, dream, sequences, agreement),
         MORE,
         "<h2>Use it</h2><pre>import dreamgym, gymnasium as gym\n\n"
-        f'env = gym.make("{escape(str(facts["dream_id"]))}", task="open_drawer")\n'
+        f'env = gym.make("{escape(str(facts["dream_id"]))}", task="{escape(str(facts["task"]))}")\n'
         "obs, info = env.reset(seed=0)\n"
         "obs, reward, terminated, truncated, info = env.step(env.action_space.sample())</pre>",
         f"<footer>{escape(_footer(facts))}</footer>",
@@ -152,36 +153,25 @@ def _tiles(agreement: Agreement, step: int, facts: Mapping[str, Any]) -> str:
         ),
         (str(same), f"of {len(agreement.episodes)}", "sequences with the same verdict, done or not, in both"),
     ]
-    for name, scale, unit, what in (
-        ("drawer", 100, "cm", "drawer error"),
-        ("rgb_static", 1, "dB", "PSNR, static camera"),
-    ):
-        if name in agreement.curves and len(figures) < 4:
-            figures.append(
-                (f"{scale * agreement.curves[name].model[step - 1]:.1f}", unit, f"{what} after {step} imagined steps")
-            )
+    cameras = [c for c in agreement.curves.values() if c.unit == "dB"]
+    measures = [c for c in agreement.curves.values() if c.unit != "dB" and not c.higher_is_better]
+    for kind, curves in (("{} error", measures), ("PSNR, {}", cameras)):
+        if curves and len(figures) < 4:
+            value, _, unit = format_value(curves[0].model[step - 1], curves[0].unit).partition(" ")
+            figures.append((value, unit, f"{kind.format(curves[0].label)} after {step} imagined steps"))
     return tiles(figures)
 
 
-def format_value(name: str, value: float, unit: str) -> str:
-    """A measure for people: metres as centimetres, shares as percent."""
-    if unit == "m":
-        return f"{100 * value:.1f} cm"
-    if unit.startswith("share"):
-        return f"{100 * value:.0f}%"
-    return f"{value:.1f} {unit}".strip()
-
-
 def _table(agreement: Agreement, horizons: Sequence[int]) -> str:
-    short = {"rgb_static": "static", "rgb_gripper": "gripper", "tcp": "hand", "bulb": "bulb"}
-    heads = ["steps", *(short.get(n, NAMES.get(n, n)) for n in agreement.curves), "verdict", "uncertainty"]
+    names = [(c.label or n).removesuffix(" camera") for n, c in agreement.curves.items()]
+    heads = ["steps", *names, "verdict", "uncertainty"]
     rows = []
     for step in horizons:
         cells = [f"<td>{step}</td>"]
-        for name, curve in agreement.curves.items():
+        for curve in agreement.curves.values():
             mine, still = curve.model[step - 1], curve.repeat[step - 1]
             win = (mine > still) == curve.higher_is_better and mine != still
-            value, other = (format_value(name, v, curve.unit) for v in (mine, still))
+            value, other = (format_value(v, curve.unit) for v in (mine, still))
             cells.append(f"<td{' class=win' if win else ''}>{value}<small>{other.split()[0]}</small></td>")
         cells.append(f"<td>{100 * agreement.verdicts[step - 1]:.0f}%</td>")
         cells.append(f"<td>{agreement.uncertainty[step - 1]:.3g}</td>")

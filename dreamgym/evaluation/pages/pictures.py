@@ -20,15 +20,6 @@ PLOT_STYLE = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
     "font.family": "sans-serif", "axes.edgecolor": PALE, "xtick.color": GREY, "ytick.color": GREY,
 }  # fmt: skip
-NAMES = {
-    "rgb_static": "static camera",
-    "rgb_gripper": "gripper camera",
-    "drawer": "drawer",
-    "slider": "slider",
-    "tcp": "hand (tcp)",
-    "bulb": "light bulb",
-    "led": "LED",
-}
 
 
 def _pillow() -> Any:
@@ -164,7 +155,7 @@ def _plot_curve(axis: Any, name: str, curve: Curve) -> None:
         axis.set_ylim(0, max(1.0, axis.get_ylim()[1]))
     elif "%" in unit:
         axis.set_ylim(min(80.0, axis.get_ylim()[0]), 101)
-    axis.set_title(f"{NAMES.get(name, name)}, {unit}", loc="left", fontsize=10.5, color=INK)
+    axis.set_title(f"{curve.label or name}, {unit}", loc="left", fontsize=10.5, color=INK)
     axis.set_xlabel("imagined steps", color=GREY, fontsize=9)
     quiet(axis)
 

@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from dreamgym.evaluation.making.measures import format_value
 from dreamgym.evaluation.pages.experiment import Experiment, Run, read_experiment
-from dreamgym.evaluation.pages.page import document, format_value, html_table, tiles
-from dreamgym.evaluation.pages.pictures import NAMES, data_uri, figure_svg
+from dreamgym.evaluation.pages.page import document, html_table, tiles
+from dreamgym.evaluation.pages.pictures import data_uri, figure_svg
 from dreamgym.evaluation.pages.plots import plot_training, plot_trust
 from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.evaluation.policies.result import Evaluation
 from dreamgym.evaluation.policies.result import gain as gained
 from dreamgym.evaluation.statistics.inference import wilson
 from dreamgym.evaluation.statistics.study import Study, study
+from dreamgym.suites import suite, suites
 from dreamgym.version import __version__
 
 FEWEST_RANKED = 3
@@ -206,11 +208,11 @@ def _trust_note(told: dict[str, Any]) -> str:
 def _drift(found: Study) -> str:
     if not found.drift:
         return ""
-    units = {"drawer": "m", "slider": "m", "tcp": "m", "bulb": "share", "led": "share", "verdicts": "share"}
-    first = next(iter(found.drift.values()))
-    names = [n for n in first if n in units]
-    heads = ["steps", *(NAMES.get(n, "same verdict" if n == "verdicts" else n) for n in names)]
-    rows = [[str(h), *(format_value(n, row[n], units[n]) for n in names)] for h, row in found.drift.items()]
+    known = {m.name: (m.unit, m.label or m.name) for name in suites() for m in suite(name).measures}
+    known["verdicts"] = ("share", "same verdict")
+    names = [n for n in next(iter(found.drift.values())) if n in known]
+    heads = ["steps", *(known[n][1] for n in names)]
+    rows = [[str(h), *(format_value(row[n], known[n][0]) for n in names)] for h, row in found.drift.items()]
     return (
         "<h2>Drift on the policies’ own paths</h2>"
         '<p class="note">The dream imagines along the actions that were executed in the simulator, from the same starts, without looking again: mean error after so many steps (lights and verdict: share that is right).</p>'

@@ -23,6 +23,7 @@ import torch
 
 from dreamgym.envs import make, twin
 from dreamgym.envs.core.starts import StartBank
+from dreamgym.evaluation.making.measures import measures_of
 from dreamgym.evaluation.policies.episodes import Episodes, play
 from dreamgym.evaluation.policies.load import CONFIG, load_policy, policy_name, read_config
 from dreamgym.evaluation.policies.record import DreamRecorder, TwinRecorder, replay
@@ -151,7 +152,8 @@ class _World:
         imagined = replay(self.opened.model, reward, bank, sequences, self.opened.probe, self.config.seed)
         longest = int(sequences.length.max())
         horizons = [h for h in HORIZONS if h < longest] + [longest]
-        drift = compare(played, imagined, sequences).to_dict(horizons)["horizons"]
+        measures = measures_of(self.opened.simulator)
+        drift = compare(played, imagined, sequences, measures).to_dict(horizons)["horizons"]
         reliability = lived.reliability(reward.thresholds.cpu().numpy()[twin_.task])
         clips = []
         if clips_to is not None and dream is not None and dreamt is not None and lived.camera is not None:
@@ -181,7 +183,8 @@ class _World:
         core = twin.make_core(self.opened, num_workers=self.config.num_workers, **options)
         try:
             shown = [c for c in self.opened.spec.cameras if c in core.sims.cameras]
-            recorder = TwinRecorder(core, n, shown[0] if keep and shown else None)
+            states = dict.fromkeys(m.key for m in measures_of(self.opened.simulator))
+            recorder = TwinRecorder(core, n, shown[0] if keep and shown else None, tuple(states))
             title = f"{self.name}, twin" if self.progress else None
             row, task, seed = self.row[:n], self.task[:n], self.config.seed
             found = play(core, self.policy, row, task, seed=seed, linger=LINGER, watch=recorder, progress=title)

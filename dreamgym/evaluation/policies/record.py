@@ -18,9 +18,6 @@ from dreamgym.evaluation.statistics.comparison import Played, Sequences
 from dreamgym.rewards.base import RewardModel
 from dreamgym.world_models.base import WorldModel
 
-# Sensors that hold simulator state, and the fewest entries with which they mean what `measures` takes them for.
-_STATES = {"robot_obs": 3, "scene_obs": 6}
-
 
 class TwinRecorder:
     """Keeps actions, simulator states, verdicts and, if asked, frames of episodes in a twin.
@@ -29,10 +26,11 @@ class TwinRecorder:
         core: the twin.
         num: episodes.
         camera: whose frames to keep; None: none.
+        states: vector sensors to keep, as far as the simulator has them.
     """
 
-    def __init__(self, core: TwinCore, num: int, camera: str | None = None) -> None:
-        self.core, self.camera = core, camera
+    def __init__(self, core: TwinCore, num: int, camera: str | None = None, states: Sequence[str] = ()) -> None:
+        self.core, self.camera, self._keys = core, camera, tuple(states)
         self.actions: list[list[np.ndarray]] = [[] for _ in range(num)]
         self.states: list[list[dict[str, np.ndarray]]] = [[] for _ in range(num)]
         self.frames: list[list[np.ndarray]] = [[] for _ in range(num)]
@@ -43,8 +41,7 @@ class TwinRecorder:
         sensors = self.core.sensors
         for k, (env, episode) in enumerate(zip(moment.env, moment.episode, strict=True)):
             seen = sensors[env]
-            kept = {n: np.array(seen[n]) for n, least in _STATES.items() if n in seen and len(seen[n]) >= least}
-            self.states[episode].append(kept)
+            self.states[episode].append({n: np.array(seen[n]) for n in self._keys if n in seen})
             if self.camera is not None:
                 self.frames[episode].append(np.array(seen[self.camera]))
             self.marks[episode].append((moment.probability[k], bool(moment.label[k]), moment.uncertainty[k]))
@@ -134,6 +131,5 @@ def replay(
         read.append(reader(after))
         state = after
     said, done, unsure = (torch.stack(c, 1).cpu().numpy() for c in columns)
-    kept = [k for k in read[0] if k in _STATES and read[0][k].shape[1] >= _STATES[k]]
-    log = {k: torch.stack([r[k] for r in read], 1).float().cpu().numpy() for k in kept}
+    log = {k: torch.stack([r[k] for r in read], 1).float().cpu().numpy() for k in read[0]}
     return Played({}, log, said, done > 0.5, unsure, 0.0)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from dreamgym.evaluation.making.measures import MEASURES, UNITS, Curve, psnr, state_errors
+from dreamgym.evaluation.making.measures import Curve, camera_label, psnr, readable
+from dreamgym.suites import Measure
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Played:
 
     Attributes:
         frames: camera -> uint8 [N, T + 1, H, W, 3].
-        state: robot_obs [N, T + 1, 15] and scene_obs [N, T + 1, 24] float32, as far as known.
+        state: vector sensors [N, T + 1, d] float32, as far as known.
         probability: [N, T + 1] success probability by the reward model (0 at the start).
         success: [N, T + 1] bool: in a dream by the reward model's threshold, in a twin by the simulator's rules.
         uncertainty: [N, T + 1] (0 at the start).
@@ -89,8 +90,14 @@ class Agreement:
         return {"horizons": rows, "episodes": self.episodes}
 
 
-def compare(real: Played, dream: Played, sequences: Sequences) -> Agreement:
-    """Agreement of a dream with reality, step by step, over the steps of each sequence that count."""
+def compare(real: Played, dream: Played, sequences: Sequences, measures: Sequence[Measure] = ()) -> Agreement:
+    """Agreement of a dream with reality, step by step, over the steps of each sequence that count.
+
+    Args:
+        real, dream: the same sequences in both.
+        sequences: what was done.
+        measures: the suite's; those that both states can be measured by are compared.
+    """
     mask = sequences.mask()[:, 1:]
     curves = {}
     for camera in real.frames:
@@ -99,23 +106,24 @@ def compare(real: Played, dream: Played, sequences: Sequences) -> Agreement:
         truth, mine = (p.frames[camera].astype(np.float32) / 255 for p in (real, dream))
         errors = [((x - truth[:, 1:]) ** 2).mean((2, 3, 4)) for x in (mine[:, 1:], truth[:, :1])]
         model, repeat = (psnr(_over(e, mask)).tolist() for e in errors)
-        curves[camera] = Curve("dB", True, model, repeat, [])
-    curves |= _state_curves(real, dream, mask)
+        curves[camera] = Curve("dB", True, model, repeat, [], label=camera_label(camera))
+    curves |= _state_curves(real, dream, mask, measures)
     done = [np.maximum.accumulate(p.success, 1)[:, 1:] for p in (real, dream)]
     unsure = _over(dream.uncertainty[:, 1:], mask).tolist()
     return Agreement(curves, _over(done[0] == done[1], mask).tolist(), unsure, _episodes(real, dream, sequences))
 
 
-def _state_curves(real: Played, dream: Played, mask: np.ndarray) -> dict[str, Curve]:
+def _state_curves(real: Played, dream: Played, mask: np.ndarray, measures: Sequence[Measure]) -> dict[str, Curve]:
     keys = [k for k in dream.state if k in real.state]
     truth = {k: torch.from_numpy(real.state[k][:, 1:]) for k in keys}
     mine = {k: torch.from_numpy(dream.state[k][:, 1:]) for k in keys}
     still = {k: torch.from_numpy(real.state[k][:, :1]).expand_as(truth[k]) for k in keys}
-    parts = [state_errors(guess, truth) for guess in (mine, still)]
     curves = {}
-    for name in [m for m in MEASURES if m in parts[0]]:
-        model, repeat = (_over(p[name].numpy(), mask).tolist() for p in parts)
-        curves[name] = Curve(UNITS[name], name in ("bulb", "led"), model, repeat, [])
+    for measure in readable(measures, truth):
+        model, repeat = (_over(measure.error(guess, truth).numpy(), mask).tolist() for guess in (mine, still))
+        curves[measure.name] = Curve(
+            measure.unit, measure.higher_is_better, model, repeat, [], label=measure.label or measure.name
+        )
     return curves
 
 

@@ -40,9 +40,9 @@ SUITE = Suite(
     measures=(
         Measure("drawer", SCENE, (DRAWER,), "m", moved=0.01),
         Measure("slider", SCENE, (SLIDER,), "m", moved=0.01),
-        Measure("tcp", ROBOT, (0, 1, 2), "m", moved=0.03),
-        Measure("bulb", SCENE, (LIGHTBULB,), "share right", kind="flag"),
-        Measure("led", SCENE, (LED,), "share right", kind="flag"),
+        Measure("tcp", ROBOT, (0, 1, 2), "m", moved=0.03, label="hand (tcp)"),
+        Measure("bulb", SCENE, (LIGHTBULB,), "share right", kind="flag", label="light bulb"),
+        Measure("led", SCENE, (LED,), "share right", kind="flag", label="LED"),
     ),
     proprioception=ROBOT,
     startable=startable,

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,11 +7,14 @@ import torch
 from fakes import KEYS, FakeModel, episode
 
 from dreamgym.data import EpisodeStore
-from dreamgym.evaluation.making.fidelity import FidelityConfig, measure_fidelity, training_mean
+from dreamgym.evaluation.making.fidelity import FidelityConfig, measure_fidelity
 from dreamgym.evaluation.making.measures import psnr
+from dreamgym.evaluation.making.windows import training_mean
 from dreamgym.training.openloop import auroc
 
-CONFIG = FidelityConfig(windows=24, steps=20, batch_size=16)
+CONFIG = FidelityConfig(windows=24, context=2, steps=20, batch_size=16)
+MEASURES = {"drawer", "slider", "tcp", "bulb", "led"}
+VECTORS = {"robot_obs", "scene_obs"}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,8 @@ def measure(model, play, **kwargs):
 
 def test_an_exact_model_makes_no_error_and_beats_both_baselines(play):
     result = measure(FakeModel(), play)
-    assert set(result.curves) == {"rgb_static", "drawer", "slider", "tcp", "bulb", "led"}
+    assert set(result.curves) == set(result.openings) == {"rgb_static"} | MEASURES | VECTORS
+    assert set(result.moving) == MEASURES
     assert result.state_source == "decoded"
     for name, curve in result.curves.items():
         assert len(curve.model) == len(curve.repeat) == len(curve.mean) == 20
@@ -110,9 +115,51 @@ def test_the_mean_frame_is_the_mean(play):
     np.testing.assert_allclose(mean["rgb_static"][:, 0, 0], frames[:, 0, 0].mean(0), atol=8)
 
 
-def test_windows_longer_than_the_episodes_are_refused(play):
-    with pytest.raises(ValueError, match="longest 120"):
-        measure_fidelity(FakeModel(), play, play, FidelityConfig(steps=200))
+def test_horizons_that_no_episode_reaches_are_left_out(play):
+    found = measure_fidelity(FakeModel(), play, play, FidelityConfig(windows=4, steps=200))
+    assert found.config.steps == found.curves["drawer"].steps[-1] == 50
+
+
+def test_data_that_tell_nothing_are_refused_and_not_tabled(play, tmp_path):
+    train = play.select(split="train")
+    with pytest.raises(ValueError, match="no held-out episodes.*the longest of 0"):
+        measure_fidelity(FakeModel(), play.select(split="test"), train, CONFIG)
+    short = EpisodeStore.create(tmp_path / "short", KEYS)
+    short.append([(episode(np.random.default_rng(0), 2), {"split": "val"})])
+    with pytest.raises(ValueError, match="3 rows are needed, the longest of 1 has 2"):
+        measure_fidelity(FakeModel(), short, short, CONFIG)
+
+    class Blind(FakeModel):
+        def __init__(self):
+            super().__init__()
+            self.spec = replace(self.spec, decodable=())
+
+    with pytest.raises(ValueError, match="nothing of this model can be compared"):
+        measure_fidelity(Blind(), play.select(split="val"), train, CONFIG)
+
+
+def test_an_opening_is_seen_as_a_reset_shows_it(play):
+    class Remembering(FakeModel):
+        """Keeps what it was started with."""
+
+        def start(self, history, generator=None, instruction=None):
+            self.started = history
+            return super().start(history, generator)
+
+    model = Remembering(history=3)
+    measure(model, play)
+    first, action = model.started["scene_obs"], model.started["action"]
+    assert torch.equal(first[:, 0], first[:, 2])  # one frame, repeated
+    assert action.shape[1:] == (2, 7)
+    assert not action.any()  # the hold action
+
+
+def test_openings_can_be_left_out(play):
+    sizes = {"windows": 24, "context": 2, "steps": 20, "batch_size": 16}
+    train, held_out = play.select(split="train"), play.select(split="val")
+    without = measure_fidelity(FakeModel(), held_out, train, FidelityConfig(**sizes, openings=False))
+    assert not without.openings
+    assert without.curves["drawer"].model == measure(FakeModel(), play).curves["drawer"].model
 
 
 def test_auroc_counts_ordered_pairs():

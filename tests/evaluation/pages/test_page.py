@@ -8,12 +8,18 @@ pillow = pytest.importorskip("PIL.Image")
 
 from dreamgym.evaluation.pages.page import write_page  # noqa: E402
 from dreamgym.evaluation.pages.pictures import clip_frame, filmstrip, plot_drift, save_figure, write_gif  # noqa: E402
-from dreamgym.evaluation.statistics.comparison import compare  # noqa: E402
+from dreamgym.evaluation.statistics.comparison import compare as compare_by  # noqa: E402
+from dreamgym.suites import suite  # noqa: E402
 
 FACTS = {
-    "dream_id": "Dream-PlayTable-v0", "real_id": "Real-PlayTable-v0", "checkpoint": "playtable", "version": "0",
+    "dream_id": "Dream-PlayTable-v0", "task": "open_drawer", "real_id": "Real-PlayTable-v0", "checkpoint": "playtable",
+    "version": "0",
     "seed": 0, "machine": "<two> cores", "speed": {"dream_1": 900.0, "dream_many": 21000.0, "many": 64, "real": 80.0},
 }  # fmt: skip
+
+
+def compare(*played):
+    return compare_by(*played, suite("calvin").measures)
 
 
 def clip(path):
