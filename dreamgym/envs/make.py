@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from dreamgym.envs.core.core import DreamCore
+from dreamgym.envs.core.options import CoreOptions
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.faces.single import DreamEnv
 from dreamgym.envs.faces.vector import DreamVectorEnv, mode_name
 from dreamgym.envs.registration import DREAMS
+from dreamgym.envs.simulators import suite_of
 from dreamgym.rewards.base import RewardModel
+from dreamgym.rewards.function import FunctionReward, NoReward, RewardFunction
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
@@ -47,11 +51,22 @@ def open_checkpoint(checkpoint: str | Checkpoint | None) -> Checkpoint:
     return load(checkpoint)
 
 
-def choose_reward(checkpoint: Checkpoint, name: str | None) -> RewardModel:
-    """The reward model called ``name``, by default "success" or else the only or first one."""
+def choose_reward(
+    checkpoint: Checkpoint, name: str | None, reward: str | None | RewardFunction = "success"
+) -> RewardModel:
+    """What scores tasks: the reward model called ``name`` (by default "success", or else the only or first one), or where
+    ``reward`` is None or a function, that.
+    """
     rewards = checkpoint.rewards
+    if not isinstance(reward, str):
+        tasks = tuple(checkpoint.starts_meta.get("tasks") or (next(iter(rewards.values())).tasks if rewards else ()))
+        tasks = tasks or ("any",)
+        return NoReward(tasks) if reward is None else FunctionReward(reward, tasks=tasks)
     if not rewards:
-        raise ValueError("this checkpoint holds no reward model, so nothing says when a task is done; add one to it")
+        raise ValueError(
+            "this checkpoint holds no reward model, so nothing says when a task is done: add one with 'dreamgym "
+            "rewards', pass reward=function, or reward=None"
+        )
     if name is None:
         name = "success" if "success" in rewards else next(iter(rewards))
     if name not in rewards:
@@ -66,57 +81,54 @@ def start_bank(checkpoint: Checkpoint) -> StartBank | None:
     return StartBank.from_tensors(checkpoint.starts, checkpoint.starts_meta["tasks"])
 
 
+def usual_horizon(checkpoint: Checkpoint) -> int:
+    """Control actions of an episode where nobody says: the suite's that the checkpoint's twin is of, or 64."""
+    suite = suite_of(checkpoint.simulator)
+    return CoreOptions.horizon if suite is None else suite.horizon
+
+
+def core_options(checkpoint: Checkpoint, reward: Any, autoreset_mode: Any, changes: Mapping[str, Any]) -> CoreOptions:
+    """Options as callers of a face give them, with what the checkpoint's suite says where they say nothing.
+
+    Raises:
+        ValueError: an option that a core does not have, with those that it has.
+    """
+    known = {f.name for f in fields(CoreOptions)}
+    if unknown := sorted(set(changes) - known):
+        raise ValueError(f"unknown option(s) {unknown} of an env; known: {sorted(known - {'reward_mode', 'autoreset'})}")
+    suite = suite_of(checkpoint.simulator)
+    given = dict(changes)
+    if given.get("horizon") is None:
+        given["horizon"] = usual_horizon(checkpoint)
+    given.setdefault("proprioception", None if suite is None else suite.proprioception)
+    mode = reward if isinstance(reward, str) else "probability"
+    return CoreOptions(reward_mode=mode, autoreset=mode_name(autoreset_mode), **given)
+
+
 def make_core(
     checkpoint: str | Checkpoint | None = None,
     *,
-    task: str | Sequence[str] = "all",
-    num_envs: int = 1,
-    horizon: int = 64,
-    reward: str = "success",
+    reward: str | None | RewardFunction = "success",
     reward_model: str | None = None,
-    obs: str = "features",
     autoreset_mode: Any = "same_step",
-    uncertainty: bool = True,
-    uncertainty_limit: float | str | None = None,
-    chunk: int | None = None,
-    validate: bool = False,
-    split: str | None = "train",
-    gradients: bool = False,
-    share_features: bool = False,
-    compile: bool = False,
     device: str | torch.device | None = None,
+    **options: Any,
 ) -> DreamCore:
     """A batch of dreams from a checkpoint, without any face.
 
     Args:
         checkpoint: a shipped name ("playtable", "calvin_d"), a folder, ``hf://org/name``, or a loaded checkpoint.
-        reward: "success" or "probability".
+        reward: "success", "probability" (see `CoreOptions.reward_mode`); a function (decoded, action, next_decoded) ->
+            [B] that pays (`FunctionReward`); or None: pays nothing and never ends an episode.
         reward_model: which of the checkpoint's reward models.
         autoreset_mode: "same_step", "next_step" or "disabled", or Gymnasium's AutoresetMode.
-        task, num_envs, horizon, obs, uncertainty, uncertainty_limit, chunk, validate, split: see `DreamCore`.
-        gradients, share_features, compile, device: see `DreamCore`.
+        device: where to dream; None: where the model is.
+        options: fields of `CoreOptions`: task, num_envs, horizon, obs, chunk, split, validate, ...
     """
     opened = open_checkpoint(checkpoint)
-    return DreamCore(
-        opened.model,
-        choose_reward(opened, reward_model),
-        start_bank(opened),
-        task=task,
-        num_envs=num_envs,
-        horizon=horizon,
-        reward_mode=reward,
-        obs=obs,
-        autoreset=mode_name(autoreset_mode),
-        uncertainty=uncertainty,
-        uncertainty_limit=uncertainty_limit,
-        chunk=chunk,
-        validate=validate,
-        split=split,
-        gradients=gradients,
-        share_features=share_features,
-        compile=compile,
-        device=device,
-    )
+    made = core_options(opened, reward, autoreset_mode, options)
+    scores = choose_reward(opened, reward_model, reward)
+    return DreamCore(opened.model, scores, start_bank(opened), made, device=device)
 
 
 def make_single(

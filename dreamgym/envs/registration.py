@@ -24,27 +24,19 @@ _REAL: dict[str, Any] = {
 DREAMS: dict[str, dict[str, Any]] = {
     "Dream-CALVIN-v0": {"checkpoint": "calvin_d"},
     "Dream-PlayTable-v0": {"checkpoint": "playtable"},
-    # Horizons: what the suites' scripts need, with half as much again (Metaworld 91 steps at most, robosuite 250).
-    "Dream-Metaworld-v0": {"checkpoint": "metaworld", "horizon": 150},
-    "Dream-PushT-v0": {"checkpoint": "pusht", "horizon": 300},
-    "Dream-Robosuite-v0": {"checkpoint": "robosuite", "horizon": 400},
+    "Dream-Metaworld-v0": {"checkpoint": "metaworld"},
+    "Dream-PushT-v0": {"checkpoint": "pusht"},
+    "Dream-Robosuite-v0": {"checkpoint": "robosuite"},
     "Dream-v0": {},
 }
-HORIZON = 64  # of an id that names none: what the tasks of a play table need
 REALS: dict[str, dict[str, Any]] = {
     "Real-CALVIN-v0": {"simulator": {"id": "calvin", "kwargs": {"scene": "D"}}},
     "Real-PlayTable-v0": {"simulator": {"id": "calvin", "kwargs": {"scene": "playtable"}}},
-    "Real-Metaworld-v0": {"simulator": {"id": "metaworld", "kwargs": {}}, "horizon": 500},
-    "Real-PushT-v0": {"simulator": {"id": "pusht", "kwargs": {}}, "horizon": 300},
-    "Real-Robosuite-v0": {"simulator": {"id": "robosuite", "kwargs": {}}, "horizon": 500},
+    "Real-Metaworld-v0": {"simulator": {"id": "metaworld", "kwargs": {}}},
+    "Real-PushT-v0": {"simulator": {"id": "pusht", "kwargs": {}}},
+    "Real-Robosuite-v0": {"simulator": {"id": "robosuite", "kwargs": {}}},
     "Real-v0": {},
 }
-
-
-def usual_horizon(suite: str | None) -> int:
-    """Control steps of an episode in the dream of a suite ("metaworld", ...) by its id, or `HORIZON`."""
-    own = next((kwargs for kwargs in DREAMS.values() if kwargs.get("checkpoint") == suite), {})
-    return int(own.get("horizon", HORIZON))
 
 
 def register_envs() -> None:

@@ -15,19 +15,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-# Names that checkpoints use; anything else is a Gymnasium id or "module:Class".
-SIMULATORS = {
-    "calvin": "dreamgym.sims.calvin:CalvinEnv",
-    "metaworld": "dreamgym.sims.metaworld:MetaworldEnv",
-    "pusht": "dreamgym.sims.pusht:make_env",
-    "robosuite": "dreamgym.sims.robosuite:make_env",
-}
+from dreamgym.suites import Suite, suite, suites
 
 Sensors = dict[str, np.ndarray]
 
 
 def resolve_simulator(simulator: Mapping[str, Any]) -> dict[str, Any]:
-    """{"id", "kwargs"} with a twin's env id ("Real-PlayTable-v0") replaced by the simulator that it stands for."""
+    """{"id", "kwargs"} with a twin's env id ("Real-PlayTable-v0") replaced by the suite that it stands for."""
     spec = gym.registry.get(simulator["id"])
     kwargs = dict(simulator.get("kwargs") or {})
     if spec is None or "simulator" not in spec.kwargs:
@@ -36,23 +30,31 @@ def resolve_simulator(simulator: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": base["id"], "kwargs": {**base["kwargs"], **kwargs}}
 
 
+def suite_of(simulator: Mapping[str, Any] | None) -> Suite | None:
+    """The suite that a simulator is of; None: it is of none that is known here."""
+    name = None if simulator is None else resolve_simulator(simulator)["id"]
+    return suite(name) if name in suites() else None
+
+
 def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
-    """A simulator from what a checkpoint records: {"id": ..., "kwargs": {...}}.
+    """A simulator from {"id": ..., "kwargs": {...}}: a suite's, a Gymnasium id's, or a "module:Class".
 
     Raises:
         ValueError: nothing of that id, or an option that it does not take.
+        ImportError: its extra is missing; the message is the pip line.
     """
     simulator = resolve_simulator(simulator)
     name, kwargs = simulator["id"], simulator["kwargs"]
-    target = SIMULATORS.get(name, name)
-    if target not in gym.registry and target.count(":") != 1:
+    if name in suites():
+        return suite(name).make(**kwargs)
+    if name not in gym.registry and name.count(":") != 1:
         raise ValueError(
-            f"unknown simulator {name!r}: expected one of {list(SIMULATORS)}, a Gymnasium id or 'module:Class'"
+            f"unknown simulator {name!r}: expected one of the suites {list(suites())}, a Gymnasium id or 'module:Class'"
         )
     try:
-        if target in gym.registry:
-            return gym.make(target, **kwargs).unwrapped
-        module, _, attribute = target.partition(":")
+        if name in gym.registry:
+            return gym.make(name, **kwargs).unwrapped
+        module, _, attribute = name.partition(":")
         env: gym.Env = getattr(import_module(module), attribute)(**kwargs)
     except TypeError as wrong:
         if "unexpected keyword argument" not in str(wrong):
@@ -61,6 +63,23 @@ def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
             f"{wrong}: the simulator {name!r} takes its own options; those of a dream's env need world_model=..."
         ) from wrong
     return env
+
+
+def check_trusted(simulator: Mapping[str, Any], where: str) -> None:
+    """Refuses a simulator that a checkpoint names and that is no suite of this library or of an installed package.
+
+    A checkpoint is data: "module:Class" in it would be imported and called.
+
+    Raises:
+        ValueError: such a simulator.
+    """
+    name = resolve_simulator(simulator)["id"]
+    if name not in suites():
+        raise ValueError(
+            f"{where} names the simulator {name!r}, which is none of the known suites {list(suites())}, and running what "
+            "a checkpoint names would let it run any code: pass simulator={'id': ..., 'kwargs': {...}} yourself, or "
+            "trust_simulator=True if you know where the checkpoint comes from"
+        )
 
 
 class Simulators:

@@ -9,26 +9,35 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from dreamgym.types import ActionSpec
+from dreamgym.types import ActionSpec, InstructionSpec, WorldModelSpec
 
 _SLACK = 1e-3
 """Overshoot of a bound that validation forgives, as a share of the range: float rounding makes it."""
 
 
-def action_space(spec: ActionSpec, chunk: int | None = None) -> spaces.Box:
-    """Box (A,), or Box (chunk, A)."""
+def action_space(spec: ActionSpec | InstructionSpec, chunk: int | None = None) -> spaces.Space:
+    """Box (A,), Box (chunk, A), or Discrete over sentences."""
+    if isinstance(spec, InstructionSpec):
+        return spaces.Discrete(len(spec.sentences))
     low, high = np.array(spec.low, np.float32), np.array(spec.high, np.float32)
     if chunk is not None:
         low, high = np.tile(low, (chunk, 1)), np.tile(high, (chunk, 1))
     return spaces.Box(low, high, dtype=np.float32)
 
 
-def check_chunk(chunk: int, actions_per_frame: int) -> int:
-    """The number of actions an env step takes.
+def check_chunk(chunk: int | None, spec: WorldModelSpec) -> int | None:
+    """The control actions that a step takes; None: one action, or one instruction.
 
     Raises:
-        ValueError: not a positive multiple of the model's actions per frame.
+        ValueError: not a positive multiple of the model's actions per frame, or a chunk of instructions.
     """
+    actions_per_frame = spec.actions_per_frame
+    if isinstance(spec.action, InstructionSpec):
+        if chunk is not None:
+            raise ValueError(f"chunk={chunk}: a step of this model is one instruction, a clip of {spec.action.clip} frames")
+        return None
+    if chunk is None:
+        return actions_per_frame if actions_per_frame > 1 else None
     if chunk < 1 or chunk % actions_per_frame:
         raise ValueError(
             f"chunk={chunk}: this model predicts a frame every {actions_per_frame} actions, so a chunk must be a "
@@ -46,20 +55,25 @@ class ActionReader:
     """
 
     def __init__(
-        self, spec: ActionSpec, num_envs: int, chunk: int | None, device: torch.device, validate: bool
+        self, spec: WorldModelSpec, num_envs: int, chunk: int | None, device: torch.device, validate: bool
     ) -> None:
-        self.spec, self.device, self.validate = spec, device, validate
-        self.shape = (num_envs, spec.dim) if chunk is None else (num_envs, chunk, spec.dim)
-        low, high = torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device)
+        self.spec, self.device, self.validate = spec.action, device, validate
+        self.shape: tuple[int, ...] = (num_envs,)
+        if isinstance(self.spec, InstructionSpec):
+            return
+        self.shape = (num_envs, self.spec.dim) if chunk is None else (num_envs, chunk, self.spec.dim)
+        low, high = torch.tensor(self.spec.low, device=device), torch.tensor(self.spec.high, device=device)
         slack = (high - low) * _SLACK
         self._low, self._high = low - slack, high + slack
 
     def __call__(self, action: Any) -> Tensor:
-        """[B, A] or [B, chunk, A], float32, prepared.
+        """[B, A] or [B, chunk, A], float32, prepared; instructions as int64 [B].
 
         Raises:
             ValueError: wrong shape or dtype; with ``validate`` also NaN or out of range.
         """
+        if isinstance(self.spec, InstructionSpec):
+            return self._instructions(action, self.spec)
         if not isinstance(action, Tensor):
             action = np.asarray(action)
             if action.dtype.kind != "f":
@@ -74,6 +88,17 @@ class ActionReader:
         if self.validate:
             self._check_values(action)
         return self.spec.prepare(action)
+
+    def _instructions(self, action: Any, spec: InstructionSpec) -> Tensor:
+        index = torch.as_tensor(action, device=self.device)
+        if index.is_floating_point() or index.dtype == torch.bool or tuple(index.shape) != self.shape:
+            raise ValueError(
+                f"instructions are whole numbers of shape {self.shape}, got {index.dtype} {tuple(index.shape)}"
+            )
+        highest = len(spec.sentences) - 1
+        if self.validate and not bool(((index >= 0) & (index <= highest)).all()):
+            raise ValueError(f"instructions lie in 0..{highest} ({list(spec.sentences)[:4]}, ...), got {index.tolist()[:16]}")
+        return spec.prepare(index.clamp(0, highest))
 
     def _axes(self) -> str:
         return "(num_envs, A)" if len(self.shape) == 2 else "(num_envs, chunk, A)"

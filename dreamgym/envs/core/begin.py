@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamgym.envs.core.ahead import MOST_ENVS, StartsAhead
+from dreamgym.envs.core.ahead import StartsAhead
 from dreamgym.envs.core.draws import uniform
 from dreamgym.envs.core.observation import pad_history, sensors_to_torch
 from dreamgym.envs.core.starts import StartBank
@@ -28,6 +28,7 @@ class Beginner:
         tasks: every task of the reward; task numbers index it.
         pool: the tasks that episodes draw from.
         bank: the start bank, or None.
+        ahead: draws a few episodes ahead, where `Fast` has put that in.
     """
 
     def __init__(
@@ -51,19 +52,22 @@ class Beginner:
         self._env = torch.arange(num_envs, device=device)
         self.bank: StartBank | None = None
         if bank is not None:
-            self._check_state(bank.states, "the start bank")
+            self.checked(bank.states, "the start bank")
             self.bank = bank.to(device)
             self._sampler = self.bank.sampler(self.pool, split)
             # The bank's own task numbers in the order of the reward's; -1 where the reward does not know the task.
             numbers = [tasks.index(t) if t in tasks else -1 for t in bank.tasks]
             self._bank_task = torch.tensor([*numbers, -1], device=device)[self.bank.task]
-        few = bank is not None and num_envs <= MOST_ENVS and device.type == "cpu"
-        self._ahead = StartsAhead(self._draw, num_envs) if few else None
+        self.ahead: StartsAhead | None = None
 
-    def _check_state(self, state: Mapping[str, Tensor], what: str) -> None:
+    def checked(self, state: Mapping[str, Tensor], what: str, size: int | None = None) -> State:
+        """The states, if they are this model's (``size`` of them); else ValueError."""
         got = {k: tuple(v.shape[1:]) for k, v in state.items()}
         if got == self._shapes:
-            return
+            held = len(next(iter(state.values())))
+            if size is not None and held != size:
+                raise ValueError(f"{what} holds {held} states; give one for each of the {size} envs")
+            return dict(state)
         wrong = [k for k in sorted({*got, *self._shapes}) if got.get(k) != self._shapes.get(k)]
         detail = ", ".join(f"{k!r}: got {got.get(k)}, expected {self._shapes.get(k)}" for k in wrong)
         raise ValueError(
@@ -88,11 +92,11 @@ class Beginner:
         """
         env = self._env if rows is None else rows
         if not options and self.bank is not None:
-            if rows is not None and self._ahead is not None:
-                task, drawn = self._ahead(seed, episode, rows)
+            if rows is not None and self.ahead is not None:
+                task, drawn = self.ahead(seed, episode, rows)
             else:
                 self.forget()
-                task, drawn = self._draw(seed, env, episode[env])
+                task, drawn = self.draw(seed, env, episode[env])
             return self.bank.state(drawn), task, drawn
         self.forget()
         start: Tensor | None = self._rows_of(options["start"])[env] if "start" in options else None
@@ -101,7 +105,9 @@ class Beginner:
         else:
             task, pick = self.draw_task(seed, episode, rows, options)
         if "history" in options or "state" in options:
-            return self._given(options, rows, seed + int(episode.sum())), task, torch.full_like(env, -1)
+            every = self.draw_task(seed, episode, None, options)[0] if self.model.spec.instructions else task
+            state = self._given(options, every, seed + int(episode.sum()))
+            return state if rows is None else {k: v[rows] for k, v in state.items()}, task, torch.full_like(env, -1)
         if self.bank is None:
             raise ValueError("this dream has no start bank: reset with options={'history': ...} or {'state': ...}")
         if start is None:
@@ -112,7 +118,7 @@ class Beginner:
             start = sampler(pick, uniform(seed, env, episode[env], 0))
         return self.bank.state(start), task, start
 
-    def _draw(self, seed: int, env: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
+    def draw(self, seed: int, env: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
         """Tasks of the pool and bank rows, drawn for each env [K] and its episode [K]."""
         task, pick = self._pool_task(seed, env, episode)
         return task, self._sampler(pick, uniform(seed, env, episode, 0))
@@ -126,8 +132,8 @@ class Beginner:
 
     def forget(self) -> None:
         """Forgets what was drawn ahead: to be called when a dream goes on from elsewhere."""
-        if self._ahead is not None:
-            self._ahead.forget()
+        if self.ahead is not None:
+            self.ahead.forget()
 
     def candidates(self) -> list[tuple[int, Tensor]]:
         """Every task of the pool, by number, with the bank rows from which it can start."""
@@ -141,7 +147,7 @@ class Beginner:
         """Tasks of the envs that begin; and their place in ``pool`` where they were drawn from it, else None."""
         env = self._env if rows is None else rows
         if "task" in options:
-            return self._tasks_of(options["task"])[env], None
+            return self.tasks_of(options["task"])[env], None
         return self._pool_task(seed, env, episode[env])
 
     def _rows_of(self, start: Any) -> Tensor:
@@ -149,7 +155,8 @@ class Beginner:
             raise ValueError("options={'start': ...} needs a start bank, and this dream has none")
         return self._index(start, "start", "bank rows", len(self.bank))
 
-    def _tasks_of(self, task: Any) -> Tensor:
+    def tasks_of(self, task: Any) -> Tensor:
+        """[B] int64, from names or numbers of tasks: one, or one an env."""
         task = [task] if isinstance(task, str) else task
         if isinstance(task, Sequence) and any(isinstance(t, str) for t in task):
             unknown = [t for t in task if t not in self.tasks]
@@ -170,17 +177,29 @@ class Beginner:
             raise ValueError(f"options[{option!r}] takes {what} in 0..{size - 1}, got {index.flatten().tolist()[:16]}")
         return index.long().flatten().expand(self.num_envs)
 
-    def _given(self, options: Mapping[str, Any], rows: Tensor | None, seed: int) -> State:
+    def sentences(self, task: Tensor) -> list[str] | None:
+        """What the model is told of each of ``task`` [K]; None where it takes no instruction.
+
+        Raises:
+            ValueError: a task of which the model knows no sentence.
+        """
+        if not self.model.spec.instructions:
+            return None
+        said = [self.tasks[i] for i in task.tolist()]
+        known = self.model.spec.instructions
+        out = [name if name in known else name.replace("_", " ") for name in said]
+        if unknown := sorted({name for name in out if name not in known}):
+            raise ValueError(f"the model knows no instruction for {unknown}; it knows {list(known)}")
+        return out
+
+    def _given(self, options: Mapping[str, Any], task: Tensor, seed: int) -> State:
+        """The states of all B envs from the caller's states or real frames."""
         device = self._env.device
         if "state" in options:
             state = {k: v.to(device) for k, v in options["state"].items()}
-            self._check_state(state, "options['state']")
-        else:
-            spec = self.model.spec
-            history = pad_history(sensors_to_torch(options["history"], spec, device), spec)
-            # A generator of its own: a partial reset must not move the noise of the envs that dream on.
-            state = self.model.start(history, torch.Generator(device).manual_seed(seed))
-        size = len(next(iter(state.values())))
-        if size != self.num_envs:
-            raise ValueError(f"the history or state has {size} rows; give one for each of the {self.num_envs} envs")
-        return clone(state) if rows is None else {k: v[rows] for k, v in state.items()}
+            return clone(self.checked(state, "options['state']", self.num_envs))
+        spec = self.model.spec
+        history = pad_history(sensors_to_torch(options["history"], spec, device), spec)
+        # A generator of its own: a partial reset must not move the noise of the envs that dream on.
+        state = self.model.start(history, torch.Generator(device).manual_seed(seed), self.sentences(task))
+        return self.checked(state, "the history", self.num_envs)

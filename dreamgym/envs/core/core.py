@@ -1,134 +1,148 @@
-"""The simulation core: owns the step contract of a dream. Every face calls it and adds only a calling convention.
+"""The simulation core: owns the step contract of a dream and of its twin. Every face calls it and adds only a calling
+convention.
 
-    step:  prepare -> imagine -> reward -> terminated / truncated -> autoreset
+    step:  prepare -> unroll -> reward -> judge -> autoreset
 
-It is three layers: `EpisodesUnderWay` (where each env stands, and how episodes begin), on it `Frames` (one predicted
-frame, scored and judged), on it `DreamCore` (what callers call).
-
-On the CPU, where reading a bool costs nothing, work that nobody needs is skipped (no env ended: nothing is reset); on
-any other device every branch is a ``torch.where``, so that a step never waits for the device.
+This file is the whole of it, top to bottom. What it is composed of: `ActionReader` (prepare), a `World` (unroll: the model's
+dynamics, or a twin's simulators), a `RewardModel`, `judge` (the rules of an episode), a `Beginner` (how episodes begin) and an
+`ObservationReader` (what is shown). On a device where looking at a value makes the program wait, every branch is a
+``torch.where`` over the whole batch. Where it does not, `fast.py` skips what nobody needs; it changes no result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from gymnasium import error, spaces
 from torch import Tensor
 
-from dreamgym.envs.core.actions import action_space
-from dreamgym.envs.core.begin import OPTIONS
-from dreamgym.envs.core.frames import Frames
-from dreamgym.envs.core.judge import Rules, Verdict, read_limit
+from dreamgym.envs.core.actions import ActionReader, action_space, check_chunk
+from dreamgym.envs.core.begin import OPTIONS, Beginner
+from dreamgym.envs.core.fast import Fast
+from dreamgym.envs.core.judge import Rules, Verdict, failures, judge
+from dreamgym.envs.core.observation import ObservationReader, zero_history
+from dreamgym.envs.core.options import CoreOptions
 from dreamgym.envs.core.rows import copy_to, take_rows, write_rows
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.core.steps import Final, Info, Obs, Snapshot, Step
-from dreamgym.rewards.base import RewardModel
-from dreamgym.world_models.base import WorldModel, clone
+from dreamgym.envs.core.world import DreamWorld, World
+from dreamgym.rewards.base import Memory, RewardModel
+from dreamgym.types import InstructionSpec, State
+from dreamgym.world_models.base import WorldModel, clone, where
 
-AUTORESET = ("same_step", "next_step", "disabled")
 
-
-class DreamCore(Frames):
-    """A batch of dreams under one world model.
+class DreamCore:
+    """A batch of episodes in one world, under one world model.
 
     Args:
-        model: any `WorldModel`; moved to ``device``, put in eval mode.
+        model: any `WorldModel`, in eval mode from here on.
         reward: scores tasks on it.
         starts: where episodes begin; without a bank every reset needs options "history" or "state".
-        num_envs: B.
-        horizon: control steps after which an episode is truncated.
-        task: a task name, a list of names (each episode draws one) or "all" (draws from every task of the reward).
-        reward_mode: "success" pays 1 once, at the first step whose probability reaches the calibrated threshold, and
-            terminates; "probability" pays the reward model's own reward and never terminates (DiWA III.C).
-        obs: "features", "state", "pixels" or "dict".
-        autoreset: "same_step", "next_step" or "disabled", per env, as Gymnasium defines them. A finished env under
-            "disabled" waits: it keeps its state, pays 0 and repeats its flags until it is reset.
-        uncertainty: report the model's uncertainty each step (costs what the model charges for it).
-        uncertainty_limit: truncate above it: a number, "auto" (the limit in the checkpoint) or None (never).
-        chunk: actions a step takes as [B, chunk, A], judged frame by frame, stopping at the first end; None: one
-            frame's worth, [B, A] where a frame is one action.
-        validate: raise on NaN or out-of-range actions (see `ActionReader`).
-        split: "train", "val" or None (both): which starts of the bank.
-        gradients: keep the autograd graph through steps, for policies trained by backpropagation; `detach` cuts it.
-        share_features: hand out features that are the state itself (an RSSM's) without a copy. The core never writes to
-            them; a caller who does is told so at the next step.
-        compile: run the dynamics through `torch.compile`: for accelerators, where a small step is all launches. The
-            first steps take seconds to minutes more; on a CPU nothing is gained.
-        device: where to dream; None: where the model is.
+        options: see `CoreOptions`.
+        world: where transitions come from; None: the model's own dynamics.
+        device: where to dream; None: where the model is. Elsewhere than that, the core works on copies of model and reward.
+        changes: fields of `CoreOptions` to change.
+
+    Attributes:
+        state, memory: what model and reward model go on from, [B, ...].
+        counters: tensors [B]: "task", "start" (bank row), "begun" (the clock then), "done" (ended, waits for its reset)
+            and "achieved" (succeeded earlier in the episode; kept with reward_mode "probability").
+        episode: [B] int64, how many episodes each env has begun since the last seeded reset.
+        seed: of the last seeded reset.
 
     Raises:
         ValueError: options that do not fit the model, the reward or the bank, with what would.
     """
+
+    state: State
+    memory: Memory
+    counters: dict[str, Tensor]
+    episode: Tensor
+    seed: int
 
     def __init__(
         self,
         model: WorldModel,
         reward: RewardModel,
         starts: StartBank | None = None,
+        options: CoreOptions | None = None,
         *,
-        num_envs: int = 1,
-        horizon: int = 64,
-        task: str | Sequence[str] = "all",
-        reward_mode: str = "success",
-        obs: str = "features",
-        autoreset: str = "same_step",
-        uncertainty: bool = True,
-        uncertainty_limit: float | str | None = None,
-        chunk: int | None = None,
-        validate: bool = False,
-        split: str | None = "train",
-        gradients: bool = False,
-        share_features: bool = False,
-        compile: bool = False,
+        world: World | None = None,
         device: torch.device | str | None = None,
+        **changes: Any,
     ) -> None:
-        if autoreset not in AUTORESET:
-            raise ValueError(f"autoreset must be one of {AUTORESET}, got {autoreset!r}")
-        rules = Rules(reward_mode, horizon, read_limit(uncertainty_limit, model.spec.uncertainty_limit))
-        super().__init__(
-            model,
-            reward,
-            starts,
-            rules,
-            num_envs=num_envs,
-            task=task,
-            split=split,
-            obs=obs,
-            autoreset=autoreset,
-            gradients=gradients,
-            share_features=share_features,
-            device=device,
-            chunk=chunk,
-            uncertainty=uncertainty,
-            validate=validate,
-            compile=compile,
-        )
+        self.options = options = replace(options or CoreOptions(), **changes)
+        if options.embodiment is not None:
+            model = model.embody(options.embodiment)
+        self.device, self.model = _placed(model, device)
+        self.reward = _placed(reward, self.device)[1]
+        self.spec, self.tasks, self.num_envs = self.model.spec, tuple(reward.tasks), options.num_envs
+        self.autoreset, self.gradients = options.autoreset, options.gradients
+        self.rules = Rules(options.reward_mode, options.horizon, options.limit(self.spec.uncertainty_limit))
+        self.chunk = check_chunk(options.chunk, self.spec)
+        self.world = world or DreamWorld(self.model, options.compile)
+        self.report_uncertainty = options.uncertainty or self.rules.uncertainty_limit is not None
+        self.generator = torch.Generator(self.device)
+        with torch.no_grad():
+            blank = self.model.start(
+                zero_history(self.spec, 1, self.device),
+                torch.Generator(self.device),
+                list(self.spec.instructions[:1]) or None,
+            )
+        shared, proprioception = options.share_features, options.proprioception
+        self.reader = ObservationReader(self.model, options.obs, self.tasks, blank, not shared, proprioception)
+        self.beginner = Beginner(self.model, self.tasks, options.task, starts, options.split, self.num_envs, blank)
+        self.read_actions = ActionReader(self.spec, self.num_envs, self.chunk, self.device, options.validate)
+        free = self.world.waits or self.device.type == "cpu"
+        self.fast = Fast(self) if (free if options.fast is None else options.fast) else None
+        self._shared = self.reader.aliases
+        self._versions: list[int] = []
+        # Control actions since the core was made: an episode that began at t has lasted clock - t of them.
+        self.clock = 0
+        self.ready = self.closed = self._waiting = False
+        self._last: Verdict | None = None
 
-    @property
-    def can_render(self) -> bool:
-        """Whether there is a camera to look through."""
-        return bool(self.observe.images)
-
-    @property
-    def render_needs(self) -> str:
-        """What is missing where `can_render` is false, and the mend."""
-        return (
-            f"a model that decodes images; this {self.spec.family} model decodes {list(self.spec.decodable)}. Use "
-            "render_mode=None"
-        )
+    # ------------------------------------------------------------------ what faces ask
 
     @property
     def observation_space(self) -> spaces.Space:
         """Of one env."""
-        return self.observe.space
+        return self.reader.space
 
     @property
-    def action_space(self) -> spaces.Box:
-        """Of one env: Box (A,), or Box (chunk, A)."""
+    def action_space(self) -> spaces.Space:
+        """Of one env: Box (A,), Box (chunk, A), or Discrete over sentences."""
         return action_space(self.spec.action, self.chunk)
+
+    @property
+    def starts(self) -> StartBank | None:
+        """The start bank."""
+        return self.beginner.bank
+
+    @property
+    def missing_camera(self) -> str | None:
+        """What is missing where nothing can be rendered, and the mend; None where it can."""
+        return self.world.missing_camera(self)
+
+    @property
+    def some_done(self) -> bool:
+        """Whether some env may have ended and wait for its reset; without `fast`, always true after a step."""
+        return self._waiting
+
+    @property
+    def elapsed(self) -> Tensor:
+        """[B] int64, control actions since each episode began."""
+        return self.clock - self.counters["begun"]
+
+    @property
+    def done(self) -> Tensor:
+        """[B] bool, envs that ended and wait for their reset (autoreset "next_step" and "disabled")."""
+        return self.counters["done"]
 
     # ------------------------------------------------------------------ reset
 
@@ -149,23 +163,21 @@ class DreamCore(Frames):
         """
         self._check_open()
         options = dict(options or {})
-        unknown = [k for k in options if k not in OPTIONS]
-        if unknown:
+        if unknown := [k for k in options if k not in OPTIONS]:
             raise ValueError(f"unknown reset options {unknown}; known: {list(OPTIONS)}")
-        mask = self._mask(options.pop("reset_mask", mask))
+        mask = self._read_mask(options.pop("reset_mask", mask))
         if mask is not None and seed is not None:
             raise ValueError(
                 "a partial reset cannot be seeded, the noise of all envs is drawn together: seed a whole reset"
             )
-        if mask is not None and not self._ready:
+        if mask is not None and not self.ready:
             raise error.ResetNeeded(
                 "the first reset must be whole: call reset() without a mask before resetting in part"
             )
-        with self._mode():
-            if seed is not None or not self._ready:
-                self._seed(int(torch.randint(0, 2**62, ()).item()) if seed is None else int(seed))
-            rows = mask.nonzero().flatten() if self._eager and mask is not None else None
-            self._begin(rows, mask, options)
+        with self._working():
+            if seed is not None or not self.ready:
+                self._begin_seed(int(torch.randint(0, 2**62, ()).item()) if seed is None else int(seed))
+            self._begin(mask, options)
             obs = self._observe()
         return obs, {"task": self.counters["task"].clone(), "start": self.counters["start"].clone()}
 
@@ -176,42 +188,162 @@ class DreamCore(Frames):
             obs and tasks of all B envs.
         """
         self._check_ready("restart")
-        with self._mode():
-            mask = self.counters["done"]
-            self._begin(mask.nonzero().flatten() if self._eager else None, mask, {})
+        with self._working():
+            self._begin(self.counters["done"], {})
             return self._observe(), self.counters["task"].clone()
 
-    def _mask(self, mask: Any) -> Tensor | None:
+    def _begin_seed(self, seed: int) -> None:
+        self.seed = seed
+        self.generator.manual_seed(seed)
+        self.episode = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
+        if self.fast:
+            self.fast.forget()
+
+    def _begin(self, mask: Tensor | None, options: Mapping[str, Any]) -> None:
+        """New episodes where ``mask`` is true; everywhere where it is None."""
+        rows = None if self.fast is None or mask is None else self.fast.rows(mask)
+        state, task, start = self.world.begin(self, mask, rows, options)
+        memory = self.fast.remembered(start, mask, options) if self.fast else None
+        if memory is None:
+            memory = self.reward.start(self.model, state, task)
+        self.episode = self.episode + (1 if mask is None else mask)
         if mask is None:
-            return None
-        mask = torch.as_tensor(mask, device=self.device)
-        if mask.dtype != torch.bool or tuple(mask.shape) != (self.num_envs,):
-            raise ValueError(
-                f"a reset mask must be bool of shape ({self.num_envs},), got {mask.dtype} {tuple(mask.shape)}"
-            )
-        return mask
+            self.state, self.memory, self._last, self._waiting = state, memory, None, False
+            self.counters = self._counters_of(task, start)
+        elif self.fast and rows is not None:
+            self.fast.write(self, rows, (state, memory, task, start))
+        else:
+            self.state, self.memory = where(mask, state, self.state), where(mask, memory, self.memory)
+            self.counters = where(mask, self._counters_of(task, start), self.counters)
+        self.ready = True
+        if self.fast:
+            self.fast.note_begin(self, mask, options)
+        if mask is not None and self.autoreset != "same_step":
+            self._waiting = self.fast is None or bool(self.counters["done"].any())
+
+    def _counters_of(self, task: Tensor, start: Tensor) -> dict[str, Tensor]:
+        """Counters [B] of episodes that begin now."""
+        done, achieved = torch.zeros((2, len(task)), dtype=torch.bool, device=self.device)
+        begun = torch.full_like(task, self.clock)
+        return {"task": task, "start": start, "begun": begun, "done": done, "achieved": achieved}
 
     # ------------------------------------------------------------------ step
 
     def step(self, action: Any) -> Step:
-        """Dreams one step (or one chunk) in every env.
+        """Goes on by one step (a frame, or a chunk of them) in every env.
 
         Args:
-            action: [B, A], or [B, chunk, A]; float tensor or array.
+            action: [B, A], or [B, chunk, A]; float tensor or array. Instructions: [B], whole numbers.
 
         Raises:
             ValueError: see `ActionReader`.
         """
-        with self._mode():
-            verdict, waiting = self._judged(action)
+        with self._working():
+            verdict, waiting = self._go_on(action)
             return self._finish(verdict, waiting)
 
     def step_bare(self, action: Any) -> tuple[Obs, Verdict]:
         """`step` without the info, for faces that report little of it. Autoreset "disabled" only."""
-        with self._mode():
-            verdict, waiting = self._judged(action)
+        with self._working():
+            verdict, waiting = self._go_on(action)
             self._note_ends(verdict, waiting)
             return self._observe(), verdict
+
+    def _go_on(self, action: Any) -> tuple[Verdict, Tensor | None]:
+        """What became of every env, and those that had ended before (None: none)."""
+        self._check_ready("step")
+        action = self.read_actions(action)
+        if self._shared:
+            self._check_untouched()
+        waiting = self.counters["done"] if self._waiting else None
+        # Under next_step the envs that wait are reset afterwards, whatever happens to them here.
+        frozen, verdict = waiting if self.autoreset == "disabled" else None, self._last
+        frames, total = self.world.unroll(self, action), None
+        for each in self.split(action):
+            self.frozen = frozen
+            verdict = self._frame(frames, each, frozen, verdict)
+            total = verdict.reward if total is None else total + verdict.reward
+            if self.num_frames > 1:
+                # An env that ended stays where it ended, and the rest of its chunk is not executed.
+                frozen = None if verdict.quiet else verdict.terminated | verdict.truncated
+                if self.fast and frozen is not None:
+                    if bool(frozen.all()):
+                        break
+                    frozen = frozen if bool(frozen.any()) else None
+        assert verdict is not None and total is not None
+        return verdict if self.num_frames == 1 else verdict._replace(reward=total), waiting
+
+    @property
+    def num_frames(self) -> int:
+        """F, frames of a step."""
+        action = self.spec.action
+        if isinstance(action, InstructionSpec):
+            return action.clip
+        return 1 if self.chunk is None else self.chunk // self.spec.actions_per_frame
+
+    def split(self, action: Tensor) -> tuple[Tensor, ...]:
+        """The actions of each frame of a step: [B, A], [B, a, A], or the instruction [B] of all of them."""
+        if isinstance(self.spec.action, InstructionSpec):
+            return (action,) * self.spec.action.clip
+        if self.chunk is None:
+            return (action,)
+        frames = action.split(self.spec.actions_per_frame, 1)
+        return tuple(f[:, 0] for f in frames) if self.spec.actions_per_frame == 1 else frames
+
+    def _frame(self, frames: Iterator[State], action: Tensor, frozen: Tensor | None, last: Verdict | None) -> Verdict:
+        """One frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
+        before, counters = self.state, self.counters
+        if self.fast and self.fast.inference:
+            with torch.inference_mode():
+                state, reward, probability, memory, uncertainty = self._score(frames, before, action)
+        else:
+            state, reward, probability, memory, uncertainty = self._score(frames, before, action)
+        # Scores go to the caller; some models keep the uncertainty in the state.
+        scores = probability.clone()
+        reward = scores if reward is probability else reward.clone()
+        uncertainty = None if uncertainty is None else uncertainty.clone()
+        self.clock += self.spec.actions_per_frame
+        if self.fast and frozen is None:
+            quiet = self.fast.quiet(self, state, reward, scores, uncertainty)
+            if quiet is not None:
+                self.state, self.memory = state, memory
+                return quiet
+        success = self.world.oracle if self.world.oracle is not None else self._succeeded(scores)
+        numbers = [scores] if reward is scores else [reward, scores]
+        numbers += [] if uncertainty is None else [uncertainty]
+        failed = None
+        if not (self.fast and self.fast.surely_finite(state, numbers)):
+            failed = failures(self.model.features(state), state, numbers)
+        horizon = counters["begun"] <= self.clock - self.rules.horizon
+        achieved = None if self.rules.reward == "success" else counters["achieved"]
+        verdict = judge(self.rules, reward, scores, success, achieved, uncertainty, failed, horizon)
+        keep = frozen if failed is None else failed if frozen is None else frozen | failed
+        if keep is not None:
+            state, memory = where(keep, before, state), where(keep, self.memory, memory)
+        if frozen is not None and last is not None:
+            verdict = verdict.where_not(frozen, last)
+        self.state, self.memory = state, memory
+        if achieved is not None:
+            counters["achieved"] = verdict.is_success.clone()
+        return verdict
+
+    def _score(
+        self, frames: Iterator[State], before: State, action: Tensor
+    ) -> tuple[State, Tensor, Tensor, Memory, Tensor | None]:
+        """The next frame, what the reward model pays, its success probability and memory, and the uncertainty."""
+        state = next(frames)
+        task = self.counters["task"]
+        reward, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
+        if self.world.oracle is not None:
+            reward = self.world.oracle.to(torch.float32)
+        return state, reward, probability, memory, self.model.uncertainty(state) if self.report_uncertainty else None
+
+    def _succeeded(self, probability: Tensor) -> Tensor:
+        if self.fast and self.fast.threshold is not None:
+            return probability >= self.fast.threshold
+        return self.reward.succeeded(probability, self.counters["task"])
+
+    # ------------------------------------------------------------------ autoreset
 
     def _finish(self, verdict: Verdict, waiting: Tensor | None) -> Step:
         """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
@@ -219,36 +351,37 @@ class DreamCore(Frames):
         info, final = verdict.info(), None
         done, ended = self._note_ends(verdict, waiting)
         if self.autoreset == "next_step" and waiting is not None:
-            rows = waiting.nonzero().flatten() if self._eager else None
-            obs, info = self._restart(waiting, rows, None, info)
+            obs, info = self._restart(waiting, None, info)
             reward = reward.masked_fill(waiting, 0.0)
             return Step(obs, reward, terminated & ~waiting, truncated & ~waiting, info, None)
         info["task"] = self.counters["task"].clone()
         obs = self._observe()
         if ended and self.autoreset == "same_step":
-            rows = done.nonzero().flatten() if self._eager else None
+            rows = self.fast.rows(done) if self.fast else None
             final = Final(done, rows, take_rows(obs, rows), {k: take_rows(v, rows) for k, v in info.items()})
-            obs, info = self._restart(done, rows, obs, info)
+            obs, info = self._restart(done, obs, info)
         return Step(obs, reward, terminated, truncated, info, final)
 
     def _note_ends(self, verdict: Verdict, waiting: Tensor | None) -> tuple[Tensor, bool]:
         """Which envs ended, [B], and whether any may have; keeps what those that wait need."""
         done = verdict.terminated if verdict.quiet else verdict.terminated | verdict.truncated
-        ended = not verdict.quiet and (not self._eager or bool(done.any()))
+        ended = not verdict.quiet and (self.fast is None or bool(done.any()))
         if self.autoreset != "same_step" and not (verdict.quiet and waiting is None):
             self.counters["done"], self._waiting = done.clone() if verdict.quiet else done, ended
         if self.autoreset == "disabled":
             self._last = verdict.copy() if ended else None
         return done, ended
 
-    def _restart(self, mask: Tensor, rows: Tensor | None, obs: Obs | None, info: Info) -> tuple[Obs, Info]:
-        """New episodes where ``mask`` is true (``rows``: the same); observations and info of the new ones there."""
-        self._begin(rows, mask, {})
+    def _restart(self, mask: Tensor, obs: Obs | None, info: Info) -> tuple[Obs, Info]:
+        """New episodes where ``mask`` is true; observations and info of the new ones there."""
+        rows = self.fast.rows(mask) if self.fast else None
+        self._begin(mask, {})
         if obs is None or rows is None or self.gradients or self._shared:
             obs = self._observe()
         else:
             obs = write_rows(obs, rows, self._observe(rows))
-        task = info["task"] if self._one_task and rows is not None and "task" in info else self.counters["task"].clone()
+        task = self.fast.kept_task(info) if self.fast else None
+        task = self.counters["task"].clone() if task is None else task
         return obs, {k: task if k == "task" else v.masked_fill(mask, 0) for k, v in {**info, "task": task}.items()}
 
     # ------------------------------------------------------------------ looking, branching
@@ -257,41 +390,77 @@ class DreamCore(Frames):
         """What the cameras of each env show, side by side: uint8 [B, H, W, 3].
 
         Raises:
-            ValueError: the model decodes no images.
+            ValueError: there is no camera.
         """
         self._check_ready("render")
         with torch.no_grad():
-            return self.observe.picture(self.state)
+            return self.world.picture(self)
 
     def snapshot(self) -> Snapshot:
-        """A copy of everything that decides how this dream goes on, noise included."""
+        """A copy of everything that decides how this core goes on, noise included."""
         self._check_ready("snapshot")
-        counters = clone({**self.counters, "episode": self._episode, "begun": self.counters["begun"] - self._clock})
+        counters = clone({**self.counters, "episode": self.episode, "begun": self.counters["begun"] - self.clock})
         last = None if self._last is None else self._last.copy().tensors()
-        return Snapshot(clone(self.state), clone(self.memory), counters, last, self.seed, self.generator.get_state())
+        noise, sims = self.generator.get_state(), self.world.snapshot(self)
+        return Snapshot(clone(self.state), clone(self.memory), counters, last, self.seed, noise, sims)
 
     def restore(self, snapshot: Snapshot) -> Obs:
-        """Goes back (or over) to a snapshot of as many envs; returns its observation."""
+        """Goes back (or over) to a snapshot of as many envs; returns its observation.
+
+        Raises:
+            ValueError: a snapshot of another number of envs, or in a twin one that was taken of a dream.
+        """
         self._check_open()
         size = len(snapshot.counters["task"])
         if size != self.num_envs:
             raise ValueError(f"the snapshot holds {size} envs, this dream {self.num_envs}; use snapshot.select(index)")
-        with self._mode():
-            self._go_on_from(snapshot)
+        with self._working():
+            self.world.restore(self, snapshot.simulators, snapshot.counters["task"].tolist())
+            parts = (snapshot.state, snapshot.memory, snapshot.counters)
+            self.state, self.memory, self.counters = (copy_to(part, self.device) for part in parts)
+            self.episode, self.seed = self.counters.pop("episode"), snapshot.seed
+            self.counters["begun"] += self.clock
+            self.generator.set_state(snapshot.noise)
+            self._last = None
+            if snapshot.last is not None:
+                self._last = Verdict.from_tensors(copy_to(snapshot.last, self.device))
+            self._resume()
             return self._observe()
 
-    def _go_on_from(self, snapshot: Snapshot) -> None:
-        parts = (snapshot.state, snapshot.memory, snapshot.counters)
-        self.state, self.memory, self.counters = (copy_to(part, self.device) for part in parts)
-        self._episode, self.seed = self.counters.pop("episode"), snapshot.seed
-        self.beginner.forget()
-        self.counters["begun"] += self._clock
-        self.generator.set_state(snapshot.noise)
-        self._last, self._one_task, self._threshold = None, False, None
-        if snapshot.last is not None:
-            self._last = Verdict.from_tensors(copy_to(snapshot.last, self.device))
-        self._ready = True
-        self._waiting = self.autoreset != "same_step" and (not self._eager or bool(self.counters["done"].any()))
+    def place(self, state: State, task: Tensor, elapsed: Tensor | None = None, seed: int = 0) -> Obs:
+        """Puts states of the same model into all envs, as if episodes stood there: how a planner imagines from where an
+        env is now.
+
+        Args:
+            state: [B, ...], as another core of this model holds it; copied.
+            task: int64 [B], indices into ``tasks``.
+            elapsed: int64 [B], control actions that the episodes have lasted; None: they begin here.
+            seed: of the noise from here on.
+
+        Returns:
+            The observation.
+        """
+        self._check_open()
+        with self._working():
+            if not self.ready:
+                self._begin_seed(seed)
+            self.generator.manual_seed(seed)
+            self.state = copy_to(self.beginner.checked(state, "the placed state", self.num_envs), self.device)
+            task = self.beginner.tasks_of(task)
+            self.memory = self.reward.start(self.model, self.state, task)
+            self.counters = self._counters_of(task, torch.full_like(task, -1))
+            if elapsed is not None:
+                self.counters["begun"] -= elapsed.to(self.device)
+            self._last = None
+            self._resume()
+            return self._observe()
+
+    def _resume(self) -> None:
+        """Goes on from state and counters that were put in from elsewhere."""
+        if self.fast:
+            self.fast.forget()
+        self.ready = True
+        self._waiting = self.autoreset != "same_step" and (self.fast is None or bool(self.counters["done"].any()))
 
     def detach(self) -> None:
         """Cuts the autograd graph behind the current state (with ``gradients``): truncated backpropagation."""
@@ -302,3 +471,73 @@ class DreamCore(Frames):
         """Lets go of the model and the state; later calls raise ClosedEnvironmentError."""
         self.closed = True
         self.state, self.memory = {}, {}
+        self.world.close()
+
+    # ------------------------------------------------------------------ inside
+
+    def _observe(self, rows: Tensor | None = None) -> Obs:
+        """The present observation of all envs, or of ``rows``."""
+        if self._shared:
+            self._versions = self._count_writes()
+        return self.world.observe(self, rows)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """In which all work is done: gradients as asked for, the core's own number of threads, and ordinary tensors
+        whatever mode the caller is in (counters made in a caller's inference mode could not be written to outside it).
+        """
+        threads = torch.get_num_threads()
+        other = self.options.threads not in (None, threads) and self.device.type == "cpu"
+        if other:
+            torch.set_num_threads(self.options.threads)  # type: ignore[arg-type]
+        try:
+            if torch.is_inference_mode_enabled():
+                with torch.inference_mode(False), torch.no_grad():
+                    yield
+            else:
+                with torch.set_grad_enabled(self.gradients):
+                    yield
+        finally:
+            if other:
+                torch.set_num_threads(threads)
+
+    def _read_mask(self, mask: Any) -> Tensor | None:
+        if mask is None:
+            return None
+        mask = torch.as_tensor(mask, device=self.device)
+        if mask.dtype != torch.bool or tuple(mask.shape) != (self.num_envs,):
+            raise ValueError(
+                f"a reset mask must be bool of shape ({self.num_envs},), got {mask.dtype} {tuple(mask.shape)}"
+            )
+        return mask
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise error.ClosedEnvironmentError("this env was closed; make a new one")
+
+    def _check_ready(self, what: str) -> None:
+        self._check_open()
+        if not self.ready:
+            raise error.ResetNeeded(f"{what} before reset: call reset() first")
+
+    def _check_untouched(self) -> None:
+        """Raises where a caller wrote into features that are the state; tensors count their writes."""
+        if self._versions and self._versions != self._count_writes():
+            self._versions = []
+            raise RuntimeError(
+                "an observation was written to in place, and it is the dream's state: clone observations before you "
+                "change them, or make the env with share_features=False; reset before you go on"
+            )
+
+    def _count_writes(self) -> list[int]:
+        return [v._version for v in self.state.values() if not v.is_inference()]
+
+
+def _placed(module: Any, device: torch.device | str | None) -> tuple[torch.device, Any]:
+    """The device, with its full name, and the module on it in eval mode: itself, or a copy where it lies elsewhere."""
+    own = next((t.device for t in (*module.parameters(), *module.buffers())), None)
+    # An empty tensor knows the full name of its device: an accelerator without a number is its current one.
+    wanted = torch.empty(0, device=own or "cpu" if device is None else device).device
+    if own is not None and own != wanted:
+        module = copy.deepcopy(module).to(wanted)
+    return wanted, module.eval()

@@ -11,16 +11,13 @@ from torch import Tensor
 
 from dreamgym.types import State
 
-REWARDS = ("success", "probability")
-
-
 @dataclass(frozen=True)
 class Rules:
     """How long an episode lasts, what pays and what ends it.
 
     Attributes:
         reward: "success" or "probability".
-        horizon: control steps.
+        horizon: control actions.
         uncertainty_limit: truncate above it; None: never.
     """
 
@@ -28,29 +25,10 @@ class Rules:
     horizon: int
     uncertainty_limit: float | None
 
-    def __post_init__(self) -> None:
-        if self.reward not in REWARDS:
-            raise ValueError(f"reward must be one of {REWARDS}, got {self.reward!r}")
-        if self.horizon < 1:
-            raise ValueError(f"horizon must be at least 1 step, got {self.horizon}")
-
     @property
     def highest_uncertainty(self) -> float:
         """The limit, or infinity."""
         return math.inf if self.uncertainty_limit is None else self.uncertainty_limit
-
-
-def read_limit(limit: float | str | None, calibrated: float | None) -> float | None:
-    """An uncertainty limit as callers give it: a number, None (never), or "auto" for the ``calibrated`` one."""
-    if limit == "auto":
-        if calibrated is None:
-            raise ValueError(
-                "uncertainty_limit='auto' needs a calibrated checkpoint, and this one records no limit; pass a number"
-            )
-        return calibrated
-    if isinstance(limit, str):
-        raise ValueError(f"uncertainty_limit must be a number, 'auto' or None, got {limit!r}")
-    return None if limit is None else float(limit)
 
 
 class Verdict(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,10 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from dreamgym.types import State, WorldModelSpec
+from dreamgym.types import InstructionSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
 
 OBS_MODES = ("features", "state", "pixels", "dict")
-PROPRIOCEPTION = "robot_obs"
 
 
 def zero_history(spec: WorldModelSpec, batch: int, device: torch.device | str) -> dict[str, Tensor]:
@@ -22,16 +22,24 @@ def zero_history(spec: WorldModelSpec, batch: int, device: torch.device | str) -
     for key, sensor in spec.observations.items():
         dtype = torch.uint8 if sensor.kind == "image" else torch.float32
         history[key] = torch.zeros((batch, spec.history, *sensor.shape), dtype=dtype, device=device)
-    hold = torch.tensor(spec.action.hold, device=device)
-    history["action"] = hold.expand(batch, spec.history - 1, -1)
+    if not isinstance(spec.action, InstructionSpec):
+        history["action"] = hold_actions(spec, batch, spec.history - 1, device)
     return history
 
 
+def hold_actions(spec: WorldModelSpec, batch: int, frames: int, device: torch.device | str) -> Tensor:
+    """[B, frames * a, A]: actions that keep the robot where it is for so many frames."""
+    hold = torch.tensor(spec.control.hold, device=device)
+    return hold.expand(batch, frames * spec.actions_per_frame, -1)
+
+
 def pad_history(history: dict[str, Tensor], spec: WorldModelSpec) -> dict[str, Tensor]:
-    """Brings a history to exactly H observations: the last H, or the first one repeated with hold steps before it.
+    """Brings a history to exactly H observations: the last H, or the first one repeated with hold steps before
+    it.
 
     Args:
-        history: sensors [B, h, ...] with h >= 1, and "action" [B, h - 1, A] (may be absent when h is 1).
+        history: sensors [B, h, ...] with h >= 1, and "action" [B, (h - 1) * a, A] (hold steps where absent;
+            none for a model that is driven by instructions).
 
     Raises:
         ValueError: a missing sensor or one of the wrong shape.
@@ -54,18 +62,18 @@ def pad_history(history: dict[str, Tensor], spec: WorldModelSpec) -> dict[str, T
         out[key] = (
             torch.cat([value[:, :1].expand(-1, short, *sensor.shape), value], 1) if short > 0 else value[:, -short:]
         )
-    action = history.get("action")
+    if isinstance(spec.action, InstructionSpec):
+        return out
+    action, a = history.get("action"), spec.actions_per_frame
     if action is None:
-        action = torch.tensor(spec.action.hold, device=first.device).expand(batch, length - 1, -1)
-    if tuple(action.shape) != (batch, length - 1, spec.action.dim):
-        raise ValueError(
-            f"history 'action' has shape {tuple(action.shape)}, expected {(batch, length - 1, spec.action.dim)}"
-        )
-    action = spec.prepare(action)
+        action = hold_actions(spec, batch, length - 1, first.device)
+    want = (batch, (length - 1) * a, spec.action.dim)
+    if tuple(action.shape) != want:
+        raise ValueError(f"history 'action' has shape {tuple(action.shape)}, expected {want}")
+    action = spec.action.prepare(action)
     if spec.history > length:
-        hold = torch.tensor(spec.action.hold, device=first.device).expand(batch, spec.history - length, -1)
-        action = torch.cat([hold, action], 1)
-    out["action"] = action[:, action.shape[1] - (spec.history - 1) :]
+        action = torch.cat([hold_actions(spec, batch, spec.history - length, first.device), action], 1)
+    out["action"] = action[:, action.shape[1] - (spec.history - 1) * a :]
     return out
 
 
@@ -101,10 +109,18 @@ class ObservationReader:
         images, vectors: what the model decodes, key -> shape (C H W and (d,)), found on a blank state.
     """
 
-    def __init__(self, model: WorldModel, mode: str, tasks: tuple[str, ...], blank: State, copy: bool = True) -> None:
+    def __init__(
+        self,
+        model: WorldModel,
+        mode: str,
+        tasks: tuple[str, ...],
+        blank: State,
+        copy: bool = True,
+        proprioception: str | None = None,
+    ) -> None:
         if mode not in OBS_MODES:
             raise ValueError(f"obs must be one of {OBS_MODES}, got {mode!r}")
-        self.model, self.mode = model, mode
+        self.model, self.mode, self.proprioception = model, mode, proprioception
         with torch.no_grad():
             decoded = model.decode(blank, list(model.spec.decodable)) if model.spec.decodable else {}
             features = model.features(blank)
@@ -153,8 +169,8 @@ class ObservationReader:
         parts: dict[str, spaces.Space] = {"features": features, "instruction": spaces.Discrete(num_tasks), **pixels}
         if state is not None:
             parts["state"] = state
-        if PROPRIOCEPTION in self.vectors:
-            parts["proprioception"] = box(self.vectors[PROPRIOCEPTION])
+        if self.proprioception in self.vectors:
+            parts["proprioception"] = box(self.vectors[self.proprioception])
         return spaces.Dict(parts)
 
     def features(self, state: State) -> Tensor:
@@ -166,16 +182,44 @@ class ObservationReader:
         """The observation of B states; images uint8 [B, H, W, C]. Fresh tensors each time."""
         if self.mode == "features":
             return self.features(state)
-        if self.mode == "state":
-            return self._vector(self.model.decode(state, list(self.vectors)))
+        keys = [*(self.images if self.mode != "state" else ()), *(self.vectors if self.mode != "pixels" else ())]
+        decoded = self.model.decode(state, keys) if keys else {}
+        return self.assemble(
+            lambda: self.features(state),
+            task,
+            lambda: {k: to_uint8(decoded[k]) for k in self.images},
+            lambda: {k: decoded[k] for k in self.vectors},
+        )
+
+    def assemble(
+        self,
+        features: Callable[[], Tensor],
+        task: Tensor,
+        images: Callable[[], dict[str, Tensor]],
+        vectors: Callable[[], dict[str, Tensor]],
+    ) -> Tensor | dict[str, Tensor]:
+        """The observation in this reader's mode from its parts, each made only where it is shown.
+
+        Args:
+            features: gives [B, *feature_shape].
+            task: [B] int64.
+            images: gives uint8 [B, H, W, C] by camera.
+            vectors: gives float32 [B, d] by sensor.
+        """
+        if self.mode == "features":
+            return features()
         if self.mode == "pixels":
-            return self._pixels(self.model.decode(state, list(self.images)))
-        decoded = self.model.decode(state, [*self.images, *self.vectors]) if self.images or self.vectors else {}
-        out = {"features": self.features(state), "instruction": task.clone(), **self._pixels(decoded)}
-        if self.vectors:
-            out["state"] = self._vector(decoded)
-        if PROPRIOCEPTION in self.vectors:
-            out["proprioception"] = decoded[PROPRIOCEPTION].clone()
+            return images()
+        parts = vectors()
+        state = torch.cat([parts[k] for k in self.vectors], -1) if self.vectors else None
+        if self.mode == "state":
+            assert state is not None
+            return state
+        out = {"features": features(), "instruction": task.clone(), **images()}
+        if state is not None:
+            out["state"] = state
+        if self.proprioception in self.vectors:
+            out["proprioception"] = parts[self.proprioception].clone()
         return out
 
     def fresh(self, state: State, task: Tensor, rows: Tensor) -> Tensor | dict[str, Tensor]:
@@ -184,12 +228,6 @@ class ObservationReader:
             return self.model.features(state)
         return self(state, task.index_select(0, rows))
 
-    def _vector(self, decoded: dict[str, Tensor]) -> Tensor:
-        return torch.cat([decoded[k] for k in self.vectors], -1)
-
-    def _pixels(self, decoded: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {k: to_uint8(decoded[k]) for k in self.images}
-
     def picture(self, state: State) -> Tensor:
         """All cameras side by side, uint8 [B, H, W, 3]; lower ones are padded with black below."""
         if not self.images:
@@ -197,7 +235,7 @@ class ObservationReader:
                 f"nothing to render: this {self.model.spec.family} model decodes no images, only "
                 f"{list(self.model.spec.decodable)}"
             )
-        images = list(self._pixels(self.model.decode(state, list(self.images))).values())
+        images = [to_uint8(v) for v in self.model.decode(state, list(self.images)).values()]
         height = max(i.shape[1] for i in images)
         padded = [torch.nn.functional.pad(i, (0, 0, 0, 0, 0, height - i.shape[1])) for i in images]
         return torch.cat(padded, 2)

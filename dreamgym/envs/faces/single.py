@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from dreamgym.envs.core.core import DreamCore
-from dreamgym.envs.faces.vector import check_render, enlarge, to_numpy
+from dreamgym.envs.faces.vector import check_render, enlarge, frames_per_second, to_numpy
 
 
 class DreamEnv(gym.Env[Any, np.ndarray]):
@@ -33,7 +33,8 @@ class DreamEnv(gym.Env[Any, np.ndarray]):
             )
         self.core, self.render_scale = core, render_scale
         self.render_mode = check_render(core, render_mode, render_scale)
-        self.metadata = {**self.metadata, "render_fps": round(core.spec.frame_rate)}
+        modes = ["rgb_array"] if core.missing_camera is None else []
+        self.metadata = {**self.metadata, "render_modes": modes, "render_fps": frames_per_second(core)}
         self.observation_space, self.action_space = core.observation_space, core.action_space
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -134,7 +134,7 @@ class DreamTorchRLEnv(EnvBase):
         if self.core.some_done:
             foreign = [k for k in held if k not in out and k != "next"]
             plain = {k: v for k in foreign if isinstance(v := held[k], Tensor)}
-            if len(plain) == len(foreign) and self.core.reads_freely and self._seed is None:
+            if len(plain) == len(foreign) and self.core.fast is not None and self._seed is None:
                 following.update(self._restarted(out, plain))
                 return tensordict, TensorDict._new_unsafe(following, batch_size=self._size, device=self._device_of_all)
         root = TensorDict._new_unsafe(following, batch_size=self._size, device=self._device_of_all)

@@ -60,8 +60,8 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
         self.render_mode, self.render_scale = check_render(core, render_mode, render_scale), render_scale
         self.metadata = {
             "autoreset_mode": MODES[core.autoreset],
-            "render_modes": ["rgb_array"],
-            "render_fps": round(core.spec.frame_rate),
+            "render_modes": ["rgb_array"] if core.missing_camera is None else [],
+            "render_fps": frames_per_second(core),
         }
         self.single_observation_space = core.observation_space
         self.single_action_space = core.action_space
@@ -138,12 +138,18 @@ def _fill(final: Final, obs: Obs) -> Obs:
     return obs.index_copy(0, final.rows, final.obs)
 
 
+def frames_per_second(core: DreamCore) -> int:
+    """Pictures a second of real time: one a step."""
+    actions = core.num_frames * core.spec.actions_per_frame
+    return max(1, round(core.spec.frame_rate / actions))
+
+
 def check_render(core: DreamCore, render_mode: str | None, render_scale: int) -> str | None:
     """The render mode, if the core can serve it; ValueError otherwise."""
     if render_mode not in (None, "rgb_array"):
         raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
-    if render_mode is not None and not core.can_render:
-        raise ValueError(f"render_mode='rgb_array' needs {core.render_needs}")
+    if render_mode is not None and core.missing_camera is not None:
+        raise ValueError(f"render_mode='rgb_array' needs {core.missing_camera}")
     if render_scale < 1 or int(render_scale) != render_scale:
         raise ValueError(f"render_scale must be a whole number of at least 1, got {render_scale}")
     return render_mode

@@ -1,0 +1,147 @@
+"""What makes small steps fast, behind one switch: work that nobody needs is skipped. No result changes (tests compare).
+
+Each trick looks at values, which costs nothing on a CPU, or beside simulators that are waited for anyway; on other devices it
+would make every step wait. What each is worth: `benchmarks/fast_path.py`, `benchmarks/results/fast_path.json`.
+
+    rows        only envs that begin an episode are begun, scored and shown again, not all of the batch
+    in_place    their rows are written into state and counters that nobody else holds
+    quiet       a frame at which surely no env ends is judged by two or three reductions
+    inference   model and reward run in inference mode, in which a small operation costs a tenth less
+    ahead       the next starts of every env are drawn at once; draws are a pure function of (seed, env, episode)
+    memories    what the reward model remembers of each start of the bank is computed once
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from dreamgym.envs.core.ahead import MOST_ENVS, Memories, StartsAhead
+from dreamgym.envs.core.judge import Verdict, nothing_happened, surely_finite
+from dreamgym.rewards.base import Memory, RewardModel
+from dreamgym.types import State
+
+if TYPE_CHECKING:
+    from dreamgym.envs.core.core import DreamCore
+
+TRICKS = ("rows", "in_place", "quiet", "inference", "ahead", "memories")
+
+
+class Fast:
+    """The tricks of one core.
+
+    Args:
+        core: made so far that its model, reward, reader, beginner and world stand.
+        tricks: which to use; for measuring them.
+
+    Attributes:
+        inference: whether model and reward run in inference mode. Only where nobody else gets the state itself.
+        threshold: where all envs have one task and the reward has no rules of its own: its threshold, a scalar.
+    """
+
+    def __init__(self, core: DreamCore, tricks: tuple[str, ...] = TRICKS) -> None:
+        on_cpu, self.tricks, self._pool = core.device.type == "cpu", tricks, core.beginner.pool
+        own = on_cpu and not (core.gradients or core.reader.aliases or core.world.waits)
+        self.inference = "inference" in tricks and own and not core.options.compile
+        self._in_place = "in_place" in tricks and own
+        bank = core.beginner.bank
+        self._memories: Memories | None = None
+        if bank is not None and not core.gradients and "memories" in tricks:
+            self._memories = Memories(core.model, core.reward, bank, core.beginner.candidates())
+        if bank is not None and core.num_envs <= MOST_ENVS and on_cpu and "ahead" in tricks:
+            core.beginner.ahead = StartsAhead(core.beginner.draw, core.num_envs)
+        self._beginner = core.beginner
+        self._one_task, self._next_horizon = False, 0
+        self.threshold: Tensor | None = None
+
+    def rows(self, mask: Tensor) -> Tensor | None:
+        """The envs of ``mask`` [B] as indices [K]."""
+        return mask.nonzero().flatten() if "rows" in self.tricks else None
+
+    def forget(self) -> None:
+        """To be called when a core goes on from elsewhere: nothing is known of its episodes."""
+        self._beginner.forget()
+        self._one_task, self.threshold, self._next_horizon = False, None, 0
+
+    # ------------------------------------------------------------------ beginning
+
+    def remembered(self, start: Tensor, mask: Tensor | None, options: Mapping[str, Any]) -> Memory | None:
+        """What the reward model remembers of the bank rows ``start`` [K]; None: it must be asked."""
+        if self._memories is None:
+            return None
+        if mask is None:
+            self._memories.look()
+        return None if options else self._memories(start)
+
+    def write(self, core: DreamCore, rows: Tensor, begun: tuple[State, Memory, Tensor, Tensor]) -> None:
+        """Puts episodes that begin into ``rows`` [K] of the core."""
+        state, memory, task, start = begun
+        core.state, core.memory = self._put(core, core.state, state, rows), self._put(core, core.memory, memory, rows)
+        # Where every env has the one task already, the very same tensor stays: a reward that groups envs by task then
+        # need not look at it again.
+        new = {"start": start} if self._one_task else {"start": start, "task": task}
+        fixed: dict[str, Any] = {"begun": core.clock}
+        if core.autoreset != "same_step":
+            fixed["done"] = False
+        if core.rules.reward != "success":
+            fixed["achieved"] = False
+        counters = core.counters
+        for key, value in new.items():
+            counters[key].index_copy_(0, rows, value)
+        for key, value in fixed.items():
+            counters[key].index_fill_(0, rows, value)
+
+    def _put(self, core: DreamCore, old: State, new: State, rows: Tensor) -> State:
+        if len(rows) == core.num_envs:
+            return new
+        if not self._in_place or not all(v.is_contiguous() for v in old.values()):
+            return {k: v.index_copy(0, rows, new[k]) for k, v in old.items()}
+        # Nobody else holds these tensors, and copying a large state for a few rows is what would cost.
+        with torch.inference_mode():
+            return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
+
+    def note_begin(self, core: DreamCore, mask: Tensor | None, options: Mapping[str, Any]) -> None:
+        """Keeps what is known of the episodes once some, or all, have begun."""
+        drawn = "task" not in options and "start" not in options
+        if mask is None:
+            self._one_task = drawn and len(self._pool) == 1
+            self._next_horizon = core.clock + core.rules.horizon
+            ordinary = type(core.reward).succeeded is RewardModel.succeeded
+            own = self._one_task and ordinary
+            self.threshold = core.reward.thresholds[core.tasks.index(self._pool[0])] if own else None
+        elif not drawn:
+            self._one_task, self.threshold = False, None
+
+    def kept_task(self, info: Mapping[str, Tensor]) -> Tensor | None:
+        """The task [B] in ``info``, where a reset cannot have changed it."""
+        return info["task"] if self._one_task and "rows" in self.tricks and "task" in info else None
+
+    # ------------------------------------------------------------------ judging
+
+    def quiet(
+        self, core: DreamCore, state: State, reward: Tensor, probability: Tensor, uncertainty: Tensor | None
+    ) -> Verdict | None:
+        """The verdict of a frame at which surely no env ends; None: it must be judged. NaN never passes for quiet."""
+        if self.threshold is None or core.world.oracle is not None or "quiet" not in self.tricks:
+            return None
+        if core.clock >= self._next_horizon and self._horizon_is_near(core):
+            return None
+        if not probability.max().item() < self.threshold.item():
+            return None
+        if uncertainty is not None and not uncertainty.max().item() < core.rules.highest_uncertainty:
+            return None
+        if not surely_finite(state, [] if reward is probability else [reward]):
+            return None
+        return nothing_happened(core.rules, reward, probability, core.counters["achieved"], uncertainty)
+
+    def _horizon_is_near(self, core: DreamCore) -> bool:
+        """Whether some env may be at its horizon; episodes that began since the last look put that off."""
+        self._next_horizon = int(core.counters["begun"].min()) + core.rules.horizon
+        return core.clock >= self._next_horizon
+
+    def surely_finite(self, state: State, scores: list[Tensor]) -> bool:
+        """See `judge.surely_finite`."""
+        return "quiet" in self.tricks and surely_finite(state, scores)
