@@ -17,7 +17,7 @@ from dreamgym.envs.faces.vector import DreamVectorEnv, mode_name
 from dreamgym.envs.registration import DREAMS
 from dreamgym.envs.simulators import suite_of
 from dreamgym.rewards.base import RewardModel
-from dreamgym.rewards.function import FunctionReward, NoReward, RewardFunction
+from dreamgym.rewards.function import Function, FunctionReward, NoReward
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
@@ -51,11 +51,10 @@ def open_checkpoint(checkpoint: str | Checkpoint | None) -> Checkpoint:
     return load(checkpoint)
 
 
-def choose_reward(
-    checkpoint: Checkpoint, name: str | None, reward: str | None | RewardFunction = "success"
-) -> RewardModel:
-    """What scores tasks: the reward model called ``name`` (by default "success", or else the only or first one), or where
-    ``reward`` is None or a function, that.
+def choose_reward(checkpoint: Checkpoint, name: str | None, reward: str | Function | None = "success") -> RewardModel:
+    """What scores tasks: the reward model called ``name`` (by default "success", or else the only or first one).
+
+    Where ``reward`` is a function or None, a model of just that.
     """
     rewards = checkpoint.rewards
     if not isinstance(reward, str):
@@ -95,7 +94,9 @@ def core_options(checkpoint: Checkpoint, reward: Any, autoreset_mode: Any, chang
     """
     known = {f.name for f in fields(CoreOptions)}
     if unknown := sorted(set(changes) - known):
-        raise ValueError(f"unknown option(s) {unknown} of an env; known: {sorted(known - {'reward_mode', 'autoreset'})}")
+        raise ValueError(
+            f"unknown option(s) {unknown} of an env; known: {sorted(known - {'reward_mode', 'autoreset'})}"
+        )
     suite = suite_of(checkpoint.simulator)
     given = dict(changes)
     if given.get("horizon") is None:
@@ -108,7 +109,7 @@ def core_options(checkpoint: Checkpoint, reward: Any, autoreset_mode: Any, chang
 def make_core(
     checkpoint: str | Checkpoint | None = None,
     *,
-    reward: str | None | RewardFunction = "success",
+    reward: str | Function | None = "success",
     reward_model: str | None = None,
     autoreset_mode: Any = "same_step",
     device: str | torch.device | None = None,

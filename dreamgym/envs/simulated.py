@@ -1,8 +1,9 @@
 """Real simulators as the world of a core: what a twin's transitions are.
 
 Each frame the simulators move, the world model filters what their sensors show (``observe``), and the features of the
-filtered state are the observation. The verdict is the simulator's oracle. Episodes begin from the simulator snapshots of
-the dream's start bank: the same bank row, ``options={"start": row}``, begins the same episode in the dream and in its twin.
+filtered state are the observation. The verdict is the simulator's oracle. Episodes begin from the simulator snapshots
+of the dream's start bank: the same bank row, ``options={"start": row}``, begins the same episode in the dream and in
+its twin.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class SimulatorWorld(World):
         names = [core.tasks[t] for t in own.tolist()]
         self._reset(core, envs, [{"seed": s, "task": t} for s, t in zip(seeds, names, strict=True)])
         # One at a time, each with a generator of its own: what one env draws must not depend on which others begin.
-        sentences = core.beginner.sentences(own) or [None] * len(envs)
+        sentences: list[Any] = core.beginner.sentences(own) or [None] * len(envs)
         states = [self._first_state(core, *each) for each in zip(envs, seeds, sentences, strict=True)]
         state = {k: torch.cat([s[k] for s in states]) for k in states[0]}
         if rows is None and len(envs) < core.num_envs:
@@ -127,9 +128,7 @@ class SimulatorWorld(World):
                     success[env] |= done
             frame = self._stack(core, list(range(core.num_envs)))
             self.oracle = success.to(core.device)
-            yield core.model.observe(
-                core.state, each, sensors_to_torch(frame, core.spec, core.device), core.generator
-            )
+            yield core.model.observe(core.state, each, sensors_to_torch(frame, core.spec, core.device), core.generator)
 
     def _controls(self, core: DreamCore, action: Tensor) -> Iterator[Tensor]:
         """The control actions [B, A] of one frame, one after the other."""

@@ -76,9 +76,9 @@ def check_trusted(simulator: Mapping[str, Any], where: str) -> None:
     name = resolve_simulator(simulator)["id"]
     if name not in suites():
         raise ValueError(
-            f"{where} names the simulator {name!r}, which is none of the known suites {list(suites())}, and running what "
-            "a checkpoint names would let it run any code: pass simulator={'id': ..., 'kwargs': {...}} yourself, or "
-            "trust_simulator=True if you know where the checkpoint comes from"
+            f"{where} names the simulator {name!r}, which is none of the suites {list(suites())}, and "
+            "running what a checkpoint names would let it run any code: pass simulator={'id': ..., 'kwargs': {...}} "
+            "yourself, or trust_simulator=True if you know where the checkpoint comes from"
         )
 
 

@@ -1,7 +1,8 @@
 """The twin: real simulators behind a dream's spaces, so that one policy and one line of code score both.
 
-What its transitions are stands in `simulated.py`; everything after them (rules, autoreset, faces) is the dream's own code.
-Reward and ``is_success`` come from the simulator's oracle, ``success_probability`` from the dream's own reward model.
+What its transitions are stands in `simulated.py`; everything after them (rules, autoreset, faces) is the dream's own
+code. Reward and ``is_success`` come from the simulator's oracle, ``success_probability`` from the dream's own reward
+model.
 """
 
 from __future__ import annotations
@@ -158,7 +159,7 @@ def make_core(
 def choose_simulator(
     checkpoint: Checkpoint, simulator: Mapping[str, Any] | None = None, trusted: bool = False
 ) -> dict[str, Any]:
-    """{"id", "kwargs"} of a checkpoint's twin: what the caller names, with what the checkpoint records of the same suite.
+    """{"id", "kwargs"} of a twin: what the caller names, with what the checkpoint records of the same suite.
 
     Raises:
         ValueError: there is none, it is of another suite than the checkpoint's, or the checkpoint names one that is not

@@ -4,8 +4,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import dreamgym
-from dreamgym.envs.make import SHIPPED
-from dreamgym.envs.registration import DREAMS, REALS, register_envs, usual_horizon
+from dreamgym.envs.make import SHIPPED, usual_horizon
+from dreamgym.envs.registration import DREAMS, REALS, register_envs
 from dreamgym.testing import check_vector_env
 from dreamgym.training.checkpoint import built_in_names
 
@@ -100,7 +100,7 @@ def test_dream_v0_without_a_checkpoint_is_one_clear_error(options, message):
 
 
 def test_unknown_options_and_reward_models(folder):
-    with pytest.raises(TypeError, match="colour"):
+    with pytest.raises(ValueError, match="colour"):
         gym.make("Dream-v0", checkpoint=folder, colour="red")
     with pytest.raises(ValueError, match="no reward model 'goal'"):
         gym.make("Dream-v0", checkpoint=folder, reward_model="goal")
@@ -112,6 +112,11 @@ def test_public_names_are_found_and_unknown_ones_named():
         dreamgym.gym_env  # noqa: B018
 
 
-def test_a_suites_horizon_is_its_dreams():
-    assert usual_horizon("metaworld") == DREAMS["Dream-Metaworld-v0"]["horizon"] == 150
-    assert usual_horizon("calvin") == usual_horizon(None) == 64
+@pytest.mark.parametrize(
+    ("name", "horizon"), [("metaworld", 150), ("pusht", 300), ("robosuite", 400), ("playtable", 64)]
+)
+def test_dream_and_twin_last_as_long_as_the_suite_says(name, horizon):
+    opened = dreamgym.load(name)
+    assert usual_horizon(opened) == horizon
+    assert dreamgym.make_core(opened).rules.horizon == horizon
+    assert dreamgym.make_core(opened, horizon=7).rules.horizon == 7

@@ -34,7 +34,9 @@ def check_chunk(chunk: int | None, spec: WorldModelSpec) -> int | None:
     actions_per_frame = spec.actions_per_frame
     if isinstance(spec.action, InstructionSpec):
         if chunk is not None:
-            raise ValueError(f"chunk={chunk}: a step of this model is one instruction, a clip of {spec.action.clip} frames")
+            raise ValueError(
+                f"chunk={chunk}: a step of this model is one instruction, a clip of {spec.action.clip} frames"
+            )
         return None
     if chunk is None:
         return actions_per_frame if actions_per_frame > 1 else None
@@ -55,14 +57,19 @@ class ActionReader:
     """
 
     def __init__(
-        self, spec: WorldModelSpec, num_envs: int, chunk: int | None, device: torch.device, validate: bool
+        self,
+        spec: ActionSpec | InstructionSpec,
+        num_envs: int,
+        chunk: int | None,
+        device: torch.device,
+        validate: bool,
     ) -> None:
-        self.spec, self.device, self.validate = spec.action, device, validate
+        self.spec, self.device, self.validate = spec, device, validate
         self.shape: tuple[int, ...] = (num_envs,)
-        if isinstance(self.spec, InstructionSpec):
+        if isinstance(spec, InstructionSpec):
             return
-        self.shape = (num_envs, self.spec.dim) if chunk is None else (num_envs, chunk, self.spec.dim)
-        low, high = torch.tensor(self.spec.low, device=device), torch.tensor(self.spec.high, device=device)
+        self.shape = (num_envs, spec.dim) if chunk is None else (num_envs, chunk, spec.dim)
+        low, high = torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device)
         slack = (high - low) * _SLACK
         self._low, self._high = low - slack, high + slack
 
@@ -86,7 +93,7 @@ class ActionReader:
         if action.device != self.device:
             action = action.to(self.device)
         if self.validate:
-            self._check_values(action)
+            self._check_values(action, self.spec)
         return self.spec.prepare(action)
 
     def _instructions(self, action: Any, spec: InstructionSpec) -> Tensor:
@@ -97,13 +104,15 @@ class ActionReader:
             )
         highest = len(spec.sentences) - 1
         if self.validate and not bool(((index >= 0) & (index <= highest)).all()):
-            raise ValueError(f"instructions lie in 0..{highest} ({list(spec.sentences)[:4]}, ...), got {index.tolist()[:16]}")
+            raise ValueError(
+                f"instructions lie in 0..{highest} ({list(spec.sentences)[:4]}, ...), got {index.tolist()[:16]}"
+            )
         return spec.prepare(index.clamp(0, highest))
 
     def _axes(self) -> str:
         return "(num_envs, A)" if len(self.shape) == 2 else "(num_envs, chunk, A)"
 
-    def _check_values(self, action: Tensor) -> None:
+    def _check_values(self, action: Tensor, spec: ActionSpec) -> None:
         # One comparison finds both faults: NaN is never inside.
         if bool(((action >= self._low) & (action <= self._high)).all()):
             return
@@ -112,6 +121,6 @@ class ActionReader:
             rows = (~flat.isfinite().all(1)).nonzero().flatten().tolist()
             raise ValueError(f"actions of env(s) {rows[:8]} are not finite; look for a diverged policy")
         raise ValueError(
-            f"actions run from {float(flat.min()):.4g} to {float(flat.max()):.4g}, outside low={list(self.spec.low)}, "
-            f"high={list(self.spec.high)}; clip them, or make the env with validate=False, which clips in silence"
+            f"actions run from {float(flat.min()):.4g} to {float(flat.max()):.4g}, outside low={list(spec.low)}, "
+            f"high={list(spec.high)}; clip them, or make the env with validate=False, which clips in silence"
         )

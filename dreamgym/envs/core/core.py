@@ -3,10 +3,11 @@ convention.
 
     step:  prepare -> unroll -> reward -> judge -> autoreset
 
-This file is the whole of it, top to bottom. What it is composed of: `ActionReader` (prepare), a `World` (unroll: the model's
-dynamics, or a twin's simulators), a `RewardModel`, `judge` (the rules of an episode), a `Beginner` (how episodes begin) and an
-`ObservationReader` (what is shown). On a device where looking at a value makes the program wait, every branch is a
-``torch.where`` over the whole batch. Where it does not, `fast.py` skips what nobody needs; it changes no result.
+This file is the whole of it, top to bottom. What it is composed of: `ActionReader` (prepare), a `World` (unroll: the
+model's dynamics, or a twin's simulators), a `RewardModel`, `judge` (the rules of an episode), a `Beginner` (how
+episodes begin) and an `ObservationReader` (what is shown). On a device where looking at a value makes the program wait,
+every branch is a ``torch.where`` over the whole batch. Where it does not, `fast.py` skips what nobody needs; it changes
+no result.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class DreamCore:
         starts: where episodes begin; without a bank every reset needs options "history" or "state".
         options: see `CoreOptions`.
         world: where transitions come from; None: the model's own dynamics.
-        device: where to dream; None: where the model is. Elsewhere than that, the core works on copies of model and reward.
+        device: where to dream; None: where the model is. Elsewhere than that, the core works on copies of model and
+            reward.
         changes: fields of `CoreOptions` to change.
 
     Attributes:
@@ -97,7 +99,7 @@ class DreamCore:
         shared, proprioception = options.share_features, options.proprioception
         self.reader = ObservationReader(self.model, options.obs, self.tasks, blank, not shared, proprioception)
         self.beginner = Beginner(self.model, self.tasks, options.task, starts, options.split, self.num_envs, blank)
-        self.read_actions = ActionReader(self.spec, self.num_envs, self.chunk, self.device, options.validate)
+        self.read_actions = ActionReader(self.spec.action, self.num_envs, self.chunk, self.device, options.validate)
         free = self.world.waits or self.device.type == "cpu"
         self.fast = Fast(self) if (free if options.fast is None else options.fast) else None
         self._shared = self.reader.aliases
@@ -207,6 +209,8 @@ class DreamCore:
         if memory is None:
             memory = self.reward.start(self.model, state, task)
         self.episode = self.episode + (1 if mask is None else mask)
+        if self.fast:
+            self.fast.note_begin(self, mask, options)
         if mask is None:
             self.state, self.memory, self._last, self._waiting = state, memory, None, False
             self.counters = self._counters_of(task, start)
@@ -216,8 +220,6 @@ class DreamCore:
             self.state, self.memory = where(mask, state, self.state), where(mask, memory, self.memory)
             self.counters = where(mask, self._counters_of(task, start), self.counters)
         self.ready = True
-        if self.fast:
-            self.fast.note_begin(self, mask, options)
         if mask is not None and self.autoreset != "same_step":
             self._waiting = self.fast is None or bool(self.counters["done"].any())
 

@@ -1,7 +1,8 @@
 """What makes small steps fast, behind one switch: work that nobody needs is skipped. No result changes (tests compare).
 
-Each trick looks at values, which costs nothing on a CPU, or beside simulators that are waited for anyway; on other devices it
-would make every step wait. What each is worth: `benchmarks/fast_path.py`, `benchmarks/results/fast_path.json`.
+Each trick looks at values, which costs nothing on a CPU, or beside simulators that are waited for anyway; on other
+devices it would make every step wait. What each is worth: `benchmarks/fast_path.py`,
+`benchmarks/results/fast_path.json`.
 
     rows        only envs that begin an episode are begun, scored and shown again, not all of the batch
     in_place    their rows are written into state and counters that nobody else holds

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dreamgym.types import State
 
+
 @dataclass(frozen=True)
 class Rules:
     """How long an episode lasts, what pays and what ends it.

@@ -26,8 +26,8 @@ class CoreOptions:
             "disabled" waits: it keeps its state, pays 0 and repeats its flags until it is reset.
         uncertainty: report the model's uncertainty each step (costs what the model charges for it).
         uncertainty_limit: truncate above it: a number, "auto" (the limit in the checkpoint) or None (never).
-        chunk: control actions a step takes, as [B, chunk, A], judged frame by frame, stopping at the first end; None: one
-            frame's worth, [B, A] where a frame is one action. An instruction is always one clip.
+        chunk: control actions a step takes, as [B, chunk, A], judged frame by frame, stopping at the first end; None:
+            one frame's worth, [B, A] where a frame is one action. An instruction is always one clip.
         embodiment: act as this robot of the model's; None: its own.
         validate: raise on NaN or out-of-range actions (see `ActionReader`).
         split: "train", "val", "test" or None (all): which starts of the bank.
@@ -37,8 +37,8 @@ class CoreOptions:
             them; a caller who does is told so at the next step.
         compile: run the dynamics through `torch.compile`: for accelerators, where a small step is all launches. The
             first steps take seconds to minutes more; on a CPU nothing is gained.
-        fast: skip work that nobody needs (`dreamgym.envs.core.fast`): same results. None: where looking at a value costs
-            nothing, which is on a CPU.
+        fast: skip work that nobody needs (`dreamgym.envs.core.fast`): same results. None: where looking at a value
+            costs nothing, which is on a CPU.
         threads: torch threads while the core works, on a CPU; the process's own number stands again after each call.
             None leaves it. One is the default: on a busy machine, waiting for a second thread can cost a hundred times
             what it saves.
@@ -78,7 +78,9 @@ class CoreOptions:
         if isinstance(limit, str) and limit != "auto":
             raise ValueError(f"uncertainty_limit must be a number, 'auto' or None, got {limit!r}")
         if isinstance(limit, int | float) and math.isnan(limit):
-            raise ValueError("uncertainty_limit is NaN, which nothing exceeds: give a number, 'auto', or None for never")
+            raise ValueError(
+                "uncertainty_limit is NaN, which nothing exceeds: give a number, 'auto', or None for never"
+            )
 
     def limit(self, calibrated: float | None) -> float | None:
         """The uncertainty limit as a number, or None: never. ``calibrated`` is the checkpoint's.

@@ -45,7 +45,7 @@ class World(ABC):
 
     @abstractmethod
     def unroll(self, core: DreamCore, action: Tensor) -> Iterator[State]:
-        """The frames of a step, from ``core.state``, each made when it is asked for; action as `ActionReader` gave it."""
+        """The frames of a step from ``core.state``, each made when asked for; action as `ActionReader` gave it."""
 
     @abstractmethod
     def observe(self, core: DreamCore, rows: Tensor | None) -> Obs:
@@ -63,10 +63,10 @@ class World(ABC):
         """What a snapshot of the core must hold beside its tensors."""
         return None
 
-    def restore(self, core: DreamCore, snapshot: np.ndarray | None, tasks: list[int]) -> None:
+    def restore(self, core: DreamCore, snapshot: np.ndarray | None, tasks: list[int]) -> None:  # noqa: B027
         """Goes back to what `snapshot` gave; ``tasks`` [B] are the episodes'."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a dream holds nothing
         """Lets go of what the world holds."""
 
 

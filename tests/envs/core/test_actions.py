@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dreamgym.envs.core.actions import ActionReader, action_space, check_chunk
-from dreamgym.types import ActionSpec
+from dreamgym.types import ActionSpec, InstructionSpec, WorldModelSpec
 
 SPEC = ActionSpec((-1.0, 0.0, -1.0), (1.0, 2.0, 1.0), binary=(2,))
 CPU = torch.device("cpu")
@@ -79,7 +79,21 @@ def test_any_finite_array_is_read_or_refused(action):
 
 
 def test_a_chunk_is_a_multiple_of_the_models_frame():
-    assert check_chunk(10, 5) == 10
+    spec = WorldModelSpec("toy", {}, SPEC, (1,), actions_per_frame=5)
+    assert check_chunk(10, spec) == 10
+    assert check_chunk(None, spec) == 5
     for chunk in (0, -5, 7):
         with pytest.raises(ValueError, match="positive multiple of 5"):
-            check_chunk(chunk, 5)
+            check_chunk(chunk, spec)
+
+
+def test_instructions_are_whole_numbers_of_sentences():
+    spec = InstructionSpec(("go", "stop"), 4, SPEC)
+    read = ActionReader(spec, 2, None, CPU, True)
+    assert torch.equal(read(np.array([0, 1])), torch.tensor([0, 1]))
+    for wrong, message in (([0.0, 1.0], "whole numbers"), ([0, 2], r"0..1"), ([[0, 1]], "shape")):
+        with pytest.raises(ValueError, match=message):
+            read(np.array(wrong))
+    assert action_space(spec).n == 2
+    with pytest.raises(ValueError, match="one instruction, a clip of 4 frames"):
+        check_chunk(4, WorldModelSpec("toy", {}, spec, (1,)))

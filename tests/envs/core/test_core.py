@@ -373,8 +373,8 @@ def test_shared_features_are_guarded_in_inference_mode_too():
 @pytest.mark.parametrize("autoreset", ["same_step", "next_step", "disabled"])
 def test_quiet_frames_are_judged_as_all_others(autoreset, options):
     config = PointMassConfig(noise=0.05, breaks_above=0.6)
-    quick, slow = (core(5, config, horizon=7, autoreset=autoreset, **options) for _ in range(2))
-    slow._is_quiet = lambda *args: False
+    quick = core(5, config, horizon=7, autoreset=autoreset, **options)
+    slow = core(5, config, horizon=7, autoreset=autoreset, fast=False, **options)
     for env in (quick, slow):
         env.reset(seed=2)
     plan = torch.rand(25, 5, 3, generator=torch.Generator().manual_seed(1)) * 2 - 1
@@ -406,11 +406,10 @@ class NoSync(TorchDispatchMode):
 def test_a_step_on_an_accelerator_never_waits_and_gives_the_same(autoreset, options):
     config = PointMassConfig(noise=0.05, breaks_above=0.45)
     options = {"horizon": 4, "autoreset": autoreset, **options}
-    here, there = core(6, config, **options), core(6, config, **options)
-    there._eager = False
+    here, there = core(6, config, **options), core(6, config, fast=False, **options)
     for env in (here, there):
         env.reset(seed=3)
-    plan = torch.rand(10, *here._actions.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    plan = torch.rand(10, *here.read_actions.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for action in plan:
         one = here.step(action)
         with NoSync():
@@ -485,10 +484,14 @@ def test_writing_into_shared_features_is_one_clear_error():
         ({"obs": "touch"}, "obs must be one of"),
         ({"reward_mode": "shaped"}, "reward must be one of"),
         ({"autoreset": "often"}, "autoreset must be one of"),
-        ({"horizon": 0}, "horizon must be at least 1"),
+        ({"horizon": 0}, "horizon must be a whole number"),
+        ({"horizon": float("nan")}, "horizon must be a whole number"),
+        ({"uncertainty_limit": float("nan")}, "uncertainty_limit is NaN"),
+        ({"threads": 0}, "threads must be at least 1"),
+        ({"embodiment": "crane"}, "knows no embodiment"),
         ({"num_envs": 0}, "num_envs must be at least 1"),
         ({"chunk": 0}, "chunk=0"),
-        ({"split": "test"}, "split must be"),
+        ({"split": "exam"}, "split must be"),
         ({"uncertainty_limit": "high"}, "uncertainty_limit must be"),
         ({"obs": "state", "config": PointMassConfig(vector=False)}, "obs='state' needs a model with a state head"),
     ],
@@ -510,7 +513,7 @@ def test_options_that_do_not_fit_raise(options, message):
             {"state": {"position": torch.zeros(3, 3), "lamp": torch.zeros(3)}},
             r"'position': got \(3,\), expected \(2,\)",
         ),
-        ({"state": {"position": torch.zeros(2, 2), "lamp": torch.zeros(2)}}, "has 2 rows"),
+        ({"state": {"position": torch.zeros(2, 2), "lamp": torch.zeros(2)}}, "holds 2 states"),
         ({"history": {"robot_obs": torch.zeros(3, 1, 3)}}, "lacks .'rgb_static'"),
         ({"reset_mask": torch.zeros(2, dtype=torch.bool)}, "reset mask must be bool"),
     ],
