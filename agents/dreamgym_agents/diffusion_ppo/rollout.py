@@ -121,8 +121,8 @@ def check_env(env: DreamVectorEnv, chunk: int) -> DreamCore:
     core: DreamCore = inner.core
     if core.chunk != chunk:
         raise ValueError(f"the policy decides on {chunk} actions: make the env with chunk={chunk}, not {core.chunk}")
-    if core.observe.mode != "features":
-        raise ValueError(f"the policy reads features: make the env with obs='features', not {core.observe.mode!r}")
+    if core.reader.mode != "features":
+        raise ValueError(f"the policy reads features: make the env with obs='features', not {core.reader.mode!r}")
     return core
 
 

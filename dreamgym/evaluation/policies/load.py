@@ -34,7 +34,7 @@ class RandomPolicy:
     """Uniform within the bounds of the action."""
 
     def __init__(self, spec: WorldModelSpec, device: torch.device | str = "cpu") -> None:
-        self.low, self.high = (torch.tensor(b, device=device) for b in (spec.action.low, spec.action.high))
+        self.low, self.high = (torch.tensor(b, device=device) for b in (spec.control.low, spec.control.high))
 
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:
         return None
@@ -50,7 +50,7 @@ class HoldPolicy:
     """Stands still: the action that keeps the robot where it is."""
 
     def __init__(self, spec: WorldModelSpec, device: torch.device | str = "cpu") -> None:
-        self.hold = torch.tensor(spec.action.hold, device=device)
+        self.hold = torch.tensor(spec.control.hold, device=device)
 
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:
         return None

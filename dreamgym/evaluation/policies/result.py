@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dreamgym.envs.registration import usual_horizon
-from dreamgym.envs.simulators import resolve_simulator
+from dreamgym.envs.make import usual_horizon
 from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.evaluation.statistics.agreement import Score
 from dreamgym.evaluation.statistics.calibration import Reliability
@@ -72,8 +71,7 @@ class EvaluationConfig:
         """The same with the horizon that the checkpoint's suite has, where none was given."""
         if self.horizon is not None:
             return self
-        suite = None if checkpoint.simulator is None else resolve_simulator(checkpoint.simulator)["id"]
-        return replace(self, horizon=usual_horizon(suite))
+        return replace(self, horizon=usual_horizon(checkpoint))
 
     def asks_no_more_than(self, other: EvaluationConfig) -> bool:
         """Whether an evaluation by ``other`` is one by this too: on how many simulators it ran is its own affair."""
