@@ -19,7 +19,7 @@ from typing import Any
 
 from rows import RESULTS
 
-from dreamgym.evaluation.making.card import table
+from dreamgym.evaluation.making.markdown import table
 from dreamgym.evaluation.pages.pictures import PLOT_STYLE, pyplot, quiet
 from dreamgym.evaluation.statistics.inference import wilson
 

@@ -1,4 +1,3 @@
-import json
 import math
 
 import gymnasium as gym
@@ -63,35 +62,6 @@ def test_the_finished_checkpoint_is_an_environment(store, run, tmp_path):
         steps=6,
         horizon=4,
     )
-
-
-def test_the_command_measures_it_again_and_its_card_stays_of_its_kind(store, run, tmp_path, capsys):
-    pytest.importorskip("tyro")
-    pytest.importorskip("rich")
-    from dreamgym import cli
-
-    out, figures = tmp_path / "disc", tmp_path / "figures.json"
-    finish_mlp(run, store, out, rewards=SuccessFitConfig(epochs=2, batch_size=32), progress=False)
-    before = load(str(out))
-    words = ["fidelity", "--checkpoint", str(out), "--store", str(store), "--windows", "16", "--steps", "5"]
-    cli.main([*words, "--json", str(figures), "--write"])
-    shown = capsys.readouterr().out
-    assert all(part in shown for part in ("disc, px", "block, px", "from a reset", "AUROC"))
-    assert "step 20" not in shown
-    found, after = json.loads(figures.read_text()), load(str(out))
-    assert found["windows"] == 16
-    assert after.metrics["open_loop"] == found["open_loop"]
-    assert after.metrics["rewards"] == before.metrics["rewards"]
-    assert after.spec.uncertainty_limit == pytest.approx(found["open_loop"]["uncertainty_p99"])
-    card = (out / "README.md").read_text()
-    assert "World model of the family `mlp`" in card
-    steps = found["open_loop"]["uncertainty_steps"]
-    assert f"{found['open_loop']['uncertainty_auroc']:.3f} over {steps}" in card
-    assert all(torch.equal(v, before.model.state_dict()[k]) for k, v in after.model.state_dict().items())
-    training = tmp_path / "training_only"
-    make_store(training, episodes=3, train=3)
-    with pytest.raises(SystemExit, match="no held-out episodes"):
-        cli.main(["fidelity", "--checkpoint", str(out), "--store", str(training)])
 
 
 def test_uncertainty_is_judged_by_the_worst_tenth_of_errors():

@@ -123,6 +123,8 @@ def measure_fidelity(
             is in the data.
     """
     config = FidelityConfig() if config is None else config
+    if not len(training):
+        raise ValueError(f"{training.path}: the store has no training episodes, which means and deviations are of")
     facts = store_facts(held_out)
     if facts.robot in model.spec.embodiments and model.spec.embodiment is None:
         model = model.embody(str(facts.robot))
@@ -243,7 +245,7 @@ class _Run:
     def uncertainty(self) -> dict[str, float]:
         """See `Fidelity.uncertainty`."""
         share, one = self.config.worst_share, self.one_step
-        out = self.open_loop.rate(share)
+        out = {"steps": self.config.steps} | self.open_loop.rate(share)
         return out | ({f"one_step_{k}": v for k, v in one.rate(share).items()} if one.size else {})
 
 

@@ -14,6 +14,8 @@ from dreamgym.suites import Measure, suite, suites
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
 
+STD = "std"
+"""Unit of a vector's error: standard deviations of each entry in the training data, mean over entries that move."""
 WRONG_FLAG = 0.1
 """What a flag on the wrong side adds to a state's error beside distances in the sensors' own units (metres)."""
 

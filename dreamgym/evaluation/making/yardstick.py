@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dreamgym.evaluation.making.measures import StateReader, camera_label, readable, squared_error, state_error
+from dreamgym.evaluation.making.measures import STD, StateReader, camera_label, readable, squared_error, state_error
 from dreamgym.evaluation.making.windows import Window
 from dreamgym.suites import Measure
 from dreamgym.suites.base import Layout
 from dreamgym.types import State
 
-STD = "std"
-"""Unit of a vector's error: standard deviations of each entry in the training data, mean over entries that move."""
 MOVES = 2e-3
 """An entry moves if its change a row is beyond this share of its spread, root mean square."""
 
@@ -63,7 +61,7 @@ class Yardstick:
         """Unit, whether higher is better, and label of each error by name, in the order of tables."""
         out = {k: ("dB", True, camera_label(k)) for k in self.cameras}
         out |= {m.name: (m.unit, m.higher_is_better, m.label or m.name) for m in self.measures}
-        return out | {k: (STD, False, f"all of {k} that moves") for k in self.vectors if len(self._moves[k])}
+        return out | {k: (STD, False, f"{k}, all entries that move") for k in self.vectors if len(self._moves[k])}
 
     def recorded(self, window: Window, frame: int) -> dict[str, Tensor]:
         """The recorded frame."""

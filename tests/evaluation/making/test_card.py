@@ -1,9 +1,19 @@
-from dreamgym.evaluation.making.card import table, write_card
+import json
+
+import pytest
+
+from dreamgym.evaluation.making.card import write_card
+from dreamgym.evaluation.making.markdown import table
+from dreamgym.training.checkpoint import BUILT_IN, built_in_names
 
 
-def curve(model, repeat, mean, higher=False):
+def curve(model, repeat, mean, unit="m", higher=False, label=""):
     wins = {"repeat": (model > repeat) == higher, "mean": (model > mean) == higher}
-    return {"model": [model] * 50, "repeat": [repeat] * 50, "mean": [mean] * 50, "beats_from_5": wins}
+    lists = {"model": [model] * 50, "repeat": [repeat] * 50, "mean": [mean] * 50, "held": []}
+    steps = list(range(1, 51))
+    return lists | {
+        "unit": unit, "higher_is_better": higher, "label": label, "steps": steps, "beats_from_5": wins,
+    }  # fmt: skip
 
 
 def metrics(drawer=0.01):
@@ -11,29 +21,38 @@ def metrics(drawer=0.01):
         "model": {"family": "rssm", "variant": "vision", "parameters": 1234567, "features": 1024},
         "fidelity": {
             "windows": 9, "context": 2, "steps": 50, "state_source": "probe",
-            "curves": {"drawer": curve(drawer, 0.02, 0.05), "rgb_static": curve(30.0, 25.0, 20.0, higher=True)},
-            "moving": {}, "uncertainty": {"auroc_state": 0.8, "p50": 0.1, "p99": 0.5},
+            "curves": {
+                "drawer": curve(drawer, 0.02, 0.05),
+                "rgb_static": curve(30.0, 25.0, 20.0, "dB", higher=True, label="static camera"),
+                "led": curve(0.9, 0.8, 0.5, "share right", higher=True, label="LED"),
+            },
+            "moving": {}, "openings": {}, "uncertainty": {"steps": 50, "auroc_state": 0.8, "p50": 0.1, "p99": 0.5},
         },
         "rewards": {
             "tasks": {
                 "open_drawer": {
                     "threshold": 0.4, "f1": 0.9, "f1_off_edge": 0.95, "precision": 1.0, "recall": 0.8,
-                    "episode_f1": 1.0,
-                    "f1_imagined": 0.7, "num_episodes": 8,
+                    "episode_f1": 1.0, "f1_imagined": 0.7, "num_episodes": 8,
                 },
             },
-            "mean_f1": 0.9,
-            "mean_f1_off_edge": 0.95, "mean_f1_imagined": 0.7, "mean_episode_f1": 1.0,
+            "mean_f1": 0.9, "mean_f1_off_edge": 0.95, "mean_f1_imagined": 0.7, "mean_episode_f1": 1.0,
         },
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", built_in_names())
+def test_a_shipped_card_is_what_its_metrics_make(name):
+    metrics = json.loads((BUILT_IN / name / "config.json").read_text())["metrics"]
+    assert (BUILT_IN / name / "README.md").read_text() == write_card(name, metrics)
+
+
 def test_figures_are_given_with_their_units():
     card = write_card("mine", metrics())
-    assert "1.00 cm" in card
-    assert "30.00 dB" in card
+    assert "| drawer error | **dream** | 1.00 cm |" in card
+    assert "| static camera PSNR | **dream** | 30.00 dB |" in card
+    assert "| LED right | **dream** | 90.0% |" in card
     assert "1,234,567 parameters" in card
-    assert "beats every baseline at every step from 5 on, in every measure" in card
+    assert "beats every baseline at every measured step from 5 on, in every measure" in card
 
 
 def test_a_lost_baseline_is_admitted():
@@ -48,8 +67,43 @@ def test_what_the_model_read_and_held_is_a_row_where_it_was_measured():
     assert "| hold its own reading of the last frame | 1.50 cm |" in write_card("mine", found)
 
 
-def test_a_weak_classifier_is_named_among_the_limits():
-    assert "below 0.95 for `open_drawer`" in write_card("mine", metrics()).split("## Limits")[1]
+def test_steps_that_were_not_measured_and_frames_in_which_nothing_moved_are_dashes():
+    found = metrics()
+    sparse = {**curve(0.002, 0.01, 0.1, "std"), "steps": [1, 5, 20]}
+    sparse |= {k: v[:3] for k, v in sparse.items() if k in ("model", "repeat", "mean")}
+    found["fidelity"]["curves"]["state"] = sparse
+    found["fidelity"]["moving"] = {"drawer": {**curve(0.01, 0.02, 0.05), "model": [None] + [0.01] * 49}}
+    card = write_card("mine", found)
+    assert "| state | **dream** | 0.002 std | 0.002 std | - | 0.002 std | - | - |" in card
+    assert "| drawer error | **dream** | - | 1.00 cm |" in card.split("has moved since")[1]
+
+
+def test_weak_scores_are_named_among_the_limits():
+    limits = write_card("mine", metrics()).split("## Limits")[1]
+    assert "Held-out F1 is below 0.95 for `open_drawer`" in limits
+    assert "F1 on imagined frames is below 0.9 for `open_drawer`" in limits
+    assert "twin rollouts is below" not in limits
+
+
+def test_data_are_told_by_role_with_who_acted_and_where():
+    found = metrics() | {"training": {"updates": 1500, "batch_size": 16, "model": {"deter": 5}}}
+    found["data"] = {
+        "demonstration": {"episodes": 1200, "steps": 5000, "held_out": 7, "suite": "calvin",
+                          "simulator": {"scene": "D", "image_size": 64}, "operators": {"pusher": 12}},
+    }  # fmt: skip
+    card = write_card("mine", found)
+    assert "| demonstration data | 1,200 episodes, 5,000 steps (scene D, 7 held out) |" in card
+    assert "| who acts | pusher 12 |" in card
+    assert "| updates | 1,500 |" in card
+    assert "deter" not in card
+    assert "held-out demonstrations, failed ones" in card
+
+
+def test_starts_are_counted_by_split():
+    counts = {"open_drawer": {"train": 20, "val": 5, "test": 4}}
+    card = write_card("mine", {"starts": {"counts": counts, "context": 16, "snapshots": True}})
+    assert "| task | train | val | test |" in card
+    assert "| `open_drawer` | 20 | 5 | 4 |" in card
 
 
 def test_parts_that_were_not_measured_are_left_out():
