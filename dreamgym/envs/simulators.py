@@ -65,6 +65,24 @@ def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
     return env
 
 
+def _portable(simulator: Mapping[str, Any]) -> dict[str, Any]:
+    """The same simulator in words that a fresh process understands: a suite that a script registered is not known there.
+
+    Raises:
+        ValueError: a suite whose simulator cannot be named.
+    """
+    simulator = resolve_simulator(simulator)
+    known = suite_of(simulator)
+    if known is None:
+        return simulator
+    if not isinstance(known.simulator, str):
+        raise ValueError(
+            f"the simulator of {known.name!r} is an object of this process and cannot run in worker processes: use "
+            "num_workers=0, or name it as 'module:factory' in its Suite"
+        )
+    return {"id": known.simulator, "kwargs": simulator["kwargs"]}
+
+
 def check_trusted(simulator: Mapping[str, Any], where: str) -> None:
     """Refuses a simulator that a checkpoint names and that is no suite of this library or of an installed package.
 
@@ -150,9 +168,10 @@ class WorkerSimulators:
         context = mp.get_context("spawn")
         self._shares = [list(range(num_envs))[w::num_workers] for w in range(min(num_workers, num_envs))]
         self._pipes, self._processes = [], []
+        portable = _portable(simulator)
         for share in self._shares:
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, dict(simulator), len(share)), daemon=True)
+            process = context.Process(target=_work, args=(theirs, portable, len(share)), daemon=True)
             process.start()
             theirs.close()
             self._pipes.append(ours)

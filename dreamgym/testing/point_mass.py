@@ -24,6 +24,7 @@ from dreamgym.envs.core.actions import action_space
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.rewards.registry import REWARDS
+from dreamgym.suites import Measure, Suite, register_suite
 from dreamgym.training.checkpoint import save
 from dreamgym.types import ActionSpec, Observation, ObservationSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
@@ -32,7 +33,7 @@ from dreamgym.world_models.registry import register_family
 GAIN = 0.1
 SIZE = 16
 TASKS = ("reach_right", "reach_top", "turn_on_lamp")
-SIMULATOR = {"id": "dreamgym.testing.point_mass:PointMassEnv", "kwargs": {}}
+SIMULATOR = {"id": "point_mass", "kwargs": {}}
 ACTION = ActionSpec(low=(-1.0, -1.0, -1.0), high=(1.0, 1.0, 1.0), binary=(2,), hold=(0.0, 0.0, -1.0))
 
 
@@ -273,5 +274,21 @@ def point_mass_checkpoint(path: str | os.PathLike[str], config: PointMassConfig 
     )
 
 
+SUITE = Suite(
+    name="point_mass",
+    tasks=TASKS,
+    action=ACTION,
+    frame_rate=10.0,
+    horizon=64,
+    simulator="dreamgym.testing.point_mass:PointMassEnv",
+    layouts={"robot_obs": (("linear", 3),)},
+    measures=(
+        Measure("position", "robot_obs", (0, 1), "m", moved=0.05),
+        Measure("lamp", "robot_obs", (2,), "share right", kind="flag"),
+    ),
+    proprioception="robot_obs",
+)
+
+register_suite(SUITE)
 register_family("point_mass", PointMassModel)
 REWARDS[PointMassReward.kind] = PointMassReward.from_config

@@ -165,7 +165,7 @@ def test_policies_from_bad_to_good_are_ranked_alike_by_an_exact_dream(world):
     assert told["classifier"]["ece"] < 0.1
     assert [g["step"] for g in told["exploitation_gap"]] == [1, 2, 3, 4, 5]
     assert max(abs(g["gap"]) for g in told["exploitation_gap"]) < 0.2
-    assert told["drift"]["5"]["tcp"] == pytest.approx(0, abs=1e-3)
+    assert told["drift"]["5"]["position"] == pytest.approx(0, abs=1e-3)
     assert 0 < told["coverage_95"] <= 1
     assert told["by_task"] == {}  # one task: nothing to part
 
