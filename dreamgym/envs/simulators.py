@@ -66,7 +66,7 @@ def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
 
 
 def _portable(simulator: Mapping[str, Any]) -> dict[str, Any]:
-    """The same simulator in words that a fresh process understands: a suite that a script registered is not known there.
+    """The same simulator in words that a fresh process understands: suites that a script registered are unknown there.
 
     Raises:
         ValueError: a suite whose simulator cannot be named.
