@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 
 from dreamgym.data import EpisodeStore
 from dreamgym.data.readers import CALVIN_KEYS, import_dataset, read_calvin
-from dreamgym.data.readers.calvin import load_pickled_npy
 
 
 def write_calvin(folder: Path, ranges: list[tuple[int, int]], skills: list[tuple[str, int, int]] | None = None) -> Path:
@@ -169,27 +167,6 @@ def test_a_hostile_pickle_does_not_run(tmp_path: Path, wrap) -> None:
     with pytest.raises(ValueError, match=r"auto_lang_ann.npy is refused: it names (posix|nt).system"):
         read_calvin(folder)
     assert not target.exists()
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_what_numpy_pickles_is_read(tmp_path: Path, protocol: int) -> None:
-    value = {
-        "a": np.arange(6.0).reshape(2, 3),
-        "b": [np.int64(4), "text", (1, None, True)],
-        "c": np.array([{}], object),
-    }
-    file = tmp_path / "x.npy"
-    with open(file, "wb") as stream:
-        header = {"descr": "|O", "fortran_order": False, "shape": ()}
-        np.lib.format.write_array_header_1_0(stream, header)
-        pickle.dump(np.array(value, dtype=object), stream, protocol=protocol)
-    if protocol == 2:  # bytes need a function there, which numpy.save has not written since Python 2
-        with pytest.raises(ValueError, match=r"_codecs\.encode"):
-            load_pickled_npy(file)
-        return
-    found = load_pickled_npy(file)
-    np.testing.assert_array_equal(found["a"], value["a"])
-    assert found["b"] == value["b"]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "no pickle", "other dict", "lengths differ"])

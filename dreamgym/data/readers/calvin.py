@@ -11,14 +11,15 @@ The layout, as CALVIN's dataset/README describes it::
 from __future__ import annotations
 
 import os
-import pickle
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from dreamgym.data.readers.plain_pickle import NPY_ERRORS, load_pickled_npy
 from dreamgym.data.shards import Meta
 
 # rel_actions are the ones in our units: position / 0.02 m, Euler angles / 0.05 rad, gripper -1 or +1.
@@ -30,13 +31,6 @@ CALVIN_KEYS = {
     "rgb_gripper": "rgb_gripper",
 }
 _SPLITS = {"training": "train", "validation": "val"}
-# What numpy's own pickles of arrays, scalars and dtypes name, in numpy 1 and 2; containers need no name at all.
-_ALLOWED = {
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-}
 
 
 def read_calvin(
@@ -93,14 +87,17 @@ def _pieces(
 def _step(file: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            if missing := [key for key in keys if key not in arrays.files]:
-                raise ValueError(f"{file} has no {missing}; it has {sorted(arrays.files)}: ask for other keys")
-            return {key: arrays[key] for key in keys}
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+            names = sorted(arrays.files)
+            missing = [key for key in keys if key not in names]
+            step = {} if missing else {key: arrays[key] for key in keys}
+    except (*NPY_ERRORS, zipfile.BadZipFile, zlib.error, struct.error) as error:
         mend = f"copy or download {file.parent} again"
         raise ValueError(
             f"{file} is missing or damaged ({error}), though ep_start_end_ids.npy lists it: {mend}"
         ) from error
+    if missing:
+        raise ValueError(f"{file} has no {missing}; it has {names}: ask for other keys")
+    return step
 
 
 def _ranges(folder: Path) -> np.ndarray:
@@ -114,7 +111,7 @@ def _ranges(folder: Path) -> np.ndarray:
         raise ValueError(f"{folder} is no CALVIN dataset: {expected}")
     try:
         ranges = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except NPY_ERRORS as error:
         raise ValueError(f"{file} is damaged ({error}): {expected}") from error
     if ranges.ndim != 2 or ranges.shape[1:] != (2,) or ranges.dtype.kind not in "iu" or not len(ranges):
         raise ValueError(f"{file} holds {ranges.dtype} {ranges.shape}, not integers [N, 2]: {expected}")
@@ -131,39 +128,11 @@ def _annotations(folder: Path) -> list[tuple[str, int, int]]:
     found = load_pickled_npy(file)
     try:
         tasks, spans = found["language"]["task"], found["info"]["indx"]
-        return [(str(task), int(begin), int(end)) for task, (begin, end) in zip(tasks, spans, strict=True)]
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        if any(not isinstance(task, str) for task in tasks):
+            raise TypeError("a task is a text")
+        return [(task, int(begin), int(end)) for task, (begin, end) in zip(tasks, spans, strict=True)]
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         expected = "a dict with language.task and info.indx of one length"
         raise ValueError(
             f"{file} is not what CALVIN writes ({error!r}): expected {expected}; remove it to go on"
         ) from error
-
-
-class _RestrictedUnpickler(pickle.Unpickler):
-    """Builds numpy arrays, numbers, strings and containers of them, and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no array needs")
-        return super().find_class(module, name)
-
-
-def load_pickled_npy(file: Path) -> Any:
-    """The object in a .npy file that numpy.save pickled, without running what such a file may carry.
-
-    Raises:
-        ValueError: Damaged, or anything but arrays, numbers, strings, dicts, lists and tuples.
-    """
-    try:
-        with open(file, "rb") as stream:
-            version = np.lib.format.read_magic(stream)
-            read_header = (
-                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            )
-            _, _, dtype = read_header(stream)
-            if not dtype.hasobject:
-                raise ValueError(f"it holds {dtype}, no pickled object")
-            array = _RestrictedUnpickler(stream).load()
-    except (OSError, ValueError, EOFError, pickle.UnpicklingError, AttributeError, IndexError, TypeError) as error:
-        raise ValueError(f"{file} is refused: {error}; get it from where the dataset came from") from error
-    return array.item() if isinstance(array, np.ndarray) and array.ndim == 0 else array
