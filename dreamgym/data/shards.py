@@ -4,6 +4,7 @@
     <store>/shards/00000000/<key>.npy  rows of all the shard's episodes, end to end
     <store>/shards/00000000/index.json rows and meta of each of them
     <store>/shards/.tmp-*              a shard being written, or what a killed writer left
+    <store>/shards/00000000.lost       a shard that was given up: an empty folder, or the damaged shard itself
 
 A finished shard is flushed to the disk and renamed to the next free number. A rename onto a non-empty folder fails,
 so any number of processes may write at once, each shard appears whole or not at all, and numbers have no gaps.
@@ -16,6 +17,7 @@ import errno
 import json
 import os
 import threading
+import tokenize
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +36,13 @@ Keys = dict[str, tuple[tuple[int, ...], np.dtype]]
 
 FORMAT = "dreamgym-episodes"
 VERSION = 1
+LOST = ".lost"
+
+NPY_ERRORS = (
+    *(OSError, ValueError, EOFError, TypeError, SyntaxError, tokenize.TokenError),
+    *(RecursionError, MemoryError, OverflowError),
+)
+"""What numpy raises on a damaged .npy file."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +84,11 @@ class ShardCache:
     def _map(self, shard: str, name: str) -> np.ndarray:
         file = self._path / "shards" / shard / f"{name}.npy"
         shape, dtype = self._keys[name]
-        mend = f"delete the folder {file.parent} and collect its episodes again"
+        mend = _mend(file.parent)
         try:
             # A plain ndarray over the map: np.memmap's subclass costs microseconds on each slice.
             array = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
+        except NPY_ERRORS as error:
             raise ValueError(f"{file} is damaged ({error}): {mend}") from error
         if array.shape[1:] != shape or array.dtype != dtype:
             raise ValueError(f"{file} holds {array.dtype} {array.shape}, the store says {dtype} [T, {shape}]: {mend}")
@@ -163,18 +172,64 @@ def publish(temporary: Path) -> None:
 
 
 def published(shards: Path) -> list[str]:
-    """Names of the finished shards, in the order in which they were published."""
-    return sorted(name for name in os.listdir(shards) if name.isdigit())
+    """Names of the finished shards, in the order in which they were published.
+
+    Raises:
+        ValueError: a number is missing before the last: that shard was deleted.
+    """
+    found = os.listdir(shards)
+    names = sorted(name for name in found if name.isdigit())
+    there = {name.removesuffix(LOST) for name in found}
+    expected = (f"{number:08d}" for number in range(int(names[-1]) if names else 0))
+    if missing := [name for name in expected if name not in there]:
+        if (shards / missing[0]).exists():  # another process published two while the folder was being listed
+            return published(shards)
+        raise ValueError(
+            f"{shards} has lost the shard {missing[0]} (it has {len(names)}, up to {names[-1]}): put it back, or go on "
+            f"without its episodes: mkdir {shards / missing[0]}{LOST}"
+        )
+    return names
 
 
-def read_index(shard: Path) -> list[Entry]:
-    """The episodes of one finished shard. ValueError where its index is damaged."""
+def read_index(shard: Path, keys: Keys) -> list[Entry]:
+    """The episodes of one finished shard.
+
+    Raises:
+        ValueError: its index is damaged, or a file has not the rows that the index says.
+    """
     try:
         episodes = json.loads((shard / "index.json").read_text())["episodes"]
-        return [Entry(shard.name, int(e["start"]), int(e["length"]), dict(e["meta"])) for e in episodes]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        mend = f"delete the folder {shard} and collect its episodes again"
-        raise ValueError(f"{shard}/index.json is damaged ({error!r}): {mend}") from error
+        entries = [Entry(shard.name, int(e["start"]), int(e["length"]), dict(e["meta"])) for e in episodes]
+        rows = 0
+        for entry in entries:
+            if entry.start != rows or entry.length < 1:
+                raise ValueError(f"an episode of {entry.length} rows at {entry.start}, after {rows} rows")
+            rows += entry.length
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        raise ValueError(f"{shard}/index.json is damaged ({error!r}): {_mend(shard)}") from error
+    for name, (shape, dtype) in keys.items():
+        _check_size(shard / f"{name}.npy", rows, dtype.itemsize * int(np.prod(shape, dtype=np.int64)))
+    return entries
+
+
+def _check_size(file: Path, rows: int, row_bytes: int) -> None:
+    """ValueError unless the file is as long as ``rows`` rows and its own header are; reads ten bytes of it."""
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(10)
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise ValueError(f"{file} is damaged ({error}): {_mend(file.parent)}") from error
+    header = 10 + int.from_bytes(head[8:10], "little")  # .npy version 1.0: magic, version, length of the header
+    if size != header + rows * row_bytes:
+        raise ValueError(
+            f"{file} is damaged ({size} bytes; index.json says {rows} rows, which take {header + rows * row_bytes}): "
+            f"{_mend(file.parent)}"
+        )
+
+
+def _mend(shard: Path) -> str:
+    return f"give it up (mv {shard} {shard}{LOST}) and collect or import its episodes again"
 
 
 @contextlib.contextmanager

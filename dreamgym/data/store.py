@@ -182,7 +182,7 @@ class EpisodeStore(EpisodeView):
         known = {entry.shard for entry in self._entries}
         for shard in published(self.path / "shards"):
             if shard not in known:
-                self._entries.extend(read_index(self.path / "shards" / shard))
+                self._entries.extend(read_index(self.path / "shards" / shard, self._keys))
 
     def append(self, episodes: Sequence[tuple[Episode, Meta]]) -> None:
         """Write these episodes as one new shard; on return they are on the disk.

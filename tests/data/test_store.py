@@ -289,27 +289,72 @@ def test_a_newer_store_asks_for_an_upgrade(store: EpisodeStore) -> None:
         EpisodeStore.open(store.path)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "missing", "garbage", "other shape"])
-def test_a_damaged_shard_is_named(store: EpisodeStore, damage: str) -> None:
+def shard_of(store: EpisodeStore, number: int) -> Path:
+    return store.path / "shards" / f"{number:08d}"
+
+
+@pytest.mark.parametrize("damage", ["truncated", "longer", "missing", "garbage", "other shape"])
+def test_a_damaged_shard_is_named_at_once_and_can_be_given_up(store: EpisodeStore, damage: str) -> None:
     fill(store, [5, 6])
-    file = store.path / "shards" / "00000001" / "action.npy"
+    file = shard_of(store, 1) / "action.npy"
     if damage == "truncated":
         file.write_bytes(file.read_bytes()[:-10])
+    elif damage == "longer":
+        file.write_bytes(file.read_bytes() + b"\0" * 28)
     elif damage == "missing":
         file.unlink()
     elif damage == "garbage":
         file.write_bytes(b"not numpy")
     else:
         np.save(file, np.zeros((6, 3), np.float32))
+    with pytest.raises(ValueError, match=r"00000001/action.npy is damaged .*give it up \(mv .*00000001.lost\)"):
+        EpisodeStore.open(store.path)
+    shard_of(store, 1).rename(f"{shard_of(store, 1)}.lost")
     again = EpisodeStore.open(store.path)
-    with pytest.raises(ValueError, match=r"00000001/action.npy .*delete the folder"):
-        again.episode(1)
     assert again.episode(0)["action"].shape == (5, 7)
+    fill(again, [4])
+    assert EpisodeStore.open(store.path).lengths.tolist() == [5, 4]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"episodes": [{"start": 0}]}'])
+@pytest.mark.parametrize("header", [b"{'descr': '<f4', 'fortran_order': False, 'shape': (6, 7", b"[" * 90, b"{'a': 1}"])
+def test_a_damaged_header_is_named(store: EpisodeStore, header: bytes) -> None:
+    fill(store, [5, 6])
+    file = shard_of(store, 1) / "action.npy"
+    whole = file.read_bytes()
+    size = int.from_bytes(whole[8:10], "little")
+    file.write_bytes(whole[:10] + header.ljust(size - 1) + b"\n" + whole[10 + size :])
+    with pytest.raises(ValueError, match=r"00000001/action.npy is damaged .*give it up"):
+        EpisodeStore.open(store.path).episode(1)
+
+
+def test_a_shard_that_was_deleted_is_missed(store: EpisodeStore) -> None:
+    fill(store, [5])
+    fill(store, [6])
+    fill(store, [7])
+    shutil.rmtree(shard_of(store, 1))
+    with pytest.raises(ValueError, match=r"has lost the shard 00000001 .*put it back, or go on.*mkdir .*00000001.lost"):
+        EpisodeStore.open(store.path)
+    Path(f"{shard_of(store, 1)}.lost").mkdir()
+    assert EpisodeStore.open(store.path).lengths.tolist() == [5, 7]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"episodes": [{"start": 0}]}', '{"episodes": [{"start": 1, "length": 4, "meta": {}}]}', "[" * 100_000],
+)
 def test_a_damaged_index_is_named(store: EpisodeStore, text: str) -> None:
     fill(store, [5])
-    (store.path / "shards" / "00000000" / "index.json").write_text(text)
-    with pytest.raises(ValueError, match=r"00000000/index.json is damaged .*delete the folder"):
+    (shard_of(store, 0) / "index.json").write_text(text)
+    with pytest.raises(ValueError, match=r"00000000/index.json is damaged .*give it up"):
+        EpisodeStore.open(store.path)
+
+
+@pytest.mark.parametrize("length", [4, 6, 0])
+def test_an_index_of_another_length_is_noticed(store: EpisodeStore, length: int) -> None:
+    fill(store, [5])
+    file = shard_of(store, 0) / "index.json"
+    index = json.loads(file.read_text())
+    index["episodes"][0]["length"] = length
+    file.write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"00000000/(index.json|\w+.npy) is damaged .*give it up"):
         EpisodeStore.open(store.path)

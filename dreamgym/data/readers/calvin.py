@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dreamgym.data.readers.plain_pickle import NPY_ERRORS, load_pickled_npy
-from dreamgym.data.shards import Meta
+from dreamgym.data.readers.plain_pickle import load_pickled_npy
+from dreamgym.data.shards import NPY_ERRORS, Meta
 
 # rel_actions are the ones in our units: position / 0.02 m, Euler angles / 0.05 rad, gripper -1 or +1.
 CALVIN_KEYS = {

@@ -10,21 +10,16 @@ from __future__ import annotations
 
 import pickletools
 import re
-import tokenize
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from dreamgym.data.shards import NPY_ERRORS
+
 MAX_BYTES: Final = 2**29
 """Largest file that is read; CALVIN's largest annotations take 36 MB."""
-
-NPY_ERRORS: Final = (
-    *(OSError, ValueError, EOFError, TypeError, SyntaxError, tokenize.TokenError),
-    *(RecursionError, MemoryError, OverflowError),
-)
-"""What numpy raises on the header of a damaged .npy file."""
 
 _DTYPE = re.compile(r"[<>|=]?([biuf][1248]|[US]\d{1,4}|O8?)")
 # What numpy's pickles name, in numpy 1 and 2.
@@ -124,7 +119,7 @@ class _Machine:
             stack.append(_MARK)
         elif name in ("TUPLE", "LIST", "DICT"):
             items = self._to_mark()
-            stack.append({"TUPLE": tuple, "LIST": list, "DICT": _pairs}[name](items))
+            stack.append(tuple(items) if name == "TUPLE" else items if name == "LIST" else _pairs(items))
         elif name in ("APPEND", "APPENDS", "SETITEM", "SETITEMS"):
             self._extend(name)
         elif name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
