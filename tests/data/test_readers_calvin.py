@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dreamgym.data import EpisodeStore
-from dreamgym.data.readers import CALVIN_KEYS, import_dataset, read_calvin
+from dreamgym.data.readers import CALVIN_KEYS, ImportConfig, import_dataset, read, read_calvin
 
 
 def write_calvin(folder: Path, ranges: list[tuple[int, int]], skills: list[tuple[str, int, int]] | None = None) -> Path:
@@ -56,7 +58,7 @@ def test_recordings_come_in_pieces_with_both_ends(tmp_path: Path) -> None:
         "rgb_gripper": (6, 84, 84, 3),
     }
     np.testing.assert_array_equal(piece["rel_actions"][:, 0], piece["robot_obs"][:, 0] / 100)
-    assert meta == {"source": "calvin:training:3-8", "split": "train", "skills": []}
+    assert meta == {"source": f"calvin:{tmp_path.name}/training:3-8", "skills": []}
 
 
 def test_annotations_become_skills(tmp_path: Path) -> None:
@@ -70,13 +72,28 @@ def test_annotations_become_skills(tmp_path: Path) -> None:
     ]
 
 
+def test_sentences_name_the_tasks(tmp_path: Path) -> None:
+    folder = write_calvin(tmp_path / "training", [(3, 12)], [("open_drawer", 4, 7)])
+    ((_, meta),) = read(f"calvin:{folder}", tasks_from="language_instruction")
+    assert meta["skills"] == [["please open_drawer", 1, 5, True]]
+    with pytest.raises(ValueError, match=r"one of \['language_instruction', 'task'\], got 'emb'"):
+        read(f"calvin:{folder}", tasks_from="emb")
+
+
+def test_what_the_data_set_says_of_itself(tmp_path: Path) -> None:
+    write_calvin(tmp_path / "training", [(0, 3)])
+    source = read(f"calvin:{tmp_path}")
+    assert (source.frame_rate, source.suite, source.held_out, len(source)) == (30.0, "calvin", frozenset(), 1)
+    assert source.suggested == {k: k for k in ("robot_obs", "scene_obs", "rgb_static", "rgb_gripper")}
+    assert source.keys["rgb_static"] == (200, 200, 3)
+
+
 def test_a_folder_of_both_splits(tmp_path: Path) -> None:
     write_calvin(tmp_path / "training", [(0, 3)])
     write_calvin(tmp_path / "validation", [(0, 2)])
-    assert [(meta["split"], len(piece["robot_obs"])) for piece, meta in read_calvin(tmp_path)] == [
-        ("train", 4),
-        ("val", 3),
-    ]
+    source = read_calvin(tmp_path)
+    assert [(meta.get("split"), len(piece["robot_obs"])) for piece, meta in source] == [(None, 4), ("val", 3)]
+    assert (source.held_out, len(source)) == ({"val"}, 2)
 
 
 def test_only_the_keys_asked_for(tmp_path: Path) -> None:
@@ -90,7 +107,9 @@ def test_only_the_keys_asked_for(tmp_path: Path) -> None:
 def test_import_makes_a_store_of_our_keys(tmp_path: Path) -> None:
     write_calvin(tmp_path / "training", [(0, 9)])
     write_calvin(tmp_path / "validation", [(5, 7)])
-    store = import_dataset(read_calvin(tmp_path, max_length=4), tmp_path / "store", CALVIN_KEYS, progress=False)
+    store = import_dataset(
+        read_calvin(tmp_path, max_length=4), tmp_path / "store", ImportConfig(CALVIN_KEYS), progress=False
+    )
     assert store.lengths.tolist() == [4, 4, 2, 3]
     assert {name: (shape, dtype.name) for name, (shape, dtype) in store.keys.items()} == {
         "action": ((7,), "float32"),
@@ -109,10 +128,16 @@ def test_import_makes_a_store_of_our_keys(tmp_path: Path) -> None:
 def test_a_killed_import_goes_on(tmp_path: Path) -> None:
     folder = write_calvin(tmp_path / "training", [(0, 9)])
     keys = {"action": "rel_actions"}
-    first, *_ = read_calvin(folder, max_length=4)
-    import_dataset([first], tmp_path / "store", keys, progress=False)
-    store = import_dataset(read_calvin(folder, max_length=4), tmp_path / "store", keys, progress=False)
+    source = read_calvin(folder, max_length=4)
+    import_dataset(
+        replace(source, open=lambda skip: islice(source.open(skip), 1)),
+        tmp_path / "store",
+        ImportConfig(keys),
+        progress=False,
+    )
+    store = import_dataset(read_calvin(folder, max_length=4), tmp_path / "store", ImportConfig(keys), progress=False)
     assert store.lengths.tolist() == [4, 4, 2]
+    assert [meta["source"].split(":")[-1] for meta in store.metas] == ["0-3", "4-7", "8-9"]
     assert len(EpisodeStore.open(store.path)) == 3
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dreamgym.data.readers import import_dataset, read_lerobot
+from dreamgym.data.readers import ImportConfig, import_dataset, read, read_lerobot
 
 av = pytest.importorskip("av")
 pa = pytest.importorskip("pyarrow")
@@ -146,28 +146,10 @@ def dataset(written: Path, tmp_path: Path) -> Path:
 
 def test_columns_and_metas(written: Path) -> None:
     pairs = list(read_lerobot(written))
+    said = [{"task": task, "tasks": [task], "fps": 10} for task in ("open the drawer", "close the drawer")]
     assert [meta for _, meta in pairs] == [
-        {
-            "source": "lerobot:drawer:0",
-            "fps": 10,
-            "tasks": ["open the drawer"],
-            "task": "open the drawer",
-            "split": "train",
-        },
-        {
-            "source": "lerobot:drawer:1",
-            "fps": 10,
-            "tasks": ["close the drawer"],
-            "task": "close the drawer",
-            "split": "train",
-        },
-        {
-            "source": "lerobot:drawer:2",
-            "fps": 10,
-            "tasks": ["open the drawer"],
-            "task": "open the drawer",
-            "split": "val",
-        },
+        {"source": f"lerobot:{written.parent.name}/drawer:{i}", **said[i % 2], **({"split": "val"} if i == 2 else {})}
+        for i in range(3)
     ]
     episode = pairs[1][0]
     assert episode["observation.state"].tolist() == [[1, t, 0] for t in range(9)]
@@ -211,10 +193,86 @@ def test_only_the_keys_asked_for(dataset: Path) -> None:
 
 def test_import(written: Path, tmp_path: Path) -> None:
     keys = {"action": "action", "rgb_static": TOP, "robot_obs": "observation.state"}
-    store = import_dataset(read_lerobot(written), tmp_path / "store", keys, image_size=16, progress=False)
+    store = import_dataset(read_lerobot(written), tmp_path / "store", ImportConfig(keys, image_size=16), progress=False)
     assert store.lengths.tolist() == [5, 9, 7]
     assert store.keys["rgb_static"] == ((16, 16, 3), np.dtype("uint8"))
     assert len(store.select(split="val", task="open the drawer")) == 1
+
+
+def rewrite(folder: Path, **columns: Callable[[list], list]) -> None:
+    """Changes columns of the first data file, each by a function of its values."""
+    file = folder / DATA
+    table = pq.read_table(file)
+    for name, change in columns.items():
+        at = table.column_names.index(name)
+        table = table.set_column(
+            at, table.field(at), pa.array(change(table.column(name).to_pylist()), table.field(at).type)
+        )
+    pq.write_table(table, file)
+
+
+def test_rows_are_read_in_the_order_of_their_frame_index(dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = pq.read_table(dataset / DATA)
+    pq.write_table(table.take(list(range(table.num_rows))[::-1]), dataset / DATA)
+    episode, _ = next(iter(read_lerobot(dataset)))
+    assert episode["observation.state"][:, 1].tolist() == [0, 1, 2, 3, 4]
+    assert_frames(episode[TOP], 0)
+    assert "rows of episode 0 are read in the order of their frame_index" in caplog.text
+
+
+@pytest.mark.parametrize("drift", [0.02, 1 / 29.97 * 30 - 1])
+def test_drifting_rows_are_said(dataset: Path, drift: float) -> None:
+    rewrite(dataset, timestamp=lambda times: [t * (1 + 20 * drift) for t in times])
+    with pytest.raises(ValueError, match=r"frame \d of episode \d lies 0.0\d+ s from where 10 frames a second put it"):
+        list(read_lerobot(dataset, keys=["action"]))
+
+
+def test_a_drifting_video_is_said(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [picture(0, t) for t in range(5)] + [picture(1, t) for t in range(9)]
+    slow = Fraction(103, 1000)  # a frame each 0.103 s: 0.36 s late after 12 frames
+    with av.open(str(dataset / VIDEO), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"g": "4", "crf": "10"})
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = 64, 48, "yuv420p", Fraction(1, 1000)
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for t, frame in enumerate(frames):
+            made = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            made.pts, made.time_base = int(t * slow * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(made))
+        container.mux(stream.encode())
+    with pytest.raises(ValueError, match=r"file-000.mp4: frame 4 .* lies \+0.012\d s from where 10 frames a second"):
+        list(read_lerobot(dataset, keys=[TOP]))
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 2, 4, 5], [0, 0, 1, 2, 3]])
+def test_a_missing_or_repeated_frame_is_said(dataset: Path, numbers: list[int]) -> None:
+    rewrite(dataset, frame_index=lambda column: numbers + column[5:])
+    with pytest.raises(ValueError, match=r"frame_index of episode 0 is not 0 to 4, each once"):
+        list(read_lerobot(dataset, keys=["action"]))
+
+
+def test_what_the_data_set_says_of_itself(written: Path) -> None:
+    source = read(f"lerobot:{written}")
+    assert (source.frame_rate, len(source), source.held_out) == (10.0, 3, {"val"})
+    assert source.suggested == {"state": "observation.state", "top": TOP, "wrist": WRIST}
+    assert source.next_row == {"next.done"}
+    assert (source.keys["action"], source.keys["next.done"], source.keys[TOP]) == ((2,), (), (48, 64, 3))
+    first = next(iter(source))[1]["source"]
+    assert [meta["source"] != first for _, meta in source.open({first})] == [True, True]
+
+
+def test_a_feature_of_text_names_the_tasks(written: Path) -> None:
+    source = read(f"lerobot:{written}", ["action"], tasks_from="instruction")
+    assert {meta["task"] for _, meta in source} == {"please"}
+    with pytest.raises(
+        ValueError, match=r"no feature of text 'action': tasks are named by 'task' or \['instruction'\]"
+    ):
+        read(f"lerobot:{written}", tasks_from="action")
+
+
+@pytest.mark.parametrize("name", ["rosbag:x", "lerobot", "lerobot:", "/a/folder"])
+def test_a_name_is_a_kind_and_a_path(name: str) -> None:
+    with pytest.raises(ValueError, match=r"named KIND:PATH with a kind of \['lerobot', 'minari', 'calvin'\]"):
+        read(name)
 
 
 def edit_info(folder: Path, **changes: object) -> None:

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from dreamgym.data.readers import import_dataset, read_minari
+from dreamgym.data.readers import ImportConfig, import_dataset, read, read_minari
 
 minari = pytest.importorskip("minari")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:minari")  # of descriptions that no test needs
@@ -90,10 +90,27 @@ def test_import(tmp_path: Path) -> None:
         "pose": "observation.arm.pose",
         "success": "info.success",
     }
-    store = import_dataset(read_minari("test/reach-v0"), tmp_path / "store", keys, image_size=4, progress=False)
+    store = import_dataset(
+        read_minari("test/reach-v0"), tmp_path / "store", ImportConfig(keys, image_size=4), progress=False
+    )
     assert store.lengths.tolist() == [5, 7]
     assert np.abs(store.episode(1)["rgb_static"].astype(int) - 50).max() <= 2  # Minari keeps pictures as JPEG
     assert store.keys["success"] == ((), np.dtype(bool))
+
+
+def test_what_the_data_set_says_of_itself() -> None:
+    write_minari("test/reach-v0", [4, 6])
+    source = read("minari:test/reach-v0")
+    assert source.action == {"low": [-1, -1], "high": [1, 1], "binary": [], "hold": [0, 0]}
+    assert source.suggested == {"arm_pose": "observation.arm.pose", "pixels": "observation.pixels"}
+    assert (source.frame_rate, len(source), source.keys["action"]) == (None, 2, (2,))
+    assert [meta["seed"] for _, meta in source.open({"minari:test/reach-v0:0"})] == [101]
+    write_minari("test/box-v0", [3], pictures=0)
+    assert read("minari:test/box-v0").suggested == {"state": "observation"}
+    with pytest.raises(ValueError, match=r"has no keys \['depth'\]; it has \['action', 'info.success'"):
+        read("minari:test/box-v0", ["depth"])
+    with pytest.raises(ValueError, match="names no tasks"):
+        read("minari:test/box-v0", tasks_from="task")
 
 
 def test_pictures_that_minari_cannot_read_back_are_refused() -> None:

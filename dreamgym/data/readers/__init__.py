@@ -1,20 +1,41 @@
 """Readers of foreign datasets, and what turns them into a store.
 
-Each reader yields (episode, meta) in the dataset's own key names and sizes, one episode at a time::
+Each reader gives a `Source`: (episode, meta) in the dataset's own key names and sizes, one episode at a time, and what
+the data set says of itself (frame rate, bounds of the action, held-out episodes)::
 
-    calvin.py       `read_calvin`    CALVIN's folders of one .npz per time step, with its language annotations
-    minari.py       `read_minari`    Minari datasets; needs `pip install "dreamgym[minari]"`
-    lerobot.py      `read_lerobot`   LeRobotDataset v3 (parquet and video); needs `pip install "dreamgym[lerobot]"`
-    importing.py    `import_dataset` renames, resizes and appends to an `EpisodeStore`, resumable
+    read.py          `read("kind:path")`, one name for all
+    calvin.py        `read_calvin`    CALVIN's folders of one .npz per time step, with its language annotations
+    minari.py        `read_minari`    Minari datasets; needs `pip install "dreamgym[minari]"`
+    lerobot.py       `read_lerobot`   LeRobotDataset v3 (parquet and video); needs `pip install "dreamgym[lerobot]"`
+    importing.py     `import_dataset` renames, resizes, marks success, holds out and appends to a store, resumable
+    marks.py         which rows are success
+    resize.py        pictures made smaller
+    plain_pickle.py  pickled .npy files, read without running anything
 
->>> import_dataset(read_calvin("task_D_D"), "play", CALVIN_KEYS)
+>>> import_dataset(read("calvin:task_D_D"), "play", ImportConfig(CALVIN_KEYS))
 """
 
 from __future__ import annotations
 
 from dreamgym.data.readers.calvin import CALVIN_KEYS, read_calvin
-from dreamgym.data.readers.importing import import_dataset, resize_area
+from dreamgym.data.readers.importing import ImportConfig, import_dataset
 from dreamgym.data.readers.lerobot import read_lerobot
+from dreamgym.data.readers.marks import SuccessRule, success_rule
 from dreamgym.data.readers.minari import read_minari
+from dreamgym.data.readers.read import read
+from dreamgym.data.readers.resize import resize_area
+from dreamgym.data.readers.source import Source
 
-__all__ = ["CALVIN_KEYS", "import_dataset", "read_calvin", "read_lerobot", "read_minari", "resize_area"]
+__all__ = [
+    "CALVIN_KEYS",
+    "ImportConfig",
+    "Source",
+    "SuccessRule",
+    "import_dataset",
+    "read",
+    "read_calvin",
+    "read_lerobot",
+    "read_minari",
+    "resize_area",
+    "success_rule",
+]

@@ -14,12 +14,13 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dreamgym.data.readers.plain_pickle import load_pickled_npy
+from dreamgym.data.readers.source import Pair, Source
 from dreamgym.data.shards import NPY_ERRORS, Meta
 
 # rel_actions are the ones in our units: position / 0.02 m, Euler angles / 0.05 rad, gripper -1 or +1.
@@ -30,25 +31,29 @@ CALVIN_KEYS = {
     "rgb_static": "rgb_static",
     "rgb_gripper": "rgb_gripper",
 }
-_SPLITS = {"training": "train", "validation": "val"}
+FRAME_RATE = 30.0  # Hz, CALVIN's control rate
+_PARTS = ("training", "validation")
+_TEXTS = {"task": "task", "language_instruction": "ann"}  # tasks_from -> the annotations' own word
 
 
 def read_calvin(
     path: str | os.PathLike[str],
-    keys: Sequence[str] = tuple(CALVIN_KEYS.values()),
+    keys: Sequence[str] | None = None,
+    tasks_from: str = "task",
     max_length: int = 1000,
-) -> Iterator[tuple[dict[str, np.ndarray], Meta]]:
+) -> Source:
     """Read a CALVIN dataset: `training` or `validation`, or the folder that holds both.
 
     Recordings there are tens of thousands of steps long, so they come in pieces of at most max_length rows.
 
     Args:
         path: The folder.
-        keys: Which arrays of each step to read.
+        keys: Which arrays of each step to read; those of `CALVIN_KEYS` by default.
+        tasks_from: What names the tasks: "task", or "language_instruction", the annotators' sentences.
         max_length: Longest episode to yield.
 
     Returns:
-        An iterator of (episode, meta); images at CALVIN's sizes (200x200 and 84x84). Meta: `source`, `split`, and
+        The data set; images at CALVIN's sizes (200x200 and 84x84). Meta: `source`, `split` "val" of validation/, and
         `skills` from the annotations: [task, first row, row after the last, True] for those that end in the piece.
 
     Raises:
@@ -56,32 +61,55 @@ def read_calvin(
     """
     if max_length < 1:
         raise ValueError(f"max_length is at least 1, got {max_length}")
-    folder = Path(path)
-    parts = [folder / name for name in _SPLITS if (folder / name / "ep_start_end_ids.npy").exists()] or [folder]
+    if tasks_from not in _TEXTS:
+        raise ValueError(f"CALVIN's annotations name tasks by one of {sorted(_TEXTS)}, got {tasks_from!r}")
+    folder, wanted = Path(path), tuple(CALVIN_KEYS.values()) if keys is None else tuple(keys)
+    parts = [folder / name for name in _PARTS if (folder / name / "ep_start_end_ids.npy").exists()] or [folder]
     # Read what is small now, so that a foreign folder is refused here and not when the first episode is asked for.
-    plans = [(part, _ranges(part), _annotations(part)) for part in parts]
-    return (piece for plan in plans for piece in _pieces(*plan, keys, max_length))
+    plans = [(part, _spans(_ranges(part), max_length), _annotations(part, _TEXTS[tasks_from])) for part in parts]
+    number = plans[0][1][0][1]
+    return Source(
+        name=f"calvin:{path}",
+        keys={key: array.shape for key, array in _step(parts[0] / f"episode_{number:07d}.npz", wanted).items()},
+        open=lambda skip: (piece for plan in plans for piece in _pieces(*plan, wanted, skip)),
+        num_episodes=sum(len(spans) for _, spans, _ in plans),
+        suggested={name: key for name, key in CALVIN_KEYS.items() if name != "action" and key in wanted},
+        frame_rate=FRAME_RATE,
+        suite="calvin",
+        held_out=frozenset({"val"} if any(part.name == "validation" for part in parts) else ()),
+    )
+
+
+def _spans(ranges: np.ndarray, max_length: int) -> list[tuple[int, int, int]]:
+    """The first step of the recording, the first of the piece, and the one after its last."""
+    return [
+        (first, start, min(start + max_length, last + 1))
+        for first, last in ranges.tolist()
+        for start in range(first, last + 1, max_length)
+    ]
 
 
 def _pieces(
-    folder: Path, ranges: np.ndarray, skills: list[tuple[str, int, int]], keys: Sequence[str], max_length: int
-) -> Iterator[tuple[dict[str, np.ndarray], Meta]]:
-    for first, last in ranges.tolist():
-        for start in range(first, last + 1, max_length):
-            stop = min(start + max_length, last + 1)
-            steps = [_step(folder / f"episode_{number:07d}.npz", keys) for number in range(start, stop)]
-            episode = {key: np.stack([step[key] for step in steps]) for key in keys}
-            inside = [
-                [task, max(begin - start, 0), end + 1 - start, True]
-                for task, begin, end in skills
-                if first <= begin and start <= end < stop
-            ]
-            meta = {
-                "source": f"calvin:{folder.name}:{start}-{stop - 1}",
-                "split": _SPLITS.get(folder.name, "train"),
-                "skills": inside,
-            }
-            yield episode, meta
+    folder: Path,
+    spans: list[tuple[int, int, int]],
+    skills: list[tuple[str, int, int]],
+    keys: Sequence[str],
+    skip: Container[str],
+) -> Iterator[Pair]:
+    for first, start, stop in spans:
+        source = f"calvin:{'/'.join(folder.resolve().parts[-2:])}:{start}-{stop - 1}"
+        if source in skip:
+            continue
+        steps = [_step(folder / f"episode_{number:07d}.npz", keys) for number in range(start, stop)]
+        inside = [
+            [task, max(begin - start, 0), end + 1 - start, True]
+            for task, begin, end in skills
+            if first <= begin and start <= end < stop
+        ]
+        meta: Meta = {"source": source, "skills": inside}
+        if folder.name == "validation":
+            meta["split"] = "val"
+        yield {key: np.stack([step[key] for step in steps]) for key in keys}, meta
 
 
 def _step(file: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
@@ -120,19 +148,19 @@ def _ranges(folder: Path) -> np.ndarray:
     return ranges
 
 
-def _annotations(folder: Path) -> list[tuple[str, int, int]]:
+def _annotations(folder: Path, named_by: str) -> list[tuple[str, int, int]]:
     """(task, first step, last step) of each annotation; none where there is no file."""
     file = folder / "lang_annotations" / "auto_lang_ann.npy"
     if not file.exists():
         return []
     found = load_pickled_npy(file)
     try:
-        tasks, spans = found["language"]["task"], found["info"]["indx"]
+        tasks, spans = found["language"][named_by], found["info"]["indx"]
         if any(not isinstance(task, str) for task in tasks):
             raise TypeError("a task is a text")
         return [(task, int(begin), int(end)) for task, (begin, end) in zip(tasks, spans, strict=True)]
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        expected = "a dict with language.task and info.indx of one length"
+        expected = f"a dict with language.{named_by} and info.indx of one length"
         raise ValueError(
             f"{file} is not what CALVIN writes ({error!r}): expected {expected}; remove it to go on"
         ) from error

@@ -1,67 +1,120 @@
-"""From a reader to a store: rename keys, resize images, append."""
+"""From a reader to a store: rename keys, resize images, mark success, hold episodes out, append."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from dreamgym.data.readers.marks import SuccessRule, success_rule
+from dreamgym.data.readers.resize import resize_area
+from dreamgym.data.readers.source import Source
 from dreamgym.data.shards import Meta
 from dreamgym.data.store import Episode, EpisodeStore
-from dreamgym.data.workers import split_of
 
 SHARD_ROWS = 4096  # short episodes share a shard: one file a key and a thousand rows, not one a key and an episode
+SUCCESS = "success"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """What becomes of a foreign data set.
+
+    Attributes:
+        keys: name in the store -> key of the data set. A bool or number per row becomes a vector of length 1 where the
+            store wants one.
+        image_size: height and width of images in a new store.
+        success: what marks a row as success, a rule as `success_rule` reads it; None: no marks.
+        task: name of the task of episodes that name none.
+        val_share, test_share: of each task's episodes, how many are held out; of a data set that holds episodes out
+            itself, only the split that it lacks. The second episode of each task is "val", the third "test".
+        suite: the suite that the data were recorded in.
+        frame_rate: rows a second, Hz, where the data set does not say.
+    """
+
+    keys: Mapping[str, str]
+    image_size: int = 64
+    success: str | SuccessRule | None = None
+    task: str | None = None
+    val_share: float = 0.1
+    test_share: float = 0.1
+    suite: str | None = None
+    frame_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if "action" not in self.keys:
+            raise ValueError(f"an import needs the key of the action, keys={{'action': ...}}; got {dict(self.keys)}")
+        if min(self.val_share, self.test_share) < 0 or self.val_share + self.test_share >= 1:
+            raise ValueError(
+                f"val_share and test_share are at least 0 and below 1 together, got {self.val_share}, {self.test_share}"
+            )
+        if self.image_size < 1 or (self.frame_rate is not None and not self.frame_rate > 0):
+            raise ValueError(f"image_size >= 1 and frame_rate > 0, got {self.image_size}, {self.frame_rate}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form of what two imports into one store must agree on."""
+        rule = None if self.success is None else success_rule(self.success).text
+        return {"keys": dict(self.keys), "image_size": self.image_size, "success": rule, "task": self.task}
 
 
 def import_dataset(
-    reader: Iterable[tuple[Episode, Meta]],
+    reader: Source | Iterable[tuple[Episode, Meta]],
     store: EpisodeStore | str | os.PathLike[str],
-    keys: Mapping[str, str],
-    image_size: int = 64,
+    config: ImportConfig,
     progress: bool = True,
 ) -> EpisodeStore:
-    """Append a foreign dataset to a store.
+    """Append a foreign data set to a store.
 
-    Episodes whose meta `source` the store has already are skipped, so a killed import goes on when called again. Metas
-    without a `split` get one (every 20th episode "val").
+    Episodes whose meta `source` the store has already are skipped, so a killed import goes on when called again. An
+    episode with a NaN or an infinity is left out, with a warning.
 
     Args:
-        reader: Pairs (episode, meta), from `read_calvin`, `read_minari`, `read_lerobot` or a generator of your own.
+        reader: a `Source` (`read("lerobot:PATH")`), or pairs (episode, meta) of your own.
         store: A store, whose keys say each image's size; or the path of one, which is created where there is none:
-            images image_size x image_size, booleans as they are, all else float32.
-        keys: Name in the store -> name in the dataset. A bool or number per row becomes a vector of length 1 where the
-            store wants one.
-        image_size: Height and width of images in a new store.
-        progress: Whether to show a bar of the steps.
+            images image_size x image_size, booleans as they are, all else float32 vectors.
+        config: See `ImportConfig`.
+        progress: Whether to show a bar of the episodes.
 
     Returns:
-        The store.
+        The store. Its info holds `frame_rate`, `suite` and `action` as far as they are known, and `import`.
 
     Raises:
-        ValueError: The dataset lacks a key, or what it has does not fit the store.
+        ValueError: The data set lacks a key, what it has does not fit the store, or the store was made otherwise.
     """
-    target: EpisodeStore | None = None
-    known: set[str] = set()
+    rule = None if config.success is None else success_rule(config.success)
+    source = reader if isinstance(reader, Source) else None
+    target = store if isinstance(store, EpisodeStore) else _existing(store)
+    if target is not None:
+        _check_same(target, config, source)
+    known = {meta["source"] for meta in target.metas if "source" in meta} if target is not None else set()
+    pairs = reader.open(known) if isinstance(reader, Source) else _unknown(reader, known)
+    split = _Splits(config, source, [] if target is None else target.metas)
     pending: list[tuple[Episode, Meta]] = []
-    rows = 0
-    with tqdm(unit="step", desc="import", disable=not progress) as bar:
-        for episode, meta in reader:
+    rows, total = 0, None if source is None else len(source)
+    with tqdm(total=total, initial=len(known), unit="episode", desc="import", disable=not progress) as bar:
+        for episode, meta in pairs:
             if target is None:
-                if isinstance(store, EpisodeStore):
-                    target = store
-                else:
-                    target = EpisodeStore.create(store, _keys_of(episode, keys, image_size))
-                known = {meta["source"] for meta in target.metas if "source" in meta}
-            length = len(next(iter(episode.values())))
-            bar.update(length)
-            if meta.get("source") in known:
+                assert not isinstance(store, EpisodeStore)
+                target = EpisodeStore.create(store, _keys_of(episode, config, rule), _facts(config, source))
+            bar.update()
+            made, said = _convert(episode, config, target), dict(meta)
+            if (bad := _not_finite(made)) is not None:
+                _log.warning("%s is left out: %s", meta.get("source", "an episode"), bad)
                 continue
-            split = split_of(len(target) + len(pending))
-            pending.append((_convert(episode, keys, target), {"split": split, **meta}))
-            rows += length
+            if rule is not None:
+                made[SUCCESS] = rule.marks(episode, made, frozenset() if source is None else source.next_row)
+                said[SUCCESS] = bool(made[SUCCESS].any())
+            if config.task is not None and "skills" not in said:
+                said.setdefault("task", config.task)
+            pending.append((made, {"split": split(said), **said}))
+            rows += len(made["action"])
             if rows >= SHARD_ROWS:
                 target.append(pending)
                 pending, rows = [], 0
@@ -71,33 +124,61 @@ def import_dataset(
     return target
 
 
-def resize_area(images: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize by area averaging (DiWA S.4): each new pixel is the mean of the area that it covers, fractions included.
+class _Splits:
+    """Which split an episode is of, task by task, so that each task is held out in its share."""
 
-    Args:
-        images: uint8 [..., H, W, C].
-        height: New height.
-        width: New width; where its ratio is another one, the picture is squeezed.
+    def __init__(self, config: ImportConfig, source: Source | None, metas: list[Meta]) -> None:
+        held_out = frozenset() if source is None else source.held_out
+        self._shares = [
+            (name, 0.0 if name in held_out else share, begin)
+            for name, share, begin in (("val", config.val_share, 1), ("test", config.test_share, 2))
+        ]
+        self._seen = Counter(meta.get("task") for meta in metas if meta.get("split") not in held_out)
 
-    Returns:
-        uint8 [..., height, width, C].
-    """
-    if images.shape[-3:-1] == (height, width):
-        return images
-    rows, columns = _area_weights(images.shape[-3], height), _area_weights(images.shape[-2], width)
-    out = np.empty((*images.shape[:-3], height, width, images.shape[-1]), np.uint8)
-    for index in np.ndindex(images.shape[:-3]):  # image by image: floats of a whole episode would be gigabytes
-        squeezed = np.tensordot(rows, images[index].astype(np.float32), axes=(1, 0))
-        out[index] = np.rint(np.tensordot(columns, squeezed, axes=(1, 1)).swapaxes(0, 1))
-    return out
+    def __call__(self, meta: Meta) -> str:
+        if "split" in meta:
+            return str(meta["split"])
+        number = self._seen[meta.get("task")]
+        self._seen[meta.get("task")] += 1
+        for name, share, begin in self._shares:
+            if share and _count(number, begin, share) > _count(number - 1, begin, share):
+                return name
+        return "train"
 
 
-def _area_weights(old: int, new: int) -> np.ndarray:
-    """float32 [new, old]: how much of each old pixel lies in each new one; rows sum to 1."""
-    edges = np.arange(new + 1) * (old / new)
-    pixels = np.arange(old)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return (overlap.clip(min=0) * (new / old)).astype(np.float32)
+def _count(number: int, begin: int, share: float) -> int:
+    """Episodes of a split among 0 .. ``number`` of a task: the one at ``begin``, then ``share`` of those after it."""
+    return 0 if number < begin else 1 + int((number - begin) * share + 1e-9)
+
+
+def _existing(path: str | os.PathLike[str]) -> EpisodeStore | None:
+    return EpisodeStore.open(path) if os.path.exists(os.path.join(path, "info.json")) else None
+
+
+def _check_same(store: EpisodeStore, config: ImportConfig, source: Source | None) -> None:
+    """ValueError where the store was filled in another way."""
+    mend = "import into a store of its own, and `dreamgym join` the two"
+    if len(store) and "import" not in store.info:
+        raise ValueError(f"{store.path} was not made by an import, and has {len(store)} episodes: {mend}")
+    facts = _facts(config, source)
+    for name in ("import", "frame_rate", "suite", "action"):
+        ours, theirs = facts.get(name), store.info.get(name)
+        if "import" in store.info and ours != theirs and (source is not None or name == "import"):
+            raise ValueError(f"{store.path} was imported with {name} {theirs}, this import has {ours}: {mend}")
+
+
+def _facts(config: ImportConfig, source: Source | None) -> dict[str, Any]:
+    """What the store remembers; see `dreamgym.suites.facts`, which fills in what is absent."""
+    facts = {
+        "suite": config.suite or (source.suite if source is not None else None),
+        "frame_rate": config.frame_rate or (source.frame_rate if source is not None else None),
+        "action": dict(source.action) if source is not None and source.action is not None else None,
+    }
+    return {"import": config.to_dict(), **{k: v for k, v in facts.items() if v is not None}}
+
+
+def _unknown(reader: Iterable[tuple[Episode, Meta]], known: set[str]) -> Iterator[tuple[Episode, Meta]]:
+    return ((episode, meta) for episode, meta in reader if meta.get("source") not in known)
 
 
 def _pick(episode: Episode, source: str) -> np.ndarray:
@@ -110,21 +191,27 @@ def _is_image(shape: tuple[int, ...], dtype: np.dtype) -> bool:
     return dtype == np.uint8 and len(shape) == 3
 
 
-def _keys_of(episode: Episode, keys: Mapping[str, str], image_size: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+def _keys_of(
+    episode: Episode, config: ImportConfig, rule: SuccessRule | None
+) -> dict[str, tuple[tuple[int, ...], Any]]:
     out: dict[str, tuple[tuple[int, ...], Any]] = {}
-    for name, source in keys.items():
+    for name, source in config.keys.items():
         array = _pick(episode, source)
         shape = array.shape[1:]
         if _is_image(shape, array.dtype):
-            out[name] = ((image_size, image_size, shape[-1]), np.uint8)
+            out[name] = ((config.image_size, config.image_size, shape[-1]), np.uint8)
+        elif array.dtype == np.bool_:
+            out[name] = (shape, np.bool_)
         else:
-            out[name] = (shape, np.bool_ if array.dtype == np.bool_ else np.float32)
+            out[name] = (shape or (1,), np.float32)
+    if rule is not None:
+        out[SUCCESS] = ((), np.bool_)
     return out
 
 
-def _convert(episode: Episode, keys: Mapping[str, str], store: EpisodeStore) -> dict[str, np.ndarray]:
+def _convert(episode: Episode, config: ImportConfig, store: EpisodeStore) -> dict[str, np.ndarray]:
     out: dict[str, np.ndarray] = {}
-    for name, source in keys.items():
+    for name, source in config.keys.items():
         array = _pick(episode, source)
         shape, dtype = store.keys.get(name, ((), array.dtype))  # an unknown name is refused by append
         if _is_image(shape, dtype) and _is_image(array.shape[1:], array.dtype):
@@ -135,3 +222,11 @@ def _convert(episode: Episode, keys: Mapping[str, str], store: EpisodeStore) -> 
             array = array.astype(dtype)
         out[name] = array
     return out
+
+
+def _not_finite(episode: Episode) -> str | None:
+    """Which key and row hold a NaN or an infinity; None: none does."""
+    for name, array in episode.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            return f"{name!r} has a NaN or an infinity at row {int(np.argwhere(~np.isfinite(array))[0][0])}"
+    return None

@@ -12,53 +12,68 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dreamgym.data.readers.source import Pair, Source
 from dreamgym.data.shards import Meta
 
+_log = logging.getLogger(__name__)
 _DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
-_HELD_OUT = ("val", "validation", "test")
+_HELD_OUT = {"val": "val", "validation": "val", "test": "test"}
+_MAX_DRIFT = 0.1  # of the time between two rows: beyond it, data are not what their frame rate says
 
 
-def read_lerobot(
-    path: str | os.PathLike[str], keys: Sequence[str] | None = None
-) -> Iterator[tuple[dict[str, np.ndarray], Meta]]:
+def read_lerobot(path: str | os.PathLike[str], keys: Sequence[str] | None = None, tasks_from: str = "task") -> Source:
     """Read a LeRobotDataset of version 3 from a local folder.
 
     Args:
         path: The dataset's folder, the one that holds meta/info.json.
         keys: Which features to read, such as "action" or "observation.images.top"; all numeric ones and all cameras by
             default. A camera that is left out is not decoded.
+        tasks_from: "task" (the first task of meta/episodes), or a feature of text, whose first row names the task.
 
     Returns:
-        An iterator of (episode, meta). Cameras uint8 [T, H, W, 3], all else in the dataset's own type. Meta: `source`,
-        `task` (the first one) and `tasks` in words, `fps`, and `split` where info.json names splits.
+        The data set. Cameras uint8 [T, H, W, 3], all else in its own type, rows in the order of `frame_index`. Meta:
+        `source`, `task` and `tasks` in words, `fps`, and `split` where info.json holds the episode out.
 
     Raises:
         ImportError: pyarrow or av is not installed.
-        ValueError: No LeRobot dataset, another version, an unknown key, or a damaged file.
+        ValueError: No LeRobot dataset, another version, an unknown key, or a damaged file; rows or video frames that
+            lie more than a tenth of a frame from where the frame rate puts them.
     """
     try:
         import av  # noqa: F401
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise ImportError(f'read_lerobot needs pyarrow and av: pip install "dreamgym[lerobot]" ({error})') from error
-    dataset = _Dataset(Path(path), keys)
-    return (dataset.episode(row) for row in dataset.rows)
+        raise ImportError(f'LeRobot datasets need pyarrow and av: pip install "dreamgym[lerobot]" ({error})') from error
+    dataset = _Dataset(Path(path), keys, tasks_from)
+    observed = [key for key in dataset.keys if key.startswith("observation.")]
+    return Source(
+        name=f"lerobot:{path}",
+        keys={key: dataset.row_shape(key) for key in dataset.keys},
+        open=dataset.episodes,
+        num_episodes=len(dataset.rows),
+        suggested={key.removeprefix("observation.").removeprefix("images.").replace(".", "_"): key for key in observed},
+        frame_rate=float(dataset.info["fps"]),
+        next_row=frozenset(key for key in dataset.keys if key.startswith("next.")),
+        held_out=frozenset(_HELD_OUT[name] for name in dataset.info.get("splits") or () if name in _HELD_OUT),
+    )
 
 
 class _Dataset:
     """An open dataset: its features, its rows of meta/episodes, and the data file read last."""
 
-    def __init__(self, folder: Path, keys: Sequence[str] | None) -> None:
+    def __init__(self, folder: Path, keys: Sequence[str] | None, tasks_from: str) -> None:
         self.folder = folder
         self.info = _read_info(folder)
+        self.tasks_from = tasks_from
         features: dict[str, Any] = self.info["features"]
         readable = [name for name, feature in features.items() if _is_readable(feature)]
         self.keys = readable if keys is None else list(keys)
@@ -66,41 +81,91 @@ class _Dataset:
             raise ValueError(f"{folder} has no features {unknown}; it has {sorted(readable)}")
         self.videos = [key for key in self.keys if features[key]["dtype"] == "video"]
         self.columns = [key for key in self.keys if key not in self.videos]
+        texts = sorted(name for name, feature in features.items() if feature["dtype"] == "string")
+        if tasks_from != "task" and tasks_from not in texts:
+            raise ValueError(f"{folder} has no feature of text {tasks_from!r}: tasks are named by 'task' or {texts}")
         self.rows = self._episode_rows()
         self._table: tuple[Path, Any] | None = None
+
+    def row_shape(self, key: str) -> tuple[int, ...]:
+        """Shape of one row; () for single numbers."""
+        shape = tuple(self.info["features"][key]["shape"])
+        return () if shape == (1,) else shape
+
+    def episodes(self, skip: Container[str]) -> Iterator[Pair]:
+        """Those whose `source` is not in ``skip``, in order; the others are not decoded."""
+        return (self.episode(row) for row in self.rows if self.source(row) not in skip)
+
+    def source(self, row: dict[str, Any]) -> str:
+        """What tells an episode from all others."""
+        return f"lerobot:{'/'.join(self.folder.resolve().parts[-2:])}:{int(row['episode_index'])}"
 
     def episode(self, row: dict[str, Any]) -> tuple[dict[str, np.ndarray], Meta]:
         """One episode, from its row of meta/episodes."""
         index, length = int(row["episode_index"]), int(row["length"])
-        episode = self._columns_of(row, index, length)
+        episode = self._columns_of(row, index)
         for key in self.videos:
             place = {"chunk_index": row[f"videos/{key}/chunk_index"], "file_index": row[f"videos/{key}/file_index"]}
             file = self._file("video_path", _VIDEO_PATH, video_key=key, **place)
             episode[key] = read_video(file, float(row[f"videos/{key}/from_timestamp"]), length, float(self.info["fps"]))
         tasks = [str(task) for task in row.get("tasks") or []]
-        meta: Meta = {"source": f"lerobot:{self.folder.name}:{index}", "fps": self.info["fps"], "tasks": tasks}
+        if self.tasks_from != "task":
+            tasks = [str(self._rows_of(row)[0].column(self.tasks_from)[0].as_py())]
+        meta: Meta = {"source": self.source(row), "fps": self.info["fps"], "tasks": tasks}
         if tasks:
             meta["task"] = tasks[0]
         if (split := self._split(index)) is not None:
             meta["split"] = split
         return episode, meta
 
-    def _columns_of(self, row: dict[str, Any], index: int, length: int) -> dict[str, np.ndarray]:
+    def _columns_of(self, row: dict[str, Any], index: int) -> dict[str, np.ndarray]:
+        part, file = self._rows_of(row)
+        self._check_clock(part, file, index)
+        return {key: self._array(key, part.column(key)) for key in self.columns}
+
+    def _rows_of(self, row: dict[str, Any]) -> tuple[Any, Path]:
+        """The table of one episode, in the order of its frame_index, and its file."""
         place = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
         file = self._file("data_path", _DATA_PATH, **place)
         if self._table is None or self._table[0] != file:
             table = _read_table(file)
-            if missing := [key for key in ("episode_index", *self.columns) if key not in table.column_names]:
+            texts = [] if self.tasks_from == "task" else [self.tasks_from]
+            named = ("episode_index", *self.columns, *texts)
+            if missing := [key for key in named if key not in table.column_names]:
                 raise ValueError(f"{file} lacks {missing}, which meta/info.json names: download the dataset again")
             self._table = (file, table)
-        table = self._table[1]
+        table, index, length = self._table[1], int(row["episode_index"]), int(row["length"])
         rows = np.flatnonzero(table.column("episode_index").to_numpy() == index)
         if len(rows) != length:
             raise ValueError(
                 f"{file} has {len(rows)} frames of episode {index}, meta/episodes says {length}: download it again"
             )
-        part = table.select(self.columns).take(rows)
-        return {key: self._array(key, part.column(key)) for key in self.columns}
+        if "frame_index" in table.column_names:
+            numbers = table.column("frame_index").to_numpy()[rows]
+            order = np.argsort(numbers, kind="stable")
+            if not np.array_equal(numbers[order], np.arange(length)):
+                raise ValueError(
+                    f"{file}: frame_index of episode {index} is not 0 to {length - 1}, each once: a frame is missing "
+                    "or there twice; download it again, or leave the episode out"
+                )
+            if not np.array_equal(numbers, np.arange(length)):
+                _log.warning("%s: the rows of episode %d are read in the order of their frame_index", file, index)
+            rows = rows[order]
+        wanted = {*self.columns, "timestamp", self.tasks_from}
+        return table.select([name for name in table.column_names if name in wanted]).take(rows), file
+
+    def _check_clock(self, part: Any, file: Path, index: int) -> None:
+        """ValueError where timestamps leave the frame rate."""
+        if "timestamp" not in part.column_names:
+            return
+        fps = float(self.info["fps"])
+        late = np.abs(part.column("timestamp").to_numpy().astype(np.float64) - np.arange(part.num_rows) / fps)
+        if part.num_rows and not late.max() <= _MAX_DRIFT / fps:
+            frame = int(np.argmax(~(late <= _MAX_DRIFT / fps)))
+            raise ValueError(
+                f"{file}: frame {frame} of episode {index} lies {late[frame]:.4f} s from where {fps:g} frames a second "
+                "put it: an episode is recorded at one rate; resample it, or correct fps in meta/info.json"
+            )
 
     def _array(self, key: str, column: Any) -> np.ndarray:
         feature = self.info["features"][key]
@@ -141,7 +206,7 @@ class _Dataset:
         for name, span in (self.info.get("splits") or {}).items():
             start, _, stop = str(span).partition(":")
             if start.isdigit() and stop.isdigit() and int(start) <= index < int(stop):
-                return "val" if name in _HELD_OUT else "train"
+                return _HELD_OUT.get(name)
         return None
 
 
@@ -161,7 +226,7 @@ def read_video(file: Path, start_s: float, length: int, fps: float) -> np.ndarra
         uint8 [length, H, W, 3].
 
     Raises:
-        ValueError: The file cannot be decoded, or lacks one of these frames.
+        ValueError: The file cannot be decoded, lacks one of these frames, or has one more than a tenth of a frame off.
     """
     import av
 
@@ -173,8 +238,11 @@ def read_video(file: Path, start_s: float, length: int, fps: float) -> np.ndarra
             # To the key frame before the first one wanted; decoding starts there.
             container.seek(int(max(start_s - 0.5 / fps, 0) / (stream.time_base or 1)), stream=stream, backward=True)
             for frame in container.decode(stream):
-                number = round((frame.time - start_s) * fps)
+                place = (frame.time - start_s) * fps
+                number = round(place)
                 if 0 <= number < length and number not in frames:
+                    if abs(place - number) > _MAX_DRIFT:
+                        raise ValueError(_drifted(file, number, start_s, frame.time, fps))
                     frames[number] = frame.to_ndarray(format="rgb24")
                 if number >= length - 1:
                     break
@@ -184,6 +252,13 @@ def read_video(file: Path, start_s: float, length: int, fps: float) -> np.ndarra
         at = start_s + missing[0] / fps
         raise ValueError(f"{file} has no frame at {at:.3f} s ({len(missing)} of {length} missing): download it again")
     return np.stack([frames[number] for number in range(length)])
+
+
+def _drifted(file: Path, number: int, start_s: float, time_s: float, fps: float) -> str:
+    return (
+        f"{file}: frame {number} of the episode at {start_s:.3f} s lies {time_s - start_s - number / fps:+.4f} s from "
+        f"where {fps:g} frames a second put it: re-encode the video at that rate, or correct fps in meta/info.json"
+    )
 
 
 def _decode_image(value: Any, folder: Path) -> np.ndarray:

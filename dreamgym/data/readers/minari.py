@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dreamgym.data.readers.source import Pair, Source
 from dreamgym.data.shards import Meta
 
 
-def read_minari(path_or_id: str | os.PathLike[str]) -> Iterator[tuple[dict[str, np.ndarray], Meta]]:
+def read_minari(path_or_id: str | os.PathLike[str]) -> Source:
     """Read a Minari dataset from a folder, or by its id from the local Minari root. Nothing is downloaded.
 
     Minari has one observation more than actions. Each episode here has a row per observation; the last row repeats the
@@ -22,7 +23,7 @@ def read_minari(path_or_id: str | os.PathLike[str]) -> Iterator[tuple[dict[str, 
         path_or_id: The dataset's folder (which holds `data/`), or an id such as "D4RL/door/human-v2".
 
     Returns:
-        An iterator of (episode, meta). Keys: `observation` and `action`, or `observation.<name>` where the space is a
+        The data set. Keys: `observation` and `action`, or `observation.<name>` where the space is a
         Dict or Tuple, nested ones joined by dots; `reward`, `terminated`, `truncated`; `info.<name>` for each info
         recorded at every step. Meta: `source`, and what Minari keeps of an episode as JSON (`seed`, `options`).
 
@@ -33,7 +34,7 @@ def read_minari(path_or_id: str | os.PathLike[str]) -> Iterator[tuple[dict[str, 
     try:
         import minari
     except ImportError as error:
-        raise ImportError(f'read_minari needs minari: pip install "dreamgym[minari]" ({error})') from error
+        raise ImportError(f'Minari datasets need minari: pip install "dreamgym[minari]" ({error})') from error
     folder = Path(path_or_id)
     data = next((place for place in (folder / "data", folder) if (place / "metadata.json").exists()), None)
     expected = "expected a folder with data/metadata.json, or the id of a dataset that `minari list local` shows"
@@ -50,11 +51,37 @@ def read_minari(path_or_id: str | os.PathLike[str]) -> Iterator[tuple[dict[str, 
         raise ValueError(f"{path_or_id} is a damaged Minari dataset ({error!r}): {expected}") from error
     if not len(dataset):
         raise ValueError(f"{path_or_id} has no episodes: {expected}")
-    return _episodes(dataset, str(path_or_id))
+    name = str(path_or_id)
+    first, _ = next(_episodes(dataset, name, ()))
+    return Source(
+        name=f"minari:{name}",
+        keys={key: array.shape[1:] for key, array in first.items()},
+        open=lambda skip: _episodes(dataset, name, skip),
+        num_episodes=len(dataset),
+        suggested={_sensor_name(key): key for key in first if key.partition(".")[0] == "observation"},
+        action=_bounds(dataset.action_space),
+        next_row=frozenset({"reward", "terminated", "truncated"}),
+    )
 
 
-def _episodes(dataset: Any, name: str) -> Iterator[tuple[dict[str, np.ndarray], Meta]]:
+def _sensor_name(key: str) -> str:
+    return key.removeprefix("observation").removeprefix(".").replace(".", "_") or "state"
+
+
+def _bounds(space: Any) -> dict[str, Any] | None:
+    """Bounds of a Box with finite ones; None for other spaces. 0 keeps still where it lies inside, else the middle."""
+    low, high = (np.asarray(getattr(space, side, np.inf), dtype=float) for side in ("low", "high"))
+    if low.ndim != 1 or not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        return None
+    hold = np.where((low <= 0) & (high >= 0), 0.0, (low + high) / 2)
+    return {"low": low.tolist(), "high": high.tolist(), "binary": [], "hold": hold.tolist()}
+
+
+def _episodes(dataset: Any, name: str, skip: Container[str]) -> Iterator[Pair]:
     for index in dataset.episode_indices:
+        source = f"minari:{dataset.id}:{int(index)}"
+        if source in skip:
+            continue
         try:
             data = next(iter(dataset.iterate_episodes([index])))
             details = next(iter(dataset.storage.get_episode_metadata([index])))
@@ -74,7 +101,7 @@ def _episodes(dataset: Any, name: str) -> Iterator[tuple[dict[str, np.ndarray], 
         for key, array in _flatten("info", data.infos or {}).items():
             if array.dtype.kind in "biuf" and array.ndim and len(array) in (rows - 1, rows):
                 episode[key] = array if len(array) == rows else _one_more(array)
-        meta: Meta = {"source": f"minari:{dataset.id}:{int(index)}"}
+        meta: Meta = {"source": source}
         if "seed" in details and str(details["seed"]).lstrip("-").isdigit():
             meta["seed"] = int(details["seed"])
         yield episode, meta
