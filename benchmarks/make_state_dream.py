@@ -38,7 +38,9 @@ from dreamgym.envs.make import SHIPPED
 from dreamgym.provenance import machine
 from dreamgym.training import checkpoint
 from dreamgym.training.card_mlp import write_card
-from dreamgym.training.recipe_mlp import OPENINGS, REWARDS, describe, finish_mlp, train_mlp
+from dreamgym.training.recipe_mlp import REWARDS, describe, finish_mlp
+from dreamgym.training.train import train
+from dreamgym.world_models.families.mlp.recipe import OPENINGS
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     if beginnings is not None:
         gather(replace(who, operators=("random",), max_steps=2), beginnings, recipe.beginnings, args.workers, seed=1)
     updates = args.updates or recipe.updates
-    changes: dict[str, Any] = {"model_changes": {"hidden": recipe.hidden}, "openings": recipe.openings}
-    trained = train_mlp(data, run, steps=updates, tasks=args.tasks, eval_every=1000, **changes)
+    changes: dict[str, Any] = {"changes": {"hidden": recipe.hidden}, "openings": recipe.openings}
+    trained = train(data, run, "mlp", steps=updates, tasks=args.tasks, eval_every=1000, **changes)
     if trained.step < updates:
         raise SystemExit(f"training was stopped after {trained.step} updates: run again to go on")
     if not (out / "config.json").exists():

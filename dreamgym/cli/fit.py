@@ -9,56 +9,79 @@ from typing import Any, Literal
 def fit(
     store: Path,
     run: Path,
-    variant: Literal["vision", "hybrid", "state"] = "vision",
-    preset: Literal["tiny", "paper"] = "tiny",
-    steps: int = 15_000,
+    family: str | None = None,
+    preset: str | None = None,
+    steps: int | None = None,
+    set: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = (),
     lr: float | None = None,
     batch_size: int | None = None,
     length: int | None = None,
-    cooldown: int | None = None,
-    eval_every: int = 1000,
+    cooldown: float | None = None,
+    ema: float | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
-    threads: int | None = None,
     seed: int | None = None,
+    threads: int | None = None,
+    eval_every: int = 1000,
+    save_every: float | None = None,
     init: Path | None = None,
-    model: tuple[str, ...] = (),
+    refresh_data: bool = False,
     out: Path | None = None,
 ) -> None:
-    """Trains an RSSM on a store's training episodes, or goes on with the run; Ctrl-C saves and stops.
+    """Trains a world model on a store's training episodes, or goes on with the run; Ctrl-C saves and stops.
+
+    What a run was begun with stays: an option that is left away means the run's own, one that differs is refused.
 
     Args:
         store: episode store that ``dreamgym collect`` filled.
-        run: folder of the run: progress, log.jsonl, tensorboard/.
-        variant: cameras; cameras with the scene state supervised; or robot and scene state alone.
-        preset: DiWA's sizes, or sizes for two CPU cores.
-        steps: updates in all, those before a resume included.
-        lr: peak learning rate; the preset's where not given, as for the options below.
+        run: folder of the run: run.json, progress, log.jsonl, tensorboard/.
+        family: of world models (rssm, mlp, your own); by default what the store's sensors suggest.
+        preset: "tiny", sizes for two CPU cores (the default), or "paper".
+        steps: updates in all, those before a resume included; the preset's where not given, as for the options below.
+        set: fields of the family's config as FIELD=JSON: variant=hybrid hidden=[256,256].
+        tasks: use the episodes of these tasks alone.
+        lr: peak learning rate.
         batch_size: windows an update.
         length: steps a window.
-        cooldown: updates at the end over which the rate falls to zero.
-        eval_every: updates between open-loop evaluations on held-out episodes.
+        cooldown: updates at the end over which the rate falls to zero; below 1, that share of all.
+        ema: decay of the average of the weights.
         precision: of the arithmetic; bf16 where the machine is fast at it.
-        threads: torch threads.
         seed: of weights, noise and batches.
+        threads: torch threads.
+        eval_every: updates between open-loop evaluations on held-out episodes.
+        save_every: seconds between saves of progress, 180 by default; the first one comes after 20.
         init: another run, whose weights this one begins with wherever name and shape agree.
-        model: fields of the model's config, as decoder_depth=32 or image_weights='{"rgb_static":3}'.
+        refresh_data: take in episodes that were appended to the store since the run began.
         out: checkpoint folder to write once all updates are done.
     """
-    from dreamgym.training.recipes import export, model_fields, train_rssm
+    from dreamgym.fields import parse_fields
+    from dreamgym.training import checkpoint
+    from dreamgym.training.stop import Stopped
+    from dreamgym.training.train import family_for, load_run, train
+    from dreamgym.world_models.registry import recipe
 
-    changes: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "lr": lr,
         "batch_size": batch_size,
         "length": length,
         "cooldown": cooldown,
+        "ema": ema,
         "precision": precision,
-        "threads": threads,
         "seed": seed,
-        "init": init,
+        "threads": threads,
+        "save_every": save_every,
     }
-    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
-    fields = model_fields(model)
-    result = train_rssm(store, run, variant, preset, steps, eval_every=eval_every, model_changes=fields, **given)
-    print(f"{run}: {result.step} of {steps} updates done")
-    if out is not None and result.step >= steps:
-        print(f"wrote {export(run, out)}")
+    given = {name: value for name, value in settings.items() if value is not None}
+    if family is None:
+        family = family_for(store, run)
+        print(f"family: {family}")
+    changes = parse_fields(set, recipe(family).config_class)
+    result = train(
+        store, run, family, preset, steps, changes=changes, tasks=tasks, refresh_data=refresh_data, init=init,
+        eval_every=eval_every, **given,
+    )  # fmt: skip
+    if result.stopped is not None:
+        raise Stopped(f"{run}: stopped after {result.step} updates, which are kept", result.stopped)
+    print(f"{run}: {result.step} updates done")
+    if out is not None:
+        print(f"wrote {checkpoint.save(out, load_run(run))}")

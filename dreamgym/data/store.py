@@ -107,6 +107,16 @@ class EpisodeView:
         entries = [entry for entry in self._entries if chosen(entry)]
         return EpisodeView(self.path, self._keys, self.info, entries, self._shards)
 
+    def first(self, count: int) -> EpisodeView:
+        """The ``count`` episodes that were published first.
+
+        Raises:
+            ValueError: there are fewer.
+        """
+        if len(self) < count:
+            raise ValueError(f"{self.path} has {len(self)} of these episodes, {count} wanted: restore the store")
+        return EpisodeView(self.path, self._keys, self.info, self._entries[:count], self._shards)
+
     def check_keys(self, keys: Sequence[str] | None) -> list[str]:
         """The names asked for, or all; ValueError for one that the store lacks."""
         names = list(self._keys) if keys is None else list(keys)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """Averages the parameters of ``model``; buffers are the model's own.
+    """Averages the parameters of ``model`` that are trained; the rest, and buffers, are the model's own.
 
     The decay is warmed up, ``min(decay, (1 + n) / (10 + n))`` after n updates, so that early averages do not remember
     the initial weights.
@@ -21,15 +21,16 @@ class EMA:
             raise ValueError(f"an EMA's decay must lie in [0, 1), got {decay}")
         self.decay = decay
         self.updates = 0
-        self._names = [name for name, _ in model.named_parameters()]
-        self._shadow = [p.detach().clone() for p in model.parameters()]
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._names = list(trained)
+        self._shadow = [p.detach().clone() for p in trained.values()]
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Moves the average towards the present weights."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        torch._foreach_lerp_(self._shadow, [p.detach() for p in model.parameters()], 1 - decay)
+        torch._foreach_lerp_(self._shadow, [p.detach() for p in self._parameters(model)], 1 - decay)
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
@@ -42,10 +43,14 @@ class EMA:
 
     @torch.no_grad()
     def _swap(self, model: nn.Module) -> None:
-        for shadow, parameter in zip(self._shadow, model.parameters(), strict=True):
+        for shadow, parameter in zip(self._shadow, self._parameters(model), strict=True):
             held = parameter.detach().clone()
             parameter.copy_(shadow)
             shadow.copy_(held)
+
+    def _parameters(self, model: nn.Module) -> list[nn.Parameter]:
+        by_name = dict(model.named_parameters())
+        return [by_name[name] for name in self._names]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Averaged parameters by name."""

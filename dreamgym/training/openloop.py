@@ -5,73 +5,81 @@ The full fidelity report (more windows, the mean-frame baseline, the probe) belo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dreamgym.world_models.base import WorldModel
+from dreamgym.suites.base import Measure
+from dreamgym.types import WorldModelSpec
+from dreamgym.world_models.base import WorldModel, to_frames
+
+HORIZONS = (1, 5, 20, 50)
+"""Frames at which open-loop errors are looked at."""
+
+
+def rows_of(spec: WorldModelSpec, horizon: int) -> int:
+    """Rows of a window whose first ``spec.history`` frames are seen and ``horizon`` more imagined."""
+    return (spec.history + horizon - 1) * spec.actions_per_frame + 1
 
 
 @torch.no_grad()
 def open_loop_eval(
-    model: WorldModel, batch: dict[str, Tensor], horizons: Sequence[int] = (1, 5, 20, 50)
+    model: WorldModel, batch: Mapping[str, Tensor], horizons: Sequence[int] = HORIZONS, measures: Sequence[Measure] = ()
 ) -> dict[str, float]:
-    """Errors after h imagined steps from ``spec.history`` context frames.
+    """Errors after h imagined frames from ``spec.history`` context frames.
 
     Args:
-        model: any family.
-        batch: windows [B, T, ...] with T at least history + max(horizons); sensors, "action".
-        horizons: steps at which to compare.
+        model: any family that is driven by actions.
+        batch: windows [B, T, ...] of at least `rows_of` rows; sensors, "action".
+        horizons: frames at which to compare.
+        measures: of the suite; those whose sensor is decoded and recorded are reported.
 
     Returns:
         Scalars: "psnr/<camera>/<h>" and "psnr_repeat/<camera>/<h>" in dB (mean of per-frame values);
-        "mae/<vector>/<h>" and "mae_repeat/<vector>/<h>", mean absolute error over entries in mixed units; the scene's
-        named parts where there is a "scene_obs": "drawer/<h>", "slider/<h>" in metres, "lights/<h>" share right.
+        "mae/<vector>/<h>" and "mae_repeat/<vector>/<h>", mean absolute error over entries in mixed units; for each
+        measure "<name>/<h>" and "<name>_repeat/<h>", in its unit (of a flag the share that is right).
     """
-    context = model.spec.history
-    history = {k: batch[k][:, :context] for k in model.spec.observations}
-    history["action"] = batch["action"][:, : context - 1]
-    device = batch["action"].device
-    generator = torch.Generator(device).manual_seed(0)
+    context, a = model.spec.history, model.spec.actions_per_frame
+    frames = to_frames({**batch, "action": model.spec.prepare(batch["action"])}, a)
+    history = {k: frames[k][:, :context] for k in model.spec.observations}
+    history["action"] = batch["action"][:, : (context - 1) * a]
+    generator = torch.Generator(batch["action"].device).manual_seed(0)
     state = model.start(history, generator)
     keys = [k for k in model.spec.decodable if k in batch]
+    known = [m for m in measures if m.key in keys]
+    ahead = frames["action"][:, context - 1 : context - 1 + max(horizons)].flatten(1, 2)
+    last = {k: frames[k][:, context - 1] for k in keys}
     out: dict[str, float] = {}
-    for step in range(1, max(horizons) + 1):
-        action = model.spec.prepare(batch["action"][:, context + step - 2])
-        state = model.imagine(state, action, generator)
+    for step, imagined in enumerate(model.unroll(state, ahead, generator), 1):
         if step not in horizons:
             continue
-        decoded = model.decode(state, keys)
+        truth = {k: frames[k][:, context + step - 1] for k in keys}
+        decoded = model.decode(imagined, keys)
         for name in keys:
-            truth, last = batch[name][:, context + step - 1], batch[name][:, context - 1]
-            if truth.dim() == 4:
-                out[f"psnr/{name}/{step}"] = _psnr(decoded[name], truth / 255)
-                out[f"psnr_repeat/{name}/{step}"] = _psnr(last / 255, truth / 255)
-            else:
-                out.update(_vector_errors(name, step, decoded[name], last, truth))
+            out |= _errors(name, step, decoded[name], last[name], truth[name])
+        for measure in known:
+            out[f"{measure.name}/{step}"] = float(measure.error(decoded, truth).mean())
+            out[f"{measure.name}_repeat/{step}"] = float(measure.error(last, truth).mean())
     return out
+
+
+def _errors(name: str, step: int, predicted: Tensor, last: Tensor, truth: Tensor) -> dict[str, float]:
+    if truth.dim() == 4:
+        return {
+            f"psnr/{name}/{step}": _psnr(predicted, truth / 255),
+            f"psnr_repeat/{name}/{step}": _psnr(last / 255, truth / 255),
+        }
+    return {
+        f"mae/{name}/{step}": float((predicted - truth).abs().mean()),
+        f"mae_repeat/{name}/{step}": float((last - truth).abs().mean()),
+    }
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:
     error = (a - b).square().mean((1, 2, 3)).clamp(min=1e-6)
     return float((-10 * error.log10()).mean())
-
-
-def _vector_errors(name: str, step: int, predicted: Tensor, last: Tensor, truth: Tensor) -> dict[str, float]:
-    out = {
-        f"mae/{name}/{step}": float((predicted - truth).abs().mean()),
-        f"mae_repeat/{name}/{step}": float((last - truth).abs().mean()),
-    }
-    if name == "scene_obs" and truth.shape[-1] == 24:
-        for i, part in enumerate(("slider", "drawer")):
-            out[f"{part}/{step}"] = float((predicted - truth)[:, i].abs().mean())
-            out[f"{part}_repeat/{step}"] = float((last - truth)[:, i].abs().mean())
-        for source, suffix in ((predicted, ""), (last, "_repeat")):
-            right = (source[:, 4:6] > 0.5) == (truth[:, 4:6] > 0.5)
-            out[f"lights{suffix}/{step}"] = float(right.float().mean())
-    return out
 
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> float:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dreamgym.training.ema import EMA
+from dreamgym.training.frozen import check_identities, identities, load_own, own_tensors
 
 FORMAT = 1
 KEEP = 2
@@ -28,7 +29,7 @@ def save_progress(
     Args:
         run_dir: the run.
         step: updates done.
-        model, optimizer, ema: what to save.
+        model, optimizer, ema: what to save; of the model without its frozen parts.
         extra: JSON-ready, given back by `load_progress`.
     """
     root = run_dir / "progress"
@@ -36,12 +37,13 @@ def save_progress(
     final = root / f"step_{step:08d}"
     temporary = root / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     temporary.mkdir()
-    save_file(_contiguous(model.state_dict()), temporary / "model.safetensors")
+    save_file(_contiguous(own_tensors(model)), temporary / "model.safetensors")
     save_file(_optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
     if ema is not None:
         save_file(_contiguous(ema.state_dict()), temporary / "ema.safetensors")
     save_file({"torch": torch.get_rng_state()}, temporary / "rng.safetensors")
     state = {"format": FORMAT, "step": step, "ema_updates": ema.updates if ema else None, "extra": extra}
+    state["frozen"] = identities(model)
     (temporary / "state.json").write_text(json.dumps(state))
     for file in temporary.iterdir():
         _sync(file)
@@ -78,15 +80,8 @@ def load_progress(
     Raises:
         ValueError: written by a newer version, or for another model.
     """
-    state = json.loads((path / "state.json").read_text())
-    if state["format"] > FORMAT:
-        raise ValueError(f"{path} was written by a newer dreamgym (format {state['format']} > {FORMAT}): upgrade")
-    try:
-        model.load_state_dict(load_file(path / "model.safetensors"))
-    except RuntimeError as error:
-        raise ValueError(
-            f"{path} holds another model than this run's config builds: use a new run directory"
-        ) from error
+    state = read_state(path)
+    _load(path, model, load_file(path / "model.safetensors"))
     if optimizer is not None:
         _restore_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
     if ema is not None and (path / "ema.safetensors").exists():
@@ -96,9 +91,38 @@ def load_progress(
     return state["step"], state["extra"]
 
 
+def read_state(path: Path) -> dict[str, Any]:
+    """What a progress folder says of itself: "step", "extra", ...
+
+    Raises:
+        ValueError: written by a newer version.
+    """
+    state: dict[str, Any] = json.loads((path / "state.json").read_text())
+    if state["format"] > FORMAT:
+        raise ValueError(f"{path} was written by a newer dreamgym (format {state['format']} > {FORMAT}): upgrade")
+    return state
+
+
 def load_averaged(path: Path, model: nn.Module) -> None:
-    """Loads a run's averaged weights into ``model``, or its last weights where it kept no average."""
-    model.load_state_dict(_averaged(path))
+    """Loads a run's averaged weights into ``model``, or its last weights where it kept no average.
+
+    Raises:
+        ValueError: as `load_progress`.
+    """
+    _load(path, model, _averaged(path))
+
+
+def _load(path: Path, model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    try:
+        check_identities(model, read_state(path).get("frozen", {}))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    try:
+        load_own(model, tensors)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} holds another model than this run's config builds: use a new run directory"
+        ) from error
 
 
 def load_matching(path: Path, model: nn.Module) -> list[str]:

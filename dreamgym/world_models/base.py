@@ -134,6 +134,13 @@ class WorldModel(nn.Module, ABC):
             Scalars by name; "loss" is the one to minimise, the rest are for the log (detached).
         """
 
+    def frozen_modules(self) -> Mapping[str, str]:
+        """Pretrained parts that are never trained: {prefix of their parameters: what the weights are called}.
+
+        The constructor loads them. They are written into no file; a file is read only by a model with the same.
+        """
+        return {}
+
     def check_keys(self, keys: Sequence[str]) -> None:
         """Raises ValueError if ``keys`` are not all decodable."""
         unknown = [k for k in keys if k not in self.spec.decodable]

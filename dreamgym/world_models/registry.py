@@ -3,15 +3,22 @@ program that opens its checkpoints finds it, an entry point of your package:
 
     [project.entry-points."dreamgym.families"]
     mine = "my_package.model:MyModel"
+
+Its recipe says how it is trained (`dreamgym.world_models.recipe`): ``RECIPE`` in ``my_package.recipe``, the module
+beside the model's, or the class's attribute ``recipe``.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dreamgym.world_models.base import WorldModel
+
+if TYPE_CHECKING:
+    from dreamgym.suites.facts import StoreFacts
+    from dreamgym.world_models.recipe import Recipe
 
 GROUP = "dreamgym.families"
 # One line a family; the module is imported when the family is first asked for.
@@ -21,13 +28,14 @@ _FAMILIES: dict[str, str] = {
 }
 
 
-def register_family(name: str, target: str | type[WorldModel]) -> None:
+def register_family(name: str, target: str | type[WorldModel], recipe: Recipe | None = None) -> None:
     """Makes a family known under ``name``.
 
     Args:
         name: what `spec.family` and checkpoints call it.
         target: "module:Class", imported when first needed, or the class. The class has
             ``from_config(config: dict) -> WorldModel``, which reads the JSON form of its config.
+        recipe: how the family is trained, where it stands neither beside the model nor in the class.
 
     Raises:
         ValueError: the name already stands for something else, or the target is not of that form.
@@ -39,6 +47,8 @@ def register_family(name: str, target: str | type[WorldModel]) -> None:
     if _FAMILIES.get(name, target) != target:
         raise ValueError(f"family {name!r} is already registered as {_FAMILIES[name]!r}; choose another name")
     _FAMILIES[name] = target
+    if recipe is not None:
+        _RECIPES[name] = recipe
 
 
 def family_names() -> tuple[str, ...]:
@@ -67,6 +77,46 @@ def family(name: str) -> type[WorldModel]:
     return found
 
 
+def recipe(name: str) -> Recipe:
+    """How a family is trained.
+
+    Raises:
+        ValueError: the family is unknown, or has no recipe.
+    """
+    cls = family(name)
+    found = _RECIPES.get(name, getattr(cls, "recipe", None))
+    if found is None:
+        beside = f"{cls.__module__.rpartition('.')[0]}.recipe"
+        try:
+            found = getattr(import_module(beside), "RECIPE", None)
+        except ModuleNotFoundError as missing:
+            if missing.name is None or not f"{beside}.".startswith(f"{missing.name}."):
+                raise
+    if found is None:
+        raise ValueError(
+            f"family {name!r} has no recipe, so it cannot be trained from a store: give {cls.__name__} an attribute "
+            "'recipe' (a dreamgym.world_models.recipe.Recipe), or call register_family(..., recipe=...)"
+        )
+    made: Recipe = found
+    return made
+
+
+def suggest(facts: StoreFacts) -> str:
+    """The family that a store like this is trained with where none is named.
+
+    Raises:
+        ValueError: none suits it.
+    """
+    for name in _FAMILIES:
+        try:
+            suits = recipe(name).suits(facts)
+        except ValueError:  # a family without a recipe
+            continue
+        if suits:
+            return name
+    raise ValueError(f"no family suits the sensors {dict(facts.sensors)}: name one with --family")
+
+
 def build(name: str, config: dict[str, Any]) -> WorldModel:
     """A new model of a family from the JSON form of its config."""
     cls: Any = family(name)
@@ -75,6 +125,7 @@ def build(name: str, config: dict[str, Any]) -> WorldModel:
 
 
 _CLASSES: dict[str, type[WorldModel]] = {}
+_RECIPES: dict[str, Recipe] = {}
 
 
 def _direct(cls: type[WorldModel]) -> str:

@@ -17,7 +17,8 @@ import state_dreams
 
 from dreamgym.rewards.fit import SuccessFitConfig
 from dreamgym.training.checkpoint import file_sha256, load
-from dreamgym.training.recipe_mlp import finish_mlp, train_mlp
+from dreamgym.training.recipe_mlp import finish_mlp
+from dreamgym.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def folder(tmp_path_factory):
     """As `make_state_dream.make` leaves it."""
     path = tmp_path_factory.mktemp("dream")
     make_store(path / "data")
-    train_mlp(path / "data", path / "run", steps=20, model_changes=SMALL, batch_size=8, length=8, warmup=5, ema=0.9)
+    train(path / "data", path / "run", steps=20, changes=SMALL, batch_size=8, length=8, warmup=5, ema=0.9)
     fit = SuccessFitConfig(epochs=2, batch_size=16, learning_rate=1e-3)
     finish_mlp(path / "run", path / "data", path / "checkpoint", rewards=fit, progress=False)
     return path

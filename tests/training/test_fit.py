@@ -79,7 +79,7 @@ def test_killed_run_follows_the_unbroken_curve(tmp_path: Path) -> None:
         "    def batch(self, step):\n"
         "        time.sleep(0.1 if step > 5 else 0)\n"
         "        return super().batch(step)\n"
-        "t.fit(t.model(), Slow(), t.config(40, checkpoint_every_s=0.3), sys.argv[2])\n"
+        "t.fit(t.model(), Slow(), t.config(40, save_every=0.3), sys.argv[2])\n"
     )
     killed = tmp_path / "killed"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
@@ -115,7 +115,7 @@ def test_progress_holds_no_pickle(tmp_path: Path) -> None:
 
 
 def test_only_the_newest_two_are_kept(tmp_path: Path) -> None:
-    fit(model(), Vectors(), config(5, checkpoint_every_s=0.0), tmp_path)
+    fit(model(), Vectors(), config(5, save_every=0.0), tmp_path)
     assert sorted(p.name for p in (tmp_path / "progress").iterdir()) == ["step_00000004", "step_00000005"]
 
 
@@ -165,7 +165,7 @@ def test_error_of_the_sampler_reaches_the_caller(tmp_path: Path) -> None:
 
 def test_rate_warms_up_and_cools_down() -> None:
     c = FitConfig(steps=100, lr=1.0, warmup=10, cooldown=20)
-    assert [round(c.lr_at(s), 2) for s in (0, 9, 50, 90, 99)] == [0.1, 1.0, 1.0, 0.5, 0.05]
+    assert [round(c.rate_at(s), 2) for s in (0, 9, 50, 90, 99)] == [0.1, 1.0, 1.0, 0.5, 0.05]
 
 
 @pytest.mark.parametrize("changes", [{"precision": "fp8"}, {"steps": 0}, {"lr": 0.0}])

@@ -11,8 +11,8 @@ from dreamgym.testing import check_vector_env
 from dreamgym.training import fidelity_mlp
 from dreamgym.training.checkpoint import load
 from dreamgym.training.fidelity_mlp import PARTS, evaluate_parts
-from dreamgym.training.recipe_mlp import evaluate, finish_mlp, statistics, train_mlp
-from dreamgym.training.recipes import load_run
+from dreamgym.training.recipe_mlp import evaluate, finish_mlp
+from dreamgym.training.train import load_run, train
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
-    train_mlp(store, path, steps=150, model_changes=SMALL, batch_size=16, length=10, warmup=5, ema=0.9, openings=0.1)
+    train(store, path, steps=150, changes=SMALL, batch_size=16, length=10, warmup=5, ema=0.9, openings=0.1)
     return path
 
 
@@ -34,19 +34,13 @@ def test_a_short_training_beats_repeating_the_last_frame(store, run):
     assert errors["uncertainty_p99"] > 0
 
 
-def test_statistics_are_of_every_step_and_of_no_step_across_episodes(store):
-    obs, delta = statistics(EpisodeStore.open(store))
-    assert (len(obs), len(delta)) == (12 * 30, 12 * 29)
-    assert float(delta[:, 2:].abs().max()) == 0
-
-
 def test_the_finished_checkpoint_is_an_environment(store, run, tmp_path):
     rewards = SuccessFitConfig(epochs=3, batch_size=32, learning_rate=1e-3)
     metrics = finish_mlp(run, store, tmp_path / "made", rewards=rewards, progress=False)
     opened = load(str(tmp_path / "made"))
     assert opened.simulator == {"id": "pusht", "kwargs": {}}
     assert opened.spec.uncertainty_limit == pytest.approx(metrics["open_loop"]["uncertainty_p99"])
-    assert opened.starts_meta["counts"] == {"push_t": {"train": 9, "val": 3}}
+    assert opened.starts_meta["counts"] == {"push_t": {"train": 9, "val": 3, "test": 0}}
     # Before the first frame of an episode the disc stood where it is seen there.
     frames, scaling = opened.starts["state/obs"].float(), opened.model.scaling
     stood = scaling.action(scaling.raw(frames[:, 0])[:, :2])
@@ -78,7 +72,7 @@ def test_a_second_store_gives_starts_alone(store, run, tmp_path):
     more = make_store(tmp_path / "more")
     options = {"rewards": rewards, "more_starts": more, "notes": {"beginnings": 1200}, "progress": False}
     metrics = finish_mlp(run, store, tmp_path / "made", **options)
-    assert metrics["starts"] == {"push_t": {"train": 18, "val": 6}}
+    assert metrics["starts"] == {"push_t": {"train": 18, "val": 6, "test": 0}}
     assert metrics["data"]["episodes"] == 12
     card = (tmp_path / "made" / "README.md").read_text()
     assert "snapshot; 1,200 further episodes were begun for them alone." in card
@@ -98,26 +92,3 @@ def test_errors_of_parts_are_beside_those_of_repeating(store, run):
     assert found["block"]["repeat/20"] == 0
     assert found["disc"]["error/opening/5"] < found["disc"]["repeat/opening/5"] != found["disc"]["repeat/5"]
     assert "error/50" not in found["disc"]  # episodes of 30 steps
-
-
-def test_a_run_goes_on_only_with_the_model_that_it_was_begun_with(store, run):
-    with pytest.raises(ValueError, match="begun with another model"):
-        train_mlp(store, run, steps=151, model_changes={**SMALL, "hidden": (8, 8)})
-
-
-def test_a_run_goes_on_only_with_what_it_was_begun_with(store, run):
-    with pytest.raises(ValueError, match=r"was begun with .*seed=0, not 1: use a new run directory"):
-        train_mlp(store, run, steps=151, model_changes=SMALL, openings=0.1, seed=1)
-    with pytest.raises(ValueError, match=r"length=\d+, not 9"):
-        train_mlp(store, run, steps=151, model_changes=SMALL, length=9)
-
-
-def test_unknown_preset_suite_and_task_are_named(store, tmp_path):
-    with pytest.raises(ValueError, match="unknown preset 'huge'"):
-        train_mlp(store, tmp_path, preset="huge")
-    with pytest.raises(ValueError, match="no training episode of \\['fly'\\]"):
-        train_mlp(store, tmp_path, tasks=("fly",))
-    foreign = EpisodeStore.create(tmp_path / "foreign", {"state": ((6,), "float32")}, {})
-    assert foreign.info.get("suite") is None
-    with pytest.raises(ValueError, match="names the suite None"):
-        train_mlp(tmp_path / "foreign", tmp_path)

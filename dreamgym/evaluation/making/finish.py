@@ -42,7 +42,7 @@ from dreamgym.training import checkpoint
 from dreamgym.training.bank import BankConfig, build_starts
 from dreamgym.training.packing import round_weights
 from dreamgym.training.progress import latest
-from dreamgym.training.recipes import load_run, training_episodes
+from dreamgym.training.train import load_run, training_episodes
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.families.rssm.config import ROBOT_OBS, SCENE_OBS
 from dreamgym.world_models.probe import StateProbe, fit_probe
@@ -107,7 +107,7 @@ def finish_checkpoint(
     """Turns a training run into a complete checkpoint folder.
 
     Args:
-        run_dir: a run of `dreamgym.training.recipes.train_rssm`.
+        run_dir: a run of `dreamgym.training.train.train`.
         play_store: play, with meta "split" "train" and "val" and a "snapshot" key.
         demo_store: marked demonstrations and failed attempts of the same scene, likewise.
         out: the checkpoint folder; replaced if it is one.

@@ -1,0 +1,67 @@
+"""Pretrained modules that a model holds but never trains: left out of every file, verified when a file is read.
+
+A model names them in ``frozen_modules()``: {prefix of its state_dict: what the weights are called}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def frozen_modules(module: nn.Module) -> dict[str, str]:
+    """Prefixes of the module's frozen parts, and what their weights are called."""
+    named = getattr(module, "frozen_modules", None)
+    return dict(named()) if callable(named) else {}
+
+
+def own_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """The state_dict without frozen parts."""
+    prefixes = tuple(f"{prefix.rstrip('.')}." for prefix in frozen_modules(module))
+    return {k: v for k, v in module.state_dict().items() if not prefixes or not k.startswith(prefixes)}
+
+
+def load_own(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Loads what `own_tensors` gave; frozen parts keep the weights that the module was built with.
+
+    Raises:
+        RuntimeError: other names or shapes, as of ``load_state_dict``.
+    """
+    own = own_tensors(module).keys()
+    missing, unexpected = sorted(own - tensors.keys()), sorted(tensors.keys() - own)
+    if missing or unexpected:
+        raise RuntimeError(f"other parameters:\n missing {missing[:4]}, unexpected {unexpected[:4]}")
+    module.load_state_dict(dict(tensors), strict=False)
+
+
+def identities(module: nn.Module) -> dict[str, dict[str, str]]:
+    """For each frozen part what its weights are called, and the sha256 of its tensors."""
+    state = module.state_dict()
+    return {
+        prefix: {"name": name, "sha256": _sha256({k: v for k, v in state.items() if k.startswith(f"{prefix}.")})}
+        for prefix, name in frozen_modules(module).items()
+    }
+
+
+def check_identities(module: nn.Module, expected: Mapping[str, Any]) -> None:
+    """ValueError unless the module's frozen parts are those that a file was written with."""
+    found = identities(module)
+    for prefix in sorted({*found, *expected}):
+        if found.get(prefix) != expected.get(prefix):
+            raise ValueError(
+                f"its frozen part {prefix!r} was {expected.get(prefix)}, the model is built with {found.get(prefix)}: "
+                "fetch those pretrained weights"
+            )
+
+
+def _sha256(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""What a run was begun with, in its ``run.json``: a later call goes on with exactly that, or is refused.
+
+    family, preset, model     the family, its preset and the whole of its config
+    store, data               the store's path; a digest of the training episodes that are used
+    tasks, episodes           of these tasks ([]: all); how many episodes, those published first
+    steps                     updates that were last asked for, which may grow
+    batch_size, length, openings, balance                                        see `Windows`
+    lr, warmup, cooldown, weight_decay, eps, betas, grad_clip, ema, seed, precision   see `FitConfig`
+
+Nothing is pinned before there is progress to go on from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from dreamgym.data.store import EpisodeView
+from dreamgym.fields import convert, field_types
+from dreamgym.training.progress import latest
+from dreamgym.world_models.recipe import FitConfig, Windows
+
+WINDOWS = tuple(f.name for f in fields(Windows))
+SHAPING = (
+    "lr", "warmup", "cooldown", "weight_decay", "eps", "betas", "grad_clip", "ema", "seed", "precision",
+)  # fmt: skip
+"""Fields of `FitConfig` that shape the curve; the others (threads, steps, log_every, ...) are free at every call."""
+
+
+def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `FitConfig` and `Windows` in their own types.
+
+    Raises:
+        ValueError: another name, or a value of another type.
+    """
+    known = {**field_types(FitConfig), **field_types(Windows)}
+    if unknown := sorted(set(settings) - set(known)):
+        raise ValueError(f"no setting is called {unknown[0]!r}; there are {sorted(known)}")
+    return {name: convert(value, known[name], name) for name, value in settings.items()}
+
+
+def read_run(run_dir: Path) -> dict[str, Any] | None:
+    """What the run was begun with, or None where it has made no progress yet.
+
+    Runs of older versions say less; what they leave out is not checked.
+
+    Raises:
+        ValueError: progress without a readable run.json.
+    """
+    if latest(run_dir) is None:
+        return None
+    file = run_dir / "run.json"
+    try:
+        run: dict[str, Any] = json.loads(file.read_text())
+        fitted = json.loads((run_dir / "fit.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{run_dir} holds progress, but no readable run.json and fit.json ({error})") from error
+    return {**{k: fitted[k] for k in ("steps", *SHAPING) if k in fitted}, **run}
+
+
+def write_run(run_dir: Path, run: Mapping[str, Any]) -> None:
+    """Writes ``run.json`` as a whole."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    temporary = run_dir / "run.tmp"
+    temporary.write_text(json.dumps(run, indent=1))
+    temporary.replace(run_dir / "run.json")
+
+
+def check_run(run_dir: Path, begun: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuses to go on with other settings.
+
+    Args:
+        run_dir: the run.
+        begun: what it was begun with.
+        asked: what is asked for now: entries of `begun`, "model" with the changed fields alone.
+
+    Raises:
+        ValueError: names every entry that differs, then and now.
+    """
+    then, now = _flat(begun), _flat(asked)
+    differ = [f"{k}={then[k]!r}, not {v!r}" for k, v in now.items() if k in then and then[k] != v]
+    if differ:
+        raise ValueError(
+            f"{run_dir} was begun with {'; '.join(differ)}: leave that away to go on, or use a new run directory"
+        )
+
+
+def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a run as JSON has them, those of "model" on the same level."""
+    plain: dict[str, Any] = json.loads(json.dumps(run))
+    model = plain.pop("model", {})
+    return {**plain, **{f"model.{k}": v for k, v in model.items()}}
+
+
+def new_run(family: str, preset: str, windows: Windows, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a new run is begun with, without its model and data.
+
+    Args:
+        family, preset: names.
+        windows: the preset's.
+        settings: fields of `FitConfig`, and of `Windows` where they differ from the preset's.
+    """
+    own = {**asdict(windows), **{k: v for k, v in settings.items() if k in WINDOWS}}
+    fit = FitConfig(**{k: v for k, v in settings.items() if k not in WINDOWS})
+    shaping = {k: getattr(fit, k) for k in SHAPING}
+    return {"family": family, "preset": preset, "steps": fit.steps, **asdict(Windows(**own)), **shaping}
+
+
+def data_digest(episodes: EpisodeView) -> str:
+    """Sixteen hexadecimal digits that tell one set of episodes from another: lengths and metas, in order."""
+    told = json.dumps([episodes.lengths.tolist(), episodes.metas], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]

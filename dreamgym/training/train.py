@@ -1,0 +1,243 @@
+"""Trains a world model of any family on the episodes of a store, and opens what was trained."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dreamgym.data import EpisodeStore, EpisodeView, SequenceSampler
+from dreamgym.fields import check_names, convert, field_types
+from dreamgym.suites.facts import StoreFacts, store_facts
+from dreamgym.training.fit import EvalFn, FitResult, fit
+from dreamgym.training.openloop import HORIZONS, open_loop_eval, rows_of
+from dreamgym.training.progress import latest, load_averaged, load_matching, read_state
+from dreamgym.training.runs import (
+    SHAPING,
+    WINDOWS,
+    check_run,
+    checked_settings,
+    data_digest,
+    new_run,
+    read_run,
+    write_run,
+)
+from dreamgym.training.stages import change, rebuild
+from dreamgym.types import InstructionSpec
+from dreamgym.world_models import registry
+from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.recipe import FitConfig, Stage, Windows
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    store_path: str | Path,
+    run_dir: str | Path,
+    family: str | None = None,
+    preset: str | None = None,
+    steps: int | None = None,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    tasks: Sequence[str] = (),
+    refresh_data: bool = False,
+    init: str | Path | None = None,
+    **settings: Any,
+) -> FitResult:
+    """Trains a world model on the training episodes of a store, or goes on with the run in ``run_dir``.
+
+    What the run was begun with stands in ``run_dir/run.json`` (`dreamgym.training.runs`); what a later call leaves out
+    is the run's own, and episodes appended to the store since then make no difference.
+
+    Args:
+        store_path: an `EpisodeStore`; its episodes are for training where their meta's split is "train" or absent.
+        run_dir: the run.
+        family: a registered family; by default what the store's sensors suggest.
+        preset: "tiny" (the default), "paper" or another of the family's.
+        steps: updates in all, those before a resume included; by default the preset's.
+        changes: fields of the family's config.
+        tasks: use the episodes of these tasks only; () for all.
+        refresh_data: take in episodes appended since the run began (from here on the curve is another).
+        init: another run, whose averaged weights this one begins with wherever name and shape agree; its optimizer
+            begins anew. Without effect on a run that has progress.
+        settings: fields of `FitConfig` and `Windows`.
+
+    Raises:
+        ValueError: an unknown family, preset, task or setting; a store without what the family reads; or a run that
+            was begun with something else.
+    """
+    run_dir, store = Path(run_dir), EpisodeStore.open(store_path)
+    settings, facts = checked_settings(settings), store_facts(store)
+    pinned = {k: v for k, v in settings.items() if k in (*WINDOWS, *SHAPING)}
+    free = {k: v for k, v in settings.items() if k not in pinned}
+    FitConfig(**free)  # a value out of range is refused before anything is read
+    asked = {"family": family, "preset": preset, "tasks": sorted(tasks), **pinned}
+    begun = read_run(run_dir)
+    if begun is None:
+        run = _new(store, facts, asked, changes or {})
+    else:
+        run = _resumed(run_dir, begun, store, asked, changes or {}, refresh_data)
+    chosen = _of_tasks(store, run["tasks"])
+    episodes = training_episodes(chosen).first(run["episodes"])
+    recipe = registry.recipe(run["family"])
+    run["steps"] = run["steps"] if steps is None else steps
+    config = FitConfig(**{**{k: _typed(k, run[k]) for k in SHAPING}, **free, "steps": run["steps"]})
+    torch.manual_seed(config.seed)
+    model = registry.build(run["family"], json.loads(json.dumps(run["model"])))
+    if begun is None:
+        recipe.prepare(model, episodes)
+        if init is not None:
+            _warm_start(model, Path(init))
+    windows = Windows(**{k: run[k] for k in WINDOWS})
+    stages = recipe.stages(model.config, config)
+    keys = sorted({*recipe.keys(model.config), "action"})
+    samplers = {s.name: _sampler(episodes, windows, s, keys, config.seed) for s in stages}
+    write_run(run_dir, run)
+    return fit(model, samplers, config, run_dir, evaluation(model, facts, chosen.select(split="val"), keys), stages)
+
+
+def family_for(store_path: str | Path, run_dir: str | Path) -> str:
+    """The family of the run in ``run_dir``, or of a new one: what the store's sensors suggest.
+
+    Raises:
+        ValueError: no family suits the store.
+    """
+    begun = read_run(Path(run_dir))
+    return registry.suggest(store_facts(EpisodeStore.open(store_path))) if begun is None else begun["family"]
+
+
+def load_run(run_dir: str | Path) -> WorldModel:
+    """The model of a run as it stands, in eval mode: averaged weights where it keeps an average.
+
+    Raises:
+        ValueError: the directory holds no run, or one without progress.
+    """
+    run_dir = Path(run_dir)
+    path = latest(run_dir)
+    if path is None or not (run_dir / "run.json").exists():
+        raise ValueError(f"{run_dir} holds no training progress: train first, or give the run's own directory")
+    run = json.loads((run_dir / "run.json").read_text())
+    model = registry.build(run["family"], run["model"])
+    stages = registry.recipe(run["family"]).stages(model.config, FitConfig())
+    index = read_state(path)["extra"].get("stage", 0)
+    rebuild(model, stages, index)
+    load_averaged(path, model)
+    change(stages[index].end, model, 0)
+    return model.eval()
+
+
+def training_episodes(store: EpisodeView) -> EpisodeView:
+    """Episodes whose meta says split = "train", or nothing of a split."""
+    return store.select(lambda meta: meta.get("split", "train") == "train")
+
+
+def evaluation(model: WorldModel, facts: StoreFacts, held_out: EpisodeView, keys: Sequence[str]) -> EvalFn | None:
+    """Open-loop errors on held-out episodes, at those horizons that one of them is long enough for.
+
+    Returns:
+        What `fit` calls; None without such episodes, or for models that are driven by instructions.
+    """
+    spec = model.spec
+    reached = [h for h in HORIZONS if len(held_out) and (held_out.lengths >= rows_of(spec, h)).any()]
+    if not reached or isinstance(spec.action, InstructionSpec):
+        return None
+    sampler = SequenceSampler(held_out, rows_of(spec, max(reached)), 16, keys, seed=1)
+    measures = () if facts.suite is None else facts.suite.measures
+
+    def evaluate(trained: WorldModel, step: int) -> dict[str, float]:
+        device = next(trained.parameters()).device
+        batch = {k: v.to(device) for k, v in sampler.batch(0).items()}
+        return open_loop_eval(trained, batch, reached, measures)
+
+    return evaluate
+
+
+def _of_tasks(store: EpisodeView, tasks: Sequence[str]) -> EpisodeView:
+    return store.select(lambda meta: not tasks or meta.get("task") in tasks)
+
+
+def _new(
+    store: EpisodeStore, facts: StoreFacts, asked: Mapping[str, Any], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a new run is begun with."""
+    family, preset = asked["family"], asked["preset"] or "tiny"
+    if family is None:
+        family = registry.suggest(facts)
+        _log.info("family %r, which the store's sensors %s suggest", family, list(facts.sensors))
+    recipe = registry.recipe(family)
+    episodes = training_episodes(_of_tasks(store, asked["tasks"]))
+    if not len(episodes):
+        raise ValueError(f"{store.path} has no training episode of {asked['tasks'] or 'any task'}")
+    defaults = {"precision": best_precision(), **recipe.preset(preset).fit}
+    given = {k: v for k, v in asked.items() if k in (*WINDOWS, *SHAPING)}
+    config = recipe.config(facts, preset, _converted(family, changes))
+    return {
+        **new_run(family, preset, recipe.preset(preset).windows, {**defaults, **given}),
+        "model": config.to_dict(),
+        "store": str(store.path),
+        "data": data_digest(episodes),
+        "tasks": asked["tasks"],
+        "episodes": len(episodes),
+    }
+
+
+def _resumed(
+    run_dir: Path,
+    begun: dict[str, Any],
+    store: EpisodeStore,
+    asked: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    refresh: bool,
+) -> dict[str, Any]:
+    """The run as it was begun; with ``refresh``, on all the episodes that there are now."""
+    preset = registry.recipe(begun["family"]).preset(begun.get("preset", "tiny"))
+    begun = {"preset": "tiny", "tasks": [], "store": "", **asdict(preset.windows), **begun}
+    given = {k: v for k, v in asked.items() if v is not None and v != []}
+    check_run(run_dir, begun, {**given, "model": _converted(begun["family"], changes)})
+    episodes = training_episodes(_of_tasks(store, begun["tasks"]))
+    if refresh:
+        return {**begun, "store": str(store.path), "episodes": len(episodes), "data": data_digest(episodes)}
+    digest = data_digest(episodes.first(begun["episodes"]))
+    if begun.get("data", digest) != digest:
+        raise ValueError(
+            f"{run_dir} was begun with store={begun['store']!r}, not {str(store.path)!r}, which has other episodes: "
+            "give the run's own store, or use a new run directory"
+        )
+    return begun
+
+
+def _converted(family: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the family's config in their own types."""
+    config_class = registry.recipe(family).config_class
+    check_names(config_class, changes)
+    types = field_types(config_class)
+    return {k: convert(v, types[k], k) for k, v in changes.items()}
+
+
+def _typed(name: str, value: Any) -> Any:
+    return convert(value, field_types(FitConfig)[name], name)
+
+
+def _sampler(episodes: EpisodeView, windows: Windows, stage: Stage, keys: list[str], seed: int) -> SequenceSampler:
+    own = replace(windows, **stage.windows)
+    return SequenceSampler(episodes, own.length, own.batch_size, keys, seed, own.balance, own.openings)
+
+
+def _warm_start(model: WorldModel, run_dir: Path) -> None:
+    path = latest(run_dir)
+    if path is None:
+        raise ValueError(f"{run_dir} holds no training progress to begin with: give a run's own directory")
+    fresh = load_matching(path, model)
+    _log.info("began with the weights of %s; fresh: %s", path, fresh or "none")
+
+
+def best_precision() -> str:
+    """The faster of "bf16" and "fp32": bf16 on recent GPUs and on CPUs with AMX."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
