@@ -34,7 +34,7 @@ from typing import Any
 import torch
 from dreamgym_agents.diffusion_ppo import ChunkPolicy, TuneConfig, load_policy, read_policy_config
 from dreamgym_agents.diffusion_ppo.recipes import make_env
-from dreamgym_agents.diffusion_ppo.rollout import play
+from dreamgym_agents.diffusion_ppo.rollout import score
 from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
 from torch.profiler import ProfilerActivity, profile, record_function
 
@@ -96,7 +96,7 @@ class Iterations:
         env = make_env("Dream-v0", task, policy.config.chunk, checkpoint=checkpoint, num_envs=num_envs, horizon=horizon)
         config = replace(TuneConfig.tiny(), critic_warmup=0, bc_weight=0.1)
         self.folder = tempfile.TemporaryDirectory()
-        self.run = tuning._Run(policy, env, config, Path(self.folder.name), {"task": task, "world_model": None})
+        self.run = tuning.Tuning(policy, env, config, Path(self.folder.name), {"task": task, "world_model": None})
         core, acting = env.unwrapped.core, self.run.policy
         core.step = self.stopwatch("env_core", core.step)
         core.reset = self.stopwatch("env_core", core.reset)
@@ -109,7 +109,7 @@ class Iterations:
         for name, call in self.learning.items():
             setattr(tuning, name, self.stopwatch("learning", call))
         try:
-            return dict(self.stopwatch("rest", self.run._iterate)())
+            return dict(self.stopwatch("rest", self.run.iterate)())
         finally:
             for name, call in self.learning.items():
                 setattr(tuning, name, call)
@@ -189,7 +189,7 @@ def twin_rate(policy: ChunkPolicy, name: str, task: str, real_id: str, num_envs:
         generator = torch.Generator().manual_seed(0)
         env.reset(seed=0)
         begin = clock()
-        found = play(env, policy, generator, 0)
+        found = score(env, policy, generator, 0)
         return found["steps"] / (clock() - begin)
     finally:
         env.close()

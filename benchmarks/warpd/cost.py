@@ -21,7 +21,14 @@ from typing import Any
 
 import flops
 import torch
-from dreamgym_agents.warpd import WARPD, Demonstrations, DenoiserConfig, DiffusionPolicy, MLPPolicy, WorldModelDynamics
+from dreamgym_agents.warpd import (
+    WARPD,
+    Demonstrations,
+    DenoiserConfig,
+    DiffusionBaseline,
+    MLPPolicy,
+    WorldModelDynamics,
+)
 from rows import RESULTS, Rows
 
 from dreamgym.types import ActionSpec
@@ -53,7 +60,7 @@ def things(training: bool) -> dict[str, Callable[[], Any]]:
     warpd, mlp = WARPD(config, dynamics=world), MLPPolicy(config)
     chunked = replace(config, length=32, horizon=16)
     policies = {
-        f"diffusion_policy_{s}": DiffusionPolicy(
+        f"diffusion_policy_{s}": DiffusionBaseline(
             replace(chunked, diffusion=replace(config.diffusion, denoiser=DenoiserConfig.unet(s)))
         )
         for s in ("xs", "m")

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from dreamgym_agents.warpd import WARPD, DenoiserConfig, DiffusionPolicy, MLPPolicy, WARPDConfig
+from dreamgym_agents.warpd import WARPD, DenoiserConfig, DiffusionBaseline, MLPPolicy, WARPDConfig
 from dreamgym_agents.warpd.config import UNETS
 from dreamgym_agents.warpd.diffusion import Diffusion
 from dreamgym_agents.warpd.generated_policy import run
@@ -94,7 +94,7 @@ def mlp(width: int) -> dict[str, float]:
 
 def diffusion_policy(size: str, length: int) -> dict[str, float]:
     base = config(length=length, horizon=length // 2)
-    agent = DiffusionPolicy(replace(base, diffusion=replace(base.diffusion, denoiser=DenoiserConfig.unet(size))))
+    agent = DiffusionBaseline(replace(base, diffusion=replace(base.diffusion, denoiser=DenoiserConfig.unet(size))))
     each = denoising(agent.diffusion, agent.condition_dim(agent.baseline_condition)) / (length // 2)
     return {
         "gflops_per_step": each,

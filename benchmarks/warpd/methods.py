@@ -11,7 +11,6 @@ from typing import Any
 import gymnasium as gym
 import torch
 from dreamgym_agents.warpd import Demonstrations, PlanningPolicy, RandomPolicy, WARPDConfig, recipes, train
-from dreamgym_agents.warpd.training import fingerprint
 from rollouts import PolicyOf
 
 from dreamgym.types import ActionSpec
@@ -67,7 +66,7 @@ def share_vae(held: Path, run: Path, config: WARPDConfig, demos: Demonstrations)
             f"the VAE in {held} was trained with other settings (there, here): {differ}; give another --runs"
         )
     told = about["data"]  # older runs tell less
-    if differ := {k: (told[k], v) for k, v in fingerprint(demos).items() if told.get(k, v) != v}:
+    if differ := {k: (told[k], v) for k, v in demos.fingerprint().items() if told.get(k, v) != v}:
         raise ValueError(f"the VAE in {held} was trained on other data (there, here): {differ}; give another --runs")
     run.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(run / "new", ignore_errors=True)  # of a copy that was cut short

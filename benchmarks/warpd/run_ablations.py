@@ -32,10 +32,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from dreamgym_agents.common.demonstrations import select_demonstrations
 from dreamgym_agents.warpd import WARPD, Demonstrations, GeneratedPolicy, WARPDConfig, train
 from dreamgym_agents.warpd.config import DECODERS
 from dreamgym_agents.warpd.policy import counted
-from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, demonstrated, make_agent, read_demonstrations
+from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, make_agent, read_demonstrations
 from dreamgym_agents.warpd.vae import kl_to_standard_normal
 from embedding import draw_latents, draw_side_by_side
 from methods import action_spec
@@ -44,7 +45,7 @@ from rows import Rows
 from sklearn.neighbors import NearestCentroid
 from torch import Tensor
 
-from dreamgym.data import EpisodeView
+from dreamgym.data import EpisodeStore, EpisodeView
 from dreamgym.data.state_demonstrations import OPERATORS, make_suite
 
 KL_WEIGHTS = (1e-2, 1e-7, 1e-9, 1e-10)  # the paper's three, and one that is felt beside the other losses
@@ -178,7 +179,8 @@ def main() -> None:
     args = parser.parse_args()
     shrink(args, lengths=[20], episodes=2)
     rows, demos = Rows(args.out, KEY), as_learned(read_demonstrations(args.data), args.suite, "warpd")
-    held_out, seen = demonstrated(args.data, "val"), demonstrated(args.data)
+    store = EpisodeStore.open(args.data)
+    held_out, seen = select_demonstrations(store, split="val"), select_demonstrations(store)
     for seed in args.seeds:
         for length in args.lengths:
             means: dict[str, np.ndarray] = {}

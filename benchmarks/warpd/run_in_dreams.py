@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dreamgym_agents.common.runs import finished
 from dreamgym_agents.warpd import WARPD, Agent, Demonstrations, PlanningPolicy, WARPDConfig, train
 from dreamgym_agents.warpd.recipes import (
     CHUNKS,
@@ -28,7 +29,6 @@ from dreamgym_agents.warpd.recipes import (
     make_agent,
     read_demonstrations,
 )
-from dreamgym_agents.warpd.training import fingerprint, finished
 from options import make_parser
 from rows import Rows
 
@@ -54,11 +54,11 @@ def of_run(run: Path, suite: str, recorded: Demonstrations, preset: str) -> tupl
         config = replace(config, action_origin=demos.origin)
     told = held["data"]
     demos = cut(demos, config, method, whole=told["trail"] == 0 if "trail" in told else None)
-    if differ := {k: v for k, v in fingerprint(demos).items() if told.get(k, v) != v}:
+    if differ := {k: v for k, v in demos.fingerprint().items() if told.get(k, v) != v}:
         raise ValueError(f"{run} learned from other demonstrations: {differ} here, {told} there")
     agent = make_agent(method, config, demos, bounds(demos), preset)
     for stage in agent.stages():
-        if finished(stage, run / stage.name) is None:
+        if finished(run, stage.name, stage.epochs) is None:
             raise ValueError(f"{run}: the stage {stage.name!r} is not finished; go on with the script that began it")
     return method, train(agent, demos, run, show=False)
 

@@ -24,7 +24,7 @@ from dataclasses import replace
 
 import flops
 import torch
-from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionPolicy, MLPPolicy, WARPDConfig
+from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionBaseline, MLPPolicy, WARPDConfig
 from dreamgym_agents.warpd.recipes import configure, read_demonstrations
 from methods import WARPD_STATE, action_spec, make_agent, share_vae, trained
 from options import make_parser, settings, shrink, with_training
@@ -65,7 +65,7 @@ def counted(
         return {"gflops_per_step": step, "gflops_per_step_with_generation": step}
     history, task = torch.zeros(1, agent.history, config.obs_dim), torch.zeros(1, dtype=torch.long)
     generation = flops.gflops(lambda: agent.plan(history, task, None))
-    if isinstance(agent, DiffusionPolicy):
+    if isinstance(agent, DiffusionBaseline):
         each = generation / config.horizon
         return {"gflops_per_step": each, "gflops_per_step_with_generation": each}
     plan = agent.plan(history, task, None)

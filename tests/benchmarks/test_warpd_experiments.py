@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from dreamgym_agents.warpd import Demonstrations, MLPPolicy, WARPDConfig, train
-from dreamgym_agents.warpd.training import fingerprint
 
 pytest.importorskip("diffusers")
 pytest.importorskip("mujoco")
@@ -176,7 +175,7 @@ def test_warpd_that_is_told_the_first_state_takes_the_vae_of_the_one_that_is_not
     methods.share_vae(held, run, told, demos)  # none there yet: it trains its own
     assert not run.exists()
     (held / "vae" / "progress").mkdir(parents=True)
-    about = {"config": plain.to_dict(), "data": fingerprint(demos)}
+    about = {"config": plain.to_dict(), "data": demos.fingerprint()}
     (held / "config.json").write_text(json.dumps(about))
     methods.share_vae(held, run, told, demos)
     assert (run / "vae" / "progress").is_dir()

@@ -7,16 +7,13 @@ The room, in the order of the data::
     networks.py        the MLP, the denoising network, the critic
     policy.py          what policies share: chunks under way, chains of denoising steps
     diffusion.py       `DiffusionPolicy`        gaussian.py   `GaussianPolicy`
-    demonstrations.py  demonstrations as features and chunks
     clone.py           `clone`
     rollout.py         trajectories of the Dream Diffusion MDP
     advantages.py      GAE at k = 1, carried back along the denoising steps
     ppo.py             the clipped objective and the cloning regulariser
     tune.py            `tune`
     checkpoint.py      `save_policy`, `load_policy`
-    settings.py        what a run is asked for: fields given as words; another request does not take it over
     recipes.py         both from names: a store, a world model, an env id
-    log.py             the progress bar and the log of a run
     shipped.py         policies that ship with the package
     demo.py            the part of ``dreamgym demo`` that fine-tunes one
     tuned.py           what that came to, in figures and words
@@ -28,7 +25,6 @@ The room, in the order of the data::
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.clone import clone
 from dreamgym_agents.diffusion_ppo.config import CloneConfig, DiffusionConfig, GaussianConfig, PolicyConfig, TuneConfig
-from dreamgym_agents.diffusion_ppo.demonstrations import Demonstrations, demonstrations_of, encode_demonstrations
 from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
 from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
@@ -37,7 +33,6 @@ from dreamgym_agents.diffusion_ppo.tune import TuneResult, tune
 __all__ = [
     "ChunkPolicy",
     "CloneConfig",
-    "Demonstrations",
     "DiffusionConfig",
     "DiffusionPolicy",
     "GaussianConfig",
@@ -46,8 +41,6 @@ __all__ = [
     "TuneConfig",
     "TuneResult",
     "clone",
-    "demonstrations_of",
-    "encode_demonstrations",
     "load_policy",
     "read_policy_config",
     "save_policy",

@@ -17,11 +17,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from dreamgym.training.checkpoint import CheckpointError
+from dreamgym_agents.common.folders import read_folder, write_folder
 from dreamgym_agents.diffusion_ppo.config import DiffusionConfig, GaussianConfig
 from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
 from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
-from dreamgym_agents.folders import read_folder, write_folder
 
 WEIGHTS = "policy.safetensors"
 KINDS: dict[str, tuple[type[ChunkPolicy], type]] = {

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from dreamgym_agents.common.chunks import action_at, are_due, renewed
 from dreamgym_agents.diffusion_ppo.config import PolicyConfig
 
 Carry = dict[str, Tensor]
@@ -73,16 +74,10 @@ class ChunkPolicy(nn.Module, ABC):
         """
         features = as_features(obs, self.config.feature_dim)
         noise = self.draw_noise(len(features), generator)
-        due = fresh | (carry["next"] >= self.config.chunk)
-        chunk, place = carry["chunk"], torch.where(due, 0, carry["next"])
-        rows = due.nonzero().flatten()
-        if len(rows) == len(features):
-            chunk = self.to_actions(self.decide(features, noise))
-        elif len(rows):
-            decided = self.decide(features[rows], noise[:, rows])
-            chunk = chunk.index_copy(0, rows, self.to_actions(decided))
-        action = chunk[torch.arange(len(features), device=chunk.device), place]
-        return action, {"chunk": chunk, "next": place + 1}
+        due = are_due(fresh, carry["next"], self.config.chunk)
+        place = torch.where(due, 0, carry["next"])
+        chunk = renewed(carry["chunk"], due, lambda rows: self.to_actions(self.decide(features[rows], noise[:, rows])))
+        return action_at(chunk, place), {"chunk": chunk, "next": place + 1}
 
     # ------------------------------------------------------------------ scaling
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dreamgym_agents.common.demonstrations import select_demonstrations
+from dreamgym_agents.common.encoded import EncodedChunks, encode_chunks
 from dreamgym_agents.diffusion_ppo.clone import clone
 from dreamgym_agents.diffusion_ppo.config import CloneConfig, DiffusionConfig, GaussianConfig
-from dreamgym_agents.diffusion_ppo.demonstrations import Demonstrations, demonstrations_of, encode_demonstrations
 from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
 from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
@@ -69,9 +70,9 @@ def clone_task(
         else:
             policy = GaussianPolicy(replace(getattr(GaussianConfig, preset)(*sizes), **(acting or {})))
 
-    def encoded(split: str, num: int) -> Demonstrations:
-        view = demonstrations_of(store, task, num, split)
-        return encode_demonstrations(opened.model, view, policy.config.chunk, passes=config.passes, generator=generator)
+    def encoded(split: str, num: int) -> EncodedChunks:
+        view = select_demonstrations(store, [task], split, num, successful=True)
+        return encode_chunks(opened.model, view, policy.config.chunk, passes=config.passes, generator=generator)
 
     data = encoded("train", config.demonstrations)
     held_out = encoded("val", HELD_OUT) if len(store.select(task=task, split="val", success=True)) else None

@@ -172,7 +172,7 @@ def _is_valued(truncated: Tensor, infos: dict[str, Any]) -> Tensor:
 
 
 @torch.no_grad()
-def play(
+def score(
     env: DreamVectorEnv, policy: ChunkPolicy, generator: torch.Generator, seed: int, rounds: int = 1
 ) -> dict[str, float]:
     """One episode of every env, ``rounds`` times, under the policy as it acts; returns what `collect` does."""

@@ -9,8 +9,8 @@ that a run that was killed goes on along the curve of an unbroken one.
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,13 @@ import torch
 from torch import nn
 
 from dreamgym.envs.faces.vector import DreamVectorEnv
-from dreamgym.training.progress import latest, load_progress, save_progress
-from dreamgym.training.stop import Stop, Stopped, stop_signals
+from dreamgym_agents.common.runs import StageRun, run_stages
+from dreamgym_agents.common.settings import keep_settings
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, save_policy
 from dreamgym_agents.diffusion_ppo.config import TuneConfig
-from dreamgym_agents.diffusion_ppo.log import RunLog
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
 from dreamgym_agents.diffusion_ppo.ppo import Learner, optimizer_of, prepare, update
-from dreamgym_agents.diffusion_ppo.rollout import Rollout, check_env, collect, is_real, play
-from dreamgym_agents.diffusion_ppo.settings import keep_settings
-
-_log = logging.getLogger(__name__)
+from dreamgym_agents.diffusion_ppo.rollout import Rollout, check_env, collect, is_real, score
 
 EVAL_SEED = 424_242
 """Seed of every evaluation: all policies of a run are compared on the same starts and the same noise."""
@@ -76,39 +72,35 @@ def tune(
         ValueError: an env or a policy that do not fit (see `check_env`), or a run that was begun with another config.
         Stopped: SIGINT or SIGTERM ended the run; its progress is saved.
     """
-    run = _Run(policy, env, config, Path(run_dir), {"task": task, "world_model": world_model})
-    with stop_signals() as stop:
-        return run.train(stop)
+    run = Tuning(policy, env, config, Path(run_dir), {"task": task, "world_model": world_model})
+    run_stages([run], run_dir, save_every_s=config.checkpoint_every_s)
+    return TuneResult(run.count, **run.counts(), evaluations=run.evaluations, best=run.choose())
 
 
-class _Run:
-    """The state of one call of `tune`."""
+class Tuning(StageRun):
+    """Iterations of Algorithm 1; the budget is counted in env steps."""
+
+    name = "tune"
 
     def __init__(
         self, policy: ChunkPolicy, env: DreamVectorEnv, config: TuneConfig, run_dir: Path, about: dict[str, Any]
     ) -> None:
         core = check_env(env, policy.config.chunk)
         self.env, self.config, self.run_dir, self.about, self.core = env, config, run_dir, about, core
-        run_dir.mkdir(parents=True, exist_ok=True)
+        self.budget, self.steps = config.total_steps, 0
         self._check_same_run(policy)
         # The critic's first weights come from torch's global generator: a resumed run loads them, a new one draws them.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.learner = Learner(policy.to(core.device).for_tuning(config.tuned_steps), config).to(core.device)
-        self.policy = self.learner.policy
+        self.module, self.policy = self.learner, self.learner.policy
         self.optimizer = optimizer_of(self.learner, config)
         paid_to_horizon = core.rules.reward == "probability"
         self.scale = config.reward_scale or (1 / core.rules.horizon if paid_to_horizon else 1.0)
         bootstrap = config.bootstrap == "horizon" or (config.bootstrap == "auto" and not paid_to_horizon)
         decisions = config.decisions or -(-core.rules.horizon // policy.config.chunk)
         self.rollout = Rollout.empty(self.policy, decisions, core.num_envs, bootstrap, core.device)
-        self.iteration, self.steps = 0, 0
         self.evaluations: list[dict[str, Any]] = []
-        path = latest(run_dir)
-        if path is not None:
-            self.iteration, extra = load_progress(path, self.learner, self.optimizer)
-            self.steps, self.evaluations = extra["steps"], extra["evaluations"]
-            _log.info("resuming %s at iteration %d", run_dir, self.iteration)
 
     def _check_same_run(self, policy: ChunkPolicy) -> None:
         """Writes what was asked, or raises where the run was begun with something else."""
@@ -125,72 +117,66 @@ class _Run:
         # What may change without bending the curve.
         keep_settings(self.run_dir / "tune.json", asked, free=("total_steps", "checkpoint_every_s"))
 
-    def train(self, stop: Stop) -> TuneResult:
-        """Runs to ``config.total_steps``, or raises `Stopped` once ``stop`` is set."""
-        config, saved = self.config, time.monotonic()
-        with RunLog(self.run_dir, self.steps, config.total_steps, "step", "tune", self.iteration) as log:
-            while self.steps < config.total_steps and not stop.is_set():
-                before = self.steps
-                if self.iteration % config.eval_every == 0:
-                    self._evaluate()
-                values = self._iterate()
-                log.show({k: values[k] for k in ("return", "success_rate") if k in values})
-                log.advance(self.iteration, self.steps - before, values)
-                if time.monotonic() - saved > config.checkpoint_every_s:
-                    self._save()
-                    saved = time.monotonic()
-            self._save()
-            if self.steps < config.total_steps:
-                raise Stopped(f"stopped after iteration {self.iteration} of {self.run_dir}", stop)
-            self._evaluate()
-            self._save()
-        return TuneResult(self.iteration, **self._counts(), evaluations=self.evaluations, best=self._choose())
+    @property
+    def done(self) -> int:
+        """Env steps so far, evaluations included."""
+        return self.steps
 
-    def _counts(self) -> dict[str, int]:
+    def extra(self) -> dict[str, Any]:
+        return {"steps": self.steps, "evaluations": self.evaluations}
+
+    def restore(self, extra: Mapping[str, Any]) -> None:
+        self.steps, self.evaluations = extra["steps"], extra["evaluations"]
+
+    def step(self) -> dict[str, float]:
+        """One iteration."""
+        if self.count % self.config.eval_every == 0:
+            self._evaluate()
+        return self.iterate()
+
+    def finish(self) -> None:
+        self._evaluate()
+
+    def counts(self) -> dict[str, int]:
         """Env steps so far, by where they were taken."""
         real = is_real(self.core)
         return {"dream_steps": 0 if real else self.steps, "sim_steps": self.steps if real else 0}
 
-    def _iterate(self) -> dict[str, float]:
+    def iterate(self) -> dict[str, float]:
         """One iteration of Algorithm 1."""
         config, began = self.config, time.monotonic()
-        seed = (config.seed * 1_000_003 + self.iteration * 7_919 + 1) % 2**62
+        seed = (config.seed * 1_000_003 + self.count * 7_919 + 1) % 2**62
         generator = torch.Generator(self.core.device).manual_seed(seed)
         values = collect(self.env, self.policy, self.rollout, generator, seed)
         collected = time.monotonic()
         samples = prepare(self.learner, self.rollout, config, self.scale, generator)
-        train_actor = self.iteration >= config.critic_warmup
+        train_actor = self.count >= config.critic_warmup
         values |= update(self.learner, self.optimizer, samples, config, generator, train_actor)
-        self.iteration += 1
         self.steps += int(values.pop("steps"))
         times = {"collect_seconds": collected - began, "update_seconds": time.monotonic() - collected}
-        return {**values, **self._counts(), **times}
+        return {**values, **self.counts(), **times}
 
     def _evaluate(self) -> None:
         """Scores the policy as it acts, on the same starts each time, and saves it."""
-        if self.evaluations and self.evaluations[-1]["iteration"] == self.iteration:
+        if self.evaluations and self.evaluations[-1]["iteration"] == self.count:
             return
         generator = torch.Generator(self.core.device).manual_seed(EVAL_SEED)
         rounds = -(-self.config.eval_episodes // self.core.num_envs)
-        found = play(self.env, self.policy, generator, EVAL_SEED, rounds)
+        found = score(self.env, self.policy, generator, EVAL_SEED, rounds)
         self.steps += int(found["steps"])
-        entry: dict[str, Any] = {"iteration": self.iteration, **self._counts()}
+        entry: dict[str, Any] = {"iteration": self.count, **self.counts()}
         entry |= {k: found[k] for k in ("return", "success_rate")}
         self.evaluations.append(entry)
-        save_policy(self._folder(self.iteration), self.policy, metrics=entry, **self.about)
+        save_policy(self._folder(self.count), self.policy, metrics=entry, **self.about)
 
     def _folder(self, iteration: int) -> Path:
         return self.run_dir / "policies" / f"iteration_{iteration:06d}"
 
-    def _choose(self) -> Path:
+    def choose(self) -> Path:
         """Writes the policy of the highest return as ``best``; never by a real episode unless the env is real."""
         entry = max(self.evaluations, key=lambda e: e["return"])
         policy = load_policy(self._folder(entry["iteration"]), self.core.device)
         return save_policy(self.run_dir / "best", policy, metrics=entry, **self.about)
-
-    def _save(self) -> None:
-        extra = {"steps": self.steps, "evaluations": self.evaluations}
-        save_progress(self.run_dir, self.iteration, self.learner, self.optimizer, None, extra)
 
 
 def _digest(net: nn.Module) -> str:

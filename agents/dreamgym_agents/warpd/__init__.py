@@ -15,8 +15,10 @@ Use::
     policies = agent.generate(states, task="drawer-open")     # B policies, fixed
 """
 
+from dreamgym_agents.common.demonstrations import Demonstrations
+from dreamgym_agents.common.scale import Scale
 from dreamgym_agents.warpd.agent import Agent
-from dreamgym_agents.warpd.baselines import DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy
+from dreamgym_agents.warpd.baselines import DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy
 from dreamgym_agents.warpd.config import (
     DenoiserConfig,
     DiffusionConfig,
@@ -25,7 +27,6 @@ from dreamgym_agents.warpd.config import (
     VAEConfig,
     WARPDConfig,
 )
-from dreamgym_agents.warpd.demonstrations import Demonstrations, Scale
 from dreamgym_agents.warpd.dynamics import Dynamics, WorldModelDynamics
 from dreamgym_agents.warpd.policy import GeneratedPolicy, PlanningPolicy, RandomPolicy
 from dreamgym_agents.warpd.saving import load, load_agent, save
@@ -47,7 +48,7 @@ __all__ = [
     "WorldModelDynamics",
     "train",
     "Agent",
-    "DiffusionPolicy",
+    "DiffusionBaseline",
     "LatentDiffusionPolicy",
     "MLPPolicy",
     "PlanningPolicy",

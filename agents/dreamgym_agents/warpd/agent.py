@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,37 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dreamgym_agents.common.demonstrations import Demonstrations
+from dreamgym_agents.common.scale import Standardizer
+from dreamgym_agents.common.stages import Stage
 from dreamgym_agents.warpd.config import WARPDConfig
-from dreamgym_agents.warpd.demonstrations import Demonstrations
-from dreamgym_agents.warpd.scaling import Scaling
 
 Task = str | int | Sequence[str] | Tensor
 """A task's name or index of ``config.tasks``, one name for each env, or indices [B]."""
-
-
-@dataclass
-class Stage:
-    """One stage of training, for `dreamgym_agents.warpd.training`.
-
-    Attributes:
-        name: of the stage; its folder in the run.
-        epochs: how many.
-        module: what is trained, and what progress is kept of.
-        groups: parameter groups for Adam.
-        loss: (batch, generator, epoch) to scalars, "loss" among them.
-        prepare: called once before the first epoch with the demonstrations and a generator.
-        ema: decay of the average that replaces the weights at the end; None for none.
-        lead: steps that snippets hold before the first of ``config.length``; an episode's first row is repeated there.
-    """
-
-    name: str
-    epochs: int
-    module: nn.Module
-    groups: list[dict[str, object]]
-    loss: Callable[[dict[str, Tensor], torch.Generator, int], dict[str, Tensor]]
-    prepare: Callable[[Demonstrations, torch.Generator], None] | None = None
-    ema: float | None = None
-    lead: int = 0
 
 
 class Agent(nn.Module, ABC):
@@ -57,11 +32,11 @@ class Agent(nn.Module, ABC):
     kind: ClassVar[str]
     history: int = 1
 
-    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Standardizer | None = None) -> None:
         super().__init__()
         self.config = config
         self.horizon = config.horizon
-        self.scaling = scaling or Scaling.identity(config.obs_dim, config.action_dim)
+        self.scaling = scaling or Standardizer.identity(config.obs_dim, config.action_dim)
 
     @classmethod
     def for_demonstrations(
@@ -96,7 +71,7 @@ class Agent(nn.Module, ABC):
             obs = obs.no_finer_than(finest)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.train.seed)
-            return cls(config, Scaling(obs, action), **kwargs)
+            return cls(config, Standardizer(obs, action), **kwargs)
 
     def check(self, demonstrations: Demonstrations) -> None:
         """Raises ValueError where it cannot learn from these: other sizes, tasks or counting of actions, too short."""

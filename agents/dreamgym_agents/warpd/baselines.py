@@ -7,14 +7,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from dreamgym_agents.warpd.agent import Agent, Stage
+from dreamgym_agents.common.chunks import action_at
+from dreamgym_agents.common.demonstrations import Demonstrations
+from dreamgym_agents.common.scale import Standardizer
+from dreamgym_agents.common.stages import Stage
+from dreamgym_agents.warpd.agent import Agent
 from dreamgym_agents.warpd.config import PolicyShape, WARPDConfig
-from dreamgym_agents.warpd.demonstrations import Demonstrations
 from dreamgym_agents.warpd.diffusion import Diffusion
 from dreamgym_agents.warpd.encoder import TrajectoryEncoder
 from dreamgym_agents.warpd.generated_policy import initial_weights, run
 from dreamgym_agents.warpd.latent_diffusion import LatentDiffusion, draw, fit_latent_range
-from dreamgym_agents.warpd.scaling import Scaling
 from dreamgym_agents.warpd.vae import kl_to_standard_normal
 
 
@@ -28,7 +30,7 @@ def _check_chunk(config: WARPDConfig) -> None:
         )
 
 
-class DiffusionPolicy(Agent):
+class DiffusionBaseline(Agent):
     """DP: denoises a chunk of ``length`` actions from the last ``obs_history`` observations, executed open loop.
 
     On Metaworld "each DP model is run at an inference frequency of half the action horizon": length 32 or 128, horizon
@@ -37,7 +39,7 @@ class DiffusionPolicy(Agent):
 
     kind: ClassVar[str] = "diffusion_policy"
 
-    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Standardizer | None = None) -> None:
         super().__init__(config, scaling)
         _check_chunk(config)
         self.history = config.obs_history
@@ -55,7 +57,7 @@ class DiffusionPolicy(Agent):
         return self.scaling.action(self.diffusion.sample(condition, generator)[:, : self.config.length])
 
     def follow(self, plan: Tensor, obs: Tensor, step: Tensor) -> Tensor:
-        return plan[torch.arange(len(plan), device=plan.device), step]
+        return action_at(plan, step)
 
     def stages(self) -> list[Stage]:
         train = self.config.train
@@ -83,7 +85,7 @@ class DiffusionPolicy(Agent):
 class ChunkVAE(nn.Module):
     """The VAE of LDP: WARPD's encoder, and a perceptron of 256 x 2 that decodes a chunk of actions."""
 
-    def __init__(self, config: WARPDConfig, scaling: Scaling) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Standardizer) -> None:
         super().__init__()
         vae, self.config, self.scaling = config.vae, config, scaling
         self.encoder = TrajectoryEncoder(config.length, config.obs_dim, config.action_dim, vae.encoder, vae.latent)
@@ -116,7 +118,7 @@ class LatentDiffusionPolicy(Agent):
 
     kind: ClassVar[str] = "latent_diffusion_policy"
 
-    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Standardizer | None = None) -> None:
         super().__init__(config, scaling)
         _check_chunk(config)
         self.vae = ChunkVAE(config, self.scaling)
@@ -131,7 +133,7 @@ class LatentDiffusionPolicy(Agent):
         return self.scaling.action(self.vae.decode(self.latent_diffusion.sample(condition, generator)))
 
     def follow(self, plan: Tensor, obs: Tensor, step: Tensor) -> Tensor:
-        return plan[torch.arange(len(plan), device=plan.device), step]
+        return action_at(plan, step)
 
     def stages(self) -> list[Stage]:
         config, train = self.config, self.config.train
@@ -162,7 +164,7 @@ class MLPPolicy(Agent):
 
     kind: ClassVar[str] = "mlp"
 
-    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Standardizer | None = None) -> None:
         super().__init__(config, scaling)
         width = self.condition_dim(self.baseline_condition)
         self.shape = PolicyShape(width, config.action_dim, config.hidden, config.activation)

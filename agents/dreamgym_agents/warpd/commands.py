@@ -22,8 +22,8 @@ from torch import Tensor
 from dreamgym.data import EpisodeStore
 from dreamgym.training import checkpoint as checkpoints
 from dreamgym.world_models.families.mlp import MLPWorldModel
+from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.warpd.config import SUITES, WARPDConfig
-from dreamgym_agents.warpd.demonstrations import Demonstrations
 from dreamgym_agents.warpd.recipes import CHUNKS, as_learned, bounds, configure, cut, make_agent, read_demonstrations
 from dreamgym_agents.warpd.saving import save
 from dreamgym_agents.warpd.training import train as fit

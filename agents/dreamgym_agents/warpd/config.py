@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, get_type_hints
+
+from dreamgym_agents.common.demonstrations import UNNAMED, check_origin
 
 # Table 8: hidden layers of the hypernetwork decoder. The sizes the paper states beside them (3.9M, 7.8M, 15.6M, 31.2M)
 # are met for a generated policy 39-256-256-4, which pins the architecture: see `dreamgym_agents.warpd.hypernetwork`.
@@ -31,8 +33,6 @@ TRANSFORMERS: dict[str, tuple[int, int, int, int]] = {
 
 CONDITIONS = ("state", "task", "state+task")
 ACTIVATIONS = ("relu", "tanh", "silu")
-UNNAMED = "task"
-"""The task of demonstrations that name none."""
 SUITES = ("metaworld", "pusht", "robosuite", "locomotion", "adroit")
 
 ConfigT = TypeVar("ConfigT")
@@ -362,15 +362,6 @@ class WARPDConfig:
     def from_dict(cls, data: Mapping[str, Any]) -> WARPDConfig:
         """Reads what `to_dict` (through JSON) wrote."""
         return _read(cls, data)
-
-
-def check_origin(entries: Sequence[int], obs_dim: int, action_dim: int) -> None:
-    """Raises ValueError where these cannot be the entries of an observation that an action is counted from."""
-    if len(entries) not in (0, action_dim) or any(not 0 <= e < obs_dim for e in entries):
-        raise ValueError(
-            f"actions are counted from one entry of the observation each: expected {action_dim} below {obs_dim}, or "
-            f"none, got {tuple(entries)}"
-        )
 
 
 def _told(changes: Mapping[str, Any]) -> str:

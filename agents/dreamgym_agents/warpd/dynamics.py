@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dreamgym.world_models.families.mlp import MLPWorldModel
-from dreamgym_agents.warpd.demonstrations import Demonstrations
+from dreamgym_agents.common.demonstrations import Demonstrations
 
 
 class Dynamics(nn.Module, ABC):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.warpd.config import WARPDConfig
-from dreamgym_agents.warpd.demonstrations import Demonstrations
 from dreamgym_agents.warpd.diffusion import Diffusion
 
 RANGE_EPOCHS = 4

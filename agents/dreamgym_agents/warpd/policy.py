@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dreamgym_agents.common.chunks import are_due, renewed
+from dreamgym_agents.common.demonstrations import UNNAMED
+from dreamgym_agents.common.scale import Scale
 from dreamgym_agents.warpd.agent import Agent, Task
-from dreamgym_agents.warpd.config import UNNAMED, WARPDConfig
-from dreamgym_agents.warpd.demonstrations import Scale
+from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.vae import PolicyVAE
 
 Carry = dict[str, Tensor]
@@ -139,21 +141,11 @@ class PlanningPolicy:
         history = torch.where(fresh[:, None, None], first, shifted)
         if "plan" not in carry:  # nothing planned yet: every row is due, and its history is what it sees
             history = first.contiguous()
-        due = fresh | (steps >= self.horizon)
-        plan = self._renewed(carry.get("plan"), history, carry["task"], due, generator)
+        due, task = are_due(fresh, steps, self.horizon), carry["task"]
+        plan = renewed(carry.get("plan"), due, lambda rows: self.agent.plan(history[rows], task[rows], generator))
         steps = torch.where(due, 0, steps)
         action = placed(self.agent.follow(plan, x, steps), x, self.agent.config)
-        return action, {"plan": plan, "steps": steps + 1, "history": history, "task": carry["task"]}
-
-    def _renewed(
-        self, plan: Tensor | None, history: Tensor, task: Tensor, due: Tensor, generator: torch.Generator | None
-    ) -> Tensor:
-        if plan is None or due.all():
-            return self.agent.plan(history, task, generator)
-        if due.any():
-            rows = due.nonzero().flatten()
-            plan = plan.index_copy(0, rows, self.agent.plan(history[rows], task[rows], generator))
-        return plan
+        return action, {"plan": plan, "steps": steps + 1, "history": history, "task": task}
 
 
 class GeneratedPolicy:

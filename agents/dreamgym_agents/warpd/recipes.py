@@ -10,39 +10,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamgym.data import EpisodeStore, EpisodeView, Meta
-from dreamgym.data.state_demonstrations import ROAMING
+from dreamgym.data import EpisodeStore
 from dreamgym.types import ActionSpec
 from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
+from dreamgym_agents.common.demonstrations import Demonstrations, select_demonstrations
 from dreamgym_agents.warpd.agent import Agent
-from dreamgym_agents.warpd.baselines import DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy
+from dreamgym_agents.warpd.baselines import DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy
 from dreamgym_agents.warpd.config import WARPDConfig
-from dreamgym_agents.warpd.demonstrations import Demonstrations
 from dreamgym_agents.warpd.dynamics import WorldModelDynamics
 from dreamgym_agents.warpd.warpd import WARPD
 
 PRESETS = ("paper", "tiny")
 WITHOUT_WORLD_MODEL = "warpd_no_world_model"
-BASELINES: dict[str, type[Agent]] = {a.kind: a for a in (DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy)}
+BASELINES: dict[str, type[Agent]] = {a.kind: a for a in (DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy)}
 METHODS = (WARPD.kind, WITHOUT_WORLD_MODEL, *BASELINES)
-CHUNKS = (DiffusionPolicy.kind, LatentDiffusionPolicy.kind)
+CHUNKS = (DiffusionBaseline.kind, LatentDiffusionPolicy.kind)
 # Where closed-loop policies count actions from: PushT's are positions, some 20 pixels from the disc on a table of 512.
 ORIGINS = {"pusht": (0, 1)}
-
-
-def demonstrated(
-    store: str | os.PathLike[str], split: str = "train", tasks: Sequence[str] | None = None
-) -> EpisodeView:
-    """The demonstrations of a split, of some tasks or all; random walks and other roaming are left out.
-
-    An episode that names no split is for training.
-    """
-
-    def wanted(meta: Meta) -> bool:
-        known = meta.get("operator") not in ROAMING and meta.get("split", "train") == split
-        return known and (tasks is None or meta.get("task") in tasks)
-
-    return EpisodeStore.open(store).select(where=wanted)
 
 
 def as_learned(demonstrations: Demonstrations, suite: str, method: str) -> Demonstrations:
@@ -83,12 +67,7 @@ def read_demonstrations(
     Raises:
         ValueError: there are none, or none of one of the tasks; the message names the tasks that are there.
     """
-    view = demonstrated(store, "train", tasks)
-    missing = sorted(set(tasks or ()) - {str(m.get("task")) for m in view.metas})
-    if missing or not len(view):
-        held = sorted({str(m.get("task")) for m in demonstrated(store).metas})
-        raise ValueError(f"{store} has no training demonstrations of {missing or 'any task'}; it has tasks {held}")
-    return Demonstrations.from_store(view, obs, tasks)
+    return Demonstrations.from_store(select_demonstrations(EpisodeStore.open(store), tasks), obs, tasks)
 
 
 def configure(suite: str, preset: str, demonstrations: Demonstrations, **changes: Any) -> WARPDConfig:

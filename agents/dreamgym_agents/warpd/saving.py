@@ -20,18 +20,18 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dreamgym.training.checkpoint import CheckpointError
-from dreamgym_agents.folders import read_folder, write_folder
+from dreamgym_agents.common.folders import read_folder, write_folder
+from dreamgym_agents.common.scale import Scale
 from dreamgym_agents.warpd.agent import Agent
-from dreamgym_agents.warpd.baselines import DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy
+from dreamgym_agents.warpd.baselines import DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy
 from dreamgym_agents.warpd.config import WARPDConfig
-from dreamgym_agents.warpd.demonstrations import Scale
 from dreamgym_agents.warpd.policy import PlanningPolicy
 from dreamgym_agents.warpd.warpd import WARPD
 
 POLICY = "warpd"
 WEIGHTS = "agent.safetensors"
 FEATURES = "features/"
-KINDS: dict[str, type[Agent]] = {a.kind: a for a in (WARPD, DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy)}
+KINDS: dict[str, type[Agent]] = {a.kind: a for a in (WARPD, DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy)}
 
 
 def save(

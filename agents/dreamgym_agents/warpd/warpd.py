@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from dreamgym_agents.warpd.agent import Agent, Stage, Task
+from dreamgym_agents.common.demonstrations import Demonstrations
+from dreamgym_agents.common.scale import Scale, Standardizer
+from dreamgym_agents.common.stages import Stage
+from dreamgym_agents.warpd.agent import Agent, Task
 from dreamgym_agents.warpd.config import WARPDConfig
-from dreamgym_agents.warpd.demonstrations import Demonstrations, Scale
 from dreamgym_agents.warpd.dynamics import Dynamics
 from dreamgym_agents.warpd.latent_diffusion import LatentDiffusion, draw, fit_latent_range
 from dreamgym_agents.warpd.policy import GeneratedPolicy, read_obs
-from dreamgym_agents.warpd.scaling import Scaling
 from dreamgym_agents.warpd.vae import PolicyVAE
 
 
@@ -30,7 +31,9 @@ class WARPD(Agent):
 
     kind: ClassVar[str] = "warpd"
 
-    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None, dynamics: Dynamics | None = None) -> None:
+    def __init__(
+        self, config: WARPDConfig, scaling: Standardizer | None = None, dynamics: Dynamics | None = None
+    ) -> None:
         super().__init__(config, scaling)
         self.vae = PolicyVAE(config, self.scaling)
         self.latent_diffusion = LatentDiffusion(config, self.condition_dim(config.condition))

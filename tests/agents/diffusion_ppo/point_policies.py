@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import torch
+from dreamgym_agents.common.encoded import EncodedChunks
 from dreamgym_agents.diffusion_ppo import (
-    Demonstrations,
     DiffusionConfig,
     DiffusionPolicy,
     GaussianConfig,
@@ -43,7 +43,7 @@ def wanderers(num=512, seed=0):
     place = torch.rand(num, 2, generator=generator) * 1.6 - 0.8
     way = 0.4 * torch.randn(num, 1, 3, generator=generator) + 0.4 * torch.randn(num, 4, 3, generator=generator)
     way[..., 2] = -1.0
-    return Demonstrations(torch.cat([place, torch.zeros(num, 1)], 1), way.clamp(-1, 1), episodes=num // 8)
+    return EncodedChunks(torch.cat([place, torch.zeros(num, 1)], 1), way.clamp(-1, 1), episodes=num // 8)
 
 
 def write_store(path, lengths=(9, 12, 7), task="reach_right"):

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from dreamgym_agents.diffusion_ppo import CloneConfig, Demonstrations, clone, demonstrations_of, encode_demonstrations
+from dreamgym_agents.common.demonstrations import select_demonstrations
+from dreamgym_agents.common.encoded import EncodedChunks, encode_chunks
+from dreamgym_agents.diffusion_ppo import CloneConfig, clone
 from point_policies import make_policy, wanderers, write_store
 
 from dreamgym.testing import PointMassModel
@@ -63,16 +65,16 @@ def test_too_few_epochs_for_an_average_leave_the_last_weights(tmp_path, monkeypa
 
 def test_only_successes_of_the_task_and_the_split_are_taken(tmp_path):
     store = write_store(tmp_path / "store")
-    assert len(demonstrations_of(store, "reach_right", 50)) == 2
-    assert len(demonstrations_of(store, "reach_right", 1)) == 1
-    assert len(demonstrations_of(store, "reach_right", 50, "val")) == 1
-    with pytest.raises(ValueError, match="it holds tasks \\['reach_right'\\]"):
-        demonstrations_of(store, "reach_top", 50)
+    assert len(select_demonstrations(store, ["reach_right"], num=50, successful=True)) == 2
+    assert len(select_demonstrations(store, ["reach_right"], num=1, successful=True)) == 1
+    assert len(select_demonstrations(store, ["reach_right"], "val", successful=True)) == 1
+    with pytest.raises(ValueError, match="no successful training demonstrations.*it has tasks \\['reach_right'\\]"):
+        select_demonstrations(store, ["reach_top"], successful=True)
 
 
 def test_every_frame_with_a_whole_chunk_ahead_becomes_a_sample(tmp_path):
-    view = demonstrations_of(write_store(tmp_path / "store"), "reach_right", 50)
-    data = encode_demonstrations(PointMassModel(), view, chunk=4)
+    view = select_demonstrations(write_store(tmp_path / "store"), ["reach_right"], successful=True)
+    data = encode_chunks(PointMassModel(), view, chunk=4)
     assert len(data) == (9 - 3) + (12 - 3)
     assert data.episodes == 2
     wanted = set()
@@ -90,7 +92,7 @@ def test_two_ways_are_cloned_as_two_and_not_as_their_mean(tmp_path):
     chunk = torch.where(torch.arange(256)[:, None, None] % 2 == 0, 0.8, -0.8).expand(256, 1, 3)
     policy = make_policy(chunk=1, steps=10)
     config = CloneConfig(epochs=500, lr=5e-3, final_lr=1e-4, ema=0.9, ema_every=1)
-    clone(policy, Demonstrations(torch.zeros(256, 3), chunk, 2), config, tmp_path)
+    clone(policy, EncodedChunks(torch.zeros(256, 3), chunk, 2), config, tmp_path)
     with torch.no_grad():
         decided = policy.decide(torch.zeros(256, 3), policy.draw_noise(256, torch.Generator().manual_seed(0))).mean(1)
     assert (decided.abs() > 0.6).float().mean() > 0.8  # a Gaussian would put them around 0
@@ -102,7 +104,7 @@ def test_a_gaussian_clones_the_mean_and_the_spread(tmp_path):
     obs = torch.rand(1024, 3, generator=generator)
     chunk = 0.5 * obs[:, :1, None] + 0.2 * torch.randn(1024, 4, 3, generator=generator)
     policy = make_policy("gaussian")
-    clone(policy, Demonstrations(obs, chunk, 8), CloneConfig(epochs=60, lr=5e-3, final_lr=5e-4), tmp_path)
+    clone(policy, EncodedChunks(obs, chunk, 8), CloneConfig(epochs=60, lr=5e-3, final_lr=5e-4), tmp_path)
     with torch.no_grad():
         mean = policy.decide(obs, policy.draw_noise(1024, generator))
     assert (mean - 0.5 * obs[:, :1]).abs().mean() < 0.06

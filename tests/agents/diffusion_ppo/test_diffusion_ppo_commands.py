@@ -9,9 +9,10 @@ from point_policies import make_policy, write_store
 pytest.importorskip("tyro")
 
 from dreamgym_agents.diffusion_ppo import load_policy, save_policy
-from dreamgym_agents.diffusion_ppo.log import RunLog
+from torch.optim import Adam
 
 from dreamgym.cli import main
+from dreamgym.training.ema import EMA
 
 
 def test_clone_then_tune(point_checkpoint, tmp_path, capsys):
@@ -65,17 +66,17 @@ def test_a_stopped_run_ends_with_the_code_of_its_signal_and_goes_on(
     tuning = ["diffusion-ppo", "tune", "--policy", str(tmp_path / "made"), "--run", str(tmp_path / "run")]
     tuning += ["--env", "Dream-v0", "--checkpoint", point_checkpoint, "--num-envs", "2", "--horizon", "8"]
     words = {
-        "clone": clone_words(tmp_path, point_checkpoint, "--set", "epochs=3"),
+        "clone": clone_words(tmp_path, point_checkpoint, "--set", "epochs=3", "ema_start=0", "ema_every=1"),
         "tune": [*tuning, "--total-steps", "64", "--tuned-steps", "2", "--set", "eval_episodes=2"],
     }
-    log = RunLog.advance
+    step = EMA.update if name == "clone" else Adam.step
 
-    def signalled(self, step, *more):
+    def signalled(self, *args):
         signal.raise_signal(number)
-        log(self, step, *more)
+        return step(self, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunLog, "advance", signalled)
+        patch.setattr(*((EMA, "update") if name == "clone" else (Adam, "step")), signalled)
         with pytest.raises(SystemExit) as stop:
             main(words[name])
     assert stop.value.code == code

@@ -4,7 +4,7 @@ import gymnasium as gym
 import pytest
 import torch
 from dreamgym_agents.diffusion_ppo.ppo import Learner, prepare
-from dreamgym_agents.diffusion_ppo.rollout import Rollout, check_env, collect, play
+from dreamgym_agents.diffusion_ppo.rollout import Rollout, check_env, collect, score
 from point_policies import TINY_TUNE, make_policy
 
 
@@ -84,7 +84,7 @@ def test_what_follows_an_end_is_the_last_states_value_or_nothing(dream):
 
 def test_play_counts_one_episode_an_env(dream):
     env = dream(num_envs=32, reward="success", task="turn_on_lamp")
-    found = play(env, make_policy(), torch.Generator().manual_seed(0), seed=3, rounds=2)
+    found = score(env, make_policy(), torch.Generator().manual_seed(0), seed=3, rounds=2)
     assert found["episodes"] == 64
     assert found["steps"] == 2 * 32 * 16
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 from disc import make_store, make_world
+from dreamgym_agents.common.demonstrations import select_demonstrations
 from dreamgym_agents.diffusion_ppo import CloneConfig, tune
-from dreamgym_agents.diffusion_ppo.demonstrations import demonstrations_of
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 from point_policies import TINY_TUNE
 
@@ -23,7 +23,7 @@ def world(store, tmp_path_factory):
 
 
 def test_those_who_roam_do_not_demonstrate(store):
-    chosen = demonstrations_of(EpisodeStore.open(store), "push_t", 50)
+    chosen = select_demonstrations(EpisodeStore.open(store), ["push_t"], num=50, successful=True)
     assert len(chosen) == 9
     assert {meta["operator"] for meta in chosen.metas} == {"pusher"}
 

@@ -7,7 +7,6 @@ import gymnasium as gym
 import pytest
 import torch
 from dreamgym_agents.diffusion_ppo import CloneConfig, clone, load_policy, tune
-from dreamgym_agents.diffusion_ppo.tune import _Run
 from point_policies import TINY_TUNE, make_policy, wanderers
 
 from dreamgym.training.checkpoint import load as load_checkpoint
@@ -47,18 +46,19 @@ def lines(run):
 def test_a_killed_run_goes_on_along_the_same_curve(dream, tmp_path, monkeypatch):
     policy, config = make_policy(), replace(TINY_TUNE, checkpoint_every_s=0.0)
     whole = tune(policy, dream(), config, tmp_path / "whole")
-    iterate, done = _Run._iterate, []
+    env, calls = dream(), []
+    step = env.step
 
-    def until_killed(run):
-        if len(done) == 2:
+    def until_killed(action):
+        calls.append(1)
+        if len(calls) == 18:  # four decisions an iteration, an evaluation before every second: in the third iteration
             raise Killed
-        done.append(1)
-        return iterate(run)
+        return step(action)
 
-    monkeypatch.setattr(_Run, "_iterate", until_killed)
+    monkeypatch.setattr(env, "step", until_killed)
     with pytest.raises(Killed):
-        tune(policy, dream(), config, tmp_path / "parts")
-    monkeypatch.undo()
+        tune(policy, env, config, tmp_path / "parts")
+    assert len(lines(tmp_path / "parts")) == 2
     # A kill between a save and the next leaves lines behind, the last of them cut short.
     with (tmp_path / "parts" / "log.jsonl").open("a") as file:
         file.write('{"step": 99, "return": 0.0}\n{"step": 1')

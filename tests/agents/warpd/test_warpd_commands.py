@@ -114,7 +114,7 @@ def test_what_generation_is_told_decides_the_length(condition, length, store, tm
 
 def test_a_run_of_other_settings_is_not_gone_on_with(store, tmp_path):
     main(words(store, tmp_path / "made", "--task", "left"))
-    with pytest.raises(SystemExit, match=r"holds a run with config.train.seed 0, not 1"):
+    with pytest.raises(SystemExit, match=r"begun with other settings: config.train.seed 0, not 1"):
         main(words(store, tmp_path / "made", "--task", "left", "--seed", "1"))
 
 

@@ -9,7 +9,7 @@ from dreamgym_agents.warpd import (
     WARPD,
     Agent,
     Demonstrations,
-    DiffusionPolicy,
+    DiffusionBaseline,
     LatentDiffusionPolicy,
     MLPPolicy,
     PlanningPolicy,
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dreamgym.types import Policy
 
-KINDS = [WARPD, DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy]
+KINDS = [WARPD, DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_acting_leaves_the_old_carry_alone(agent: WARPD) -> None:
 
 
 def test_a_chunk_is_played_in_order_and_open_loop(demonstrations: Demonstrations, config) -> None:
-    agent = DiffusionPolicy.for_demonstrations(config(), demonstrations)
+    agent = DiffusionBaseline.for_demonstrations(config(), demonstrations)
     policy, generator = PlanningPolicy(agent, "left"), torch.Generator().manual_seed(0)
     carry, played = policy.start(2, generator), []
     for _ in range(5):
@@ -100,7 +100,7 @@ def test_a_generated_policy_closes_the_loop(agent: WARPD) -> None:
 
 
 def test_a_diffusion_policy_sees_the_observations_before(demonstrations: Demonstrations, config) -> None:
-    agent = DiffusionPolicy.for_demonstrations(config(obs_history=3), demonstrations)
+    agent = DiffusionBaseline.for_demonstrations(config(obs_history=3), demonstrations)
     policy = PlanningPolicy(agent, "left")
     carry = policy.start(2)
     for step in range(4):
@@ -112,7 +112,7 @@ def test_a_diffusion_policy_sees_the_observations_before(demonstrations: Demonst
 def test_a_diffusion_policy_is_trained_on_the_history_before_its_chunk(
     demonstrations: Demonstrations, config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = DiffusionPolicy.for_demonstrations(config(obs_history=2), demonstrations)
+    agent = DiffusionBaseline.for_demonstrations(config(obs_history=2), demonstrations)
     stage, seen = agent.stages()[0], {}
     monkeypatch.setattr(
         agent.diffusion, "loss", lambda x, condition, g: seen.update(x=x, condition=condition) or x.sum()
@@ -126,7 +126,7 @@ def test_a_diffusion_policy_is_trained_on_the_history_before_its_chunk(
 
 
 def test_chunks_that_do_not_halve_are_padded(demonstrations: Demonstrations, config) -> None:
-    agent = DiffusionPolicy.for_demonstrations(config(length=7), demonstrations)
+    agent = DiffusionBaseline.for_demonstrations(config(length=7), demonstrations)
     assert agent.padded == 8
     assert agent.plan(torch.zeros(2, 2, 2), torch.zeros(2, dtype=torch.long), None).shape == (2, 7, 2)
 
@@ -172,11 +172,11 @@ def test_tasks_must_be_as_many_as_envs(agent: WARPD) -> None:
 
 
 def test_a_chunk_cannot_be_followed_beyond_its_end(demonstrations: Demonstrations, config) -> None:
-    agent = DiffusionPolicy.for_demonstrations(config(), demonstrations)
+    agent = DiffusionBaseline.for_demonstrations(config(), demonstrations)
     with pytest.raises(ValueError, match="1 to 8"):
         PlanningPolicy(agent, "left", horizon=9)
     with pytest.raises(ValueError, match="cannot be followed"):
-        DiffusionPolicy(config(horizon=9))
+        DiffusionBaseline(config(horizon=9))
 
 
 def test_as_many_envs_as_generated_policies(agent: WARPD) -> None:
@@ -264,7 +264,7 @@ def test_what_actions_are_counted_from_must_fit(config) -> None:
     with pytest.raises(ValueError, match="expected 2 below 2"):
         config(action_origin=(0, 2))
     assert config(action_origin=[1, 0]).action_origin == (1, 0)
-    for kind in (DiffusionPolicy, LatentDiffusionPolicy):
+    for kind in (DiffusionBaseline, LatentDiffusionPolicy):
         with pytest.raises(ValueError, match="chunks are followed blindly"):
             kind(config(action_origin=(0, 1)))
 

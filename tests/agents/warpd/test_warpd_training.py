@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from dreamgym_agents.common.runs import finished
 from dreamgym_agents.warpd import (
     WARPD,
     Agent,
     Demonstrations,
-    DiffusionPolicy,
+    DiffusionBaseline,
     LatentDiffusionPolicy,
     MLPPolicy,
     PlanningPolicy,
@@ -28,6 +29,7 @@ from dreamgym_agents.warpd.recipes import make_agent
 
 from dreamgym.evaluation.policies.load import load_policy
 from dreamgym.training.checkpoint import CheckpointError
+from dreamgym.training.stop import Stopped
 from dreamgym.types import ActionSpec
 from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
 
@@ -36,12 +38,44 @@ def make(demonstrations: Demonstrations, config, dynamics, **changes) -> WARPD:
     return WARPD.for_demonstrations(config(**changes), demonstrations, dynamics=dynamics(gain=0.05))
 
 
-@pytest.mark.parametrize("kind", [DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy])
-def test_baselines_train(kind: type[Agent], demonstrations: Demonstrations, config, tmp_path: Path) -> None:
-    agent = train(kind.for_demonstrations(config(), demonstrations), demonstrations, tmp_path, show=False)
+@pytest.mark.parametrize("kind", [WARPD, DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy])
+def test_every_stage_of_every_agent_lessens_its_loss(
+    kind: type[Agent], demonstrations: Demonstrations, config, dynamics, tmp_path: Path
+) -> None:
+    schedule = TrainConfig(vae_epochs=40, diffusion_epochs=60, batch_size=8, vae_lr=1e-2, lr=1e-2)
+    more = {"dynamics": dynamics(gain=0.05)} if kind is WARPD else {}
+    agent = kind.for_demonstrations(config(train=schedule), demonstrations, **more)
+    before = {k: v.clone() for k, v in agent.state_dict().items()}
+    assert not train(agent, demonstrations, tmp_path, show=False).training
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in lines if line["stage"] == agent.stages()[-1].name] == [1, 2, 3]
-    assert not agent.training
+    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))  # stage after stage
+    for stage in agent.stages():
+        losses = [line["loss"] for line in lines if line["stage"] == stage.name]
+        assert len(losses) == stage.epochs
+        assert sum(losses[-5:]) < 0.8 * sum(losses[:5]), (stage.name, losses[:5], losses[-5:])
+    still = [k for k, v in agent.state_dict().items() if torch.equal(v, before[k])]
+    # Every weight is trained; scales and the noise schedule are no weights.
+    assert not set(still) & {name for name, _ in agent.named_parameters()}
+
+
+def killed_at(patch: pytest.MonkeyPatch, kind: type[Agent], stage: str, epoch: int) -> None:
+    """Has the loss of a stage run out of memory in an epoch."""
+    original = kind.stages
+
+    def stages(self):
+        planned = original(self)
+        (of,) = (s for s in planned if s.name == stage)
+        loss = of.loss
+
+        def killed(batch, generator, at):
+            if at == epoch:
+                raise MemoryError
+            return loss(batch, generator, at)
+
+        of.loss = killed
+        return planned
+
+    patch.setattr(kind, "stages", stages)
 
 
 @pytest.mark.parametrize("stage", ["vae", "diffusion"])
@@ -49,16 +83,8 @@ def test_a_killed_run_goes_on_as_if_unbroken(
     stage: str, demonstrations: Demonstrations, config, dynamics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(make(demonstrations, config, dynamics), demonstrations, tmp_path / "whole", show=False)
-    method = f"_{stage}_loss"
-    original = getattr(WARPD, method)
-
-    def killed(self, batch, generator, epoch):
-        if epoch == 2:
-            raise MemoryError
-        return original(self, batch, generator, epoch)
-
     with monkeypatch.context() as patch:
-        patch.setattr(WARPD, method, killed)
+        killed_at(patch, WARPD, stage, 2)
         with pytest.raises(MemoryError):
             train(make(demonstrations, config, dynamics), demonstrations, tmp_path / "broken", show=False)
     resumed = train(make(demonstrations, config, dynamics), demonstrations, tmp_path / "broken", show=False)
@@ -80,19 +106,12 @@ def test_rates_rise_and_fall_where_they_are_to_also_after_a_kill(
 
     def run() -> None:
         changes = {"train": TrainConfig(diffusion_epochs=4, lr=0.1, decay=decay, batch_size=8, save_every_s=0)}
-        agent = DiffusionPolicy.for_demonstrations(config(**changes), demonstrations)
+        agent = DiffusionBaseline.for_demonstrations(config(**changes), demonstrations)
         train(agent, demonstrations, tmp_path, show=False)
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
     with monkeypatch.context() as patch:
-        original = DiffusionPolicy._loss
-
-        def killed(self, batch, generator, epoch):
-            if epoch == 2:
-                raise MemoryError
-            return original(self, batch, generator, epoch)
-
-        patch.setattr(DiffusionPolicy, "_loss", killed)
+        killed_at(patch, DiffusionBaseline, "diffusion", 2)
         with pytest.raises(MemoryError):
             run()
     run()
@@ -132,15 +151,15 @@ def test_a_stage_waits_for_the_one_before(demonstrations: Demonstrations, config
 
 def test_what_training_leaves_is_no_pickle(demonstrations: Demonstrations, config, dynamics, tmp_path: Path) -> None:
     train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False)
-    kinds = {f.suffix for f in tmp_path.rglob("*") if f.is_file()}
-    assert kinds == {".json", ".jsonl", ".safetensors"}
+    kept = [f for f in tmp_path.rglob("*") if f.is_file() and f.parent.name != "tensorboard"]
+    assert {f.suffix for f in kept} == {".json", ".jsonl", ".safetensors"}
 
 
 def test_a_run_of_another_config_is_not_overwritten(
     demonstrations: Demonstrations, config, dynamics, tmp_path: Path
 ) -> None:
     train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False)
-    with pytest.raises(ValueError, match=r"holds a run with config.horizon 5, not 4: choose another directory"):
+    with pytest.raises(ValueError, match=r"begun with other settings: config.horizon 5, not 4. Use a new"):
         train(make(demonstrations, config, dynamics, horizon=4), demonstrations, tmp_path, show=False)
 
 
@@ -149,29 +168,46 @@ def test_a_run_of_other_data_or_scales_is_not_gone_on_with(
 ) -> None:
     train(make(demonstrations, config, dynamics), demonstrations, tmp_path, show=False)
     other = replace(demonstrations, action=-demonstrations.action)
-    with pytest.raises(ValueError, match=r"with data.values .*, not "):
+    with pytest.raises(ValueError, match=r"other settings: data.values .*, not "):
         train(make(demonstrations, config, dynamics), other, tmp_path, show=False)
     coarse = WARPD.for_demonstrations(
         config(), demonstrations, dynamics=dynamics(gain=0.05), finest=torch.full((2,), 9.0)
     )
-    with pytest.raises(ValueError, match=r"with data.scales .*, not "):
+    with pytest.raises(ValueError, match=r"other settings: data.scales .*, not "):
         train(coarse, demonstrations, tmp_path, show=False)
 
 
-def test_a_stop_at_the_end_of_a_stage_stops(
-    demonstrations: Demonstrations, config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("stage", "stops"), [("vae", True), ("diffusion", False)])
+def test_a_signal_in_the_last_epoch_of_a_stage_stops_unless_all_is_done(
+    stage: str, stops: bool, demonstrations: Demonstrations, config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def asks(self, batch, generator, epoch):
-        if epoch == 2:  # of three
-            signal.raise_signal(signal.SIGTERM)
-        return {"loss": next(self.diffusion.parameters()).sum()}
+    agent, begun = LatentDiffusionPolicy.for_demonstrations(config(), demonstrations), []
+    original = LatentDiffusionPolicy.stages
 
-    agent = DiffusionPolicy.for_demonstrations(config(), demonstrations)
+    def stages(self):
+        planned = original(self)
+        for of in planned:
+
+            def loss(batch, generator, epoch, of=of, own=of.loss):
+                begun.append(of.name)
+                if of.name == stage and epoch == of.epochs - 1:
+                    signal.raise_signal(signal.SIGTERM)
+                return own(batch, generator, epoch)
+
+            of.loss = loss
+        return planned
+
     with monkeypatch.context() as patch:
-        patch.setattr(DiffusionPolicy, "_loss", asks)
-        with pytest.raises(KeyboardInterrupt, match="after epoch 3"):
+        patch.setattr(LatentDiffusionPolicy, "stages", stages)
+        if stops:
+            with pytest.raises(Stopped, match="stopped after vae") as stopped:
+                train(agent, demonstrations, tmp_path, show=False)
+            assert stopped.value.exit_code == 143
+        else:
             train(agent, demonstrations, tmp_path, show=False)
-    train(agent, demonstrations, tmp_path, show=False)  # all of it is there
+    assert set(begun) == ({"vae"} if stops else {"vae", "diffusion"})
+    train(agent, demonstrations, tmp_path, show=False)
+    assert finished(tmp_path, "diffusion", 3)
 
 
 def test_demonstrations_that_an_agent_was_not_made_for_are_refused_before_anything_is_written(
@@ -236,7 +272,7 @@ def test_the_averaged_weights_are_what_acts(demonstrations: Demonstrations, conf
     assert any(not torch.equal(weights[name], last[name]) for name in weights)
 
 
-@pytest.mark.parametrize("kind", [WARPD, DiffusionPolicy, LatentDiffusionPolicy, MLPPolicy])
+@pytest.mark.parametrize("kind", [WARPD, DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy])
 def test_a_saved_agent_acts_the_same(kind: type[Agent], demonstrations: Demonstrations, config, tmp_path: Path) -> None:
     agent = kind.for_demonstrations(config(), demonstrations)
     policies = [PlanningPolicy(agent, "right"), load(save(tmp_path / "agent", agent, task="right"))]

@@ -1,4 +1,4 @@
-"""Demonstrations in memory: trajectories of states and actions, their scales, and random snippets of them."""
+"""Demonstrations: which episodes of a store they are, and their trajectories in memory, with random snippets."""
 
 from __future__ import annotations
 
@@ -10,53 +10,58 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamgym_agents.warpd.config import UNNAMED, check_origin
+from dreamgym.data.state_demonstrations import ROAMING
+from dreamgym.data.store import EpisodeView, Meta
+from dreamgym_agents.common.scale import Scale, checksum
 
 ArrayLike = Any
 
-CONSTANT = ("raise", "ignore")
 
+def select_demonstrations(
+    view: EpisodeView,
+    tasks: Sequence[str] | None = None,
+    split: str = "train",
+    num: int | None = None,
+    successful: bool = False,
+) -> EpisodeView:
+    """Demonstrations of a store: of some tasks or all, of one split.
 
-@dataclass(frozen=True)
-class Scale:
-    """An affine scale, entry by entry: ``(x - mean) / std``; an entry with std 0 is constant and always reads 0.
+    Those who roam (`dreamgym.data.state_demonstrations`) come to success by chance: they do not demonstrate. An episode
+    that names no split is for training.
 
-    Attributes:
-        mean, std: [D].
+    Args:
+        view: a store or a part of one.
+        tasks: whose; None: of all.
+        split: "train", "val" or "test".
+        num: how many, the first by their number in the collection; None: all.
+        successful: whether only those that their store marks as successes are.
+
+    Raises:
+        ValueError: there is none at all, or none of one of the tasks; the message names the tasks that are there.
     """
 
-    mean: Tensor
-    std: Tensor
+    def wanted(meta: Meta) -> bool:
+        known = meta.get("operator") not in ROAMING and meta.get("split", "train") == split
+        return known and (not successful or bool(meta.get("success")))
 
-    @classmethod
-    def of(cls, x: Tensor, name: str, constant: str = "raise", tolerance: float = 1e-4) -> Scale:
-        """The mean and standard deviation of x [N, D].
+    of_split = view.select(where=wanted)
+    chosen = of_split if tasks is None else of_split.select(where=lambda meta: meta.get("task") in tasks)
+    missing = sorted(set(tasks or ()) - {str(m.get("task")) for m in chosen.metas})
+    if missing or not len(chosen):
+        held = sorted({str(m.get("task")) for m in of_split.metas})
+        kind = f"{'successful ' if successful else ''}{'training' if split == 'train' else split}"
+        raise ValueError(f"{view.path} has no {kind} demonstrations of {missing or 'any task'}; it has tasks {held}")
+    if num is None:
+        return chosen
+    numbers = sorted(m["episode_index"] for m in chosen.metas if "episode_index" in m)[:num]
+    if len(numbers) < min(num, len(chosen)):
+        return chosen  # a store that was not collected by `collect` has no numbers
+    first = set(numbers)
+    return chosen.select(where=lambda meta: meta.get("episode_index") in first)
 
-        Args:
-            x: rows.
-            name: of what they are, for the error.
-            constant: what to do with an entry whose standard deviation is at most ``tolerance`` of the largest value it
-                takes (or of 1): "raise", or "ignore" it: observed it reads as 0, acted it stays as demonstrated.
-            tolerance: see there.
 
-        Raises:
-            ValueError: constant entries, where ``constant`` is "raise".
-        """
-        if constant not in CONSTANT:
-            raise ValueError(f"constant must be one of {CONSTANT}, got {constant!r}")
-        mean, std = x.double().mean(0), x.double().std(0, correction=0)
-        flat = std <= tolerance * x.double().abs().amax(0).clamp(min=1.0)
-        if constant == "raise" and flat.any():
-            entries = flat.nonzero().flatten().tolist()
-            raise ValueError(
-                f"{name} entries {entries} never change in these demonstrations, so they have no scale: drop them, "
-                'or pass constant="ignore" to have observed ones read as 0 and acted ones stay as they are'
-            )
-        return cls(mean.float(), torch.where(flat, 0.0, std).float())
-
-    def no_finer_than(self, std: Tensor) -> Scale:
-        """The same scale, but for entries that vary by less than ``std`` [D]: those are scaled by that."""
-        return Scale(self.mean, torch.where(self.std > 0, torch.maximum(self.std, std.to(self.std)), self.std))
+UNNAMED = "task"
+"""The task of demonstrations that name none."""
 
 
 @dataclass
@@ -154,6 +159,16 @@ class Demonstrations:
     def action_dim(self) -> int:
         """A."""
         return self.action.shape[1]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells these demonstrations from others: their sizes, their rows and how they are cut; JSON-ready."""
+        return {
+            "trajectories": len(self),
+            "rows": len(self.obs),
+            "values": checksum(self.obs, self.action),
+            "layout": checksum(self.lengths, self.task),
+            "trail": self.trail,
+        }
 
     def scales(self, constant: str = "raise") -> tuple[Scale, Scale]:
         """The scales of observations and of actions, over all rows; see `Scale.of`."""
@@ -296,3 +311,12 @@ def _check_episode(i: int, obs: Tensor, action: Tensor, dims: tuple[int | None, 
         )
     if not (obs.isfinite().all() and action.isfinite().all()):
         raise ValueError(f"trajectory {i} holds NaN or infinity: leave it out or mend it")
+
+
+def check_origin(entries: Sequence[int], obs_dim: int, action_dim: int) -> None:
+    """Raises ValueError where these cannot be the entries of an observation that an action is counted from."""
+    if len(entries) not in (0, action_dim) or any(not 0 <= e < obs_dim for e in entries):
+        raise ValueError(
+            f"actions are counted from one entry of the observation each: expected {action_dim} below {obs_dim}, or "
+            f"none, got {tuple(entries)}"
+        )

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dreamgym.data.state_demonstrations import ROAMING
 from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.encode import encode, episode_batches, load_episodes
 from dreamgym.world_models.base import WorldModel
+from dreamgym_agents.common.chunks import cut_chunks
 
 
 @dataclass(frozen=True)
-class Demonstrations:
+class EncodedChunks:
     """Every chunk of some demonstrations.
 
     Attributes:
@@ -32,27 +32,8 @@ class Demonstrations:
         return len(self.features)
 
 
-def demonstrations_of(view: EpisodeView, task: str, num: int, split: str = "train") -> EpisodeView:
-    """The first ``num`` successful demonstrations of ``task`` in ``split``, by their number in the collection.
-
-    Those who roam (`dreamgym.data.state_demonstrations`) come to success by chance: they do not demonstrate.
-
-    Raises:
-        ValueError: there is none.
-    """
-    chosen = view.select(lambda meta: meta.get("operator") not in ROAMING, task=task, split=split, success=True)
-    if not len(chosen):
-        have = sorted({str(m.get("task")) for m in view.metas})
-        raise ValueError(f"no successful {split} demonstration of {task!r} in {view.path}; it holds tasks {have}")
-    numbers = sorted(m["episode_index"] for m in chosen.metas if "episode_index" in m)[:num]
-    if len(numbers) < min(num, len(chosen)):
-        return chosen  # a store that was not collected by `collect` has no numbers
-    wanted = set(numbers)
-    return chosen.select(lambda meta: meta.get("episode_index") in wanted)
-
-
 @torch.no_grad()
-def encode_demonstrations(
+def encode_chunks(
     model: WorldModel,
     view: EpisodeView,
     chunk: int = 4,
@@ -60,7 +41,7 @@ def encode_demonstrations(
     passes: int = 1,
     batch_size: int = 32,
     generator: torch.Generator | None = None,
-) -> Demonstrations:
+) -> EncodedChunks:
     """Filters whole episodes and cuts a chunk at every frame that has ``chunk`` actions left.
 
     Args:
@@ -86,10 +67,10 @@ def encode_demonstrations(
         seen = encode(model, {k: v.to(device) for k, v in data.items()}, steps, generator).posterior
         if steps < chunk:
             continue
-        action = model.spec.prepare(data["action"].to(device)).unfold(1, chunk, 1).transpose(2, 3)  # [B, T', chunk, A]
+        action = cut_chunks(model.spec.prepare(data["action"].to(device)), chunk)
         whole = torch.arange(action.shape[1]) + chunk <= lengths.unsqueeze(1)
         features.append(seen[:, : action.shape[1]][whole.to(device)])
         chunks.append(action[whole.to(device)])
     if not features:
         raise ValueError(f"no demonstration in {view.path} has the {chunk} steps of a chunk")
-    return Demonstrations(torch.cat(features).float(), torch.cat(chunks), len(view))
+    return EncodedChunks(torch.cat(features).float(), torch.cat(chunks), len(view))

@@ -1,0 +1,48 @@
+"""What a run was begun with, kept beside it: going on with something else would bend its curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def keep_settings(
+    file: Path,
+    asked: Mapping[str, Any],
+    free: Collection[str] = (),
+    read: Callable[[dict[str, Any]], Mapping[str, Any]] = dict,
+) -> None:
+    """Writes ``asked`` into ``file``, or refuses to go on with a run that was begun with something else.
+
+    Args:
+        file: in the run's folder.
+        asked: what the run is asked for now, JSON-ready; nested mappings are compared entry by entry.
+        free: entries of the uppermost level that may change in mid-run.
+        read: brings what an older version wrote to today's form (a field that came later has its default).
+
+    Raises:
+        ValueError: the run was begun with other settings; the message names each, then and now. What an older version
+            did not write down counts as unchanged.
+    """
+    now = json.loads(json.dumps(asked))
+    begun = json.loads(json.dumps(read(json.loads(file.read_text(encoding="utf-8"))))) if file.exists() else {}
+    then, entries = (_flat({k: v for k, v in x.items() if k not in free}) for x in (begun, now))
+    changed = [name for name, value in entries.items() if name in then and then[name] != value]
+    other = [f"{name} {then[name]!r}, not {entries[name]!r}" for name in changed]
+    if other:
+        raise ValueError(
+            f"{file.parent} was begun with other settings: {'; '.join(other)}. Use a new run directory, or delete this "
+            "one to begin anew"
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({**begun, **now}, indent=1), encoding="utf-8")
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """A nested dict as one of dotted names, JSON's own kinds of values."""
+    out: dict[str, Any] = {}
+    for name, value in tree.items():
+        out |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) and value else {f"{above}{name}": value}
+    return out
