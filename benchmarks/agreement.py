@@ -29,8 +29,10 @@ import numpy as np
 import torch
 
 from dreamgym.evaluation.policies.batch import evaluate_all
-from dreamgym.evaluation.policies.evaluate import evaluate, fingerprint, open_world
-from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.result import Evaluation, evaluation_file
+from dreamgym.evaluation.policies.setup import Setup, checkpoint_hashes, open_world
 from dreamgym.evaluation.statistics.agreement import Score
 from dreamgym.evaluation.statistics.study import rank_all, ranks_to_dict, study
 from dreamgym.provenance import provenance
@@ -47,16 +49,18 @@ def scripted(world: str, tasks: list[str], config: EvaluationConfig, out: Path) 
     """Twenty scripted policies a task, each missing more often and with a noisier hand than the one before it."""
     from dreamgym.evaluation.policies.scripted import ScriptedPolicy
 
-    checksum = fingerprint(open_world(world).path) or ""  # a dream that was trained on is another one
+    opened = open_world(world)
+    hashes = checkpoint_hashes(opened)  # a dream that was trained on is another one
     for task in tasks:
         for i, bad in enumerate(np.linspace(0, 1, NUM_SCRIPTED)):
             name = f"scripted_{i:02d}"
             file = evaluation_file(out, name, task)
-            if file.is_file() and (old := Evaluation.load(file)).config == config and old.checksum == checksum:
+            settled = Setup.of(opened, task, config).config
+            if file.is_file() and (old := Evaluation.load(file)).config == settled and old.hashes == hashes:
                 yield old
                 continue
             policy = ScriptedPolicy(task, miss_share=float(bad), noise=0.5 * float(bad))
-            done = evaluate(policy, world, task, config, name=name, progress=True)
+            done = evaluate(policy, opened, task, config, name=name, progress=True)
             done.save(file)
             yield done
 
@@ -96,6 +100,8 @@ def measured(options: argparse.Namespace, parser: argparse.ArgumentParser) -> di
         "world_models": sorted({e.world_model for e in found}),
         "tasks": sorted({e.task for e in found}),
         "episodes": options.episodes,
+        "splits": sorted({str(e.config.split) for e in found}),
+        "hashes_by_world_model": {e.world_model: e.hashes for e in found},
         **study(found, num_real=options.num_real, seed=options.seed).to_dict(),
     }
 
@@ -111,7 +117,7 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--again", action="store_true", help="take the policies of --result together anew")
     parser.add_argument("--episodes", type=int, default=200, help="paired episodes a policy")
     parser.add_argument("--imagined", type=int, help="episodes in the dream in all")
-    parser.add_argument("--horizon", type=int, default=64)
+    parser.add_argument("--horizon", type=int, help="where not given, the suite's")
     parser.add_argument("--simulators", type=int, default=4)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--num-real", type=int, default=25, help="of the check of intervals")

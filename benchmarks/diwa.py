@@ -36,7 +36,8 @@ from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 
 from dreamgym.data.shards import locked
 from dreamgym.evaluation.policies.batch import evaluate_all
-from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.result import Evaluation, evaluation_file
 from dreamgym.provenance import commit, machine
 from dreamgym.suites.calvin.tasks import TASKS
 from dreamgym.training.stop import Stopped

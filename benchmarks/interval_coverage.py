@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.evaluation.statistics.inference import prediction_powered
+from dreamgym.evaluation.statistics.prediction_powered import prediction_powered
 from dreamgym.provenance import provenance
 
 RESULT = Path(__file__).parent / "results" / "interval_coverage.json"

@@ -24,7 +24,8 @@ import torch
 from dreamgym_agents.diffusion_ppo import CloneConfig, TuneConfig, load_policy, save_policy, tune
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 
-from dreamgym.evaluation.policies.evaluate import evaluate, open_world
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.setup import open_world
 from dreamgym.training.checkpoint import file_sha256
 
 RESULTS = Path(__file__).parent / "results" / "state_tuning.json"

@@ -38,7 +38,7 @@ from dreamgym_agents.diffusion_ppo.rollout import score
 from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from dreamgym.evaluation.policies.evaluate import open_world
+from dreamgym.evaluation.policies.setup import open_world
 from dreamgym.provenance import commit
 from dreamgym.training.checkpoint import Checkpoint
 

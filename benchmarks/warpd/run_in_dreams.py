@@ -32,7 +32,8 @@ from dreamgym_agents.warpd.recipes import (
 from options import make_parser
 from rows import Rows
 
-from dreamgym.evaluation.policies.evaluate import evaluate, open_world
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.setup import open_world
 from dreamgym.training.checkpoint import file_sha256
 
 KEY = ("suite", "run", "preset")

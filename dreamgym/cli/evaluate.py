@@ -6,6 +6,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any, Literal
 
+from dreamgym.cli.checks import check_device, check_file, check_folder, check_threads
 from dreamgym.cli.show import table
 
 
@@ -16,7 +17,7 @@ def evaluate(
     episodes: int = 100,
     imagined: int | None = None,
     seed: int = 0,
-    split: Literal["val", "train"] = "val",
+    split: Literal["auto", "test", "val", "train"] = "auto",
     horizon: int | None = None,
     twin: bool = True,
     simulators: int = 4,
@@ -39,14 +40,16 @@ def evaluate(
         episodes: paired episodes, in the twin and in the dream.
         imagined: episodes in the dream in all; more of them sharpen the estimate of real success.
         seed: of the starts and of every draw.
-        split: starts from held-out or from training data.
-        horizon: control steps of an episode; where not given what the suite's dream has (Metaworld 150, PushT 300,
-            robosuite 400), or 64.
+        split: which starts: "test" for figures that are reported, "val" for choices, "train"; "auto": "test" where the
+            start bank has some of every task, else "val".
+        horizon: control steps of an episode; where not given the suite's (CALVIN 64, Metaworld 150, PushT 300,
+            robosuite 400), in dream and twin alike.
         twin: run the simulator too, not the dream alone.
-        simulators: how many at a time.
+        simulators: how many at a time; the model's noise is drawn for all of them together.
         num_workers: processes for them; 0: this process.
         clips: columns of the clips of successes and of disagreements; 0: no clips.
-        out: folder for one JSON file a policy; what is there is not evaluated again. Of a run: its evaluations/.
+        out: folder for one JSON file a policy; what is there is not evaluated again if policy, settings, world model,
+            reward and starts are the same. Of a run: its evaluations/.
         json: file for what the policies come to together: Pearson, MMRV, calibration, drift, the exploitation gap.
         device: where to dream and act.
         threads: torch threads.
@@ -54,9 +57,12 @@ def evaluate(
     import torch
 
     from dreamgym.evaluation.policies.batch import evaluate_all, run_folder
-    from dreamgym.evaluation.policies.result import EvaluationConfig
+    from dreamgym.evaluation.policies.config import EvaluationConfig
     from dreamgym.evaluation.statistics.study import ranks_in_words, study
 
+    check_threads(threads)
+    check_device(device)
+    check_file("--json", json)
     torch.set_num_threads(threads)
     config = EvaluationConfig(
         episodes=episodes, imagined=imagined, seed=seed, split=split, horizon=horizon, twin=twin,
@@ -64,6 +70,7 @@ def evaluate(
     )  # fmt: skip
     run = run_folder(policies)
     folder = out if out is not None or run is None else run / "evaluations"
+    check_folder("--out", folder)
     tasks = task.split(",") if task is not None and "," in task else task
     found = list(evaluate_all(policies, world_model, tasks, config, out=folder, device=device, progress=True))
     heads = ["policy", "task", "twin", "dream", "twin, from both", "steps"]
@@ -82,7 +89,7 @@ def evaluate(
 
 def _against_first(found: list[Any]) -> list[list[str]]:
     """Rows for those that began from the very starts that the first one began from, with the same tasks."""
-    from dreamgym.evaluation.policies.result import gain, paired
+    from dreamgym.evaluation.policies.summary import gain, paired
 
     rows = []
     for done in found[1:]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.episodes import Episodes
-from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig
+from dreamgym.evaluation.policies.result import Evaluation
 from dreamgym.evaluation.statistics.agreement import Score
 from dreamgym.evaluation.statistics.study import rank_all, ranks_to_dict
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from dreamgym.evaluation.policies.result import EvaluationConfig
+from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.options import CloneOptions, DemoOptions, TuneOptions
 from dreamgym_agents.diffusion_ppo.recipes import clone_task
@@ -84,7 +84,7 @@ def ship(policy: Path, demonstrations: Path, out: Path, episodes: int = 100, num
 def demo(options: DemoOptions) -> None:
     """Fine-tunes a cloned policy in its dream, scores it before and after, and adds a section to the demo's page."""
     from dreamgym.evaluation.pages.parts import write_section
-    from dreamgym.evaluation.policies.evaluate import open_world
+    from dreamgym.evaluation.policies.setup import open_world
     from dreamgym_agents.diffusion_ppo.demo import TuningDemoConfig, show
     from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
 

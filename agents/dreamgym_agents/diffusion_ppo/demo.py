@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dreamgym.evaluation.pages.parts import Section
+from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.evaluate import evaluate
-from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.evaluation.policies.result import Evaluation, evaluation_file
 from dreamgym.training.checkpoint import Checkpoint
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config
 from dreamgym_agents.diffusion_ppo.config import TuneConfig

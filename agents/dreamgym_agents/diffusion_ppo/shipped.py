@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 
-from dreamgym.evaluation.policies.evaluate import evaluate, open_world
-from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig
+from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.result import Evaluation
+from dreamgym.evaluation.policies.setup import open_world
 from dreamgym.training.checkpoint import Checkpoint, file_sha256
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dreamgym.evaluation.policies.result import Evaluation
-from dreamgym.evaluation.policies.result import gain as gained
+from dreamgym.evaluation.policies.summary import gain as gained
 
 
 @dataclass(frozen=True)

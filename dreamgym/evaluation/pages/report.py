@@ -19,7 +19,7 @@ from dreamgym.evaluation.pages.pictures import data_uri, figure_svg
 from dreamgym.evaluation.pages.plots import plot_training, plot_trust
 from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.evaluation.policies.result import Evaluation
-from dreamgym.evaluation.policies.result import gain as gained
+from dreamgym.evaluation.policies.summary import gain as gained
 from dreamgym.evaluation.statistics.inference import wilson
 from dreamgym.evaluation.statistics.study import Study, study
 from dreamgym.suites import suite, suites

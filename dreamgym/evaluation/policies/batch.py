@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
-from dreamgym.evaluation.policies.evaluate import evaluate, fingerprint, open_world
+from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.fingerprint import fingerprint
 from dreamgym.evaluation.policies.load import CONFIG, policy_name, read_config
-from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.evaluation.policies.result import Evaluation, evaluation_file
+from dreamgym.evaluation.policies.setup import Setup, checkpoint_hashes, open_world
 from dreamgym.training.checkpoint import Checkpoint
+
+_log = logging.getLogger(__name__)
 
 
 def expand(sources: Sequence[str]) -> list[str]:
@@ -65,15 +71,18 @@ def evaluate_all(
         sources: names of policies, or folders of runs (see `expand`).
         world_model, task: see `evaluate`; None: what the policy's folder says it was made for.
         config: see `EvaluationConfig`.
-        out: folder for one JSON file a policy (and its clips); a file that is there already is taken as it is if it was
-            made by the same settings of the same policy (a file that was edited is another one; what it imports does
-            not count).
+        out: folder for one JSON file a policy (and its clips); a file that is there already is taken as it is if policy
+            (see `fingerprint`), settings and the hashes of world model, reward and start bank are the same.
         device: where to dream and act.
         progress: whether to show bars.
 
     Raises:
-        ValueError: nothing says in which world model a policy is to be evaluated.
+        ValueError: no policy, or nothing says in which world model one is to be evaluated.
     """
+    if not sources:
+        raise ValueError(
+            "no policy to evaluate: name at least one, such as 'random', 'path/to/file.py:factory' or a run's folder"
+        )
     config = config or EvaluationConfig()
     opened: dict[str, Checkpoint] = {}
     for source in expand(sources):
@@ -84,15 +93,25 @@ def evaluate_all(
             opened[world] = open_world(world)
         name = policy_name(source)
         file = None if out is None else evaluation_file(out, name, what if isinstance(what, str) else "+".join(what))
-        if file is not None and file.is_file():
-            old = Evaluation.load(file)
-            told = old.checksum, old.training.get("fingerprint")
-            now = fingerprint(opened[world].path) or "", fingerprint(source)
-            if config.settled(opened[world]).asks_no_more_than(old.config) and told == now:
-                yield old
-                continue
+        if file is not None and (old := _kept(file, source, Setup.of(opened[world], what, config))) is not None:
+            yield old
+            continue
         clips = None if file is None else file.parent
         done = evaluate(source, opened[world], what, config, device=device, clips_to=clips, progress=progress)
         if file is not None:
             done.save(file)
         yield done
+
+
+def _kept(file: Path, source: str, setup: Setup) -> Evaluation | None:
+    """The evaluation in ``file``, if it is what would be measured again; None where there is none, or another."""
+    if not file.is_file():
+        return None
+    try:
+        old = Evaluation.load(file)
+    except ValueError as error:
+        _log.warning("%s: evaluated again", error)
+        return None
+    same = old.training.get("fingerprint") == fingerprint(source)
+    same &= old.hashes == checkpoint_hashes(setup.opened)
+    return old if same and setup.config.asks_no_more_than(old.config) else None

@@ -3,13 +3,12 @@
     result = evaluate("random", "playtable", "open_drawer", episodes=50)
     print(result.summary()["twin"]["success_rate"])
 
-Episode i begins from the same row of the start bank in both worlds. The rows come from held-out data (split "val"), so
-nothing was trained on them; a seed stands for the same rows whatever the policy, so policies can be compared in pairs.
+Episode i begins from the same row of the start bank in both worlds. The rows come from held-out data, so nothing was
+trained on them; a seed stands for the same rows whatever the policy, so policies can be compared in pairs.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -17,20 +16,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 
 from dreamgym.envs import make, twin
-from dreamgym.envs.core.starts import StartBank
-from dreamgym.evaluation.making.measures import measures_of
-from dreamgym.evaluation.policies.episodes import Episodes, play
-from dreamgym.evaluation.policies.load import CONFIG, load_policy, policy_name, read_config
+from dreamgym.evaluation.policies.bound import BoundCore, is_planner
+from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.decisions import actions_a_decision
+from dreamgym.evaluation.policies.episodes import Episodes
+from dreamgym.evaluation.policies.fingerprint import fingerprint
+from dreamgym.evaluation.policies.load import load_policy, policy_name, read_config
 from dreamgym.evaluation.policies.record import DreamRecorder, TwinRecorder, replay
-from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, file_stem
+from dreamgym.evaluation.policies.result import Evaluation, file_stem
+from dreamgym.evaluation.policies.rollout import run_episodes
+from dreamgym.evaluation.policies.setup import Setup, checkpoint_hashes, open_world
 from dreamgym.evaluation.statistics.comparison import compare
-from dreamgym.training.checkpoint import file_sha256
-from dreamgym.types import Policy
+from dreamgym.provenance import provenance
+from dreamgym.types import InstructionSpec, Policy
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
@@ -38,38 +40,6 @@ if TYPE_CHECKING:
 HORIZONS = (1, 5, 10, 25, 50)
 LINGER = 5
 DREAMS_AT_ONCE = 512
-
-
-def open_world(name: str | Checkpoint) -> Checkpoint:
-    """The checkpoint behind an environment's id, a shipped name, a folder or a hub address.
-
-    Raises:
-        ValueError: an id that stands for no checkpoint of its own.
-    """
-    if isinstance(name, str) and name in gym.registry:
-        kwargs = gym.spec(name.replace("Real-", "Dream-", 1)).kwargs
-        if "checkpoint" not in kwargs:
-            raise ValueError(f"{name!r} stands for no world model: give a checkpoint's folder or name")
-        return make.open_checkpoint(kwargs["checkpoint"])
-    return make.open_checkpoint(name)
-
-
-def choose_rows(
-    bank: StartBank, tasks: Sequence[str], number: int, split: str | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the bank for ``number`` episodes, the tasks in turn; no row of a task twice before each of them once.
-
-    Returns:
-        Rows [number] and indices into ``tasks`` [number].
-    """
-    task = np.arange(number) % len(tasks)
-    row = np.empty(number, np.int64)
-    for i, name in enumerate(tasks):
-        own, rng = bank.candidates(name, split).cpu().numpy(), np.random.default_rng([seed, i])
-        count = int((task == i).sum())
-        rounds = [rng.permutation(own) for _ in range(-(-count // len(own)))]
-        row[task == i] = np.concatenate([*rounds, own[:0]])[:count]
-    return row, task
 
 
 def evaluate(
@@ -87,8 +57,8 @@ def evaluate(
     """Evaluates a policy in a dream and in its twin.
 
     Args:
-        policy: see `load_policy`. It is shown the dream's features, or what its attribute ``obs`` asks for ("state",
-            "pixels", "dict").
+        policy: see `load_policy`. What else than ``start`` and ``act`` it may have (``obs``, ``chunk``, ``begin``,
+            ``bind``): see `dreamgym.types.Policy`.
         world_model: a checkpoint, its name or folder, or the id of a dream ("Dream-PlayTable-v0").
         task: a task, several, or "all".
         config: see `EvaluationConfig`.
@@ -99,105 +69,113 @@ def evaluate(
         changes: fields of `EvaluationConfig` to change.
 
     Raises:
-        ValueError: an unknown policy, task or split, or a checkpoint without start bank, reward or simulator.
+        ValueError: an unknown policy, task or split, a checkpoint without start bank, reward or simulator, or a policy
+            whose chunk does not fit the model.
     """
-    config = replace(config or EvaluationConfig(), **changes)
-    opened = open_world(world_model)
-    config = config.settled(opened)
-    bank, reward = make.start_bank(opened), make.choose_reward(opened, config.reward_model)
-    if bank is None:
-        raise ValueError(f"{opened.path.name} has no start bank to begin from: fill one with 'dreamgym starts'")
-    if config.twin and bank.snapshot is None:
-        raise ValueError("the start bank has no simulator snapshots, so nothing can begin in the twin: use twin=False")
-    names = list(reward.tasks) if task == "all" else [task] if isinstance(task, str) else list(task)
-    unknown = [n for n in names if n not in reward.tasks]
-    if unknown or not names:
-        raise ValueError(f"unknown task {unknown}; this checkpoint knows {list(reward.tasks)}, or say 'all'")
-    number = config.imagined or config.episodes
-    row, which = choose_rows(bank, names, number, config.split, config.seed)
-    which = np.array([reward.tasks.index(n) for n in names])[which]
+    setup = Setup.of(open_world(world_model), task, replace(config or EvaluationConfig(), **changes))
     if device is None:
-        device = next((p.device for p in opened.model.parameters()), torch.device("cpu"))
-    actor = load_policy(policy, opened.spec, device)
-    world = _World(opened, actor, config, device, row, which, name or policy_name(policy), progress)
-    return world.run(bank, _training(policy), Path(clips_to) if clips_to is not None and config.clips else None)
+        device = next((p.device for p in setup.opened.model.parameters()), torch.device("cpu"))
+    # Before the policy is loaded: if its file is edited meanwhile, this is another version's hash, and nothing is
+    # taken for up to date that is not.
+    training = _training(policy)
+    actor = load_policy(policy, setup.opened.spec, device)
+    actions_a_decision(actor, setup.opened.spec)
+    run = _Run(setup, actor, device, *setup.choose_starts(), name or policy_name(policy), progress)
+    return run(training, Path(clips_to) if clips_to is not None and setup.config.clips else None)
 
 
 @dataclass(frozen=True)
-class _World:
-    """One evaluation under way: what both worlds need."""
+class _Run:
+    """One evaluation under way."""
 
-    opened: Checkpoint
+    setup: Setup
     policy: Policy
-    config: EvaluationConfig
     device: torch.device | str
     row: np.ndarray
     task: np.ndarray
     name: str
     progress: bool
 
-    def run(self, bank: StartBank, training: dict[str, Any], clips_to: Path | None) -> Evaluation:
+    def __call__(self, training: dict[str, Any], clips_to: Path | None) -> Evaluation:
         """Dream, twin, and what follows from both."""
-        reward = make.choose_reward(self.opened, self.config.reward_model)
-        dream, dreamt = self._dream(clips_to is not None) if self.config.dream else (None, None)
-        twin_, lived = self._twin(clips_to is not None) if self.config.twin else (None, None)
+        setup, config, reward = self.setup, self.setup.config, self.setup.reward
+        dream, dream_kept = self._dream(clips_to is not None) if config.dream else (None, None)
+        twin_, twin_kept = self._twin(clips_to is not None) if config.twin else (None, None)
         result = Evaluation(
-            self.name, self.opened.path.name, tuple(reward.tasks), self.config, dream, twin_,
-            training=training, checksum=fingerprint(self.opened.path) or "",
+            self.name, setup.opened.path.name, tuple(reward.tasks), config, dream, twin_,
+            training=training, provenance=provenance(checkpoint_hashes(setup.opened)),
         )  # fmt: skip
-        if twin_ is None or lived is None:
+        if twin_ is None or twin_kept is None:
             return result
-        sequences = lived.sequences(reward.tasks, twin_.row, twin_.task)
-        played = lived.played()
-        imagined = replay(self.opened.model, reward, bank, sequences, self.opened.probe, self.config.seed)
-        longest = int(sequences.length.max())
-        horizons = [h for h in HORIZONS if h < longest] + [longest]
-        measures = measures_of(self.opened.simulator)
-        drift = compare(played, imagined, sequences, measures).to_dict(horizons)["horizons"]
-        reliability = lived.reliability(reward.thresholds.cpu().numpy()[twin_.task])
+        reliability = twin_kept.reliability(reward.thresholds.cpu().numpy()[twin_.task])
         clips = []
-        if clips_to is not None and dream is not None and dreamt is not None and lived.camera is not None:
+        if clips_to is not None and dream is not None and dream_kept is not None and twin_kept.camera is not None:
             from dreamgym.evaluation.pages.clips import write_clips  # needs the report extra
 
-            clips = write_clips(clips_to, file_stem(self.name), dream, twin_, dreamt, lived, self.config.clips)
-        return replace(result, reliability=reliability, drift=drift, clips=clips)
+            clips = write_clips(clips_to, file_stem(self.name), dream, twin_, dream_kept, twin_kept, config.clips)
+        return replace(result, reliability=reliability, drift=self._drift(twin_, twin_kept), clips=clips)
+
+    def _drift(self, side: Episodes, kept: TwinRecorder) -> dict[str, Any] | None:
+        """The dream along the twin's actions, at a few horizons; None where actions are instructions."""
+        setup, opened = self.setup, self.setup.opened
+        if isinstance(opened.spec.action, InstructionSpec):
+            return None
+        sequences = kept.sequences(setup.reward.tasks, side.row, side.task)
+        imagined = replay(opened.model, setup.reward, setup.bank, sequences, opened.probe, setup.config.seed)
+        longest = int(sequences.length.max())
+        horizons = [h for h in HORIZONS if h < longest] + [longest]
+        agreement = compare(kept.trajectories(), imagined, sequences, setup.measures)
+        drift: dict[str, Any] = agreement.to_dict(horizons)["horizons"]
+        return drift
 
     def _options(self, num_envs: int) -> dict[str, Any]:
-        config = self.config
+        config = self.setup.config
         options: dict[str, Any] = {"num_envs": num_envs, "horizon": config.horizon, "reward": "probability"}
         options |= {"autoreset_mode": "disabled", "split": None, "device": self.device}
         return options | {"obs": getattr(self.policy, "obs", "features"), "reward_model": config.reward_model}
 
+    def _bound(self, num_envs: int) -> BoundCore | None:
+        """A planner's own core."""
+        if not is_planner(self.policy):
+            return None
+        core = make.make_core(self.setup.opened, **{**self._options(num_envs), "obs": "features"})
+        return BoundCore(core, self.policy, self.setup.config.seed)
+
     def _dream(self, keep: bool) -> tuple[Episodes, DreamRecorder | None]:
-        core = make.make_core(self.opened, **self._options(min(len(self.row), DREAMS_AT_ONCE)))
-        recorder = DreamRecorder(core, self.config.episodes) if keep else None
-        title = f"{self.name}, dream" if self.progress else None
-        seed = self.config.seed
-        return play(core, self.policy, self.row, self.task, seed=seed, watch=recorder, progress=title), recorder
+        core = make.make_core(self.setup.opened, **self._options(min(len(self.row), DREAMS_AT_ONCE)))
+        recorder = DreamRecorder(core, self.setup.config.episodes) if keep else None
+        found = run_episodes(
+            core, self.policy, self.row, self.task, seed=self.setup.config.seed, bound=self._bound(core.num_envs),
+            watch=recorder, progress=f"{self.name}, dream" if self.progress else None,
+        )  # fmt: skip
+        return found, recorder
 
     def _twin(self, keep: bool) -> tuple[Episodes, TwinRecorder]:
-        n = self.config.episodes
-        options = self._options(min(n, self.config.simulators))
+        setup, config, n = self.setup, self.setup.config, self.setup.config.episodes
+        options = self._options(min(n, config.simulators))
         if not keep:
             options["simulator_kwargs"] = self._cameras_read()
-        core = twin.make_core(self.opened, num_workers=self.config.num_workers, **options)
+        core = twin.make_core(setup.opened, num_workers=config.num_workers, **options)
         try:
-            shown = [c for c in self.opened.spec.cameras if c in core.sims.cameras]
-            states = dict.fromkeys(m.key for m in measures_of(self.opened.simulator))
-            recorder = TwinRecorder(core, n, shown[0] if keep and shown else None, tuple(states))
-            title = f"{self.name}, twin" if self.progress else None
-            row, task, seed = self.row[:n], self.task[:n], self.config.seed
-            found = play(core, self.policy, row, task, seed=seed, linger=LINGER, watch=recorder, progress=title)
+            shown = [c for c in setup.opened.spec.cameras if c in core.sims.cameras]
+            states = dict.fromkeys(m.key for m in setup.measures)
+            recorder = TwinRecorder(core, n, shown[0] if keep and shown else None, states)
+            found = run_episodes(
+                core, self.policy, self.row[:n], self.task[:n], seed=config.seed, linger=LINGER,
+                bound=self._bound(core.num_envs), watch=recorder,
+                progress=f"{self.name}, twin" if self.progress else None,
+            )  # fmt: skip
         finally:
-            core.sims.close()
+            core.close()
         return found, recorder
 
     def _cameras_read(self) -> dict[str, Any]:
         """The simulator's cameras that the model or the policy reads: frames that nobody reads cost most of a step."""
-        recorded = (self.opened.simulator or {}).get("kwargs", {}).get("cameras")
+        opened = self.setup.opened
+        recorded = (opened.simulator or {}).get("kwargs", {}).get("cameras")
         if recorded is None or getattr(self.policy, "obs", "features") != "features":
             return {}
-        return {"cameras": tuple(c for c in recorded if f"rgb_{c}" in self.opened.spec.observations)}
+        return {"cameras": tuple(c for c in recorded if f"rgb_{c}" in opened.spec.observations)}
 
 
 def _training(policy: Any) -> dict[str, Any]:
@@ -219,22 +197,3 @@ def _training(policy: Any) -> dict[str, Any]:
     if "iteration" not in out and digits and place.parent.name == "policies":
         out["iteration"] = int(digits[1])
     return out
-
-
-def fingerprint(saved: Any) -> str | None:
-    """Tells whether a policy or world model is the same still.
-
-    Of a saved one the hash of its config, which holds the others; of "path/to/file.py:factory" and
-    "package.module:factory" that of the file with the factory (not of what it imports); None of what has no file.
-    """
-    if not isinstance(saved, str | Path):
-        return None
-    where, _, factory = str(saved).rpartition(":")
-    if not (Path(saved) / CONFIG).is_file() and factory and where.replace(".", "").isidentifier():
-        try:
-            found = importlib.util.find_spec(where)
-        except (ImportError, ValueError):
-            return None
-        where = "" if found is None else found.origin or ""
-    file = Path(where) if where.endswith(".py") else Path(saved) / CONFIG
-    return file_sha256(file) if file.is_file() else None

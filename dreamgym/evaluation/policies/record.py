@@ -1,8 +1,8 @@
-"""What is kept of the episodes that `play` plays: the twin's actions, states and frames; the dream's states."""
+"""What is kept of the episodes that `run_episodes` runs: the twin's actions, states, frames; the dream's states."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.twin import TwinCore
 from dreamgym.evaluation.making.measures import StateReader
-from dreamgym.evaluation.policies.episodes import Moment
+from dreamgym.evaluation.policies.rollout import Frame
 from dreamgym.evaluation.statistics.calibration import Reliability
 from dreamgym.evaluation.statistics.comparison import Played, Sequences
 from dreamgym.rewards.base import RewardModel
@@ -20,7 +20,7 @@ from dreamgym.world_models.base import WorldModel
 
 
 class TwinRecorder:
-    """Keeps actions, simulator states, verdicts and, if asked, frames of episodes in a twin.
+    """Keeps actions, sensors, verdicts and, if asked, camera frames of episodes in a twin.
 
     Args:
         core: the twin.
@@ -29,40 +29,41 @@ class TwinRecorder:
         states: vector sensors to keep, as far as the simulator has them.
     """
 
-    def __init__(self, core: TwinCore, num: int, camera: str | None = None, states: Sequence[str] = ()) -> None:
+    def __init__(self, core: TwinCore, num: int, camera: str | None = None, states: Iterable[str] = ()) -> None:
         self.core, self.camera, self._keys = core, camera, tuple(states)
         self.actions: list[list[np.ndarray]] = [[] for _ in range(num)]
         self.states: list[list[dict[str, np.ndarray]]] = [[] for _ in range(num)]
         self.frames: list[list[np.ndarray]] = [[] for _ in range(num)]
         self.marks: list[list[tuple[float, bool, float]]] = [[] for _ in range(num)]
 
-    def __call__(self, moment: Moment) -> None:
+    def __call__(self, frame: Frame) -> None:
         """Takes in one frame of each episode under way."""
         sensors = self.core.sensors
-        for k, (env, episode) in enumerate(zip(moment.env, moment.episode, strict=True)):
+        for k, (env, episode) in enumerate(zip(frame.env, frame.episode, strict=True)):
             seen = sensors[env]
             self.states[episode].append({n: np.array(seen[n]) for n in self._keys if n in seen})
             if self.camera is not None:
                 self.frames[episode].append(np.array(seen[self.camera]))
-            self.marks[episode].append((moment.probability[k], bool(moment.label[k]), moment.uncertainty[k]))
-            if moment.action is not None:
-                self.actions[episode].append(moment.action[k])
+            self.marks[episode].append((frame.probability[k], bool(frame.label[k]), frame.uncertainty[k]))
+            if frame.action is not None:
+                self.actions[episode].append(frame.action[k].reshape(-1, frame.action.shape[-1]))
 
     def reliability(self, thresholds: np.ndarray) -> Reliability:
         """The reward model's probabilities against the oracle, frame by frame; ``thresholds`` [N], one an episode."""
-        # The start is no frame that anybody judged.
+        # The start is no frame that the oracle was asked about.
         said = [np.array([m[:2] for m in marks[1:]]).reshape(-1, 2) for marks in self.marks]
         limit = np.concatenate([np.full(len(s), t) for s, t in zip(said, thresholds, strict=True)])
         frames = np.concatenate(said)
         return Reliability.of(frames[:, 0], frames[:, 1] > 0.5, limit)
 
     def sequences(self, tasks: Sequence[str], row: np.ndarray, task: np.ndarray) -> Sequences:
-        """The executed actions, padded with the last one."""
-        length = np.array([len(a) for a in self.actions])
-        action = np.stack([_padded(np.stack(a), int(length.max())) for a in self.actions]).astype(np.float32)
-        return Sequences(tuple(tasks), row, task, length, action)
+        """The executed actions at control rate, padded with the last one."""
+        actions = [np.concatenate(a).astype(np.float32) for a in self.actions]
+        length = np.array([len(a) for a in actions])
+        padded = np.stack([_padded(a, int(length.max())) for a in actions])
+        return Sequences(tuple(tasks), row, task, length, padded, self.core.spec.actions_per_frame)
 
-    def played(self) -> Played:
+    def trajectories(self) -> Played:
         """The episodes as `dreamgym.evaluation.statistics.comparison` takes them, padded with their last frame."""
         size = max(len(m) for m in self.marks)
         marks = np.stack([_padded(np.array(m, np.float64), size) for m in self.marks])
@@ -83,20 +84,20 @@ class DreamRecorder:
         self.core, self.num = core, num
         self.states: list[list[dict[str, torch.Tensor]]] = [[] for _ in range(num)]
 
-    def __call__(self, moment: Moment) -> None:
+    def __call__(self, frame: Frame) -> None:
         """Takes in one frame of each episode under way."""
-        own = moment.episode < self.num
+        own = frame.episode < self.num
         if not own.any():
             return
-        rows = torch.from_numpy(moment.env[own]).to(self.core.device)
+        rows = torch.from_numpy(frame.env[own]).to(self.core.device)
         state = {k: v[rows] for k, v in self.core.state.items()}
         state = {k: (v.half() if v.is_floating_point() else v).cpu() for k, v in state.items()}
-        for k, episode in enumerate(moment.episode[own]):
+        for k, episode in enumerate(frame.episode[own]):
             self.states[episode].append({name: value[k] for name, value in state.items()})
 
     @torch.no_grad()
     def frames(self, episode: int, camera: str) -> np.ndarray:
-        """What the dream decodes of an episode: uint8 [T + 1, H, W, 3]."""
+        """What the dream decodes of an episode: uint8 [F + 1, H, W, 3]."""
         states = self.states[episode]
         stacked = {k: torch.stack([s[k] for s in states]).to(self.core.device) for k in states[0]}
         stacked = {k: v.float() if v.is_floating_point() else v for k, v in stacked.items()}
@@ -111,20 +112,21 @@ def replay(
     """Imagines along recorded actions from the bank's states, never looking again: open loop, on a policy's own path.
 
     Returns:
-        States as far as they can be read (`StateReader`), probabilities, verdicts and uncertainty; no frames.
+        Vector sensors as far as they can be read (`StateReader`), probabilities, verdicts and uncertainty; no frames.
     """
     device = next(model.parameters()).device
     generator, reader = torch.Generator(device).manual_seed(seed), StateReader(model, probe)
     # Tasks of the sequences are named; the reward has an order of its own.
     task = torch.tensor([reward.tasks.index(name) for name in sequences.names], device=device)
     state = {k: v.to(device) for k, v in bank.state(torch.from_numpy(sequences.row)).items()}
-    memory, action = reward.start(model, state, task), torch.from_numpy(sequences.action).to(device)
+    memory, per_frame = reward.start(model, state, task), model.spec.actions_per_frame
     zero = torch.zeros(len(task), device=device)
     columns: list[list[torch.Tensor]] = [[zero], [zero], [zero]]
     read = [reader(state)]
-    for t in range(action.shape[1]):
-        after = model.imagine(state, action[:, t], generator)
-        _, probability, memory = reward.step(model, memory, state, action[:, t], after, task)
+    for frame in torch.from_numpy(sequences.action).to(device).split(per_frame, 1):
+        action = frame[:, 0] if per_frame == 1 else frame
+        after = model.imagine(state, action, generator)
+        _, probability, memory = reward.step(model, memory, state, action, after, task)
         values = (probability, reward.succeeded(probability, task).float(), model.uncertainty(after))
         for column, value in zip(columns, values, strict=True):
             column.append(value)

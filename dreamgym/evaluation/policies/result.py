@@ -5,78 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from dreamgym.envs.make import usual_horizon
+from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.episodes import Episodes
+from dreamgym.evaluation.policies.summary import found_summary, side_summary
 from dreamgym.evaluation.statistics.agreement import Score
 from dreamgym.evaluation.statistics.calibration import Reliability
-from dreamgym.evaluation.statistics.inference import Estimate, difference, paired_difference, prediction_powered, wilson
-from dreamgym.version import __version__
+from dreamgym.evaluation.statistics.prediction_powered import Estimate, prediction_powered
 
-if TYPE_CHECKING:
-    from dreamgym.training.checkpoint import Checkpoint
-
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """How a policy is evaluated.
-
-    Attributes:
-        episodes: paired episodes: so many in the twin, and as many in the dream from the same starts.
-        imagined: episodes in the dream in all; more than ``episodes`` sharpen the estimate of real success.
-        seed: of the starts and of every draw.
-        split: "val", held-out starts; "train"; or None, both.
-        horizon: control steps of an episode; None: those of the suite's dream by its id (Metaworld 150, PushT 300,
-            robosuite 400), else 64.
-        dream, twin: which of the two worlds.
-        simulators: how many at a time.
-        num_workers: processes for them; 0: this process.
-        reward_model: which of the checkpoint's; None: its default.
-        clips: columns of a clip of successes, and of one of disagreements; 0: no clips.
-    """
-
-    episodes: int = 100
-    imagined: int | None = None
-    seed: int = 0
-    split: str | None = "val"
-    horizon: int | None = None
-    dream: bool = True
-    twin: bool = True
-    simulators: int = 4
-    num_workers: int = 0
-    reward_model: str | None = None
-    clips: int = 0
-
-    def __post_init__(self) -> None:
-        if self.episodes < 1 or self.simulators < 1 or self.clips < 0:
-            raise ValueError(f"episodes and simulators must be at least 1 and clips at least 0, got {self}")
-        if self.horizon is not None and self.horizon < 1:
-            raise ValueError(f"horizon must be at least 1, got {self.horizon}")
-        if self.imagined is not None and self.imagined < self.episodes:
-            raise ValueError(
-                f"imagined={self.imagined} episodes in the dream, but {self.episodes} in the twin: each episode in the "
-                "twin needs an imagined one from the same start"
-            )
-        if not (self.dream or self.twin):
-            raise ValueError("neither dream nor twin: there is nothing to evaluate in")
-
-    def settled(self, checkpoint: Checkpoint) -> EvaluationConfig:
-        """The same with the horizon that the checkpoint's suite has, where none was given."""
-        if self.horizon is not None:
-            return self
-        return replace(self, horizon=usual_horizon(checkpoint))
-
-    def asks_no_more_than(self, other: EvaluationConfig) -> bool:
-        """Whether an evaluation by ``other`` is one by this too: on how many simulators it ran is its own affair."""
-        own = replace(other, simulators=self.simulators, num_workers=self.num_workers)
-        return self == (own if self.clips else replace(own, clips=0))
+FORMAT = 2  # 1 had neither hashes nor clustered intervals
 
 
 @dataclass(frozen=True)
@@ -86,13 +28,14 @@ class Evaluation:
     Attributes:
         policy, world_model: names.
         tasks: every task of the reward model; episodes index it.
-        config: how it was evaluated.
+        config: how it was evaluated; its split and horizon are those that were used.
         dream, twin: the episodes, paired from the first on; the dream may have more. None: not run.
         reliability: the reward model's probabilities on the twin's frames against the oracle.
         drift: measures by horizon of the dream along the actions executed in the twin (`comparison.Agreement`).
         training: what the policy's folder says of its training: "iteration", "dream_steps", "sim_steps".
         clips: {"kind", "file"} for each clip, files relative to the evaluation's.
-        checksum: of the world model's config, which holds those of its weights; "" where it came from no folder.
+        provenance: "commit", "machine", "library_version" and "hashes" of world model, reward and start bank (see
+            `dreamgym.provenance` and `setup.checkpoint_hashes`).
     """
 
     policy: str
@@ -105,7 +48,12 @@ class Evaluation:
     drift: dict[str, Any] | None = None
     training: dict[str, Any] = field(default_factory=dict)
     clips: list[dict[str, str]] = field(default_factory=list)
-    checksum: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """sha256 of what it was measured with, by role."""
+        return dict(self.provenance.get("hashes") or {})
 
     @property
     def task(self) -> str:
@@ -137,7 +85,8 @@ class Evaluation:
         if self.dream is None or self.twin is None or len(self.dream) <= len(self.twin):
             return None
         forecast, n = self.forecast(), len(self.twin)
-        return prediction_powered(self.twin.success, forecast[:n], forecast[n:], confidence)
+        starts = {"start": self.twin.row, "imagined_start": self.dream.row[n:]}
+        return prediction_powered(self.twin.success, forecast[:n], forecast[n:], confidence, **starts)
 
     def score(self, step: float | None = None) -> Score:
         """Success in both worlds, for `dreamgym.evaluation.statistics.agreement`.
@@ -167,13 +116,8 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it back."""
-        out: dict[str, Any] = {"format": FORMAT, "library_version": __version__, "policy": self.policy}
-        out |= {
-            "world_model": self.world_model,
-            "checksum": self.checksum,
-            "task": self.task,
-            "tasks": list(self.tasks),
-        }
+        out: dict[str, Any] = {"format": FORMAT, **self.provenance, "policy": self.policy}
+        out |= {"world_model": self.world_model, "task": self.task, "tasks": list(self.tasks)}
         out |= {"config": vars(self.config), "training": self.training, **self.summary()}
         out |= {"drift": self.drift, "clips": self.clips}
         out["reliability"] = None if self.reliability is None else self.reliability.to_dict()
@@ -188,14 +132,19 @@ class Evaluation:
         Raises:
             ValueError: it is something else, or of a newer format.
         """
-        if data.get("format") != FORMAT or "episodes" not in data:
-            raise ValueError(f"not an evaluation of format {FORMAT} (format: {data.get('format')}): evaluate it again")
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            told = data.get("format") if isinstance(data, dict) else f"none, but a {type(data).__name__}"
+            raise ValueError(f"not an evaluation of format {FORMAT} (format: {told})")
         dream, twin_ = (data["episodes"][k] and Episodes.from_dict(data["episodes"][k]) for k in ("dream", "twin"))
+        tasks = tuple(data["tasks"])
+        if any(side is not None and not side.fit(len(tasks)) for side in (dream, twin_)) or dream is twin_ is None:
+            raise ValueError("its episodes have fields of different lengths, tasks that it does not name, or are none")
         frames = data["reliability"] and Reliability.from_dict(data["reliability"])
-        names = data["policy"], data["world_model"], tuple(data["tasks"])
-        config = EvaluationConfig(**data["config"])
-        rest = data["drift"], data["training"], data["clips"]
-        return cls(*names, config, dream, twin_, frames, *rest, data.get("checksum", ""))
+        origin = {k: data[k] for k in ("commit", "machine", "library_version", "hashes") if k in data}
+        return cls(
+            data["policy"], data["world_model"], tasks, EvaluationConfig(**data["config"]), dream, twin_, frames,
+            data["drift"], data["training"], data["clips"], origin,
+        )  # fmt: skip
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes it as JSON; never half."""
@@ -215,46 +164,8 @@ class Evaluation:
         """
         try:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path} cannot be read as an evaluation ({error}): delete it and evaluate again"
-            ) from error
-
-
-def gain(before: Episodes, after: Episodes) -> tuple[float, float, float]:
-    """Success of one policy above that of another in the same world, and the ends of its 95% interval.
-
-    Compared in pairs where the episodes began from the same starts in the same order, else as if independent.
-    """
-    if paired(before, after):
-        return paired_difference(before.success, after.success)
-    counts = [(int(side.success.sum()), len(side)) for side in (before, after)]
-    return difference(counts[0], counts[1])
-
-
-def paired(one: Episodes, other: Episodes) -> bool:
-    """Whether episode by episode both began from the same start, with the same task."""
-    return np.array_equal(one.row, other.row) and np.array_equal(one.task, other.task)
-
-
-def side_summary(side: Episodes) -> dict[str, Any]:
-    """Figures of one world's episodes, JSON-ready."""
-    low, high = wilson(int(side.success.sum()), len(side))
-    means = {"mean_return": side.returns, "mean_length": side.length, "mean_uncertainty": side.uncertainty}
-    return {
-        "num_episodes": len(side),
-        "num_starts": len(np.unique(side.row)),
-        "success_rate": round(side.rate, 6),
-        "interval_95": [round(low, 6), round(high, 6)],
-        **{k: float(f"{v.mean():.5g}") for k, v in means.items()},
-    }
-
-
-def found_summary(side: Episodes) -> dict[str, float]:
-    """The reward model's verdict on whole episodes against the oracle's: precision, recall, F1 (1 for 0 of 0)."""
-    hits, said, true = (int(x.sum()) for x in (side.found & side.success, side.found, side.success))
-    values = {"precision": (hits, said), "recall": (hits, true), "episode_f1": (2 * hits, said + true)}
-    return {k: round(a / b, 6) if b else 1.0 for k, (a, b) in values.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} cannot be read as an evaluation ({error})") from error
 
 
 def file_stem(name: str) -> str:

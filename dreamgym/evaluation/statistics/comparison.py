@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,15 +15,15 @@ from dreamgym.suites import Measure
 
 @dataclass(frozen=True)
 class Played:
-    """What N episodes looked like, T steps each; entry 0 is the start.
+    """What N episodes looked like, F frames each; entry 0 is the start.
 
     Attributes:
-        frames: camera -> uint8 [N, T + 1, H, W, 3].
-        state: vector sensors [N, T + 1, d] float32, as far as known.
-        probability: [N, T + 1] success probability by the reward model (0 at the start).
-        success: [N, T + 1] bool: in a dream by the reward model's threshold, in a twin by the simulator's rules.
-        uncertainty: [N, T + 1] (0 at the start).
-        seconds: time that the T steps of all N episodes took.
+        frames: camera -> uint8 [N, F + 1, H, W, 3].
+        state: vector sensors by name, [N, F + 1, d] float32, as far as known.
+        probability: [N, F + 1] success probability by the reward model (0 at the start).
+        success: [N, F + 1] bool: in a dream by the reward model's threshold, in a twin by the simulator's rules.
+        uncertainty: [N, F + 1] (0 at the start).
+        seconds: time that the F frames of all N episodes took.
     """
 
     frames: dict[str, np.ndarray]
@@ -43,7 +43,8 @@ class Sequences:
         row: int64 [N], rows of the start bank.
         task: int64 [N], indices into ``tasks``.
         length: int64 [N], actions that count.
-        action: float32 [N, T, A].
+        action: float32 [N, T, A], at control rate.
+        actions_per_frame: a; T = F * a.
     """
 
     tasks: tuple[str, ...]
@@ -51,6 +52,7 @@ class Sequences:
     task: np.ndarray
     length: np.ndarray
     action: np.ndarray
+    actions_per_frame: int = 1
 
     @property
     def names(self) -> list[str]:
@@ -58,8 +60,9 @@ class Sequences:
         return [self.tasks[i] for i in self.task]
 
     def mask(self) -> np.ndarray:
-        """[N, T + 1] bool: steps that count, the start left out."""
-        t = np.arange(self.action.shape[1] + 1)
+        """[N, F + 1] bool: frames that count, the start left out."""
+        a = self.actions_per_frame
+        t = a * np.arange(self.action.shape[1] // a + 1)
         return (t >= 1) & (t <= self.length[:, None])
 
 
@@ -69,34 +72,38 @@ class Agreement:
 
     Attributes:
         curves: by measure; the baseline repeats the start, ``mean`` is empty.
-        verdicts: at each step 1..T, the share of episodes in which dream and simulator agree on "done by now".
-        uncertainty: mean at each step 1..T.
+        verdicts: at each frame 1..F, the share of episodes in which dream and simulator agree on "done by now".
+        uncertainty: mean at each frame 1..F.
         episodes: for each sequence: task, length, success step in both (None: never), last probability.
+        actions_per_frame: control steps from one frame to the next.
     """
 
     curves: dict[str, Curve]
     verdicts: list[float]
     uncertainty: list[float]
     episodes: list[dict[str, Any]] = field(default_factory=list)
+    actions_per_frame: int = 1
 
     def row(self, step: int) -> dict[str, float]:
-        """All measures after ``step`` steps."""
-        out = {name: curve.model[step - 1] for name, curve in self.curves.items()}
-        return out | {"verdicts": self.verdicts[step - 1], "uncertainty": self.uncertainty[step - 1]}
+        """All measures at the frame after ``step`` control steps."""
+        at = step // self.actions_per_frame - 1
+        out = {name: curve.model[at] for name, curve in self.curves.items()}
+        return out | {"verdicts": self.verdicts[at], "uncertainty": self.uncertainty[at]}
 
     def to_dict(self, horizons: Sequence[int]) -> dict[str, Any]:
-        """JSON-ready form with the figures at ``horizons``."""
+        """JSON-ready form with the figures at ``horizons``: control steps, those at which there is a frame."""
+        horizons = [h for h in horizons if h >= 1 and h % self.actions_per_frame == 0]
         rows = {str(h): {k: float(f"{v:.5g}") for k, v in self.row(h).items()} for h in horizons}
         return {"horizons": rows, "episodes": self.episodes}
 
 
-def compare(real: Played, dream: Played, sequences: Sequences, measures: Sequence[Measure] = ()) -> Agreement:
-    """Agreement of a dream with reality, step by step, over the steps of each sequence that count.
+def compare(real: Played, dream: Played, sequences: Sequences, measures: Iterable[Measure] = ()) -> Agreement:
+    """Agreement of a dream with reality, frame by frame, over the frames of each sequence that count.
 
     Args:
-        real, dream: the same sequences in both.
-        sequences: what was done.
-        measures: the suite's; those that both states can be measured by are compared.
+        real, dream: what the same actions came to.
+        sequences: those actions.
+        measures: of the simulator's state (`Suite.measures`); those whose sensor both know are compared.
     """
     mask = sequences.mask()[:, 1:]
     curves = {}
@@ -110,20 +117,19 @@ def compare(real: Played, dream: Played, sequences: Sequences, measures: Sequenc
     curves |= _state_curves(real, dream, mask, measures)
     done = [np.maximum.accumulate(p.success, 1)[:, 1:] for p in (real, dream)]
     unsure = _over(dream.uncertainty[:, 1:], mask).tolist()
-    return Agreement(curves, _over(done[0] == done[1], mask).tolist(), unsure, _episodes(real, dream, sequences))
+    verdicts = _over(done[0] == done[1], mask).tolist()
+    return Agreement(curves, verdicts, unsure, _episodes(real, dream, sequences), sequences.actions_per_frame)
 
 
-def _state_curves(real: Played, dream: Played, mask: np.ndarray, measures: Sequence[Measure]) -> dict[str, Curve]:
-    keys = [k for k in dream.state if k in real.state]
-    truth = {k: torch.from_numpy(real.state[k][:, 1:]) for k in keys}
-    mine = {k: torch.from_numpy(dream.state[k][:, 1:]) for k in keys}
-    still = {k: torch.from_numpy(real.state[k][:, :1]).expand_as(truth[k]) for k in keys}
+def _state_curves(real: Played, dream: Played, mask: np.ndarray, measures: Iterable[Measure]) -> dict[str, Curve]:
+    truth, mine = ({k: torch.from_numpy(v) for k, v in p.state.items()} for p in (real, dream))
+    later, guess = ({k: v[:, 1:] for k, v in p.items()} for p in (truth, mine))
+    still = {k: v[:, :1].expand_as(later[k]) for k, v in truth.items()}
     curves = {}
-    for measure in readable(measures, truth):
-        model, repeat = (_over(measure.error(guess, truth).numpy(), mask).tolist() for guess in (mine, still))
-        curves[measure.name] = Curve(
-            measure.unit, measure.higher_is_better, model, repeat, [], label=measure.label or measure.name
-        )
+    for measure in readable(readable(measures, later), guess):
+        model, repeat = (_over(measure.error(p, later).numpy(), mask).tolist() for p in (guess, still))
+        label = measure.label or measure.name
+        curves[measure.name] = Curve(measure.unit, measure.higher_is_better, model, repeat, [], label=label)
     return curves
 
 
@@ -136,17 +142,20 @@ def _over(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _episodes(real: Played, dream: Played, sequences: Sequences) -> list[dict[str, Any]]:
-    def first(success: np.ndarray, length: int) -> int | None:
-        steps = np.flatnonzero(success[1 : length + 1])
-        return int(steps[0]) + 1 if len(steps) else None
+    a = sequences.actions_per_frame
+
+    def first(success: np.ndarray, frames: int) -> int | None:
+        """Control steps to the first success."""
+        found = np.flatnonzero(success[1 : frames + 1])
+        return (int(found[0]) + 1) * a if len(found) else None
 
     return [
         {
             "task": name,
             "length": int(n),
-            "success_step_real": first(real.success[i], n),
-            "success_step_dream": first(dream.success[i], n),
-            "last_probability": round(float(dream.probability[i, n]), 4),
+            "success_step_real": first(real.success[i], n // a),
+            "success_step_dream": first(dream.success[i], n // a),
+            "last_probability": round(float(dream.probability[i, n // a]), 4),
         }
         for i, (name, n) in enumerate(zip(sequences.names, sequences.length, strict=True))
     ]

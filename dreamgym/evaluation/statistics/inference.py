@@ -1,27 +1,24 @@
-"""How sure a success rate is: Wilson intervals, and prediction-powered inference from imagined and few real episodes.
+"""How sure a success rate is: Wilson's interval, gains, and what clusters of episodes do to both.
 
-Prediction-powered inference (Angelopoulos et al., "Prediction-powered inference", Science 2023; with the power tuning
-of "PPI++", 2023) estimates the real success rate as::
+Episodes from one start are alike, so n of them say less than n from starts of their own. Where episodes are clustered
+(by start, or by start and seed), an interval is that of the *effective* number of independent episodes (Korn and
+Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated from survey
+data", Survey Methodology 1998; here with Wilson's interval in place of Clopper and Pearson's)::
 
-    theta = mean(Y) + lambda * (mean(F over imagined episodes) - mean(F over the real episodes' own starts))
+    n_eff = n / deff * (t_{n-1} / t_{K-1})^2          deff = cluster-robust variance of the mean / (p (1 - p) / (n - 1))
 
-where Y is what an episode came to in the simulator and F what the dream said of an episode from the same start. The
-second term is what the dream would add, less what it is seen to be wrong by; ``lambda`` in [0, 1] trusts it as far as
-it is correlated with reality. A dream that lies costs nothing but the gain: the estimate stays unbiased.
+for K clusters, with ``deff`` kept within 1 and n / K, so that n_eff lies between the number of clusters and that of
+episodes (the ratio of Student's quantiles, for variances estimated from few clusters, lowers it further). With one
+episode a cluster it is the plain interval. `benchmarks/interval_coverage.py` measures how often such intervals hold.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-
-METHODS = ("wilson", "normal")
-FEWEST = 5
-"""Paired episodes below which no covariance is worth estimating, and the classical interval is given."""
 
 
 def wilson(successes: float, episodes: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -37,7 +34,7 @@ def wilson(successes: float, episodes: float, confidence: float = 0.95) -> tuple
     """
     if episodes <= 0 or not -1e-9 <= successes <= episodes + 1e-9:
         raise ValueError(f"an interval needs 0 <= successes <= episodes and episodes > 0, got {successes}, {episodes}")
-    z, rate = _z(confidence), successes / episodes
+    z, rate = normal_quantile(confidence), successes / episodes
     middle = (rate + z * z / (2 * episodes)) / (1 + z * z / episodes)
     half = z / (1 + z * z / episodes) * np.sqrt(rate * (1 - rate) / episodes + (z / (2 * episodes)) ** 2)
     # At 0 and at n the ends are exact; rounding must not say otherwise.
@@ -46,14 +43,64 @@ def wilson(successes: float, episodes: float, confidence: float = 0.95) -> tuple
     return low, high
 
 
+def clustered_wilson(success: ArrayLike, cluster: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a success rate over clustered episodes.
+
+    Args:
+        success: [n] outcomes, 0 or 1.
+        cluster: [n] labels: episodes of one label are not independent (the start, or numbers for (start, seed)).
+        confidence: in (0, 1).
+
+    Raises:
+        ValueError: no episodes, or not one label for each.
+    """
+    y = np.asarray(success, np.float64).ravel()
+    size = effective_episodes(y, cluster, confidence)
+    return wilson(float(y.mean()) * size, size, confidence)
+
+
+def effective_episodes(success: ArrayLike, cluster: ArrayLike, confidence: float = 0.95) -> float:
+    """Independent episodes that would say as much of the mean as these clustered ones.
+
+    Where all outcomes are alike nothing can be said of their clustering: it is then the number of clusters.
+
+    Args:
+        success: [n] outcomes, 0 or 1 (or anything whose mean is taken).
+        cluster, confidence: see `clustered_wilson`.
+    """
+    y, label = np.asarray(success, np.float64).ravel(), cluster_numbers(cluster)
+    if len(y) != len(label) or not len(y):
+        raise ValueError(f"give one cluster for each of one or more episodes, got {len(label)} for {len(y)}")
+    n, k = len(y), int(label.max()) + 1
+    if k == n:
+        return float(n)
+    spread = float(y.var())
+    if k == 1 or spread < 1e-12:
+        return float(k)
+    deff = clustered_variance(y, label) / (spread / (n - 1))
+    size = n / min(max(deff, 1.0), n / k)
+    return size * (student_quantile(confidence, n - 1) / student_quantile(confidence, k - 1)) ** 2
+
+
+def cluster_numbers(cluster: ArrayLike) -> np.ndarray:
+    """Labels (numbers or names) as 0..K-1, [n]."""
+    return np.unique(np.asarray(cluster).ravel(), return_inverse=True)[1].ravel()
+
+
+def clustered_variance(values: np.ndarray, label: np.ndarray) -> float:
+    """Variance of the mean of ``values`` [n] that are independent between clusters alone (``label`` 0..K-1, K > 1)."""
+    sums = np.bincount(label, values - values.mean())
+    return float((sums**2).sum() * len(sums) / (len(sums) - 1) / len(values) ** 2)
+
+
 def difference(
     before: tuple[float, float], after: tuple[float, float], confidence: float = 0.95
 ) -> tuple[float, float, float]:
     """The gain in success rate with Newcombe's interval (1998, method 10), which is made of two Wilson intervals.
 
     Args:
-        before, after: (successes, episodes). The episodes are taken for independent; paired starts make the interval,
-            if anything, too wide.
+        before, after: (successes, episodes), effective numbers where episodes are clustered. The two are taken for
+            independent; paired starts make the interval, if anything, too wide.
         confidence: in (0, 1).
 
     Returns:
@@ -65,7 +112,9 @@ def difference(
     return q - p, low, q - p + float(np.hypot(high_1 - q, p - low_0))
 
 
-def paired_difference(before: ArrayLike, after: ArrayLike, confidence: float = 0.95) -> tuple[float, float, float]:
+def paired_difference(
+    before: ArrayLike, after: ArrayLike, confidence: float = 0.95, cluster: Sequence[int] | np.ndarray | None = None
+) -> tuple[float, float, float]:
     """The gain in success rate over paired episodes, with the adjusted Wald interval of Bonett and Price (2012).
 
     Only the pairs that came out differently say anything, so where both succeed from the same starts the interval is
@@ -74,6 +123,7 @@ def paired_difference(before: ArrayLike, after: ArrayLike, confidence: float = 0
     Args:
         before, after: [n] outcomes (0 or 1) of the episodes from the same starts.
         confidence: in (0, 1).
+        cluster: [n] labels of pairs that are not independent; the counts are then effective ones. None: all are.
 
     Returns:
         The difference after - before, and the ends of its interval, within -1..1.
@@ -84,178 +134,37 @@ def paired_difference(before: ArrayLike, after: ArrayLike, confidence: float = 0
     old, new = (np.asarray(x, bool).ravel() for x in (before, after))
     if len(old) != len(new) or not len(old):
         raise ValueError(f"give as many outcomes of one as of the other, one at least; got {len(old)}, {len(new)}")
-    z, n = _z(confidence), len(old)
-    won, lost = ((k.sum() + 1) / (n + 2) for k in (new & ~old, old & ~new))
+    gained = new.astype(np.float64) - old
+    n = float(len(old)) if cluster is None else effective_episodes(gained, cluster, confidence)
+    z = normal_quantile(confidence)
+    won, lost = ((k.mean() * n + 1) / (n + 2) for k in (new & ~old, old & ~new))
     middle, half = won - lost, z * np.sqrt((won + lost - (won - lost) ** 2) / (n + 2))
     ends = float(np.clip(middle - half, -1, 1)), float(np.clip(middle + half, -1, 1))
-    return float(new.mean() - old.mean()), *ends
+    return float(gained.mean()), *ends
 
 
-def _z(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
+    """Half the width, in standard deviations, of a normal interval that holds ``confidence``.
+
+    Raises:
+        ValueError: a confidence outside (0, 1).
+    """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), got {confidence}")
     return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A real success rate estimated from real and imagined episodes.
-
-    Attributes:
-        rate: the estimate, in [0, 1].
-        low, high: its interval.
-        weight: lambda, how far the dream is trusted; 0 is the classical estimate.
-        correlation: of real and imagined outcomes over the paired episodes; 0 where either never varies.
-        effective_episodes: real episodes that would give as narrow an interval without the dream.
-        num_real, num_imagined: paired real episodes, and imagined ones besides.
-        classical_rate, classical_low, classical_high: from the real episodes alone, by Wilson.
-    """
-
-    rate: float
-    low: float
-    high: float
-    weight: float
-    correlation: float
-    effective_episodes: float
-    num_real: int
-    num_imagined: int
-    classical_rate: float
-    classical_low: float
-    classical_high: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(self).items()}
-
-
-def prediction_powered(
-    real: ArrayLike, paired: ArrayLike, imagined: ArrayLike, confidence: float = 0.95, method: str = "wilson"
-) -> Estimate:
-    """The real success rate from few real and many imagined episodes.
-
-    The normal interval of the papers covers too rarely at the few episodes that robots allow, and is empty where all
-    of them end alike. "wilson" puts the same variance into Wilson's form: it asks how many plain episodes would be as
-    sure (`Estimate.effective_episodes`) and gives their interval. Below `FEWEST` paired episodes lambda is 0.
-
-    Args:
-        real: [n] outcomes in the simulator, 0 or 1.
-        paired: [n] what the dream said of an episode from the same start, in [0, 1] (an outcome, or the mean of many).
-        imagined: [N] the same for further episodes whose starts were drawn alike, never run in the simulator.
-        confidence: of the interval.
-        method: "wilson" or "normal".
-
-    Raises:
-        ValueError: no episodes, lengths that do not match, values outside [0, 1], an unknown method.
-    """
-    y, f, more = (np.asarray(x, np.float64).ravel() for x in (real, paired, imagined))
-    _check(y, f, more, method)
-    n, extra = len(y), len(more)
-    weight = _tuned_weight(y, f, more)
-    gain = weight * (more.mean() - f.mean()) if weight else 0.0
-    rate = float(np.clip(y.mean() + gain, 0.0, 1.0))
-    classical = wilson(y.sum(), n, confidence)
-    spread = np.std(y) * np.std(f)
-    correlation = float(np.corrcoef(y, f)[0, 1]) if spread > 1e-12 else 0.0
-    # One degree of freedom for the mean, one for the fitted weight.
-    left = float((y - weight * f).var()) * n / (n - 2) / n + weight**2 * more.var() / extra if weight else 0.0
-    own = float(y.var()) * n / (n - 1) / n if n > 1 else 0.0
-    # No weight takes the variance below that of n + N real episodes, so an estimate that says so is noise.
-    effective = float(np.clip(n * own / left, n, n + extra)) if left > 0 else float(n)
-    if method == "normal":
-        half = _z(confidence) * np.sqrt(left if weight else own)
-        low, high = max(0.0, rate - half), min(1.0, rate + half)
-    else:
-        low, high = wilson(rate * effective, effective, confidence)
-    return Estimate(
-        rate, float(low), float(high), weight, correlation, effective, n, extra, float(y.mean()), *classical
+def student_quantile(confidence: float, degrees: int) -> float:
+    """The same of Student's t (Abramowitz and Stegun 26.7.5, to 1% from 4 degrees of freedom on; exact for 1 and 2)."""
+    z, v = normal_quantile(confidence), float(degrees)
+    if degrees == 1:
+        return float(np.tan(np.pi * confidence / 2))
+    if degrees == 2:
+        return float(confidence * np.sqrt(2 / (1 - confidence**2)))
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
-
-
-def _tuned_weight(y: np.ndarray, f: np.ndarray, more: np.ndarray) -> float:
-    """Lambda that makes the interval narrowest (PPI++, section 6): cov(Y, F) / ((1 + n / N) var F), within [0, 1]."""
-    n, extra = len(y), len(more)
-    if n < FEWEST or extra == 0 or y.std() == 0 or f.std() == 0:
-        return 0.0
-    covariance = float(np.cov(y, f)[0, 1])
-    variance = float(np.concatenate([f, more]).var(ddof=1))
-    return float(np.clip(covariance / ((1 + n / extra) * variance), 0.0, 1.0))
-
-
-def _check(y: np.ndarray, f: np.ndarray, more: np.ndarray, method: str) -> None:
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}, got {method!r}")
-    if len(y) == 0:
-        raise ValueError("no real episodes: nothing can be said of the real success rate; run some in the twin")
-    if len(y) != len(f):
-        raise ValueError(
-            f"{len(y)} real and {len(f)} paired imagined outcomes: give one imagined outcome for each real episode"
-        )
-    for name, values in (("real", y), ("paired", f), ("imagined", more)):
-        if not ((values >= 0) & (values <= 1)).all():
-            raise ValueError(f"{name} outcomes must lie in [0, 1] and be finite, got {values.min()} to {values.max()}")
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How often intervals held the truth in `coverage`, and how wide they were.
-
-    Attributes:
-        coverage, width: of prediction-powered intervals; shares of rounds and success rate.
-        classical_coverage, classical_width: of Wilson intervals from the real episodes alone.
-        rounds: draws.
-        num_real, num_imagined: paired real episodes a draw, and imagined ones besides.
-    """
-
-    coverage: float
-    width: float
-    classical_coverage: float
-    classical_width: float
-    rounds: int
-    num_real: int
-    num_imagined: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(self).items()}
-
-
-def coverage(
-    real: ArrayLike,
-    imagined: ArrayLike,
-    *,
-    num_real: int = 25,
-    num_imagined: int = 500,
-    rounds: int = 1000,
-    confidence: float = 0.95,
-    method: str = "wilson",
-    seed: int = 0,
-) -> Coverage:
-    """Checks intervals by resampling: a pool of paired episodes is taken for the world, and samples are drawn from it.
-
-    The truth is then known, the mean of the pool's real outcomes, and each round draws with replacement ``num_real``
-    paired episodes and ``num_imagined`` others of which only the imagined outcome is looked at.
-
-    Args:
-        real, imagined: [M] outcomes of the pool, episode by episode.
-        num_real, num_imagined: of each draw.
-        rounds: draws.
-        confidence, method: see `prediction_powered`.
-        seed: of the draws.
-
-    Raises:
-        ValueError: an empty pool or lengths that do not match.
-    """
-    y, f = np.asarray(real, np.float64).ravel(), np.asarray(imagined, np.float64).ravel()
-    if len(y) == 0 or len(y) != len(f):
-        raise ValueError(f"the pool needs as many real as imagined outcomes and at least one, got {len(y)}, {len(f)}")
-    rng, truth = np.random.default_rng(seed), y.mean()
-    held, width = np.zeros(2), np.zeros(2)
-    for _ in range(rounds):
-        own, others = rng.integers(len(y), size=num_real), rng.integers(len(y), size=num_imagined)
-        e = prediction_powered(y[own], f[own], f[others], confidence, method)
-        for i, (low, high) in enumerate(((e.low, e.high), (e.classical_low, e.classical_high))):
-            # A pool of nothing but successes has its truth on the edge; rounding must not push it out.
-            held[i] += low - 1e-9 <= truth <= high + 1e-9
-            width[i] += high - low
-    share, mean = (held / rounds).tolist(), (width / rounds).tolist()
-    return Coverage(share[0], mean[0], share[1], mean[1], rounds, num_real, num_imagined)
+    return z + float(sum(term / v ** (i + 1) for i, term in enumerate(terms)))

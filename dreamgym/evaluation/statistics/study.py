@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from dreamgym.evaluation.policies.episodes import Episodes
-from dreamgym.evaluation.policies.result import Evaluation, found_summary
+from dreamgym.evaluation.policies.result import Evaluation
+from dreamgym.evaluation.policies.summary import found_summary
 from dreamgym.evaluation.statistics.agreement import RankAgreement, Score, exploitation_gap, rank_agreement
 from dreamgym.evaluation.statistics.calibration import Reliability
-from dreamgym.evaluation.statistics.inference import coverage
+from dreamgym.evaluation.statistics.prediction_powered import coverage
 
 
 @dataclass(frozen=True)

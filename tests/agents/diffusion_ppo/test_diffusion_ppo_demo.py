@@ -21,8 +21,9 @@ from dreamgym_agents.diffusion_ppo.tuned import Tuned, flattery, gain, words
 from dreamgym.cli import main
 from dreamgym.evaluation.pages.parts import write_section
 from dreamgym.evaluation.pages.report import write_report
+from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.episodes import Episodes
-from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig
+from dreamgym.evaluation.policies.result import Evaluation
 from dreamgym.training.checkpoint import load
 
 CONFIG = TuningDemoConfig(

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from dreamgym.evaluation.pages.experiment import read_experiment
+from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.episodes import Episodes
-from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig
+from dreamgym.evaluation.policies.result import Evaluation
 
 
 def episodes(successes, num=10):

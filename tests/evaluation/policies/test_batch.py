@@ -6,9 +6,9 @@ import torch
 
 from dreamgym.evaluation.policies import batch
 from dreamgym.evaluation.policies.batch import evaluate_all, expand, made_for, run_folder
-from dreamgym.evaluation.policies.evaluate import fingerprint
+from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.fingerprint import fingerprint
 from dreamgym.evaluation.policies.load import HoldPolicy
-from dreamgym.evaluation.policies.result import EvaluationConfig
 from dreamgym.evaluation.statistics.study import study
 from dreamgym.testing import PointMassModel, PointMassReward, point_mass_checkpoint, point_mass_starts
 from dreamgym.testing.point_mass import SIMULATOR

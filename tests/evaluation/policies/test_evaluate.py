@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from dreamgym.envs.make import make_core
-from dreamgym.evaluation.policies.episodes import play
-from dreamgym.evaluation.policies.evaluate import choose_rows, evaluate, open_world
-from dreamgym.evaluation.policies.result import Evaluation, EvaluationConfig, evaluation_file
+from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.rollout import run_episodes
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.result import Evaluation, evaluation_file
+from dreamgym.evaluation.policies.setup import choose_rows, open_world
 from dreamgym.testing import PointMassConfig, point_mass_checkpoint, point_mass_starts
 from dreamgym.training.checkpoint import load
 
@@ -225,7 +227,7 @@ def test_an_id_without_a_world_model_is_refused():
 def test_playing_asks_for_a_core_made_for_it(folder):
     core = make_core(folder, num_envs=2)
     with pytest.raises(ValueError, match="'disabled'"):
-        play(core, Right(), np.zeros(2, int), np.zeros(2, int))
+        run_episodes(core, Right(), np.zeros(2, int), np.zeros(2, int))
 
 
 def test_clips_that_nobody_asks_for_ask_for_nothing():

@@ -1,0 +1,60 @@
+"""What commands check before they work for minutes: threads, device, places to write to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def check_threads(threads: int) -> None:
+    """Raises ValueError unless ``threads`` is at least 1."""
+    if threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {threads}")
+
+
+def check_device(device: str | None) -> None:
+    """Raises ValueError for a device that torch does not know, or that this machine or build lacks."""
+    if device is None:
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        told = str(error).splitlines()[0]
+        raise ValueError(
+            f"--device {device} cannot be used here ({told}): leave it out, or use --device cpu"
+        ) from error
+
+
+def check_file(option: str, file: Path | None) -> None:
+    """Makes the folder of a file that will be written.
+
+    Raises:
+        ValueError: it is a folder, or cannot be written.
+    """
+    if file is None:
+        return
+    if file.is_dir():
+        raise ValueError(f"{option} {file} is a folder: name a file to write")
+    check_folder(option, file.parent)
+    if file.exists() and not os.access(file, os.W_OK):
+        raise ValueError(f"{option} {file} cannot be written: it belongs to somebody else or is read-only")
+
+
+def check_folder(option: str, folder: Path | None) -> None:
+    """Makes a folder that will be written to.
+
+    Raises:
+        ValueError: it is a file, or cannot be written.
+    """
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ValueError(f"{option}: {folder} is a file; name a folder") from None
+    except OSError as error:
+        raise ValueError(f"{option}: {folder} cannot be made ({error.strerror}); name another") from error
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"{option}: {folder} cannot be written; name another")

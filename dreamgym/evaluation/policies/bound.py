@@ -1,0 +1,38 @@
+"""Planners and refiners: the core that they imagine in, kept where the world that they act in is.
+
+A policy with a method ``bind(core)`` gets a dream core of the same world model with as many envs as the world it acts
+in. Before each ``act`` the core stands at that world's filtered states, with the reward's memory and the elapsed time
+of each episode. Its noise is its own: neither a simulator's future nor a dream's is in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dreamgym.envs.core.core import DreamCore
+from dreamgym.types import Policy
+
+
+class BoundCore:
+    """A planner's core, and how it follows a world.
+
+    Args:
+        core: a dream of the world's model and reward, with as many envs.
+        policy: has a method ``bind``.
+        seed: of the core's own noise.
+    """
+
+    def __init__(self, core: DreamCore, policy: Policy, seed: int) -> None:
+        self.core = core
+        core.reset(seed=seed)
+        policy.bind(core)  # type: ignore[attr-defined]
+
+    def follow(self, world: DreamCore) -> None:
+        """Puts the core where ``world`` stands: states, reward memory, tasks and elapsed time of all envs."""
+        now = DreamCore.snapshot(world)  # of a twin: without its simulators
+        self.core.restore(replace(now, noise=self.core.generator.get_state(), seed=self.core.seed))
+
+
+def is_planner(policy: Policy) -> bool:
+    """Whether the policy wants a core to imagine in."""
+    return callable(getattr(policy, "bind", None))

@@ -1,0 +1,58 @@
+"""How a policy is evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How a policy is evaluated.
+
+    Attributes:
+        episodes: paired episodes: so many in the twin, and as many in the dream from the same starts.
+        imagined: episodes in the dream in all; more than ``episodes`` sharpen the estimate of real success.
+        seed: of the starts and of every draw.
+        split: which starts: "test" (reported figures), "val" (choices: thresholds, checkpoints), "train", None (all),
+            or "auto": "test" where the bank has test starts of every task, else "val". The result says which.
+        horizon: control steps of an episode; None: those of the suite, in dream and twin alike.
+        dream, twin: which of the two worlds.
+        simulators: how many at a time. The model's noise is drawn for all of them together, so another number is
+            another evaluation wherever model or policy draw.
+        num_workers: processes for them; 0: this process.
+        reward_model: which of the checkpoint's; None: its default.
+        clips: columns of a clip of successes, and of one of disagreements; 0: no clips.
+    """
+
+    episodes: int = 100
+    imagined: int | None = None
+    seed: int = 0
+    split: str | None = "auto"
+    horizon: int | None = None
+    dream: bool = True
+    twin: bool = True
+    simulators: int = 4
+    num_workers: int = 0
+    reward_model: str | None = None
+    clips: int = 0
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1 or self.simulators < 1 or self.clips < 0:
+            raise ValueError(f"episodes and simulators must be at least 1 and clips at least 0, got {self}")
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError(f"horizon must be at least 1, got {self.horizon}")
+        if self.imagined is not None and self.imagined < self.episodes:
+            raise ValueError(
+                f"imagined={self.imagined} episodes in the dream, but {self.episodes} in the twin: each episode in the "
+                "twin needs an imagined one from the same start"
+            )
+        if not (self.dream or self.twin):
+            raise ValueError("neither dream nor twin: there is nothing to evaluate in")
+
+    def asks_no_more_than(self, other: EvaluationConfig) -> bool:
+        """Whether an evaluation by ``other`` is one by this too, both settled (see `Setup`).
+
+        Clips that nobody asks for do no harm, and the number of processes changes nothing.
+        """
+        own = replace(other, num_workers=self.num_workers)
+        return self == (own if self.clips else replace(own, clips=0))

@@ -1,0 +1,141 @@
+"""What an evaluation takes place in: the opened checkpoint, its bank and reward, the tasks and the settled options."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gymnasium as gym
+import numpy as np
+
+from dreamgym.envs import make
+from dreamgym.envs.core.starts import ANY_TASK, SPLITS, StartBank
+from dreamgym.envs.registration import HORIZON
+from dreamgym.envs.simulators import resolve_simulator
+from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.rewards.base import RewardModel
+from dreamgym.suites import Measure, Suite, suite, suites
+from dreamgym.training.checkpoint import read_config
+
+if TYPE_CHECKING:
+    from dreamgym.training.checkpoint import Checkpoint
+
+HASHED = ("model", "rewards", "starts", "probe")
+BEHAVIOUR = ("family", "config", "spec", "rewards", "starts", "probe", "simulator", "dtype")
+"""Entries of a checkpoint's config that decide how it behaves; its card and its metrics do not."""
+
+
+def open_world(name: str | Checkpoint) -> Checkpoint:
+    """The checkpoint behind an environment's id, a shipped name, a folder or a hub address.
+
+    Raises:
+        ValueError: an id that stands for no checkpoint of its own.
+    """
+    if isinstance(name, str) and name in gym.registry:
+        kwargs = gym.spec(name.replace("Real-", "Dream-", 1)).kwargs
+        if "checkpoint" not in kwargs:
+            raise ValueError(f"{name!r} stands for no world model: give a checkpoint's folder or name")
+        return make.open_checkpoint(kwargs["checkpoint"])
+    return make.open_checkpoint(name)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One evaluation's surroundings.
+
+    Attributes:
+        opened: the checkpoint.
+        bank: its start bank.
+        reward: the reward model that is asked.
+        tasks: names of the tasks to evaluate, in turn.
+        config: with nothing left open: split and horizon are set.
+        measures: of the simulator's state, where the suite states any.
+    """
+
+    opened: Checkpoint
+    bank: StartBank
+    reward: RewardModel
+    tasks: tuple[str, ...]
+    config: EvaluationConfig
+    measures: tuple[Measure, ...] = ()
+
+    @classmethod
+    def of(cls, opened: Checkpoint, task: str | Sequence[str], config: EvaluationConfig) -> Setup:
+        """Resolves tasks, split and horizon.
+
+        Raises:
+            ValueError: an unknown task or split, or a checkpoint without start bank, reward or snapshots.
+        """
+        bank, reward = make.start_bank(opened), make.choose_reward(opened, config.reward_model)
+        if bank is None:
+            raise ValueError(f"{opened.path.name} has no start bank to begin from: fill one with 'dreamgym starts'")
+        if config.twin and bank.snapshot is None:
+            raise ValueError(
+                "the start bank has no simulator snapshots, so nothing can begin in the twin: use twin=False"
+            )
+        tasks = tuple(reward.tasks) if task == "all" else (task,) if isinstance(task, str) else tuple(task)
+        unknown = [n for n in tasks if n not in reward.tasks]
+        if unknown or not tasks:
+            raise ValueError(f"unknown task {unknown}; this checkpoint knows {list(reward.tasks)}, or say 'all'")
+        split = config.split
+        if split == "auto":
+            split = "test" if all(_has_start(bank, name, "test") for name in tasks) else "val"
+        own = suite_of(opened)
+        horizon = config.horizon or (HORIZON if own is None else own.horizon)
+        return cls(
+            opened, bank, reward, tasks, replace(config, split=split, horizon=horizon), own.measures if own else ()
+        )
+
+    def choose_starts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The start of each episode: rows of the bank [N] and indices into ``reward.tasks`` [N]."""
+        number = self.config.imagined or self.config.episodes
+        row, which = choose_rows(self.bank, self.tasks, number, self.config.split, self.config.seed)
+        return row, np.array([self.reward.tasks.index(n) for n in self.tasks])[which]
+
+
+def suite_of(opened: Checkpoint) -> Suite | None:
+    """The suite whose simulator the checkpoint names; None: none that is registered."""
+    name = None if opened.simulator is None else resolve_simulator(opened.simulator)["id"]
+    return suite(name) if name is not None and name in suites() else None
+
+
+def _has_start(bank: StartBank, task: str, split: str) -> bool:
+    number = bank.tasks.index(task) if task in bank.tasks else ANY_TASK
+    own = (bank.task == number) | (bank.task == ANY_TASK)
+    return bool((own & (bank.split == SPLITS[split])).any())
+
+
+def choose_rows(
+    bank: StartBank, tasks: Sequence[str], number: int, split: str | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the bank for ``number`` episodes, the tasks in turn; no row of a task twice before each of them once.
+
+    Returns:
+        Rows [number] and indices into ``tasks`` [number].
+    """
+    task = np.arange(number) % len(tasks)
+    row = np.empty(number, np.int64)
+    for i, name in enumerate(tasks):
+        own, rng = bank.candidates(name, split).cpu().numpy(), np.random.default_rng([seed, i])
+        count = int((task == i).sum())
+        rounds = [rng.permutation(own) for _ in range(-(-count // len(own)))]
+        row[task == i] = np.concatenate([*rounds, own[:0]])[:count]
+    return row, task
+
+
+def checkpoint_hashes(opened: Checkpoint) -> dict[str, str]:
+    """What a figure that was measured with this checkpoint rests on: sha256 by role; {} where it has no folder.
+
+    "model", "rewards", "starts", "probe": of those files. "settings": of everything in config.json that decides how it
+    behaves (action bounds, simulator, tasks), so that an edited card or metric changes nothing.
+    """
+    if not (Path(opened.path) / "config.json").is_file():
+        return {}
+    config = read_config(opened.path)
+    out = {k: config["files"][f"{k}.safetensors"] for k in HASHED if f"{k}.safetensors" in config["files"]}
+    told = json.dumps({k: config.get(k) for k in BEHAVIOUR}, sort_keys=True)
+    return out | {"settings": hashlib.sha256(told.encode()).hexdigest()}
