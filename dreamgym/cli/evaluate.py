@@ -63,6 +63,8 @@ def evaluate(
     check_threads(threads)
     check_device(device)
     check_file("--json", json)
+    if json is not None and not twin:
+        raise ValueError("--json compares dream and twin: leave --no-twin out, or --json")
     torch.set_num_threads(threads)
     config = EvaluationConfig(
         episodes=episodes, imagined=imagined, seed=seed, split=split, horizon=horizon, twin=twin,
@@ -72,7 +74,11 @@ def evaluate(
     folder = out if out is not None or run is None else run / "evaluations"
     check_folder("--out", folder)
     tasks = task.split(",") if task is not None and "," in task else task
-    found = list(evaluate_all(policies, world_model, tasks, config, out=folder, device=device, progress=True))
+    found: list[Any] = []
+    try:
+        found += evaluate_all(policies, world_model, tasks, config, out=folder, device=device, progress=True)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_stopped(folder)) from None
     heads = ["policy", "task", "twin", "dream", "twin, from both", "steps"]
     table("success in %, 95% intervals", heads, [_scored(done) for done in found])
     if compared := _against_first(found):
@@ -81,10 +87,16 @@ def evaluate(
     if folder is not None:
         print(f"wrote {folder}")
     both = [e.score() for e in found if e.dream is not None and e.twin is not None]
-    if len(both) > 2:  # of two policies no order means anything
+    if len(both) > 2:
         print(ranks_in_words(both))
     if json is not None:
         json.write_text(dumps(study(found).to_dict(), indent=1))
+
+
+def _stopped(folder: Path | None) -> str:
+    if folder is None:
+        return "stopped; nothing was kept: with --out FOLDER each policy's evaluation is, once it is done"
+    return f"stopped; the same command goes on after the evaluations that are in {folder}"
 
 
 def _against_first(found: list[Any]) -> list[list[str]]:

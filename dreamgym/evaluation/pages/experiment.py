@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dreamgym.evaluation.policies.load import CONFIG
+from dreamgym.evaluation.policies.fingerprint import CONFIG
 from dreamgym.evaluation.policies.result import Evaluation
 
 _log = logging.getLogger(__name__)

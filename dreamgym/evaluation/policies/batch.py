@@ -11,8 +11,8 @@ import torch
 
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.evaluate import evaluate
-from dreamgym.evaluation.policies.fingerprint import fingerprint
-from dreamgym.evaluation.policies.load import CONFIG, policy_name, read_config
+from dreamgym.evaluation.policies.fingerprint import CONFIG, fingerprint
+from dreamgym.evaluation.policies.load import policy_name, read_config
 from dreamgym.evaluation.policies.result import Evaluation, evaluation_file
 from dreamgym.evaluation.policies.setup import Setup, checkpoint_hashes, open_world
 from dreamgym.training.checkpoint import Checkpoint

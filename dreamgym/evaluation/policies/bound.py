@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.types import Policy
 
@@ -19,12 +21,13 @@ class BoundCore:
     Args:
         core: a dream of the world's model and reward, with as many envs.
         policy: has a method ``bind``.
-        seed: of the core's own noise.
+        seed: of the evaluation; the core's noise is drawn from another stream than the world's.
     """
 
     def __init__(self, core: DreamCore, policy: Policy, seed: int) -> None:
         self.core = core
-        core.reset(seed=seed)
+        # The world is seeded with the same number: with it, the core would know the world's noise.
+        core.reset(seed=int(np.random.default_rng([seed, 1]).integers(2**62)))
         policy.bind(core)  # type: ignore[attr-defined]
 
     def follow(self, world: DreamCore) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dreamgym.evaluation.policies.load import CONFIG
 from dreamgym.training.checkpoint import file_sha256
+
+CONFIG = "config.json"
+"""What the folder of a saved policy says of it."""
 
 
 def fingerprint(source: Any) -> str | None:
@@ -25,13 +27,27 @@ def fingerprint(source: Any) -> str | None:
     if (Path(source) / CONFIG).is_file():
         return file_sha256(Path(source) / CONFIG)
     where, colon, _ = str(source).rpartition(":")
-    file = _source_file(where) if colon else None
-    if file is None:
+    found = own_files(where) if colon else []
+    if not found:
         return None
-    found: set[Path] = set()
-    _collect(file, _root(file), found)
-    parts = sorted(f"{os.path.relpath(f, file.parent)} {file_sha256(f)}" for f in found)
+    parts = sorted(f"{os.path.relpath(f, found[0].parent)} {file_sha256(f)}" for f in found)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def own_files(where: str) -> list[Path]:
+    """The file of a module, and those that it imports from its own package (or, of a single file, from its folder).
+
+    Args:
+        where: "path/to/file.py" or "package.module".
+
+    Returns:
+        Resolved paths, the module's own first; [] where there is no such file.
+    """
+    file = _source_file(where)
+    found: dict[Path, None] = {}
+    if file is not None:
+        _collect(file, _root(file), found)
+    return list(found)
 
 
 def _source_file(where: str) -> Path | None:
@@ -53,11 +69,11 @@ def _root(file: Path) -> Path:
     return folder
 
 
-def _collect(file: Path, root: Path, found: set[Path]) -> None:
-    """Adds ``file`` and the files that it imports from its own package (or, of a single file, from its folder)."""
+def _collect(file: Path, root: Path, found: dict[Path, None]) -> None:
+    """Adds ``file`` and what it imports below ``root``."""
     if file in found:
         return
-    found.add(file)
+    found[file] = None
     package = file.relative_to(root).parts[:-1]
     for name in _imported(file, package):
         if package and name.split(".")[0] != package[0]:

@@ -24,16 +24,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamgym.types import Policy, WorldModelSpec
+from dreamgym.evaluation.policies.fingerprint import CONFIG, own_files
+from dreamgym.training.checkpoint import file_sha256
+from dreamgym.types import InstructionSpec, Policy, WorldModelSpec
 
 GROUP = "dreamgym.policies"
-CONFIG = "config.json"
+_READ: dict[Path, str] = {}
+"""sha256 of the files of policies when they were imported: one that was edited since is imported again."""
 
 
 class RandomPolicy:
-    """Uniform within the bounds of the action."""
+    """Uniform within the bounds of the action, or over the instructions; a frame's actions a decision."""
 
     def __init__(self, spec: WorldModelSpec, device: torch.device | str = "cpu") -> None:
+        self.device, self.chunk = torch.device(device), _frame_chunk(spec)
+        self.sentences = len(spec.action.sentences) if isinstance(spec.action, InstructionSpec) else 0
         self.low, self.high = (torch.tensor(b, device=device) for b in (spec.control.low, spec.control.high))
 
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:
@@ -42,15 +47,25 @@ class RandomPolicy:
     def act(
         self, obs: Any, carry: None, fresh: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, None]:
-        draw = torch.rand((len(fresh), len(self.low)), generator=generator, device=self.low.device)
+        if self.sentences:
+            return torch.randint(self.sentences, (len(fresh),), generator=generator, device=self.device), None
+        shape = (len(fresh), *([] if self.chunk is None else [self.chunk]), len(self.low))
+        draw = torch.rand(shape, generator=generator, device=self.device)
         return self.low + (self.high - self.low) * draw, None
 
 
 class HoldPolicy:
-    """Stands still: the action that keeps the robot where it is."""
+    """Stands still: the action that keeps the robot where it is.
+
+    Raises:
+        ValueError: the model is driven by instructions, none of which is to stand still.
+    """
 
     def __init__(self, spec: WorldModelSpec, device: torch.device | str = "cpu") -> None:
-        self.hold = torch.tensor(spec.control.hold, device=device)
+        if isinstance(spec.action, InstructionSpec):
+            raise ValueError("'hold' is an action of the robot, and this model is driven by instructions: use 'random'")
+        self.chunk = _frame_chunk(spec)
+        self.hold = torch.tensor(spec.action.hold, device=device)
 
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> None:
         return None
@@ -58,7 +73,14 @@ class HoldPolicy:
     def act(
         self, obs: Any, carry: None, fresh: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, None]:
-        return self.hold.expand(len(fresh), -1).clone(), None
+        shape = (len(fresh), *([] if self.chunk is None else [self.chunk]), len(self.hold))
+        return self.hold.expand(shape).clone(), None
+
+
+def _frame_chunk(spec: WorldModelSpec) -> int | None:
+    """`chunk` of a policy that decides once a frame."""
+    several = spec.actions_per_frame > 1 and not isinstance(spec.action, InstructionSpec)
+    return spec.actions_per_frame if several else None
 
 
 BUILT_IN: dict[str, Callable[[WorldModelSpec, torch.device | str], Policy]] = {
@@ -111,7 +133,8 @@ def _refuse(name: str) -> None:
 
 
 def _module(where: str) -> ModuleType:
-    """The module of that import name or path."""
+    """The module of that import name or path, as its files are now."""
+    _forget_edited(where)
     if not where.endswith(".py"):
         try:
             return importlib.import_module(where)
@@ -132,11 +155,23 @@ def _module(where: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # Not by the loader: its bytecode counts as fresh when a file of the same size was saved in the same second.
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise
     return module
+
+
+def _forget_edited(where: str) -> None:
+    """Takes out of `sys.modules` what a policy imports from its own folder or package, if any of it was edited."""
+    now = {file: file_sha256(file) for file in own_files(where)}
+    if any(_READ.get(file, code) != code for file, code in now.items()):
+        for name, module in list(sys.modules.items()):
+            if Path(getattr(module, "__file__", None) or "") in now:
+                del sys.modules[name]
+        importlib.invalidate_caches()
+    _READ.update(now)
 
 
 def _called(factory: Any, spec: WorldModelSpec, name: str) -> Policy:

@@ -180,8 +180,17 @@ def _rounded(value: float) -> float | None:
     return round(value, 6) if np.isfinite(value) else None
 
 
+FEWEST = 5
+"""Policies with different results below which a correlation says nothing: any two lie on a line, and three often do."""
+
+
+def num_distinct(scores: Sequence[Score]) -> int:
+    """How many policies differ from one another in their real or their imagined success."""
+    return len({(s.task, s.real, s.imagined) for s in scores})
+
+
 def rank_agreement(scores: Sequence[Score], *, rounds: int = 2000, seed: int = 0) -> RankAgreement:
-    """Every measure over a set of policies.
+    """Every measure over a set of policies; the interval of r is nan below `FEWEST` policies with different results.
 
     Raises:
         ValueError: fewer than two policies.
@@ -193,7 +202,8 @@ def rank_agreement(scores: Sequence[Score], *, rounds: int = 2000, seed: int = 0
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(y), size=(rounds, len(y)))
     again = [pearson(y[d], f[d]) for d in draws]
-    low, high = np.nanquantile(again, [0.025, 0.975]) if np.isfinite(again).any() else (np.nan, np.nan)
+    enough = num_distinct(scores) >= FEWEST and np.isfinite(again).any()
+    low, high = np.nanquantile(again, [0.025, 0.975]) if enough else (np.nan, np.nan)
     return RankAgreement(
         len(y),
         pearson(y, f),

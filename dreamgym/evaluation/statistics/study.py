@@ -11,7 +11,14 @@ import numpy as np
 from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.evaluation.policies.result import Evaluation
 from dreamgym.evaluation.policies.summary import found_summary
-from dreamgym.evaluation.statistics.agreement import RankAgreement, Score, exploitation_gap, rank_agreement
+from dreamgym.evaluation.statistics.agreement import (
+    FEWEST,
+    RankAgreement,
+    Score,
+    exploitation_gap,
+    num_distinct,
+    rank_agreement,
+)
 from dreamgym.evaluation.statistics.calibration import Reliability
 from dreamgym.evaluation.statistics.prediction_powered import coverage
 
@@ -125,7 +132,13 @@ def ranks_to_dict(
 
 
 def ranks_in_words(scores: Sequence[Score], seed: int = 0) -> str:
-    """A line on how far the dream orders and scores policies (three or more) as reality does."""
+    """A line on how far the dream orders and scores policies as reality does; of too few it says only that."""
+    gap = float(np.mean([s.imagined - s.real for s in scores]))
+    if num_distinct(scores) < FEWEST:
+        return (
+            f"real against imagined, {len(scores)} policies with {num_distinct(scores)} different results: too few to "
+            f"say how the dream ranks them ({FEWEST} are); imagined minus real success {100 * gap:+.0f} points"
+        )
     told = ranks_to_dict(scores, *rank_all(scores, seed))
 
     def shown(key: str, digits: int) -> str:
@@ -136,7 +149,7 @@ def ranks_in_words(scores: Sequence[Score], seed: int = 0) -> str:
     out += f"{shown('spearman', 2)}, MMRV {shown('mmrv', 3)} (of a perfect dream {shown('mmrv_floor', 3)})"
     if len({s.task for s in scores}) > 1:
         out += f", within tasks {shown('mmrv_within_tasks', 3)} ({shown('mmrv_within_tasks_floor', 3)})"
-    return f"{out}; imagined minus real success {100 * told['mean_gap']:+.0f} points"
+    return f"{out}; imagined minus real success {100 * gap:+.0f} points"
 
 
 def _joined(parts: Sequence[Episodes]) -> Episodes:

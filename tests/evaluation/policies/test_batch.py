@@ -7,8 +7,8 @@ import torch
 from dreamgym.evaluation.policies import batch
 from dreamgym.evaluation.policies.batch import evaluate_all, expand, made_for, run_folder
 from dreamgym.evaluation.policies.config import EvaluationConfig
-from dreamgym.evaluation.policies.fingerprint import fingerprint
 from dreamgym.evaluation.policies.load import HoldPolicy
+from dreamgym.evaluation.policies.result import Evaluation
 from dreamgym.evaluation.statistics.study import study
 from dreamgym.testing import PointMassModel, PointMassReward, point_mass_checkpoint, point_mass_starts
 from dreamgym.testing.point_mass import SIMULATOR
@@ -69,10 +69,34 @@ def test_what_was_evaluated_by_the_same_settings_is_not_evaluated_again(world, t
     again = list(evaluate_all(["random", "hold"], world, "reach_top", CONFIG, out=tmp_path))
     assert counted == ["random", "hold"]
     assert [e.to_dict()["episodes"] for e in again] == [e.to_dict()["episodes"] for e in first]
-    list(evaluate_all(["hold"], world, "reach_top", replace(CONFIG, simulators=1), out=tmp_path))
+    list(evaluate_all(["hold"], world, "reach_top", replace(CONFIG, num_workers=1), out=tmp_path))
     assert counted == ["random", "hold"]
     list(evaluate_all(["hold"], world, "reach_top", EvaluationConfig(episodes=2, horizon=4), out=tmp_path))
     assert counted == ["random", "hold", "hold"]
+
+
+def test_another_number_of_simulators_is_another_evaluation(world, tmp_path, counted):
+    # The noise of policy and model is drawn for all envs together.
+    two = next(evaluate_all(["random"], world, "reach_top", CONFIG, out=tmp_path))
+    three = next(evaluate_all(["random"], world, "reach_top", replace(CONFIG, simulators=3), out=tmp_path))
+    assert counted == ["random", "random"]
+    assert three.config.simulators == 3
+    assert two.twin.returns.tolist() != three.twin.returns.tolist()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 1}', '{"format": 2, "episodes": []}', "\xff"])
+def test_a_damaged_evaluation_is_made_again(world, tmp_path, counted, text, caplog):
+    (tmp_path / "hold.reach_top.json").write_text(text, encoding="latin-1")
+    done = next(evaluate_all(["hold"], world, "reach_top", CONFIG, out=tmp_path))
+    assert counted == ["hold"]
+    assert "hold.reach_top.json cannot be read as an evaluation" in caplog.text
+    kept = Evaluation.load(tmp_path / "hold.reach_top.json").to_dict()
+    assert kept["episodes"] == done.to_dict()["episodes"]
+
+
+def test_no_policy_is_an_error(world):
+    with pytest.raises(ValueError, match="no policy to evaluate: name at least one"):
+        list(evaluate_all([], world))
 
 
 def test_a_policy_that_was_saved_anew_is_evaluated_again(world, tmp_path, counted, monkeypatch):
@@ -100,21 +124,6 @@ class Still:
 """
 
 
-def test_a_policy_of_a_package_is_another_once_its_module_was_edited(tmp_path, monkeypatch):
-    folder = tmp_path / "own_package"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    monkeypatch.syspath_prepend(str(tmp_path))
-    codes = []
-    for pace in ("0.0", "0.0", "1.0"):
-        (folder / "paced.py").write_text(PACED.replace("PACE", pace))
-        codes.append(fingerprint("own_package.paced:Still"))
-    assert codes[0] == codes[1] != codes[2]
-    assert None not in codes
-    assert fingerprint("no_such_package.paced:Still") is None
-    assert fingerprint("random") is None
-
-
 def test_a_policy_whose_file_was_edited_is_evaluated_again(world, tmp_path, counted):
     file, rates = tmp_path / "own.py", []
     for pace in ("0.0", "0.0", "1.0"):
@@ -123,6 +132,26 @@ def test_a_policy_whose_file_was_edited_is_evaluated_again(world, tmp_path, coun
         rates.append(done.twin.rate)
     assert len(counted) == 2
     assert rates == [0, 0, 1]
+
+
+def test_a_file_of_the_working_directory_is_no_exception(world, tmp_path, counted, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # "own.py:Still" names no package "own"
+    rates = []
+    for pace in ("0.0", "1.0"):
+        (tmp_path / "own.py").write_text(PACED.replace("PACE", pace))
+        rates.append(next(evaluate_all(["own.py:Still"], world, "reach_right", CONFIG, out=tmp_path / "out")).twin.rate)
+    assert rates == [0, 1]
+
+
+def test_a_module_that_was_edited_is_read_anew(world, tmp_path, counted, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rates = []
+    for pace in ("0.0", "1.00", "1.00"):  # bytecode is told apart by its source's size and second
+        (tmp_path / "edited_policy.py").write_text(PACED.replace("PACE", pace))
+        done = next(evaluate_all(["edited_policy:Still"], world, "reach_right", CONFIG, out=tmp_path / "out"))
+        rates.append(done.twin.rate)
+    assert rates == [0, 1, 1]
+    assert len(counted) == 2
 
 
 def test_a_world_model_that_was_trained_anew_is_asked_again(tmp_path, counted):

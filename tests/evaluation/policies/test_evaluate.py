@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dreamgym.envs.make import make_core
 from dreamgym.evaluation.policies.config import EvaluationConfig
-from dreamgym.evaluation.policies.rollout import run_episodes
 from dreamgym.evaluation.policies.evaluate import evaluate
 from dreamgym.evaluation.policies.result import Evaluation, evaluation_file
 from dreamgym.evaluation.policies.setup import choose_rows, open_world
@@ -118,7 +116,7 @@ def test_a_dream_that_runs_ahead_is_found_out(tmp_path):
     opened.model.gain.data *= 1.5
     fast = evaluate(Right(0.5), opened, "reach_right", episodes=8, horizon=10, clips=0)
     assert fast.dream.rate > fast.twin.rate
-    drift = [fast.drift[h]["position"] for h in ("1", "5")]
+    drift = [fast.drift[h]["tcp"] for h in ("1", "5")]
     assert drift == pytest.approx([0.025, 0.125], rel=0.05)
     assert fast.score().imagined - fast.score().real == pytest.approx(fast.dream.rate - fast.twin.rate)
 
@@ -201,7 +199,8 @@ def test_clips_show_successes_and_disagreements(tmp_path):
         ({"imagined": 2}, "needs an imagined one"),
         ({"episodes": 0}, "at least 1"),
         ({"dream": False, "twin": False}, "nothing to evaluate"),
-        ({"split": "exam"}, "split must be"),
+        ({"split": "held out"}, "split must be"),
+        ({"split": "test"}, "no test start"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(folder, changes, message):
@@ -222,12 +221,6 @@ def test_an_unknown_task_is_refused(folder):
 def test_an_id_without_a_world_model_is_refused():
     with pytest.raises(ValueError, match="stands for no world model"):
         open_world("Dream-v0")
-
-
-def test_playing_asks_for_a_core_made_for_it(folder):
-    core = make_core(folder, num_envs=2)
-    with pytest.raises(ValueError, match="'disabled'"):
-        run_episodes(core, Right(), np.zeros(2, int), np.zeros(2, int))
 
 
 def test_clips_that_nobody_asks_for_ask_for_nothing():

@@ -44,23 +44,26 @@ class Pace:
     def act(self, obs, carry, fresh, generator):
         return torch.tensor([self.pace, 0.0, -1.0]).expand(len(fresh), 3), None
 
-slow, middling, fast = Pace(0.0), Pace(0.4), Pace(0.8)
+still, slow, middling, fast, faster = Pace(0.0), Pace(0.4), Pace(0.55), Pace(0.65), Pace(0.8)
+same = Pace(0.0)
 """
 
 
-def test_three_policies_say_how_far_the_dream_ranks_as_the_twin_does(world, tmp_path, capsys):
+def test_five_policies_say_how_far_the_dream_ranks_as_the_twin_does(world, tmp_path, capsys):
     (tmp_path / "own.py").write_text(POLICIES)
-    names = [f"{tmp_path / 'own.py'}:{name}" for name in ("slow", "middling", "fast")]
+    names = [f"{tmp_path / 'own.py'}:{name}" for name in ("still", "slow", "faster", "fast", "middling", "same")]
     words = ["--world-model", world, "--task", "reach_right", "--episodes", "8", "--horizon", "10"]
     cli.main(["evaluate", *names[:2], *words])
     shown = capsys.readouterr().out
     assert "Pearson" not in shown
     assert "in points above" in shown
     assert "same starts" in shown
+    cli.main(["evaluate", *names[:3], *words])
+    assert "3 policies with 3 different results: too few to say how the dream ranks them" in capsys.readouterr().out
     cli.main(["evaluate", *names, *words, "--json", str(tmp_path / "study.json")])
-    assert "real against imagined, 3 policies: Pearson r 1.00" in capsys.readouterr().out
+    assert "real against imagined, 6 policies: Pearson r 1.00" in capsys.readouterr().out
     told = json.loads((tmp_path / "study.json").read_text())
-    assert told["num_policies"] == 3
+    assert told["num_policies"] == 6
     assert {"mmrv", "mmrv_within_tasks", "drift", "reliability", "exploitation_gap"} <= set(told)
 
 
