@@ -60,6 +60,10 @@ def evaluate(
     from dreamgym.evaluation.policies.config import EvaluationConfig
     from dreamgym.evaluation.statistics.study import ranks_in_words, study
 
+    if not policies:
+        raise ValueError(
+            "no policy to evaluate: name at least one, such as 'random', 'path/to/file.py:factory' or a run's folder"
+        )
     check_threads(threads)
     check_device(device)
     check_file("--json", json)

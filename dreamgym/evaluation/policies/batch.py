@@ -77,12 +77,8 @@ def evaluate_all(
         progress: whether to show bars.
 
     Raises:
-        ValueError: no policy, or nothing says in which world model one is to be evaluated.
+        ValueError: nothing says in which world model one is to be evaluated.
     """
-    if not sources:
-        raise ValueError(
-            "no policy to evaluate: name at least one, such as 'random', 'path/to/file.py:factory' or a run's folder"
-        )
     config = config or EvaluationConfig()
     opened: dict[str, Checkpoint] = {}
     for source in expand(sources):

@@ -7,12 +7,11 @@ of each episode. Its noise is its own: neither a simulator's future nor a dream'
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.types import Policy
+from dreamgym.world_models.base import clone
 
 
 class BoundCore:
@@ -27,13 +26,18 @@ class BoundCore:
     def __init__(self, core: DreamCore, policy: Policy, seed: int) -> None:
         self.core = core
         # The world is seeded with the same number: with it, the core would know the world's noise.
-        core.reset(seed=int(np.random.default_rng([seed, 1]).integers(2**62)))
+        self._noise = np.random.default_rng([seed, 1])
+        core.reset(seed=self._draw())
         policy.bind(core)  # type: ignore[attr-defined]
 
     def follow(self, world: DreamCore) -> None:
         """Puts the core where ``world`` stands: states, reward memory, tasks and elapsed time of all envs."""
-        now = DreamCore.snapshot(world)  # of a twin: without its simulators
-        self.core.restore(replace(now, noise=self.core.generator.get_state(), seed=self.core.seed))
+        self.core.place(world.state, world.counters["task"], world.elapsed, seed=self._draw())
+        # A reward that compares with the start of the episode still does.
+        self.core.memory = clone(world.memory)
+
+    def _draw(self) -> int:
+        return int(self._noise.integers(2**62))
 
 
 def is_planner(policy: Policy) -> bool:

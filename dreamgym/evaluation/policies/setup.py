@@ -14,11 +14,10 @@ import numpy as np
 
 from dreamgym.envs import make
 from dreamgym.envs.core.starts import ANY_TASK, SPLITS, StartBank
-from dreamgym.envs.registration import HORIZON
-from dreamgym.envs.simulators import resolve_simulator
+from dreamgym.envs.simulators import suite_of
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.rewards.base import RewardModel
-from dreamgym.suites import Measure, Suite, suite, suites
+from dreamgym.suites import Measure
 from dreamgym.training.checkpoint import read_config
 
 if TYPE_CHECKING:
@@ -84,23 +83,15 @@ class Setup:
         split = config.split
         if split == "auto":
             split = "test" if all(_has_start(bank, name, "test") for name in tasks) else "val"
-        own = suite_of(opened)
-        horizon = config.horizon or (HORIZON if own is None else own.horizon)
-        return cls(
-            opened, bank, reward, tasks, replace(config, split=split, horizon=horizon), own.measures if own else ()
-        )
+        suite = suite_of(opened.simulator)
+        settled = replace(config, split=split, horizon=config.horizon or make.usual_horizon(opened))
+        return cls(opened, bank, reward, tasks, settled, () if suite is None else suite.measures)
 
     def choose_starts(self) -> tuple[np.ndarray, np.ndarray]:
         """The start of each episode: rows of the bank [N] and indices into ``reward.tasks`` [N]."""
         number = self.config.imagined or self.config.episodes
         row, which = choose_rows(self.bank, self.tasks, number, self.config.split, self.config.seed)
         return row, np.array([self.reward.tasks.index(n) for n in self.tasks])[which]
-
-
-def suite_of(opened: Checkpoint) -> Suite | None:
-    """The suite whose simulator the checkpoint names; None: none that is registered."""
-    name = None if opened.simulator is None else resolve_simulator(opened.simulator)["id"]
-    return suite(name) if name is not None and name in suites() else None
 
 
 def _has_start(bank: StartBank, task: str, split: str) -> bool:

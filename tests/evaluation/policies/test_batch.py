@@ -94,11 +94,6 @@ def test_a_damaged_evaluation_is_made_again(world, tmp_path, counted, text, capl
     assert kept["episodes"] == done.to_dict()["episodes"]
 
 
-def test_no_policy_is_an_error(world):
-    with pytest.raises(ValueError, match="no policy to evaluate: name at least one"):
-        list(evaluate_all([], world))
-
-
 def test_a_policy_that_was_saved_anew_is_evaluated_again(world, tmp_path, counted, monkeypatch):
     monkeypatch.setattr("dreamgym.evaluation.policies.load._from_folder", lambda *_: HoldPolicy(PointMassModel().spec))
     save(tmp_path, "000100", world_model=world, task="reach_top", metrics={"dream_steps": 5000})

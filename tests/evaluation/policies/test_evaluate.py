@@ -116,7 +116,7 @@ def test_a_dream_that_runs_ahead_is_found_out(tmp_path):
     opened.model.gain.data *= 1.5
     fast = evaluate(Right(0.5), opened, "reach_right", episodes=8, horizon=10, clips=0)
     assert fast.dream.rate > fast.twin.rate
-    drift = [fast.drift[h]["tcp"] for h in ("1", "5")]
+    drift = [fast.drift[h]["position"] for h in ("1", "5")]
     assert drift == pytest.approx([0.025, 0.125], rel=0.05)
     assert fast.score().imagined - fast.score().real == pytest.approx(fast.dream.rate - fast.twin.rate)
 

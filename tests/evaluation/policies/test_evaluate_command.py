@@ -96,6 +96,29 @@ def test_a_policy_that_is_none_ends_in_one_line(world):
         cli.main(["evaluate", "dance", "--world-model", world])
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no policy to evaluate: name at least one"),
+        (["hold", "--threads", "0"], "--threads must be at least 1"),
+        (["hold", "--device", "cuda:99"], "--device cuda:99 cannot be used here"),
+        (["hold", "--device", "quantum"], "--device quantum cannot be used here"),
+        (["hold", "--json", "{folder}"], "is a folder: name a file"),
+        (["hold", "--json", "{folder}/file/x.json"], "file is a file; name a folder"),
+        (["hold", "--json", "{folder}/x.json", "--no-twin"], "compares dream and twin"),
+        (["hold", "--out", "{folder}/file"], "is a file; name a folder"),
+    ],
+)
+def test_what_cannot_work_ends_in_one_line_before_anything_is_done(world, tmp_path, words, message, monkeypatch):
+    from dreamgym.evaluation.policies import batch
+
+    monkeypatch.setattr(batch, "evaluate", lambda *_, **__: pytest.fail("evaluated"))
+    (tmp_path / "file").touch()
+    words = [w.format(folder=tmp_path) for w in words]
+    with pytest.raises(SystemExit, match=f"dreamgym: .*{message}"):
+        cli.main(["evaluate", *words, "--world-model", world])
+
+
 def test_a_report_of_nothing_ends_in_one_line(tmp_path):
     with pytest.raises(SystemExit, match="holds no run"):
         cli.main(["report", str(tmp_path)])
@@ -116,5 +139,18 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_is_done(world, tmp_path, capsys,
     with pytest.raises(SystemExit) as ended:
         cli.main(["evaluate", "random", "hold", *words, "--out", str(tmp_path)])
     assert ended.value.code == 130
-    assert "stopped" in capsys.readouterr().err
+    assert f"goes on after the evaluations that are in {tmp_path}" in capsys.readouterr().err
     assert [f.name for f in tmp_path.iterdir()] == ["random.reach_top.json"]
+
+
+def test_ctrl_c_without_a_folder_claims_nothing(world, capsys, monkeypatch):
+    from dreamgym.evaluation.policies import batch
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "evaluate", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", "hold", "--world-model", world])
+    assert ended.value.code == 130
+    assert "nothing was kept" in capsys.readouterr().err
