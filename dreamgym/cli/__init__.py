@@ -1,4 +1,5 @@
-"""The command line, as the data flows: collect, fit, rewards, starts, finish, fidelity, demo, evaluate, report; info.
+"""The command line, as the data flows: collect or import, fit, rewards, starts, finish, fidelity, demo, evaluate,
+report; info.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
 options (tyro), as do the fields of an argument that is a dataclass. ``dreamgym COMMAND --help`` lists them. Every
@@ -23,6 +24,7 @@ from dreamgym.cli.evaluate import evaluate
 from dreamgym.cli.fidelity import fidelity
 from dreamgym.cli.finish import finish
 from dreamgym.cli.fit import fit
+from dreamgym.cli.import_ import import_
 from dreamgym.cli.info import info
 from dreamgym.cli.installed import described, installed_commands, load_command
 from dreamgym.cli.join import join
@@ -33,6 +35,7 @@ from dreamgym.cli.starts import starts
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "collect": collect,
+    "import": import_,
     "join": join,
     "fit": fit,
     "rewards": rewards,

@@ -20,6 +20,12 @@ NOT_SENSORS = ("action", "success", "snapshot", "reward", "terminated", "truncat
 FRAME_RATE = 30.0
 """Hz of a store that does not say."""
 
+MARGIN = 0.05
+"""Share of an entry's range by which bounds that are read off the rows are wider than what was seen."""
+
+FILLED = 0.9
+"""An entry whose values lie in [-1, 1] and come this near to its ends has these bounds."""
+
 
 @dataclass(frozen=True)
 class StoreFacts:
@@ -128,10 +134,11 @@ def _action(view: EpisodeView, found: Suite | None, robot: str | None) -> Action
 
 
 def action_from_rows(view: EpisodeView) -> ActionSpec:
-    """Bounds that the recorded actions show: [-1, 1] where all of an entry lie there, else its least and largest.
+    """Bounds that the recorded actions show.
 
-    An entry that takes two values is two-valued. The action that keeps still is 0, or the middle of the bounds where 0
-    lies outside.
+    An entry that takes two values is two-valued, exactly these. One that fills [-1, 1] (all of it inside, some beyond
+    0.9) has these bounds. Any other has its least and largest value, each moved out by `MARGIN` of the range. The
+    action that keeps still is 0, or the middle of the bounds where 0 lies outside.
 
     Raises:
         ValueError: there is no episode, or the action of a row is no vector.
@@ -145,10 +152,11 @@ def action_from_rows(view: EpisodeView) -> ActionSpec:
     for k in range(shape[0]):
         if k in two:
             continue
-        if low[k] >= -1 and high[k] <= 1:
+        if FILLED < max(abs(low[k]), abs(high[k])) <= 1:
             low[k], high[k] = -1.0, 1.0
-        elif low[k] == high[k]:
-            low[k], high[k] = low[k] - 1, high[k] + 1
+        else:
+            room = MARGIN * (high[k] - low[k]) or 1.0
+            low[k], high[k] = low[k] - room, high[k] + room
     hold = np.where((low <= 0) & (high >= 0), 0.0, (low + high) / 2)
     hold[two] = low[two]
     return ActionSpec(tuple(low.tolist()), tuple(high.tolist()), tuple(two), tuple(hold.tolist()))

@@ -56,11 +56,14 @@ def test_a_calvin_store_of_before_the_name_was_recorded_is_known_by_its_sensors(
 
 
 def test_foreign_actions_have_the_bounds_that_they_show(tmp_path):
-    keys = {"observation": ((4,), "float32"), "action": ((4,), "float32")}
-    rows = [[0.5, 3.0, 0.0, 7.0], [-0.2, -1.0, 1.0, 7.0], [0.1, 2.0, 1.0, 7.0], [0.0, 0.0, 0.0, 7.0], [0, 1, 0, 7]]
+    keys = {"observation": ((4,), "float32"), "action": ((5,), "float32")}
+    rows = [[0.5, 3, 0, 7, 0.95], [-0.5, -1, 1, 7, -0.3], [0.1, 2, 1, 7, 0], [0, 0, 0, 7, 0.1], [0, 1, 0, 7, 0.2]]
     facts = store_facts(store(tmp_path / "s", keys, {"frame_rate": 50}, [{"task": "b"}, {"task": "a"}], rows))
     assert facts.suite is None
-    assert facts.action == ActionSpec((-1, -1, 0, 6), (1, 3, 1, 8), binary=(2,), hold=(0, 0, 0, 7))
+    assert facts.action.low == pytest.approx((-0.55, -1.2, 0, 6, -1))
+    assert facts.action.high == pytest.approx((0.55, 3.2, 1, 8, 1))
+    assert facts.action.binary == (2,)
+    assert facts.action.hold == (0, 0, 0, 7, 0)
     assert (facts.frame_rate, facts.tasks) == (50.0, ("b", "a"))
     assert facts.layouts == {"observation": (("linear", 4),)}
 

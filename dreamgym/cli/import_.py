@@ -1,0 +1,117 @@
+"""`dreamgym import`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dreamgym.data import EpisodeStore
+    from dreamgym.data.readers import ImportConfig, Source
+
+with contextlib.suppress(ImportError):  # without tyro `main` names the extra, and nobody reads the annotation
+    from tyro.conf import Positional
+
+
+def import_(
+    source: Positional[str],
+    store: Path,
+    map: tuple[str, ...] = (),
+    action: str | None = None,
+    success: str | None = None,
+    task: str | None = None,
+    tasks_from: str | None = None,
+    val_share: float = 0.1,
+    test_share: float = 0.1,
+    suite: str | None = None,
+    frame_rate: float | None = None,
+    image_size: int = 64,
+) -> None:
+    """Makes an episode store of a foreign data set; called again, it goes on, or adds what is new.
+
+    Of each task's episodes some are held out: "val" for what is chosen, "test" for what is reported. What the data set
+    holds out itself stays held out.
+
+    Args:
+        source: lerobot:FOLDER, calvin:FOLDER, minari:FOLDER, or minari:ID of a local Minari data set.
+        store: folder of the episode store.
+        map: what a world model is to read, SENSOR=KEY, as rgb_static=observation.images.top; where not given, every
+            observation of the data set under a short name.
+        action: key of the action; "action" where not given, of CALVIN "rel_actions".
+        success: what marks success: a key, as next.success; a threshold on one, as "reward>=0.9"; last:5, the last rows
+            of each episode; or module:function, which takes an episode as it is stored and returns bool [T].
+        task: name of the task of episodes that name none.
+        tasks_from: what names the tasks where a data set has several names for them: "task", or
+            "language_instruction" of CALVIN, or a feature of text of LeRobot.
+        val_share: of each task's episodes.
+        test_share: the same.
+        suite: name of the suite that the data were recorded in; then its measures and simulators apply.
+        frame_rate: rows a second, where the data set does not say.
+        image_size: side of the images in the store, pixels.
+    """
+    from dreamgym.data.readers import CALVIN_KEYS, ImportConfig, import_dataset, read, success_rule
+    from dreamgym.suites.registry import suite as suite_by_name
+
+    if suite is not None:
+        suite_by_name(suite)  # an unknown name is refused before anything is read
+    acted = action or (CALVIN_KEYS["action"] if source.startswith("calvin:") else "action")
+    sensors = _mapped(map) or dict(read(source, tasks_from=tasks_from).suggested)
+    rule = None if success is None else success_rule(success)
+    judged = [] if rule is None or rule.key is None else [rule.key]
+    config = ImportConfig(
+        {**sensors, "action": acted}, image_size, rule, task, val_share, test_share, suite, frame_rate
+    )
+    opened = read(source, list(dict.fromkeys([*config.keys.values(), *judged])), tasks_from)
+    if frame_rate is None and opened.frame_rate is None:
+        raise ValueError(f"{source} does not say how many rows it has a second: add --frame-rate HZ")
+    print(", ".join(f"{name}={key}" for name, key in config.keys.items()))
+    _tell(import_dataset(opened, store, config), config, opened)
+
+
+def _mapped(words: Sequence[str]) -> dict[str, str]:
+    """SENSOR=KEY as a dict.
+
+    Raises:
+        ValueError: a word of another form, a sensor named twice, or one that is named as something else is.
+    """
+    from dreamgym.suites.facts import NOT_SENSORS
+
+    out: dict[str, str] = {}
+    for word in words:
+        name, sign, key = word.partition("=")
+        if not (name and sign and key):
+            raise ValueError(f"--map takes SENSOR=KEY, as rgb_static=observation.images.top, got {word!r}")
+        if name in NOT_SENSORS:
+            raise ValueError(f"--map {word}: {name!r} is no sensor; the action has --action, success has --success")
+        if name in out:
+            raise ValueError(f"--map names {name!r} twice")
+        out[name] = key
+    return out
+
+
+def _tell(store: EpisodeStore, config: ImportConfig, source: Source) -> None:
+    """Prints what is in the store, and what it does not allow for."""
+    from dreamgym.suites.facts import store_facts
+
+    facts = store_facts(store)
+    splits = Counter(meta["split"] for meta in store.metas)
+    held = ", ".join(f"{splits[name]} {name}" for name in ("train", "val", "test"))
+    print(f"{store.path}: {len(store)} episodes ({held}), {store.num_steps} rows at {facts.frame_rate:g} Hz")
+    print("sensors: " + ", ".join(f"{name} {list(spec.shape)}" for name, spec in facts.sensors.items()))
+    bounds = zip(facts.action.low, facts.action.high, strict=True)
+    told = "as the data set says" if source.action is not None else "read off the rows"
+    told = f"of the suite {facts.suite.name!r}" if facts.suite is not None and source.action is None else told
+    print("action: " + ", ".join(f"[{low:.3g}, {high:.3g}]" for low, high in bounds) + f", {told}")
+    marked = Counter(meta.get("task") for meta in store.metas if meta.get("success"))
+    counts = Counter(meta.get("task") for meta in store.metas if "skills" not in meta)
+    for name in facts.tasks:
+        print(f"task {name!r}: {counts[name]} episodes, {marked[name]} with success")
+    if not facts.tasks:
+        print("no tasks: name one with --task NAME, or make dreams of it with reward=None or a function")
+    elif config.success is None and counts[None] + sum(counts.values()):
+        print("no success marks: `dreamgym rewards` needs them (--success)")
+    if not splits["val"]:
+        print("no episode is held out: fidelity, rewards and thresholds need some (--val-share, or more episodes)")
