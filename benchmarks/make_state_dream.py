@@ -24,7 +24,7 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,10 @@ import torch
 from state_dreams import RESULTS
 
 from dreamgym.data import EpisodeStore
-from dreamgym.data.collect import collect
-from dreamgym.data.state_demonstrations import OPERATORS, StateDemonstrations
 from dreamgym.envs.make import SHIPPED
 from dreamgym.provenance import machine
+from dreamgym.suites import suite
+from dreamgym.suites.collection import collect_suite
 from dreamgym.training import checkpoint
 from dreamgym.training.card_mlp import write_card
 from dreamgym.training.recipe_mlp import REWARDS, describe, finish_mlp
@@ -70,7 +70,7 @@ class Recipe:
 
 RECIPES = {
     # 80 of each task by each operator.
-    "metaworld": Recipe(OPERATORS["metaworld"], 4000, 30, 12_000, reward_epochs=20),
+    "metaworld": Recipe(tuple(suite("metaworld").operators), 4000, 30, 12_000, reward_epochs=20),
     # Openings: in a dream of fewer data, not yet seen from the block, the script succeeded in 62 of 100 episodes at 0.1
     # and in 42 at 0.4; a disc that is known to have stood still (`MLPConfig.still`) moves right with either.
     "pusht": Recipe(
@@ -87,12 +87,11 @@ RECIPES = {
 def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     """Collects, trains and finishes what is not there yet."""
     data, run = args.data or args.folder / "data", args.folder / "run"
-    who = StateDemonstrations(args.suite, tuple(args.tasks), recipe.operators, linger=recipe.linger)
-    wanted = args.episodes or recipe.episodes
-    gather(who, data, wanted, args.workers)
+    wanted, tasks = args.episodes or recipe.episodes, tuple(args.tasks)
+    gather(args, data, wanted, tasks=tasks, operators=recipe.operators, linger=recipe.linger)
     beginnings = args.folder / "beginnings" if recipe.beginnings else None
     if beginnings is not None:
-        gather(replace(who, operators=("random",), max_steps=2), beginnings, recipe.beginnings, args.workers, seed=1)
+        gather(args, beginnings, recipe.beginnings, seed=1, tasks=tasks, operators=("random",), max_steps=2)
     updates = args.updates or recipe.updates
     changes: dict[str, Any] = {"changes": {"hidden": recipe.hidden}, "openings": recipe.openings}
     trained = train(data, run, "mlp", steps=updates, tasks=args.tasks, eval_every=1000, **changes)
@@ -106,12 +105,13 @@ def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
         )
 
 
-def gather(who: StateDemonstrations, out: Path, wanted: int, workers: int, seed: int = 0) -> None:
+def gather(args: argparse.Namespace, out: Path, wanted: int, seed: int = 0, **options: Any) -> None:
     """Goes on collecting until ``wanted`` episodes are there."""
     held = len(EpisodeStore.open(out)) if out.exists() else 0
     if held >= wanted:
         return
-    if collect(who, out, num_workers=workers, seed=seed, num_episodes=wanted, info=asdict(who)).stopped:
+    done = collect_suite(args.suite, out, num_workers=args.workers, seed=seed, num_episodes=wanted, **options)
+    if done.stopped:
         raise SystemExit("collecting was stopped: run again to go on")
 
 

@@ -35,12 +35,12 @@ Act = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 def script(suite: str, task: str) -> Act:
     """A new script of a task."""
     if suite == "metaworld":
-        from dreamgym.sims.metaworld import Expert
+        from dreamgym.suites.metaworld import Expert
 
         return Expert(task).act
     if suite == "robosuite":
         return operator(task)
-    from dreamgym.sims.pusht import Pusher
+    from dreamgym.suites.pusht import Pusher
 
     return Pusher().act
 

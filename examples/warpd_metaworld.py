@@ -23,8 +23,8 @@ from dreamgym_agents.warpd import (
 )
 
 import dreamgym  # noqa: F401 - registers the ids
-from dreamgym.data import EpisodeStore, collect
-from dreamgym.data.state_demonstrations import StateDemonstrations
+from dreamgym.data import EpisodeStore
+from dreamgym.suites.collection import collect_suite
 from dreamgym.types import ActionSpec
 from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
 
@@ -35,8 +35,7 @@ STEPS = 100  # the scripted expert needs 40 to 60
 # [demonstrations]
 def demonstrate(folder: Path, episodes: int) -> Demonstrations:
     """The suite's scripted expert, with and without noise on its actions; every episode goes on to ``STEPS``."""
-    who = StateDemonstrations("metaworld", (TASK,), max_steps=STEPS, linger=None, snapshots=False)
-    collect(who, folder, num_workers=1, seed=0, num_episodes=episodes)
+    collect_suite("metaworld", folder, num_episodes=episodes, seed=0, tasks=(TASK,), max_steps=STEPS, whole=True)
     return Demonstrations.from_store(EpisodeStore.open(folder), "state")
 
 

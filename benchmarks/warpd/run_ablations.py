@@ -46,7 +46,7 @@ from sklearn.neighbors import NearestCentroid
 from torch import Tensor
 
 from dreamgym.data import EpisodeStore, EpisodeView
-from dreamgym.data.state_demonstrations import OPERATORS, make_suite
+from dreamgym.suites import suite as suite_by_name
 
 KL_WEIGHTS = (1e-2, 1e-7, 1e-9, 1e-10)  # the paper's three, and one that is felt beside the other losses
 VAE_LR = 3e-4
@@ -70,7 +70,7 @@ def configured(
 
 
 def train_vae(args: argparse.Namespace, demos: Demonstrations, config: WARPDConfig, name: str) -> WARPD:
-    env, padded = make_suite(args.suite), demos.padded(config.length)
+    env, padded = suite_by_name(args.suite).make(horizon=None), demos.padded(config.length)
     action = bounds(demos) if args.suite == "pusht" else action_spec(env)
     env.close()
     agent = make_agent("warpd", config, padded, action, args.preset)
@@ -87,7 +87,7 @@ def undone_starts(success: np.ndarray, length: int) -> int:
 @torch.no_grad()
 def give_back(agent: WARPD, held_out: EpisodeView, suite: str, length: int, episodes: int) -> dict[str, float]:
     """Decoded policies run from where their snippets began."""
-    env, rng = make_suite(suite), np.random.default_rng(0)
+    env, rng = suite_by_name(suite).make(horizon=None), np.random.default_rng(0)
     success, demonstrated, distance = [], [], []
     for i in rng.choice(len(held_out), episodes):
         first = int(rng.integers(undone_starts(np.array(held_out.episode(int(i), ["success"])["success"]), length)))
@@ -173,7 +173,7 @@ def spread(agent: WARPD, demos: Demonstrations, length: int) -> tuple[dict[str, 
 def main() -> None:
     parser = make_parser(__doc__, "warpd_ablations.json", "the store of demonstrations, with snapshots")
     parser.add_argument("ablation", choices=tuple(VARIANTS))
-    parser.add_argument("--suite", choices=sorted(OPERATORS), required=True)
+    parser.add_argument("--suite", choices=["metaworld", "pusht", "robosuite"], required=True)
     parser.add_argument("--lengths", nargs="*", type=int, default=[50])
     parser.add_argument("--episodes", type=int, default=50)
     args = parser.parse_args()

@@ -1,9 +1,9 @@
 """PushT: horizons 16 to 128 against an adversary of growing strength (Fig. 3).
 
-    python -m dreamgym.data.state_demonstrations --suite pusht --operators habitual --episodes 1100 --out DATA
+    dreamgym collect --suite pusht --operators habitual --num-episodes 1100 --store DATA
     python benchmarks/warpd/run_pusht.py --data DATA --runs RUNS --preset tiny
 
-The operator "habitual" has no plans that a state does not show (`dreamgym.sims.pusht.HabitualPusher`): its tastes,
+The operator "habitual" has no plans that a state does not show (`dreamgym.suites.pusht.HabitualPusher`): its tastes,
 which differ from episode to episode, make the set multimodal. The data of PushT's dream, by the operator "pusher" who
 does plan, do too (random walks are left out), but less can be learned from them.
 

@@ -3,46 +3,75 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+NUM_STEPS = 200_000
+"""Rows that are collected where no target is given, of a kind that has no whole set."""
 
 
 def collect(
     store: Path,
-    kind: Literal["play", "demonstrations", "attempts"] = "play",
-    scene: str = "playtable",
-    num_steps: int = 200_000,
-    episode_steps: int = 1000,
-    num_train: int = 50,
-    num_val: int = 20,
-    image_size: int = 64,
+    suite: str = "calvin",
+    kind: str | None = None,
+    num_steps: int | None = None,
+    num_episodes: int | None = None,
+    tasks: tuple[str, ...] | None = None,
+    operators: tuple[str, ...] | None = None,
+    scene: str | None = None,
+    robot: str | None = None,
+    episode_steps: int | None = None,
+    max_steps: int | None = None,
+    linger: int | None = None,
+    whole: bool = False,
+    num_train: int | None = None,
+    num_val: int | None = None,
+    image_size: int | None = None,
+    split: Literal["train", "val", "test"] | None = None,
     num_workers: int = 1,
     seed: int = 0,
 ) -> None:
-    """Collects play, demonstrations or clumsy attempts at DiWA's eight tasks into an episode store; resumable.
+    """Collects episodes of a suite with its scripted hands into an episode store; resumable.
+
+    CALVIN and PlayTable: "play" (long and task-agnostic), "demonstrations" (experts and their failures at single
+    tasks), "attempts" (near misses and second tries). Metaworld, PushT and robosuite: "demonstrations", by the
+    operators named. A store takes one suite, scene, robot, kind and settings.
 
     Args:
         store: folder of the episode store; an unfinished one is continued.
-        kind: long task-agnostic play; experts and their failures at single tasks; or near misses and second tries, with
-            marked success.
-        scene: "playtable" (built in), or "D" of CALVIN (needs DREAMGYM_CALVIN_ASSETS).
-        num_steps: rows of play to hold in the end.
-        episode_steps: rows of one play episode.
-        num_train: demonstrations, and as many failed ones, or attempts, a task for training.
-        num_val: the same, held out.
-        image_size: side of the camera frames, pixels.
+        suite: "calvin" (CALVIN's scenes and PlayTable), "metaworld", "pusht", "robosuite", or one of your own.
+        kind: what to collect; the suite's first kind where not given ("play" of CALVIN).
+        num_steps: rows to hold in the end; 200,000 where no target is given and the kind has no whole set.
+        num_episodes: episodes to hold in the end, instead.
+        tasks: tasks of single-task episodes; all where not given.
+        operators: who acts, in turn; where not given all that demonstrate.
+        scene: of CALVIN: "playtable" (built in; where not given), or "D" (needs DREAMGYM_CALVIN_ASSETS).
+        robot: of robosuite: the arm ("Panda" where not given).
+        episode_steps: rows of one play episode (1,000).
+        max_steps: rows of an operator's episode at most.
+        linger: rows that an operator's episode has from the first success on (10).
+        whole: go on to max-steps after success, so that all episodes have one length.
+        num_train: CALVIN's demonstrations, and as many failed ones, or attempts, a task for training (50).
+        num_val: the same, held out (20).
+        image_size: of CALVIN: side of the camera frames, pixels (64).
+        split: all episodes are of this split, drawn apart from other splits; where not given some are held out ("val").
         num_workers: processes.
         seed: of the whole collection.
     """
-    from dreamgym.data import collect as run
-    from dreamgym.suites.calvin.attempts import AttemptConfig
-    from dreamgym.suites.calvin.demonstrations import DemonstrationConfig
-    from dreamgym.suites.calvin.play import PlayConfig
+    from dreamgym.suites.collection import collect_suite
+    from dreamgym.suites.registry import suite as suite_by_name
 
-    play = PlayConfig(scene=scene, image_size=image_size, episode_steps=episode_steps)
-    if kind == "play":
-        done = run(play, store, num_steps=num_steps, num_workers=num_workers, seed=seed)
-    else:
-        make = DemonstrationConfig if kind == "demonstrations" else AttemptConfig
-        marked = make(play=play, num_train=num_train, num_val=num_val)
-        done = run(marked, store, num_episodes=marked.num_episodes, num_workers=num_workers, seed=seed)
+    given = {
+        "tasks": tasks, "operators": operators, "scene": scene, "robot": robot, "episode_steps": episode_steps,
+        "max_steps": max_steps, "linger": linger, "whole": whole or None, "num_train": num_train, "num_val": num_val,
+        "image_size": image_size,
+    }  # fmt: skip
+    options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    found = suite_by_name(suite)
+    if num_steps is None and num_episodes is None:
+        num_episodes = getattr(found.collector(kind, **options), "num_episodes", None)
+        num_steps = NUM_STEPS if num_episodes is None else None
+    done = collect_suite(
+        found, store, kind, num_steps=num_steps, num_episodes=num_episodes, split=split, num_workers=num_workers,
+        seed=seed, **options,
+    )  # fmt: skip
     print(f"{store}: {len(done.store)} episodes, {done.store.num_steps} steps, {done.new_episodes} new")

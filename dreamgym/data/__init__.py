@@ -4,9 +4,6 @@ The room, in the order in which data pass through it::
 
     collect.py          runs a generator of episodes in several processes, resumable: `collect`
     workers.py          those processes, and the factory protocol they run: `EpisodeFactory`, `episode_rng`
-    play.py             long, reset-free, task-agnostic play with scripted skills
-    demonstrations.py   expert demonstrations of single tasks, with marked success
-    attempts.py         clumsy attempts at them: near misses and second tries, with marked success
     readers/            foreign datasets (CALVIN's folders, Minari, LeRobot v3): `read_calvin`, `import_dataset`, ...
     store.py            the set of episodes, read without loading it: `EpisodeStore`
     join.py             several stores as one: `join`
@@ -16,7 +13,8 @@ The room, in the order in which data pass through it::
 An episode is a dict of arrays with T rows per key: `action` float32 [T, A], images uint8 [T, H, W, 3] (`rgb_static`,
 `rgb_gripper`), vectors float32 (`robot_obs` [T, 15], `scene_obs` [T, 24]), optionally `success` bool [T].
 Alignment: action[t] is applied at obs[t] and leads to obs[t + 1]; the action of the last row has no successor.
-Beside it stands its meta, a small JSON dict (`task`, `seed`, `split` "train" or "val", `skills`, `episode_index`, ...).
+Beside it stands its meta, a small JSON dict: `task`, `seed`, `split` ("train", "val" or "test"), `skills`,
+`episode_index`, ...
 """
 
 from __future__ import annotations

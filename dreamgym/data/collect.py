@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dreamgym.data.store import EpisodeStore
-from dreamgym.data.workers import Crew, EpisodeFactory, Interrupts
+from dreamgym.data.workers import SPLIT_SEEDS, Crew, EpisodeFactory, Interrupts
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def collect(
     seed: int = 0,
     *,
     num_episodes: int | None = None,
+    split: str | None = None,
     info: dict[str, Any] | None = None,
     progress: bool = True,
 ) -> Collected:
@@ -67,11 +69,13 @@ def collect(
         num_workers: Processes.
         seed: Of the collection. A store takes episodes of one seed only, and of one info.
         num_episodes: Episodes to hold in the end: indices 0 to num_episodes - 1.
+        split: "train", "val" or "test": every episode is of it, and its draws are not those of other splits, whatever
+            the seed. None: the generator's own, else by index.
         info: JSON to remember in a new store beside the seed, such as the generator's configuration.
         progress: Whether to show a bar of the steps with the time left.
 
     Raises:
-        ValueError: Not exactly one target, one out of range, or a store of another seed or info.
+        ValueError: Not exactly one target, one out of range, an unknown split, or a store of another seed or info.
         OSError: The disk is full (ENOSPC); the finished episodes are kept.
         RuntimeError: `num_workers + 2` episodes in a row failed, or all did: the generator itself is broken.
     """
@@ -80,11 +84,13 @@ def collect(
     if num_workers < 1 or seed < 0 or (num_episodes if num_steps is None else num_steps) < 1:  # type: ignore[operator]
         got = f"num_workers={num_workers}, seed={seed}, num_steps={num_steps}, num_episodes={num_episodes}"
         raise ValueError(f"num_workers and the target are at least 1 and seed at least 0; got {got}")
+    if split is not None and split not in SPLIT_SEEDS:
+        raise ValueError(f"split must be one of {list(SPLIT_SEEDS)}, or None (by index); got {split!r}")
     path = Path(store_path)
     about = {**(info or {}), "seed": seed}
     plan = Plan(num_steps, num_episodes, _done_already(path, about))
     before = len(plan.done)
-    crew = Crew(make_episode, path, seed, about)
+    crew = Crew(make_episode, path, seed, about, split)
     with _bar(path, plan, progress) as bar, Interrupts() as interrupts:
         try:
             _run(crew, plan, num_workers, interrupts, bar)
@@ -215,8 +221,18 @@ def _done_already(path: Path, about: dict[str, Any]) -> dict[int, int]:
     if not (path / "info.json").exists():
         return {}
     store = EpisodeStore.open(path)
-    for key, value in json.loads(json.dumps(about)).items():
-        if (was := store.info.get(key, value)) != value:
-            raise ValueError(f"{path} was collected with {key} {was}, not {value}: go on with that or use another path")
+    if different := differences(store.info, json.loads(json.dumps(about))):
+        raise ValueError(f"{path} was collected with {different[0]}: go on with that or use another path")
     pairs = zip(store.metas, store.lengths.tolist(), strict=True)
     return {meta["episode_index"]: length for meta, length in pairs if "episode_index" in meta}
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> list[str]:
+    """Entries that both have and that differ, in words ("scene 'D', not 'playtable'"), nested ones too."""
+    out = []
+    for key in (k for k in was if k in now):
+        if isinstance(was[key], Mapping) and isinstance(now[key], Mapping):
+            out += differences(was[key], now[key], f"{within}{key}.")
+        elif was[key] != now[key]:
+            out.append(f"{within}{key} {was[key]!r}, not {now[key]!r}")
+    return out

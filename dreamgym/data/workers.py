@@ -21,6 +21,8 @@ from dreamgym.data.store import Episode, EpisodeStore
 
 VAL_EVERY = 20
 RETRY_SEED_OFFSET = 1_000_003  # far from the seeds that people choose for a second collection
+# Added to the seed where a whole collection is of one split: its episodes are no other split's.
+SPLIT_SEEDS = {"train": 2_000_003, "val": 4_000_037, "test": 6_000_011}
 _log = logging.getLogger(__name__)
 
 
@@ -51,8 +53,10 @@ def split_of(episode_index: int) -> Literal["train", "val"]:
 class Crew:
     """Worker processes that make one episode at a time and append it to the store themselves."""
 
-    def __init__(self, factory: EpisodeFactory, path: Path, seed: int, info: dict[str, Any]) -> None:
-        self._args = (factory, path, seed, info)
+    def __init__(
+        self, factory: EpisodeFactory, path: Path, seed: int, info: dict[str, Any], split: str | None = None
+    ) -> None:
+        self._args = (factory, path, seed, info, split)
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
         self._busy: dict[Connection, int] = {}
@@ -135,7 +139,9 @@ class Interrupts:
             _log.warning("stopping when the episodes in flight are finished; interrupt again to give them up")
 
 
-def _work(pipe: Connection, factory: EpisodeFactory, path: Path, seed: int, info: dict[str, Any]) -> None:
+def _work(
+    pipe: Connection, factory: EpisodeFactory, path: Path, seed: int, info: dict[str, Any], split: str | None
+) -> None:
     """A worker's life: (index, is it a retry) in; ("done", rows), ("failed", traceback) or ("full", text) out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent decides
     generators: dict[int, EpisodeGenerator] = {}
@@ -144,13 +150,14 @@ def _work(pipe: Connection, factory: EpisodeFactory, path: Path, seed: int, info
             index, again = pipe.recv()
         except (EOFError, OSError):  # dismissed, or the parent is gone
             return
-        worker_seed = seed + RETRY_SEED_OFFSET * again
+        worker_seed = seed + RETRY_SEED_OFFSET * again + SPLIT_SEEDS.get(split or "", 0)
         answer: tuple[str, Any]
         try:
             if worker_seed not in generators:
                 generators = {worker_seed: factory(worker_seed)}
             episode, meta = generators[worker_seed].episode(index)
             meta = {"split": split_of(index), **meta, "episode_index": index, "seed": worker_seed}
+            meta["split"] = split or meta["split"]
             answer = ("done", _record(path, episode, meta, info))
         except Exception as error:  # whatever it is, it is of this episode, and reported with its traceback
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -1,4 +1,4 @@
-"""Metaworld's tasks on plain Gymnasium: the ten of WARPD (Table 4), with snapshots and the scripted experts."""
+"""Metaworld's tasks on plain Gymnasium: the ten of WARPD (Table 4), with snapshots."""
 
 from __future__ import annotations
 
@@ -146,29 +146,6 @@ class MetaworldEnv(StateEnv):
             world.close()
 
 
-class Expert:
-    """The suite's scripted expert of a task, with noise on its actions if wanted.
-
-    Args:
-        task: one of `TASKS`.
-        noise: standard deviation of what is added to each entry of an action, before clipping.
-    """
-
-    def __init__(self, task: str, noise: float = 0.0) -> None:
-        policies = importlib.import_module("metaworld.policies")
-        name = NAMES[task].removesuffix("-v3").title().replace("-", "")
-        self._policy = getattr(policies, f"Sawyer{name}V3Policy")()
-        self.noise = noise
-
-    def act(self, state: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """An action (4,) in [-1, 1] for ``state`` (39,)."""
-        action = np.asarray(self._policy.get_action(state.astype(np.float64)), np.float64)
-        if self.noise > 0:
-            action = action + self.noise * rng.standard_normal(4)
-        clipped: np.ndarray = np.clip(action, -1.0, 1.0).astype(np.float32)
-        return clipped
-
-
 def _signed(frame: np.ndarray, before: np.ndarray) -> np.ndarray:
     """A copy of ``frame`` (18,) in which each quaternion has the sign that is nearer to that in ``before`` (18,)."""
     out = np.array(frame)
@@ -198,4 +175,4 @@ def _draw_placement(world: Any, task: str, rng: np.random.Generator) -> np.ndarr
             return vector
 
 
-__all__ = ["NAMES", "TASKS", "Expert", "MetaworldEnv"]
+__all__ = ["NAMES", "TASKS", "MetaworldEnv"]

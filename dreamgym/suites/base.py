@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from inspect import signature
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dreamgym.data.workers import EpisodeGenerator
 from dreamgym.types import ActionSpec
 
 Layout = tuple[tuple[str, int], ...]
@@ -20,6 +22,12 @@ Layout = tuple[tuple[str, int], ...]
 
 Rows = Mapping[str, np.ndarray]
 """Recorded sensors by name, numpy layout, each [..., d]."""
+
+Sensors = dict[str, np.ndarray]
+"""What a simulator observes, by sensor, numpy layout."""
+
+Act = Callable[[Sensors], np.ndarray]
+"""From what a simulator observes to an action (A,)."""
 
 MEASURE_KINDS = ("distance", "angle", "flag")
 
@@ -103,6 +111,18 @@ class TaskRules(Protocol):
         ...
 
 
+class CollectionFactory(Protocol):
+    """What a collector returns: the picklable factory that `dreamgym.data.collect` runs, and what its store says."""
+
+    def __call__(self, worker_seed: int) -> EpisodeGenerator: ...
+
+    def info(self) -> dict[str, Any]:
+        """JSON for `store.info`: "tasks", "settings" that decide what episode i is and, where there are several,
+        "scene" and "robot".
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Suite:
     """A benchmark: its simulators and everything that the other rooms must know of them.
@@ -129,8 +149,10 @@ class Suite:
         succeeded: (task, rows at the start, rows now) -> bool [...]: the oracle on recorded state; None: only the
             simulator can tell.
         rules: (tasks, device) -> `TaskRules`: the same oracle on tensors.
-        collectors: what ``dreamgym collect`` can collect, by kind ("play", "demonstrations", ...): each takes that
-            command's options by name and returns the picklable factory that `dreamgym.data.collect` runs.
+        operators: scripted hands by name, for `dreamgym.suites.scripted`: (simulator that has just begun an episode,
+            generator of its draws) -> `Act`.
+        collectors: what ``dreamgym collect`` can collect, by kind ("play", "demonstrations", ...), its usual kind
+            first: each takes the suite and that command's options by name, and returns a `CollectionFactory`.
         simulator_kwargs: (info of a store, meta of its first episode) -> options of the simulator it was recorded in,
             or None where it does not say; see `recorded_in`.
     """
@@ -152,7 +174,8 @@ class Suite:
     startable: Callable[[str, Rows], np.ndarray] | None = None
     succeeded: Callable[[str, Rows, Rows], np.ndarray] | None = None
     rules: Callable[[Sequence[str], torch.device | str], TaskRules] | None = None
-    collectors: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    operators: Mapping[str, Callable[[Any, np.random.Generator], Act]] = field(default_factory=dict)
+    collectors: Mapping[str, Callable[..., CollectionFactory]] = field(default_factory=dict)
     simulator_kwargs: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any] | None] | None = None
 
     def __post_init__(self) -> None:
@@ -185,6 +208,27 @@ class Suite:
                 "those of a dream's env need world_model=..."
             ) from wrong
         return env
+
+    def collector(self, kind: str | None = None, **options: Any) -> CollectionFactory:
+        """What makes the episodes of a kind.
+
+        Args:
+            kind: one of ``collectors``; None: the first.
+            options: that kind's own.
+
+        Raises:
+            ValueError: there is no such kind, or it does not take one of the options.
+        """
+        if not self.collectors:
+            raise ValueError(f"the suite {self.name!r} has nothing that collects episodes")
+        kind = next(iter(self.collectors)) if kind is None else kind
+        if kind not in self.collectors:
+            raise ValueError(f"{self.name} collects {' or '.join(self.collectors)}, got {kind!r}")
+        make = self.collectors[kind]
+        known = list(signature(make).parameters)[1:]
+        if unknown := [name for name in options if name not in known]:
+            raise ValueError(f"{kind} of {self.name} takes {', '.join(known)}; got {', '.join(unknown)}")
+        return make(self, **options)
 
     def recorded_in(self, info: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any] | None:
         """What a checkpoint records of the simulator: {"id": name, "kwargs": {...}}; None where it is not known.

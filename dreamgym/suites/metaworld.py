@@ -1,8 +1,15 @@
-"""Metaworld's ten tasks of WARPD (Table 4) as a suite."""
+"""Metaworld's ten tasks of WARPD (Table 4) as a suite, with the scripted experts that Metaworld ships."""
 
 from __future__ import annotations
 
-from dreamgym.suites.base import Measure, Suite
+import importlib
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dreamgym.suites.base import Act, Measure, Sensors, Suite
+from dreamgym.suites.scripted import RandomWalk, demonstrations
 from dreamgym.types import ActionSpec
 
 TASKS = (
@@ -17,6 +24,83 @@ TASKS = (
     "plate_slide",
     "reach",
 )
+HAND, HAND_BEFORE = slice(0, 3), slice(18, 21)  # of the state: the hand, and the hand in the frame before
+NOISE = 0.4  # standard deviation of what a noisy expert adds to each entry of an action
+
+
+class Expert:
+    """Metaworld's scripted expert of a task, with noise on its actions if wanted.
+
+    Args:
+        task: one of `TASKS`.
+        noise: standard deviation of what is added to each entry of an action, before clipping.
+
+    Raises:
+        ImportError: Metaworld is not installed.
+    """
+
+    def __init__(self, task: str, noise: float = 0.0) -> None:
+        try:
+            policies = importlib.import_module("metaworld.policies")
+        except ImportError as error:
+            raise ImportError('Metaworld is missing: pip install "dreamgym[metaworld]"') from error
+        self._policy = getattr(policies, f"Sawyer{task.title().replace('_', '')}V3Policy")()
+        self.noise = noise
+
+    def act(self, state: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """An action (4,) in [-1, 1] for ``state`` (39,)."""
+        action = np.asarray(self._policy.get_action(state.astype(np.float64)), np.float64)
+        if self.noise > 0:
+            action = action + self.noise * rng.standard_normal(4)
+        clipped: np.ndarray = np.clip(action, -1.0, 1.0).astype(np.float32)
+        return clipped
+
+
+def expert(env: Any, rng: np.random.Generator, noise: float = 0.0) -> Act:
+    """Metaworld's expert of the task of the episode that ``env`` has just begun."""
+    hand = Expert(env.episode_task, noise)
+    return lambda obs: hand.act(obs["state"], rng)
+
+
+class Stray:
+    """The expert, who wanders off first and again and again: the task is come to from many sides, and left."""
+
+    def __init__(self, env: Any, rng: np.random.Generator) -> None:
+        self.wander, self.expert, self.rng = RandomWalk(env, rng), Expert(env.episode_task), rng
+        self._off, self._left = True, int(rng.integers(5, 40))
+
+    def __call__(self, obs: Sensors) -> np.ndarray:
+        """An action (4,)."""
+        if self._left == 0:
+            self._off = not self._off
+            self._left = int(self.rng.integers(5, 30) if self._off else self.rng.integers(40, 90))
+        self._left -= 1
+        return self.wander(obs) if self._off else self.expert.act(obs["state"], self.rng)
+
+
+class Clumsy:
+    """The expert, who takes the hand for elsewhere: it misses by centimetres, as cloned policies do.
+
+    A dream that has seen hands that hit alone takes one that misses for one that hits, and so does its reward.
+    """
+
+    SPREAD = 0.02  # metres in each direction, times 0 to 2 by turns
+
+    def __init__(self, env: Any, rng: np.random.Generator) -> None:
+        self.expert, self.rng, self._left = Expert(env.episode_task, NOISE / 2), rng, 0
+        self._error = np.zeros(3)
+
+    def __call__(self, obs: Sensors) -> np.ndarray:
+        """An action (4,)."""
+        if self._left == 0:
+            self._error = self.SPREAD * self.rng.uniform(0.0, 2.0) * self.rng.standard_normal(3)
+            self._left = int(self.rng.integers(30, 100))
+        self._left -= 1
+        seen = obs["state"].copy()
+        for part in (HAND, HAND_BEFORE):
+            seen[part] += self._error
+        return self.expert.act(seen, self.rng)
+
 
 SUITE = Suite(
     name="metaworld",
@@ -32,4 +116,12 @@ SUITE = Suite(
         Measure("hand", "state", (0, 1, 2), "cm", scale=100.0, moved=0.03),
         Measure("first object", "state", (4, 5, 6), "cm", scale=100.0, moved=0.01),
     ),
+    operators={
+        "expert": expert,
+        "noisy": partial(expert, noise=NOISE),
+        "stray": Stray,
+        "clumsy": Clumsy,
+        "random": RandomWalk,
+    },
+    collectors={"demonstrations": partial(demonstrations, max_steps=200)},
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dreamgym import cli
+from dreamgym.data import EpisodeStore
 
 
 def test_collect_fills_a_store_and_continues_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -14,3 +15,19 @@ def test_collect_fills_a_store_and_continues_it(tmp_path: Path, capsys: pytest.C
     assert "1 episodes, 8 steps, 1 new" in capsys.readouterr().out
     cli.main([*words, "16"])
     assert "2 episodes, 16 steps, 1 new" in capsys.readouterr().out
+
+
+def test_collect_runs_any_suite_and_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("gym_pusht")
+    words = ["collect", "--store", str(tmp_path / "s"), "--suite", "pusht", "--operators", "random", "clumsy"]
+    cli.main([*words, "--max-steps", "5", "--num-episodes", "4", "--split", "test"])
+    assert "4 episodes, 20 steps, 4 new" in capsys.readouterr().out
+    metas = EpisodeStore.open(tmp_path / "s").metas
+    assert {(meta["operator"], meta["split"]) for meta in metas} == {("random", "test"), ("clumsy", "test")}
+
+
+def test_an_option_of_another_kind_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="dreamgym: demonstrations of pusht takes tasks, .*; got scene"):
+        cli.main(["collect", "--store", str(tmp_path / "s"), "--suite", "pusht", "--scene", "D"])
+    with pytest.raises(SystemExit, match="dreamgym: play of calvin takes scene, .*; got num_train"):
+        cli.main(["collect", "--store", str(tmp_path / "s"), "--num-train", "3"])

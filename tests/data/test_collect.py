@@ -192,7 +192,7 @@ def test_one_store_takes_one_collection(tmp_path: Path) -> None:
     collect(Factory(), tmp_path / "s", num_episodes=1, seed=3, info={"scene": "D", "sizes": (64, 64)}, progress=False)
     with pytest.raises(ValueError, match="collected with seed 3, not 4"):
         collect(Factory(), tmp_path / "s", num_episodes=2, seed=4, progress=False)
-    with pytest.raises(ValueError, match="collected with scene D, not A"):
+    with pytest.raises(ValueError, match="collected with scene 'D', not 'A'"):
         collect(Factory(), tmp_path / "s", num_episodes=2, seed=3, info={"scene": "A"}, progress=False)
     same = {"scene": "D", "sizes": (64, 64)}
     assert collect(Factory(), tmp_path / "s", num_episodes=1, seed=3, info=same, progress=False).new_episodes == 0

@@ -4,7 +4,8 @@ from gymnasium.utils.env_checker import check_env
 
 pytest.importorskip("metaworld")
 
-from dreamgym.sims.metaworld import TASKS, Expert, MetaworldEnv
+from dreamgym.sims.metaworld import TASKS, MetaworldEnv
+from dreamgym.suites.metaworld import Expert
 
 
 @pytest.fixture(scope="module")
@@ -113,16 +114,6 @@ def test_task_and_length_of_a_snapshot_are_checked(env):
         MetaworldEnv("fly")
     with pytest.raises(ValueError, match="snapshot"):
         env.restore(np.zeros(7))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("task", TASKS)
-def test_the_expert_solves_the_task(task):
-    env, expert = MetaworldEnv(task), Expert(task)
-    env.reset(seed=0)
-    rng = np.random.default_rng(0)
-    assert any(env.step(expert.act(env.observe()["state"], rng))[2] for _ in range(150))
-    env.close()
 
 
 def test_a_snapshot_of_a_solved_task_is_judged_so(env):

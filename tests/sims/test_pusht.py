@@ -7,7 +7,8 @@ pytest.importorskip("gym_pusht")
 
 import dreamgym
 from dreamgym.sims.perturbed import Perturbed
-from dreamgym.sims.pusht import Habits, HabitualPusher, Pusher, PushTEnv, make_env
+from dreamgym.sims.pusht import PushTEnv, make_env
+from dreamgym.suites.pusht import Pusher
 
 assert dreamgym.__version__  # registers the ids
 
@@ -63,55 +64,6 @@ def test_a_snapshot_brings_everything_back(env):
         return np.array([env.step(np.array([400.0, 100.0 + 20 * i]))[0]["state"] for i in range(10)])
 
     assert np.array_equal(go_on(), go_on())
-
-
-def plan(rng):
-    return Pusher()
-
-
-@pytest.mark.parametrize("make", [plan, HabitualPusher])
-def test_pushers_reach_the_outline_from_most_places(env, make):
-    done = []
-    for seed in range(5):
-        rng = np.random.default_rng(seed)
-        pusher = make(rng)
-        obs, _ = env.reset(seed=seed)
-        for _ in range(300):
-            obs, _, terminated, _, _ = env.step(pusher.act(obs["state"], rng))
-            if terminated:
-                break
-        done.append(terminated)
-    assert sum(done) >= 4
-
-
-@pytest.mark.parametrize("make", [plan, HabitualPusher])
-def test_pushes_from_one_place_go_different_ways(env, make):
-    env.reset(seed=5)
-    start = env.snapshot()
-    ends = []
-    for seed in range(6):
-        env.restore(start)
-        rng = np.random.default_rng(seed)
-        pusher = make(rng)
-        for _ in range(30):
-            env.step(pusher.act(env.observe()["state"], rng))
-        ends.append(env.observe()["state"][:2])
-    apart = np.linalg.norm(np.array(ends)[:, None] - np.array(ends)[None], axis=-1)
-    assert apart.max() > 50
-
-
-def test_what_a_habitual_pusher_does_follows_from_the_state_alone(env):
-    obs, _ = env.reset(seed=3)
-    rng = np.random.default_rng(0)
-    still = Habits(noise=0.0)
-    pusher, path = HabitualPusher(np.random.default_rng(1), still), []
-    for _ in range(40):
-        path.append(obs["state"])
-        obs = env.step(pusher.act(obs["state"], rng))[0]
-    one, other = (HabitualPusher(np.random.default_rng(1), still) for _ in range(2))
-    forth = [one.act(state, rng) for state in path]
-    back = [other.act(state, rng) for state in reversed(path)]
-    assert np.array_equal(forth, back[::-1])
 
 
 def test_the_adversary_displaces_the_block_at_some_steps_and_by_no_more_than_it_may():

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamgym.data.state_demonstrations import ROAMING
 from dreamgym.data.store import EpisodeView, Meta
+from dreamgym.suites.scripted import ROAMING
 from dreamgym_agents.common.scale import Scale, checksum
 
 ArrayLike = Any
@@ -26,7 +26,7 @@ def select_demonstrations(
 ) -> EpisodeView:
     """Demonstrations of a store: of some tasks or all, of one split.
 
-    Those who roam (`dreamgym.data.state_demonstrations`) come to success by chance: they do not demonstrate. An episode
+    Those who roam (`dreamgym.suites.scripted`) come to success by chance: they do not demonstrate. An episode
     that names no split is for training.
 
     Args:

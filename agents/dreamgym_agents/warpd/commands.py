@@ -1,6 +1,6 @@
 """``dreamgym warpd train``: each option is a field of `TrainOptions`.
 
-    python -m dreamgym.data.state_demonstrations --suite metaworld --tasks reach drawer_open --episodes 100 --out demos
+    dreamgym collect --suite metaworld --tasks reach drawer_open --num-episodes 100 --store demos
     dreamgym warpd train --demonstrations demos --task drawer_open --checkpoint metaworld \
         --out policies/drawer_open
     dreamgym evaluate policies/drawer_open --horizon 100

@@ -8,6 +8,7 @@ must have seen that.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,10 @@ class AttemptConfig:
         """(task, split) of an episode."""
         round_index, place = divmod(episode_index, len(self.tasks))
         return self.tasks[place], split_of_round(round_index, self.num_train, self.num_val)
+
+    def info(self) -> dict[str, Any]:
+        """What the store remembers: scene, tasks and settings, JSON-ready."""
+        return {"scene": self.play.scene, "tasks": list(self.tasks), "settings": asdict(self)}
 
     def __call__(self, worker_seed: int) -> AttemptGenerator:
         """Build a generator: a config is the picklable factory that `collect` takes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +63,10 @@ class DemonstrationConfig:
         round_index, place = divmod(episode_index, 2 * len(self.tasks))
         expert, task = place % 2 == 0, self.tasks[place // 2]
         return task, expert, split_of_round(round_index, self.num_train, self.num_val)
+
+    def info(self) -> dict[str, Any]:
+        """What the store remembers: scene, tasks and settings, JSON-ready."""
+        return {"scene": self.play.scene, "tasks": list(self.tasks), "settings": asdict(self)}
 
     def __call__(self, worker_seed: int) -> DemonstrationGenerator:
         """Build a generator: a config is the picklable factory that `collect` takes."""

@@ -53,6 +53,10 @@ class PlayConfig:
         if self.episode_steps < 1:
             raise ValueError(f"episode_steps: expected at least 1, got {self.episode_steps}")
 
+    def info(self) -> dict[str, Any]:
+        """What the store remembers: scene, tasks and settings, JSON-ready."""
+        return {"scene": self.scene, "tasks": list(TASKS), "settings": asdict(self)}
+
     def __call__(self, worker_seed: int) -> PlayGenerator:
         """Build a generator: a config is the picklable factory that `collect` takes."""
         return PlayGenerator(self, worker_seed)

@@ -7,6 +7,9 @@ from typing import Any
 
 from dreamgym.sims.calvin.tasks import DRAWER, LED, LIGHTBULB, SLIDER
 from dreamgym.suites.base import Layout, Measure, Suite
+from dreamgym.suites.calvin.attempts import AttemptConfig
+from dreamgym.suites.calvin.demonstrations import DemonstrationConfig
+from dreamgym.suites.calvin.play import PlayConfig
 from dreamgym.suites.calvin.tasks import SCENE, TASKS, Rules, startable, succeeded
 from dreamgym.types import ActionSpec
 
@@ -25,6 +28,37 @@ def simulator_kwargs(info: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[s
         kwargs = {k: recorded[k] for k in ("scene", "image_size", "visuals") if k in recorded}
         return {**kwargs, "cameras": list(recorded.get("cameras", ()))}
     return {"scene": info["scene"]} if "scene" in info else None
+
+
+def play(suite: Suite, *, scene: str = "playtable", image_size: int = 64, episode_steps: int = 1000) -> PlayConfig:
+    """Long, task-agnostic play."""
+    return PlayConfig(scene=scene, image_size=image_size, episode_steps=episode_steps)
+
+
+def demonstrations(
+    suite: Suite,
+    *,
+    scene: str = "playtable",
+    image_size: int = 64,
+    tasks: tuple[str, ...] = TASKS,
+    num_train: int = 50,
+    num_val: int = 20,
+) -> DemonstrationConfig:
+    """Experts and failures at single tasks."""
+    return DemonstrationConfig(PlayConfig(scene=scene, image_size=image_size), tasks, num_train, num_val)
+
+
+def attempts(
+    suite: Suite,
+    *,
+    scene: str = "playtable",
+    image_size: int = 64,
+    tasks: tuple[str, ...] = TASKS,
+    num_train: int = 50,
+    num_val: int = 20,
+) -> AttemptConfig:
+    """Near misses and second tries."""
+    return AttemptConfig(PlayConfig(scene=scene, image_size=image_size), tasks, num_train, num_val)
 
 
 SUITE = Suite(
@@ -48,5 +82,6 @@ SUITE = Suite(
     startable=startable,
     succeeded=succeeded,
     rules=Rules,
+    collectors={"play": play, "demonstrations": demonstrations, "attempts": attempts},
     simulator_kwargs=simulator_kwargs,
 )

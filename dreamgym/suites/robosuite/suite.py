@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from dreamgym.suites.base import Measure, Suite
+import numpy as np
+
+from dreamgym.suites.base import Act, Measure, Suite
+from dreamgym.suites.scripted import RandomWalk, demonstrations
 from dreamgym.types import ActionSpec
 
 ROBOTS = ("Panda", "Sawyer", "IIWA", "Jaco", "Kinova3", "UR5e", "XArm7")
@@ -15,6 +19,14 @@ ACTION = ActionSpec((-1.0,) * 7, (1.0,) * 7, binary=(6,), hold=(0.0,) * 6 + (-1.
 def simulator_kwargs(info: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
     """The arm that a store was recorded with, where it names one."""
     return {"robot": info["robot"]} if "robot" in info else {}
+
+
+def operator(env: Any, rng: np.random.Generator, proficiency: str) -> Act:
+    """A scripted operator of the episode that ``env`` has just begun; it looks at the simulator's poses."""
+    from dreamgym.suites.robosuite.operators import Operator  # robosuite is an extra
+
+    hand = Operator(env, proficiency, rng)
+    return lambda obs: hand.act()
 
 
 SUITE = Suite(
@@ -32,5 +44,10 @@ SUITE = Suite(
         Measure("gripper", "state", (0, 1, 2), "cm", scale=100.0, moved=0.03),
         Measure("object", "state", (-12, -11, -10), "cm", scale=100.0, moved=0.01),
     ),
+    operators={
+        **{name: partial(operator, proficiency=name) for name in ("better", "okay", "worse", "clumsy")},
+        "random": RandomWalk,
+    },
+    collectors={"demonstrations": demonstrations},
     simulator_kwargs=simulator_kwargs,
 )

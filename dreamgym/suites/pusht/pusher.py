@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dreamgym.sims.pusht.contacts import (
+from dreamgym.suites.pusht.contacts import (
     CENTRE,
     CONTACTS,
     DISC,

@@ -1,25 +1,24 @@
 import numpy as np
 import pytest
 
-from dreamgym.data.state_demonstrations import StateDemonstrations, main
+from dreamgym.suites import suite
+from dreamgym.suites.scripted import ScriptedEpisodes
 
 
-def test_unknown_suite_and_operator_are_named():
-    with pytest.raises(ValueError, match="suite: expected one of"):
-        StateDemonstrations("chess")
+def test_an_unknown_operator_is_named():
     with pytest.raises(ValueError, match="operators: pusht has"):
-        StateDemonstrations("pusht", operators=("better",))
+        ScriptedEpisodes(suite("pusht"), operators=("better",))
 
 
 def test_random_walks_are_not_demonstrations_unless_asked_for():
-    assert StateDemonstrations("robosuite").operators == ("better", "okay", "worse")
+    assert ScriptedEpisodes(suite("robosuite")).operators == ("better", "okay", "worse")
 
 
 def test_a_push_is_kept_with_its_marks_and_snapshots():
     pytest.importorskip("gym_pusht")
-    made = StateDemonstrations("pusht", linger=4)(0)
+    made = ScriptedEpisodes(suite("pusht"), linger=4)(0)
     episode, meta = made.episode(2)
-    again, _ = StateDemonstrations("pusht", linger=4)(0).episode(2)
+    again, _ = ScriptedEpisodes(suite("pusht"), linger=4)(0).episode(2)
     assert all(np.array_equal(episode[k], again[k]) for k in episode)
     assert meta["success"]
     assert (meta["suite"], meta["task"], meta["operator"], meta["split"]) == ("pusht", "push_t", "pusher", "train")
@@ -33,7 +32,7 @@ def test_a_push_is_kept_with_its_marks_and_snapshots():
 
 def test_random_walks_are_kept_whatever_comes_of_them_and_held_out_evenly():
     pytest.importorskip("gym_pusht")
-    made = StateDemonstrations("pusht", operators=("random",), max_steps=15)(0)
+    made = ScriptedEpisodes(suite("pusht"), operators=("random",), max_steps=15)(0)
     episode, meta = made.episode(9)
     assert len(episode["action"]) == 15
     assert meta["split"] == "val"
@@ -42,7 +41,7 @@ def test_random_walks_are_kept_whatever_comes_of_them_and_held_out_evenly():
 
 def test_a_clumsy_pusher_misses_more_often_than_not_and_is_kept():
     pytest.importorskip("gym_pusht")
-    made = StateDemonstrations("pusht", operators=("clumsy",))(0)
+    made = ScriptedEpisodes(suite("pusht"), operators=("clumsy",))(0)
     episodes = [made.episode(i) for i in range(8)]
     done = [meta["success"] for _, meta in episodes]
     assert {meta["tries"] for _, meta in episodes} == {1}
@@ -54,13 +53,13 @@ def test_a_clumsy_pusher_misses_more_often_than_not_and_is_kept():
 
 def test_whole_episodes_have_one_length():
     pytest.importorskip("gym_pusht")
-    made = StateDemonstrations("pusht", linger=None)(0)
+    made = ScriptedEpisodes(suite("pusht"), linger=None)(0)
     assert {len(made.episode(i)[0]["action"]) for i in (1, 2)} == {300}
 
 
 def test_metaworlds_experts_take_turns_with_noisy_ones():
     pytest.importorskip("metaworld")
-    made = StateDemonstrations("metaworld", tasks=("reach",))(0)
+    made = ScriptedEpisodes(suite("metaworld"), tasks=("reach",))(0)
     assert [made.entry(i)[:2] for i in range(3)] == [("reach", "expert"), ("reach", "noisy"), ("reach", "expert")]
     episode, meta = made.episode(0)
     assert meta["success"]
@@ -70,7 +69,7 @@ def test_metaworlds_experts_take_turns_with_noisy_ones():
 
 def test_a_stray_comes_to_success_and_leaves_it():
     pytest.importorskip("metaworld")
-    made = StateDemonstrations("metaworld", ("reach",), ("stray",), max_steps=200, linger=None)(0)
+    made = ScriptedEpisodes(suite("metaworld"), ("reach",), ("stray",), max_steps=200, linger=None)(0)
     changes = 0
     for i in range(3):
         episode, meta = made.episode(i)
@@ -81,7 +80,7 @@ def test_a_stray_comes_to_success_and_leaves_it():
 
 def test_a_clumsy_hand_misses_and_hits_and_both_are_kept():
     pytest.importorskip("metaworld")
-    made = StateDemonstrations("metaworld", ("dial_turn",), ("clumsy",), max_steps=100, snapshots=False)(0)
+    made = ScriptedEpisodes(suite("metaworld"), ("dial_turn",), ("clumsy",), max_steps=100, snapshots=False)(0)
     found = [made.episode(i) for i in range(6)]
     assert {meta["success"] for _, meta in found} == {False, True}
     assert all(meta["tries"] == 1 and meta["success"] == rows["success"].any() for rows, meta in found)
@@ -89,7 +88,7 @@ def test_a_clumsy_hand_misses_and_hits_and_both_are_kept():
 
 def test_a_clumsy_operator_closes_beside_the_cube_and_tries_again():
     pytest.importorskip("robosuite")
-    made = StateDemonstrations("robosuite", ("lift",), ("clumsy",), snapshots=False)(0)
+    made = ScriptedEpisodes(suite("robosuite"), ("lift",), ("clumsy",), snapshots=False)(0)
     closings = []
     for i in range(2):
         rows, meta = made.episode(i)
@@ -103,13 +102,13 @@ def test_a_clumsy_operator_closes_beside_the_cube_and_tries_again():
 
 
 def test_strays_are_not_demonstrations_unless_asked_for():
-    assert StateDemonstrations("metaworld").operators == ("expert", "noisy")
+    assert ScriptedEpisodes(suite("metaworld")).operators == ("expert", "noisy")
 
 
-def test_tasks_and_arms_are_known_before_anything_is_collected(tmp_path):
-    with pytest.raises(ValueError, match="pusht has an arm of its own, got 'Sawyer'"):
-        StateDemonstrations("pusht", robot="Sawyer")
-    pytest.importorskip("gym_pusht")
-    with pytest.raises(SystemExit, match=r"error: task: expected one of \['push_t'\], got 'fly'"):
-        main(["--suite", "pusht", "--tasks", "fly", "--episodes", "2", "--out", str(tmp_path / "store")])
-    assert not (tmp_path / "store").exists()
+def test_tasks_and_arms_are_known_before_anything_is_collected():
+    with pytest.raises(ValueError, match="pusht has a robot of its own, got 'Sawyer'"):
+        ScriptedEpisodes(suite("pusht"), robot="Sawyer")
+    with pytest.raises(ValueError, match=r"robosuite has \['Panda', .*got 'Baxter'"):
+        ScriptedEpisodes(suite("robosuite"), robot="Baxter")
+    with pytest.raises(ValueError, match=r"tasks: pusht has \['push_t'\], got \['fly'\]"):
+        ScriptedEpisodes(suite("pusht"), ("fly",))

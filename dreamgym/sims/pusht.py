@@ -1,4 +1,4 @@
-"""gym-pusht's simulator on plain Gymnasium, with snapshots and an adversary."""
+"""PushT on plain Gymnasium (gym-pusht): a disc pushes a T onto its outline; with snapshots and an adversary."""
 
 from __future__ import annotations
 

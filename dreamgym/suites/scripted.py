@@ -1,0 +1,167 @@
+"""Episodes that scripted operators make of single tasks in a suite, with the frames of success marked.
+
+A suite brings its operators (`Suite.operators`); how an episode is begun, tried again, recorded and split is here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dreamgym.data.store import Episode, Meta
+from dreamgym.data.workers import episode_rng
+from dreamgym.suites.base import Sensors, Suite
+
+MAX_TRIES = 40
+VAL_EVERY = 10
+RANDOM, STRAY, CLUMSY = "random", "stray", "clumsy"
+ROAMING = (RANDOM, STRAY, CLUMSY)
+"""Operators who do not demonstrate, but show world models and rewards what lies off the demonstrations' ways: a random
+walk, an expert who wanders off now and then, and one who misjudges where things are. Nobody should imitate them."""
+KEPT = (RANDOM, CLUMSY)
+"""Operators whose failures are kept."""
+
+
+@dataclass(frozen=True)
+class ScriptedEpisodes:
+    """Which episodes to make; the picklable factory that `collect` takes.
+
+    Attributes:
+        suite: where.
+        tasks: tasks of the suite, in turn; () for all of them.
+        operators: who acts, in turn; () for all that demonstrate (all but `ROAMING`).
+        robot: one of the suite's; None for its first, or where there is only one.
+        max_steps: rows of an episode at most; None for the suite's horizon.
+        linger: rows from the first success on, itself among them; None goes on to ``max_steps``, so that all
+            episodes have one length.
+        snapshots: whether to record the simulator's state of every row, where it has one.
+
+    Raises:
+        ValueError: the suite has no such task, operator or robot, or a number is out of its range.
+    """
+
+    suite: Suite
+    tasks: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+    robot: str | None = None
+    max_steps: int | None = None
+    linger: int | None = 10
+    snapshots: bool = True
+
+    def __post_init__(self) -> None:
+        known, name = tuple(self.suite.operators), self.suite.name
+        default = tuple(o for o in known if o not in ROAMING) or known
+        object.__setattr__(self, "operators", tuple(self.operators) or default)
+        object.__setattr__(self, "tasks", tuple(self.tasks) or self.suite.tasks)
+        if unknown := [o for o in self.operators if o not in known]:
+            raise ValueError(f"operators: {name} has {list(known)}, got {unknown}")
+        if unknown := [t for t in self.tasks if t not in self.suite.tasks]:
+            raise ValueError(f"tasks: {name} has {list(self.suite.tasks)}, got {unknown}")
+        robots = list(self.suite.robots)
+        if self.robot is None and robots:
+            object.__setattr__(self, "robot", robots[0])
+        elif self.robot is not None and self.robot not in robots:
+            raise ValueError(f"robot: {name} has {robots or 'a robot of its own'}, got {self.robot!r}")
+        if self.max_steps is None:
+            object.__setattr__(self, "max_steps", self.suite.horizon)
+        if self.max_steps < 2 or (self.linger is not None and self.linger < 1):  # type: ignore[operator]
+            raise ValueError(f"max_steps >= 2 and linger >= 1, or None; got {self.max_steps} and {self.linger}")
+
+    def info(self) -> dict[str, Any]:
+        """What the store remembers: tasks, robot and settings, JSON-ready."""
+        arm = {} if self.robot is None else {"robot": self.robot}
+        settings = {k: getattr(self, k) for k in ("operators", "max_steps", "linger", "snapshots")}
+        return {"tasks": list(self.tasks), **arm, "settings": settings}
+
+    def __call__(self, worker_seed: int) -> ScriptedGenerator:
+        return ScriptedGenerator(self, worker_seed)
+
+
+class ScriptedGenerator:
+    """Makes the episodes; episode i depends on the seed and i alone."""
+
+    def __init__(self, config: ScriptedEpisodes, worker_seed: int) -> None:
+        self.config, self.worker_seed = config, worker_seed
+        arm = {} if config.robot is None else {"robot": config.robot}
+        self.env: Any = config.suite.make(horizon=None, **arm)
+
+    def entry(self, episode_index: int) -> tuple[str, str, str]:
+        """(task, operator, split) of an episode."""
+        tasks, operators = self.config.tasks, self.config.operators
+        rest, task = divmod(episode_index, len(tasks))
+        turn, operator = divmod(rest, len(operators))
+        return tasks[task], operators[operator], "val" if turn % VAL_EVERY == VAL_EVERY - 1 else "train"
+
+    def episode(self, episode_index: int) -> tuple[Episode, Meta]:
+        """One episode that comes to success (or of an operator whose failures are kept).
+
+        Returns:
+            The simulator's sensors, "action" [T, A], "success" bool [T] and, if recorded, "snapshot" [T, S]; and the
+            meta.
+
+        Raises:
+            RuntimeError: no success in 40 tries: the operator does not fit the task.
+        """
+        rng = episode_rng(self.worker_seed, episode_index)
+        task, operator, split = self.entry(episode_index)
+        for tries in range(1, MAX_TRIES + 1):
+            rows = self._attempt(task, operator, rng)
+            done = bool(np.any(rows["success"]))
+            if done or operator in KEPT:
+                meta = {
+                    "kind": "demonstration", "suite": self.config.suite.name, "task": task, "operator": operator,
+                    "split": split, "success": done, "tries": tries, "config": self.config.info()["settings"],
+                }  # fmt: skip
+                return {k: np.stack(v) for k, v in rows.items()}, meta
+        raise RuntimeError(f"no success of {operator} at {task} in {MAX_TRIES} tries: it does not fit the task")
+
+    def _attempt(self, task: str, operator: str, rng: np.random.Generator) -> dict[str, list[Any]]:
+        env, config = self.env, self.config
+        obs, info = env.reset(seed=int(rng.integers(2**31)), options={"task": task})
+        act = config.suite.operators[operator](env, rng)
+        recorded = config.snapshots and len(env.snapshot()) > 0
+        left = config.max_steps or config.suite.horizon
+        rows: dict[str, list[Any]] = {}
+        while left > 0:
+            action = act(obs)
+            row = {**obs, "action": action, "success": np.bool_(info["is_success"])}
+            if recorded:
+                row["snapshot"] = env.snapshot()
+            for key, value in row.items():
+                rows.setdefault(key, []).append(value)
+            if info["is_success"] and config.linger is not None:
+                left = min(left, config.linger)
+            left -= 1
+            obs, _, _, _, info = env.step(action)
+        return rows
+
+
+def demonstrations(
+    suite: Suite,
+    *,
+    tasks: tuple[str, ...] = (),
+    operators: tuple[str, ...] = (),
+    robot: str | None = None,
+    max_steps: int | None = None,
+    linger: int = 10,
+    whole: bool = False,
+) -> ScriptedEpisodes:
+    """The collector of suites with operators; see `ScriptedEpisodes`. With ``whole`` episodes go on after success."""
+    return ScriptedEpisodes(suite, tasks, operators, robot, max_steps, None if whole else linger)
+
+
+class RandomWalk:
+    """A slow random walk over the range of a simulator's actions: an operator of any suite."""
+
+    def __init__(self, env: Any, rng: np.random.Generator) -> None:
+        self.low, self.high, self.rng = env.action_space.low, env.action_space.high, rng
+        self._walk = rng.standard_normal(len(self.low))
+
+    def __call__(self, obs: Sensors) -> np.ndarray:
+        """An action (A,)."""
+        self._walk = 0.9 * self._walk + 0.436 * self.rng.standard_normal(len(self._walk))
+        unit = np.tanh(self._walk)
+        action: np.ndarray = (self.low + (self.high - self.low) * (unit + 1) / 2).astype(np.float32)
+        return action
