@@ -25,6 +25,8 @@ from dreamgym.world_models.base import WorldModel
 
 SPLITS = ("train", "val", "test")
 SNAPSHOT = "snapshot"
+ANY_TASK = -1  # of a start that suits every task, as `StartBank` has it
+EVERY = 16  # rows between starts of an episode that is of no task
 _log = logging.getLogger(__name__)
 
 
@@ -62,7 +64,7 @@ class BankConfig:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row of an episode of a view at which task number ``task`` can begin."""
+    """A row of an episode of a view at which task number ``task`` can begin; -1: any task."""
 
     view: EpisodeView
     episode: int
@@ -74,24 +76,30 @@ def candidates(view: EpisodeView, tasks: Sequence[str], offsets: Sequence[int] =
     """Rows of ``view`` at which a skill began one of ``tasks`` and achieved it.
 
     Play names its skills in its meta (``skills``: [name, first row, row after the last, achieved]); a demonstration is
-    one skill from its first row to its first success. Of a failed attempt only the first row counts: its start is
-    drawn as an expert's is.
+    one skill from its first row to its first success. Of a failed attempt, or one whose success nobody marked, only
+    the first row counts: its start is drawn as an expert's is. Where no task is named, every `EVERY`-th row of every
+    episode is a start.
     """
+    if not tasks:
+        lengths = enumerate(view.lengths.tolist())
+        return [Candidate(view, i, row, ANY_TASK) for i, length in lengths for row in range(0, length, EVERY)]
     out = []
     suite = suite_of(view)
     able = None if suite is None else suite.startable
+    judged = () if suite is None else suite.tasks
     keys = [] if suite is None else list(suite.layouts)
     for i, meta in enumerate(view.metas):
         runs = meta.get("skills")
         if runs is None and meta.get("task") in tasks:
-            success = np.flatnonzero(view.episode(i, ["success"])["success"])
+            marked = "success" in view.keys
+            success = np.flatnonzero(view.episode(i, ["success"])["success"]) if marked else ()
             runs = [[meta["task"], 0, int(success[0]) if len(success) else 1, True]]
         for name, first, stop, achieved in runs or ():
             if name not in tasks or not achieved:
                 continue
             frames = np.array([first + k for k in offsets if first + k < stop], dtype=np.int64)
             good = frames
-            if able is not None and all(k in view.keys for k in keys):
+            if able is not None and name in judged and all(k in view.keys for k in keys):
                 rows = view.episode(i, keys, int(first), int(stop))
                 good = frames[able(name, {k: v[frames - first] for k, v in rows.items()})]
             out += [Candidate(view, i, int(frame), list(tasks).index(name)) for frame in good]
@@ -113,7 +121,7 @@ def build_starts(
         stores: play and demonstrations, with meta "split"; a start is of the split of its episode. Stores with a
             "snapshot" key give every start the simulator state of exactly that frame; with one store that lacks it,
             the bank has no snapshots.
-        tasks: task names, in the order of the reward model.
+        tasks: task names, in the order of the reward model; () for data of no task, whose starts suit any.
         config: see `BankConfig`.
         progress: whether to show a bar.
 
@@ -127,22 +135,23 @@ def build_starts(
     config = BankConfig() if config is None else config
     rng = np.random.default_rng(config.seed)
     chosen: list[tuple[Candidate, int]] = []
-    counts: dict[str, dict[str, int]] = {task: {} for task in tasks}
+    names = dict(enumerate(tasks)) or {ANY_TASK: "any"}
+    counts: dict[str, dict[str, int]] = {task: {} for task in names.values()}
     for number, split in enumerate(SPLITS):
         views = [store.select(split=split) for store in stores]
         found = [c for view in views for c in candidates(view, tasks, config.offsets)]
         if split == "test":
-            found = _one_each(found, len(tasks), config.num_test, rng)
-        for i, task in enumerate(tasks):
+            found = _one_each(found, len(names), config.num_test, rng)
+        for i, task in names.items():
             own = [c for c in found if c.task == i]
             picked = rng.permutation(len(own))[: config.wanted(split)]
             counts[task][split] = len(picked)
             chosen += [(own[k], number) for k in sorted(picked)]
             if len(picked) < config.wanted(split) and (split != "test" or any(len(v) for v in views)):
                 _log.warning("%s: %d %s starts in the data, %d wanted", task, len(picked), split, config.wanted(split))
-    for task in tasks:
+    for task in names.values():
         if not counts[task]["train"]:
-            raise ValueError(f"no training start for {task!r}: collect more play, or demonstrations of it")
+            raise ValueError(f"no training start for {task!r}: collect or import more play, or demonstrations of it")
     starts = [c for c, _ in chosen]
     tensors = {f"state/{k}": v for k, v in _filter(model, starts, config, progress).items()}
     tensors["task"] = torch.tensor([c.task for c in starts])

@@ -140,3 +140,27 @@ def test_frames_of_several_actions_are_filtered_so_many_rows_apart(play):
         rows = play.episode(number)
         np.testing.assert_array_equal(shown[i], rows["scene_obs"][frame - 9 : frame + 1 : 3])
         np.testing.assert_array_equal(torch.cat([a[i] for a in model.done]), rows["action"][frame - 9 : frame])
+
+
+def foreign(path, task=None):
+    """Episodes of an imported store: no skills, no snapshots, no marks, and perhaps no task."""
+    rng = np.random.default_rng(0)
+    store = EpisodeStore.create(path, KEYS)
+    for i in range(6):
+        meta = {"split": ("train", "val", "test")[i % 3], **({} if task is None else {"task": task})}
+        store.append([(episode(rng, 40), meta)])
+    return store
+
+
+def test_data_of_no_task_begin_anywhere_and_suit_any_task(tmp_path):
+    config = BankConfig(num_train=5, num_val=5, num_test=5, context=8)
+    tensors, meta = build_starts(FakeModel(), [foreign(tmp_path / "s")], (), config)
+    assert meta["counts"] == {"any": {"train": 5, "val": 5, "test": 2}}  # a test episode gives one start
+    bank = StartBank.from_tensors(tensors, meta["tasks"])
+    assert [len(bank.candidates("whatever", split)) for split in ("train", "val", "test")] == [5, 5, 2]
+    assert bank.snapshot is None
+
+
+def test_demonstrations_without_marks_begin_at_their_first_row(tmp_path):
+    found = candidates(foreign(tmp_path / "s", "push"), ["push"], offsets=(0, 4))
+    assert [(c.frame, c.task) for c in found] == [(0, 0)] * 6
