@@ -92,7 +92,7 @@ def candidates(view: EpisodeView, tasks: Sequence[str], offsets: Sequence[int] =
         runs = meta.get("skills")
         if runs is None and meta.get("task") in tasks:
             marked = "success" in view.keys
-            success = np.flatnonzero(view.episode(i, ["success"])["success"]) if marked else ()
+            success = np.flatnonzero(view.episode(i, ["success"])["success"]) if marked else np.empty(0, int)
             runs = [[meta["task"], 0, int(success[0]) if len(success) else 1, True]]
         for name, first, stop, achieved in runs or ():
             if name not in tasks or not achieved:
