@@ -18,33 +18,21 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
-from torch import Tensor, nn
+from torch import Tensor
 
 from dreamgym.envs.core.actions import action_space
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.rewards.registry import REWARDS
-from dreamgym.suites import Measure, Suite, register_suite
+from dreamgym.suites import Suite, register_suite
+from dreamgym.testing.points import GAIN, LAYOUTS, MEASURES, SENSORS, SIZE, TASKS, PointModel, draw
 from dreamgym.training.checkpoint import save
-from dreamgym.types import ActionSpec, Observation, ObservationSpec, State, WorldModelSpec
+from dreamgym.types import ActionSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.registry import register_family
 
-GAIN = 0.1
-SIZE = 16
-TASKS = ("reach_right", "reach_top", "turn_on_lamp")
 SIMULATOR = {"id": "point_mass", "kwargs": {}}
 ACTION = ActionSpec(low=(-1.0, -1.0, -1.0), high=(1.0, 1.0, 1.0), binary=(2,), hold=(0.0, 0.0, -1.0))
-
-
-def draw(position: Tensor, lamp: Tensor) -> Tensor:
-    """The camera: [B, 2] in [-1, 1] and [B] in {0, 1} -> [B, 3, 16, 16] in [0, 1]; a soft red dot, green when lit."""
-    axis = torch.linspace(-1, 1, SIZE, device=position.device)
-    along_x = torch.exp(-((axis - position[:, :1]) ** 2) / 0.02)
-    along_y = torch.exp(-((axis - position[:, 1:2]) ** 2) / 0.02)
-    dot = along_y[:, :, None] * along_x[:, None, :]
-    lit = lamp[:, None, None]
-    return torch.stack([dot * (1 - lit), dot * lit, 0.2 + 0.0 * dot], 1)
 
 
 @dataclass(frozen=True)
@@ -75,7 +63,7 @@ class PointMassConfig:
         return cls()
 
 
-class PointMassModel(WorldModel):
+class PointMassModel(PointModel):
     """A world model of `PointMassEnv`; its one parameter, the gain, can be trained."""
 
     family: ClassVar[str] = "point_mass"
@@ -83,13 +71,9 @@ class PointMassModel(WorldModel):
     def __init__(self, config: PointMassConfig | None = None) -> None:
         super().__init__()
         self.config: PointMassConfig = config or PointMassConfig()
-        self.gain = nn.Parameter(torch.tensor(GAIN))
         self.spec = WorldModelSpec(
             family=self.family,
-            observations={
-                "rgb_static": ObservationSpec("image", (3, SIZE, SIZE)),
-                "robot_obs": ObservationSpec("vector", (3,)),
-            },
+            observations=dict(SENSORS),
             action=ACTION,
             feature_shape=(3,),
             decodable=("rgb_static", "robot_obs") if self.config.vector else ("rgb_static",),
@@ -104,19 +88,9 @@ class PointMassModel(WorldModel):
         """A new model from the JSON form of its config."""
         return cls(PointMassConfig(**config))
 
-    def start(self, history: Observation, generator: torch.Generator | None = None, instruction: Any = None) -> State:
-        obs = history["robot_obs"][:, -1].float()
-        return {"position": obs[:, :2].clone(), "lamp": obs[:, 2].clone()}
-
-    def observe(
-        self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None
-    ) -> State:
-        return self.start({"robot_obs": obs["robot_obs"].unsqueeze(1)})
-
     def imagine(self, state: State, action: Tensor, generator: torch.Generator | None = None) -> State:
-        position = state["position"]
         step = action[:, 0] if action.dim() == 3 else action
-        position = position + self.gain * step[:, :2]
+        position = state["position"] + self.gain * step[:, :2]
         if self.config.noise > 0:
             noise = torch.randn(position.shape, generator=generator, device=position.device)
             position = position + self.config.noise * noise
@@ -125,21 +99,6 @@ class PointMassModel(WorldModel):
             broken = position[:, :1] > self.config.breaks_above
             position = torch.where(broken, torch.full_like(position, torch.nan), position)
         return {"position": position, "lamp": lamp}
-
-    def features(self, state: State) -> Tensor:
-        return torch.cat([state["position"], state["lamp"].unsqueeze(1)], 1)
-
-    def decode(self, state: State, keys: Sequence[str]) -> dict[str, Tensor]:
-        self.check_keys(keys)
-        out = {}
-        if "rgb_static" in keys:
-            out["rgb_static"] = draw(state["position"], state["lamp"])
-        if "robot_obs" in keys:
-            out["robot_obs"] = self.features(state)
-        return out
-
-    def uncertainty(self, state: State) -> Tensor:
-        return state["position"].square().sum(1).sqrt()
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         position, action = batch["robot_obs"][..., :2].float(), batch["action"]
@@ -210,13 +169,17 @@ class PointMassEnv(gym.Env[Any, np.ndarray]):
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         self._check_open()
-        action = ACTION.prepare(action)
-        self._position = np.clip(self._position + GAIN * action[:2], -1, 1)
-        self._lamp = float(action[2] > 0)
+        self.move(action)
         self._steps += 1
         info = self._info()
         truncated = self.horizon is not None and self._steps >= self.horizon
         return self.observe(), float(info["is_success"]), info["is_success"], truncated, info
+
+    def move(self, action: np.ndarray) -> None:
+        """One control action."""
+        action = ACTION.prepare(action)
+        self._position = np.clip(self._position + GAIN * action[:2], -1, 1)
+        self._lamp = float(action[2] > 0)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -281,11 +244,8 @@ SUITE = Suite(
     frame_rate=10.0,
     horizon=64,
     simulator="dreamgym.testing.point_mass:PointMassEnv",
-    layouts={"robot_obs": (("linear", 3),)},
-    measures=(
-        Measure("position", "robot_obs", (0, 1), "m", moved=0.05),
-        Measure("lamp", "robot_obs", (2,), "share right", kind="flag"),
-    ),
+    layouts=LAYOUTS,
+    measures=MEASURES,
     proprioception="robot_obs",
 )
 
