@@ -125,7 +125,7 @@ class SimulatorWorld(World):
                 moved = self.sims.step(envs, control.detach().cpu().numpy()[envs])
                 for env, (obs, done) in zip(envs, moved, strict=True):
                     self.sensors[env] = obs
-                    success[env] |= done
+                    success[env] = done  # the verdict of a frame is that of its last control action
             frame = self._stack(core, list(range(core.num_envs)))
             self.oracle = success.to(core.device)
             yield core.model.observe(core.state, each, sensors_to_torch(frame, core.spec, core.device), core.generator)

@@ -51,9 +51,7 @@ class JointPointModel(PointModel):
         """A new model from the JSON form of its config."""
         return cls(PointConfig(**config))
 
-    def sample(
-        self, state: State, actions: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def sample(self, state: State, actions: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Positions [B, F, 2] and lamps [B, F] of a whole window: the one place where the model is sampled."""
         noise = torch.zeros(*actions.shape[:2], 2, device=actions.device)
         if self.config.noise > 0:

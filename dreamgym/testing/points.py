@@ -1,6 +1,6 @@
 """What the toy worlds share: a point in a square with a lamp, seen by one camera and one vector sensor.
 
-Their dynamics are exact, so a dream and its simulator agree to the last digit, and whatever differs is the library's fault.
+Their dynamics are exact, so a dream and its simulator agree; whatever differs is the library's fault.
 """
 
 from __future__ import annotations
@@ -166,5 +166,10 @@ def point_starts(num: int = 96, seed: int = 0) -> StartBank:
 def save_toy(path: str | os.PathLike[str], model: WorldModel, reward: RewardModel, suite: str) -> Path:
     """Saves a toy with reward, starts and the simulator of its suite; returns the folder."""
     return save(
-        path, model, rewards={"success": reward}, starts=point_starts(), simulator={"id": suite, "kwargs": {}}
+        path,
+        model,
+        rewards={"success": reward},
+        starts=point_starts().to_tensors(),
+        starts_meta={"tasks": list(TASKS)},
+        simulator={"id": suite, "kwargs": {}},
     )
