@@ -36,7 +36,7 @@ INSTRUCTIONS = dict(zip(TASKS, SENTENCES, strict=True))
 
 
 class InstructedPointModel(PointModel):
-    """ "go right" and "go up" move the point by 0.1 m a frame; "light the lamp" lights it, and the others put it out."""
+    """Moves the point by 0.1 m a frame to the right or up, or lights the lamp, which the other two put out."""
 
     family: ClassVar[str] = "instructed_point"
     recipe: ClassVar[PointRecipe] = PointRecipe(3, "instructed_point")
