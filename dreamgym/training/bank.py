@@ -8,7 +8,7 @@ done, and lies in reach. The tensors have the layout of ``starts.safetensors`` (
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +113,7 @@ def build_starts(
     tasks: Sequence[str],
     config: BankConfig | None = None,
     progress: bool = False,
+    splits: Sequence[str] = SPLITS,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Builds the bank.
 
@@ -124,20 +125,21 @@ def build_starts(
         tasks: task names, in the order of the reward model; () for data of no task, whose starts suit any.
         config: see `BankConfig`.
         progress: whether to show a bar.
+        splits: those of which the bank is to have starts.
 
     Returns:
         Tensors ``state/<key>`` [N, ...] fp16 (integers kept), ``task`` and ``split`` [N] int64, ``snapshot`` [N, S]
         float64; and meta: tasks, context, seed and how many starts each task has in each split.
 
     Raises:
-        ValueError: a task has no training start in the data.
+        ValueError: a task has no start in the data of the first of ``splits``.
     """
     config = BankConfig() if config is None else config
     rng = np.random.default_rng(config.seed)
     chosen: list[tuple[Candidate, int]] = []
     names = dict(enumerate(tasks)) or {ANY_TASK: "any"}
     counts: dict[str, dict[str, int]] = {task: {} for task in names.values()}
-    for number, split in enumerate(SPLITS):
+    for split in splits:
         views = [store.select(split=split) for store in stores]
         found = [c for view in views for c in candidates(view, tasks, config.offsets)]
         if split == "test":
@@ -146,12 +148,13 @@ def build_starts(
             own = [c for c in found if c.task == i]
             picked = rng.permutation(len(own))[: config.wanted(split)]
             counts[task][split] = len(picked)
-            chosen += [(own[k], number) for k in sorted(picked)]
+            chosen += [(own[k], SPLITS.index(split)) for k in sorted(picked)]
             if len(picked) < config.wanted(split) and (split != "test" or any(len(v) for v in views)):
                 _log.warning("%s: %d %s starts in the data, %d wanted", task, len(picked), split, config.wanted(split))
     for task in names.values():
-        if not counts[task]["train"]:
-            raise ValueError(f"no training start for {task!r}: collect or import more play, or demonstrations of it")
+        if not counts[task][splits[0]]:
+            named = "training" if splits[0] == "train" else splits[0]
+            raise ValueError(f"no {named} start for {task!r}: collect or import more play, or demonstrations of it")
     starts = [c for c, _ in chosen]
     tensors = {f"state/{k}": v for k, v in _filter(model, starts, config, progress).items()}
     tensors["task"] = torch.tensor([c.task for c in starts])
@@ -160,6 +163,31 @@ def build_starts(
         rows = [c.view.episode(c.episode, [SNAPSHOT], c.frame, c.frame + 1)[SNAPSHOT][0] for c in starts]
         tensors[SNAPSHOT] = torch.from_numpy(np.stack(rows).astype(np.float64))
     return tensors, {"tasks": list(tasks), "context": config.context, "seed": config.seed, "counts": counts}
+
+
+def join_starts(
+    bank: tuple[Mapping[str, Tensor], Mapping[str, Any]], more: tuple[Mapping[str, Tensor], Mapping[str, Any]]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A bank with further starts after its own, which stay as they are, row by row.
+
+    Args:
+        bank: tensors and meta, as `build_starts` returns them.
+        more: the same of what is added.
+
+    Raises:
+        ValueError: other tensors or tasks, or starts of a split that the bank already has.
+    """
+    (tensors, meta), (added, told) = bank, more
+    if set(tensors) != set(added) or list(meta["tasks"]) != list(told["tasks"]):
+        raise ValueError(
+            f"these starts do not belong to the bank: it has {sorted(tensors)} of {list(meta['tasks'])}, they have "
+            f"{sorted(added)} of {list(told['tasks'])}"
+        )
+    if there := sorted(set(tensors["split"].tolist()) & set(added["split"].tolist())):
+        raise ValueError(f"the bank already has {[SPLITS[i] for i in there]} starts: fill it anew instead of adding")
+    joined = {k: torch.cat([v, added[k].to(v.dtype)]) for k, v in tensors.items()}
+    counts = {task: {**meta.get("counts", {}).get(task, {}), **told["counts"][task]} for task in told["tasks"]}
+    return joined, {**meta, "counts": counts}
 
 
 def _one_each(found: list[Candidate], num_tasks: int, wanted: int, rng: np.random.Generator) -> list[Candidate]:

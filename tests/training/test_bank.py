@@ -7,7 +7,7 @@ from fakes import KEYS, FakeModel, episode
 
 from dreamgym.data import EpisodeStore
 from dreamgym.envs.core.starts import StartBank
-from dreamgym.training.bank import BankConfig, build_starts, candidates
+from dreamgym.training.bank import BankConfig, build_starts, candidates, join_starts
 
 TASKS = ("open_drawer", "turn_on_led")
 WITH_SNAPSHOT = KEYS | {"snapshot": ((2,), "float64"), "success": ((), "bool")}
@@ -164,3 +164,30 @@ def test_data_of_no_task_begin_anywhere_and_suit_any_task(tmp_path):
 def test_demonstrations_without_marks_begin_at_their_first_row(tmp_path):
     found = candidates(foreign(tmp_path / "s", "push"), ["push"], offsets=(0, 4))
     assert [(c.frame, c.task) for c in found] == [(0, 0)] * 6
+
+
+def test_test_starts_are_added_behind_the_banks_own(tmp_path, play):
+    rng = np.random.default_rng(1)
+    test = EpisodeStore.create(tmp_path / "test", WITH_SNAPSHOT)
+    test.append([(rows, {**meta, "split": "test"}) for rows, meta in (play_episode(rng, 100 + i) for i in range(4))])
+    bank = build_starts(FakeModel(), [play], TASKS, BankConfig(num_train=4, num_val=2))
+    more = build_starts(FakeModel(), [test], TASKS, BankConfig(), splits=("test",))
+    tensors, meta = join_starts(bank, more)
+    size = len(bank[0]["task"])
+    assert all(torch.equal(tensors[k][:size], v) for k, v in bank[0].items())
+    assert tensors["split"][size:].tolist() == [2] * 4
+    assert meta["counts"] == {t: {"train": 4, "val": 2, "test": 2} for t in TASKS}
+    with pytest.raises(ValueError, match=r"already has \['test'\] starts"):
+        join_starts((tensors, meta), more)
+
+
+def test_starts_of_other_tasks_are_not_added(play):
+    bank = build_starts(FakeModel(), [play], TASKS, BankConfig(num_train=4, num_val=2))
+    more = build_starts(FakeModel(), [play], TASKS[:1], BankConfig(num_train=1), splits=("train",))
+    with pytest.raises(ValueError, match="do not belong to the bank"):
+        join_starts(bank, more)
+
+
+def test_a_split_without_starts_of_a_task_is_named(play):
+    with pytest.raises(ValueError, match="no test start"):
+        build_starts(FakeModel(), [play], TASKS, BankConfig(), splits=("test",))
