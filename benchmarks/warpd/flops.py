@@ -28,9 +28,9 @@ from typing import Any
 
 import torch
 from dreamgym_agents.warpd import WARPD, DenoiserConfig, DiffusionBaseline, MLPPolicy, WARPDConfig
-from dreamgym_agents.warpd.config import UNETS
 from dreamgym_agents.warpd.diffusion import Diffusion
 from dreamgym_agents.warpd.generated_policy import run
+from dreamgym_agents.warpd.sizes import UNETS
 from rows import RESULTS, Rows
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -32,11 +32,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from dreamgym_agents.common.demonstrations import select_demonstrations
+from dreamgym_agents.common.selection import select_demonstrations
 from dreamgym_agents.warpd import WARPD, Demonstrations, GeneratedPolicy, WARPDConfig, train
-from dreamgym_agents.warpd.config import DECODERS
 from dreamgym_agents.warpd.policy import counted
 from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, make_agent, read_demonstrations
+from dreamgym_agents.warpd.sizes import DECODERS
 from dreamgym_agents.warpd.vae import kl_to_standard_normal
 from embedding import draw_latents, draw_side_by_side
 from methods import action_spec

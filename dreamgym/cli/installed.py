@@ -38,7 +38,7 @@ def load_command(entry: EntryPoint) -> Command | Mapping[str, Command]:
     except Exception as error:  # whatever another package raises on import
         reason = (str(error).splitlines() or [""])[0]
         raise ImportError(f"{entry.name} ({entry.value}) cannot be loaded: {type(error).__name__}: {reason}") from error
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def described(entry: EntryPoint) -> Command:

@@ -1,4 +1,4 @@
-"""Demonstrations: which episodes of a store they are, and their trajectories in memory, with random snippets."""
+"""Demonstrations in memory: trajectories of observations and actions, and random snippets of them."""
 
 from __future__ import annotations
 
@@ -6,59 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dreamgym.data.store import EpisodeView, Meta
-from dreamgym.suites.scripted import ROAMING
+from dreamgym_agents.common.episodes import ArrayLike, as_rows, check_episode, check_origin
 from dreamgym_agents.common.scale import Scale, checksum
-
-ArrayLike = Any
-
-
-def select_demonstrations(
-    view: EpisodeView,
-    tasks: Sequence[str] | None = None,
-    split: str = "train",
-    num: int | None = None,
-    successful: bool = False,
-) -> EpisodeView:
-    """Demonstrations of a store: of some tasks or all, of one split.
-
-    Those who roam (`dreamgym.suites.scripted`) come to success by chance: they do not demonstrate. An episode
-    that names no split is for training.
-
-    Args:
-        view: a store or a part of one.
-        tasks: whose; None: of all.
-        split: "train", "val" or "test".
-        num: how many, the first by their number in the collection; None: all.
-        successful: whether only those that their store marks as successes are.
-
-    Raises:
-        ValueError: there is none at all, or none of one of the tasks; the message names the tasks that are there.
-    """
-
-    def wanted(meta: Meta) -> bool:
-        known = meta.get("operator") not in ROAMING and meta.get("split", "train") == split
-        return known and (not successful or bool(meta.get("success")))
-
-    of_split = view.select(where=wanted)
-    chosen = of_split if tasks is None else of_split.select(where=lambda meta: meta.get("task") in tasks)
-    missing = sorted(set(tasks or ()) - {str(m.get("task")) for m in chosen.metas})
-    if missing or not len(chosen):
-        held = sorted({str(m.get("task")) for m in of_split.metas})
-        kind = f"{'successful ' if successful else ''}{'training' if split == 'train' else split}"
-        raise ValueError(f"{view.path} has no {kind} demonstrations of {missing or 'any task'}; it has tasks {held}")
-    if num is None:
-        return chosen
-    numbers = sorted(m["episode_index"] for m in chosen.metas if "episode_index" in m)[:num]
-    if len(numbers) < min(num, len(chosen)):
-        return chosen  # a store that was not collected by `collect` has no numbers
-    first = set(numbers)
-    return chosen.select(where=lambda meta: meta.get("episode_index") in first)
-
 
 UNNAMED = "task"
 """The task of demonstrations that name none."""
@@ -112,10 +64,10 @@ class Demonstrations:
         """
         if not len(episodes):
             raise ValueError("no demonstrations: an empty set trains nothing; collect at least one trajectory")
-        pairs = [(_rows(i, o), _rows(i, a)) for i, (o, a) in enumerate(episodes)]
+        pairs = [(as_rows(i, o), as_rows(i, a)) for i, (o, a) in enumerate(episodes)]
         dims = tuple(x.shape[-1] if x.dim() == 2 else None for x in pairs[0])
         for i, (obs, action) in enumerate(pairs):
-            _check_episode(i, obs, action, dims)
+            check_episode(i, obs, action, dims)
         each = [task] * len(pairs) if isinstance(task, str) else list(task)
         known = tuple(sorted(set(each))) if tasks is None else tuple(tasks)
         if len(each) != len(pairs) or set(each) - set(known):
@@ -288,35 +240,3 @@ class Demonstrations:
         inside = step < self.lengths[rows, None]
         index = self.starts[rows, None] + torch.minimum(step, self.lengths[rows, None] - 1)
         return index, inside if self.recorded is None else inside & self.recorded[index]
-
-
-def _rows(i: int, x: ArrayLike) -> Tensor:
-    if isinstance(x, Tensor):
-        return x.detach().float().cpu()
-    try:
-        return torch.from_numpy(np.array(x, np.float32))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"trajectory {i}: expected rows of numbers, all of one width ({error})") from None
-
-
-def _check_episode(i: int, obs: Tensor, action: Tensor, dims: tuple[int | None, ...]) -> None:
-    if obs.dim() != 2 or action.dim() != 2 or len(obs) != len(action) or not len(obs):
-        raise ValueError(
-            f"trajectory {i} has obs {tuple(obs.shape)} and action {tuple(action.shape)}: expected [T, O] and [T, A] "
-            "with one action for each observation; drop the observation after the last action"
-        )
-    if (obs.shape[1], action.shape[1]) != dims:
-        raise ValueError(
-            f"trajectory {i} has {obs.shape[1]} + {action.shape[1]} entries, the first {dims}: one robot each"
-        )
-    if not (obs.isfinite().all() and action.isfinite().all()):
-        raise ValueError(f"trajectory {i} holds NaN or infinity: leave it out or mend it")
-
-
-def check_origin(entries: Sequence[int], obs_dim: int, action_dim: int) -> None:
-    """Raises ValueError where these cannot be the entries of an observation that an action is counted from."""
-    if len(entries) not in (0, action_dim) or any(not 0 <= e < obs_dim for e in entries):
-        raise ValueError(
-            f"actions are counted from one entry of the observation each: expected {action_dim} below {obs_dim}, or "
-            f"none, got {tuple(entries)}"
-        )

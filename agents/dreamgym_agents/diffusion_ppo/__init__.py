@@ -1,9 +1,10 @@
 """A diffusion policy, cloned from demonstrations and fine-tuned in a dream with PPO over its denoising steps (DiWA).
 
-The room, in the order of the data::
+The room, in the order of the data (what it shares with others is in `dreamgym_agents.common`)::
 
-    config.py          sizes and schedules; `paper()` and `tiny()` presets
-    schedule.py        the noise schedule and the posterior of denoising
+    config.py          sizes of the policies; `paper()` and `tiny()` presets
+    schedules.py       how to clone and how to fine-tune; presets as well
+    noise.py           the noise schedule and the posterior of denoising
     networks.py        the MLP, the denoising network, the critic
     policy.py          what policies share: chunks under way, chains of denoising steps
     diffusion.py       `DiffusionPolicy`        gaussian.py   `GaussianPolicy`
@@ -24,10 +25,11 @@ The room, in the order of the data::
 
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.clone import clone
-from dreamgym_agents.diffusion_ppo.config import CloneConfig, DiffusionConfig, GaussianConfig, PolicyConfig, TuneConfig
+from dreamgym_agents.diffusion_ppo.config import DiffusionConfig, GaussianConfig, PolicyConfig
 from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
 from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
+from dreamgym_agents.diffusion_ppo.schedules import CloneConfig, TuneConfig
 from dreamgym_agents.diffusion_ppo.tune import TuneResult, tune
 
 __all__ = [

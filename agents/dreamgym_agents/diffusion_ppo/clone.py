@@ -15,8 +15,8 @@ from dreamgym.training.ema import EMA
 from dreamgym_agents.common.encoded import EncodedChunks
 from dreamgym_agents.common.runs import StageRun, run_stages
 from dreamgym_agents.common.settings import keep_settings
-from dreamgym_agents.diffusion_ppo.config import CloneConfig
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
+from dreamgym_agents.diffusion_ppo.schedules import CloneConfig
 
 _STREAM = 7_919  # parts the seeds of epochs
 

@@ -19,8 +19,8 @@ from dreamgym.evaluation.policies.evaluate import evaluate
 from dreamgym.evaluation.policies.result import Evaluation, evaluation_file
 from dreamgym.training.checkpoint import Checkpoint
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config
-from dreamgym_agents.diffusion_ppo.config import TuneConfig
 from dreamgym_agents.diffusion_ppo.recipes import make_env
+from dreamgym_agents.diffusion_ppo.schedules import TuneConfig
 from dreamgym_agents.diffusion_ppo.shipped import shipped_for
 from dreamgym_agents.diffusion_ppo.tune import tune
 from dreamgym_agents.diffusion_ppo.tuned import Tuned

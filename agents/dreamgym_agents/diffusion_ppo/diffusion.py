@@ -11,8 +11,8 @@ from torch import Tensor
 
 from dreamgym_agents.diffusion_ppo.config import DiffusionConfig
 from dreamgym_agents.diffusion_ppo.networks import DenoisingNet
+from dreamgym_agents.diffusion_ppo.noise import Posterior
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy, gaussian_log_prob
-from dreamgym_agents.diffusion_ppo.schedule import Posterior
 
 
 class DiffusionPolicy(ChunkPolicy):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dreamgym.fields import parse_fields
-from dreamgym_agents.diffusion_ppo.config import CloneConfig, TuneConfig
 from dreamgym_agents.diffusion_ppo.recipes import make_env
+from dreamgym_agents.diffusion_ppo.schedules import CloneConfig, TuneConfig
 
 GIVEN = ("total_steps", "bc_weight", "actor_lr", "tuned_steps", "num_updates", "clip", "eval_every")
 """Fields of `TuneConfig` that have an option of their own."""

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from dreamgym_agents.diffusion_ppo.advantages import denoising_weights, gae
-from dreamgym_agents.diffusion_ppo.config import TuneConfig
 from dreamgym_agents.diffusion_ppo.networks import Critic
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
 from dreamgym_agents.diffusion_ppo.rollout import Rollout
+from dreamgym_agents.diffusion_ppo.schedules import TuneConfig
 
 
 class Learner(nn.Module):

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dreamgym_agents.common.demonstrations import select_demonstrations
 from dreamgym_agents.common.encoded import EncodedChunks, encode_chunks
+from dreamgym_agents.common.selection import select_demonstrations
 from dreamgym_agents.diffusion_ppo.clone import clone
-from dreamgym_agents.diffusion_ppo.config import CloneConfig, DiffusionConfig, GaussianConfig
+from dreamgym_agents.diffusion_ppo.config import DiffusionConfig, GaussianConfig
 from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
 from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
+from dreamgym_agents.diffusion_ppo.schedules import CloneConfig
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint

@@ -22,10 +22,10 @@ from dreamgym.envs.faces.vector import DreamVectorEnv
 from dreamgym_agents.common.runs import StageRun, run_stages
 from dreamgym_agents.common.settings import keep_settings
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, save_policy
-from dreamgym_agents.diffusion_ppo.config import TuneConfig
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
 from dreamgym_agents.diffusion_ppo.ppo import Learner, optimizer_of, prepare, update
 from dreamgym_agents.diffusion_ppo.rollout import Rollout, check_env, collect, is_real, score
+from dreamgym_agents.diffusion_ppo.schedules import TuneConfig
 
 EVAL_SEED = 424_242
 """Seed of every evaluation: all policies of a run are compared on the same starts and the same noise."""

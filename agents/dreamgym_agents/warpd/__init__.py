@@ -12,24 +12,18 @@ Use::
     agent = WARPD.for_demonstrations(config, demos, dynamics=WorldModelDynamics(MLPWorldModel(...)))
     train(agent, demos, "runs/warpd")
     policy = PlanningPolicy(agent, task="drawer-open")        # dreamgym.types.Policy: draws anew at its horizon
-    policies = agent.generate(states, task="drawer-open")     # B policies, fixed
+    policies = agent.generate(obs, task="drawer-open")        # B policies, fixed
 """
 
 from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.scale import Scale
 from dreamgym_agents.warpd.agent import Agent
 from dreamgym_agents.warpd.baselines import DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy
-from dreamgym_agents.warpd.config import (
-    DenoiserConfig,
-    DiffusionConfig,
-    PolicyShape,
-    TrainConfig,
-    VAEConfig,
-    WARPDConfig,
-)
+from dreamgym_agents.warpd.config import TrainConfig, WARPDConfig
 from dreamgym_agents.warpd.dynamics import Dynamics, WorldModelDynamics
 from dreamgym_agents.warpd.policy import GeneratedPolicy, PlanningPolicy, RandomPolicy
 from dreamgym_agents.warpd.saving import load, load_agent, save
+from dreamgym_agents.warpd.sizes import DenoiserConfig, DiffusionConfig, PolicyShape, VAEConfig
 from dreamgym_agents.warpd.training import train
 from dreamgym_agents.warpd.vae import PolicyVAE
 from dreamgym_agents.warpd.warpd import WARPD

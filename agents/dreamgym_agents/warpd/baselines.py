@@ -12,11 +12,12 @@ from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.scale import Standardizer
 from dreamgym_agents.common.stages import Stage
 from dreamgym_agents.warpd.agent import Agent
-from dreamgym_agents.warpd.config import PolicyShape, WARPDConfig
+from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.diffusion import Diffusion
 from dreamgym_agents.warpd.encoder import TrajectoryEncoder
 from dreamgym_agents.warpd.generated_policy import initial_weights, run
 from dreamgym_agents.warpd.latent_diffusion import LatentDiffusion, draw, fit_latent_range
+from dreamgym_agents.warpd.sizes import PolicyShape
 from dreamgym_agents.warpd.vae import kl_to_standard_normal
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dreamgym_agents.warpd.config import DiffusionConfig
+from dreamgym_agents.warpd.sizes import DiffusionConfig
 from dreamgym_agents.warpd.transformer import DenoisingTransformer
 from dreamgym_agents.warpd.unet import ConditionalUnet1D
 

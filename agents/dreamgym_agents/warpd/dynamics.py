@@ -74,7 +74,7 @@ class WorldModelDynamics(Dynamics):
             raise ValueError(
                 f"a world model of {seen} observed entries, demonstrations of {obs_dim}: make one for them"
             )
-        if (dim := self.model.spec.action.dim) != action_dim:
+        if (dim := self.model.spec.control.dim) != action_dim:
             raise ValueError(f"a world model of {dim} actions, demonstrations of {action_dim}: make one for them")
 
     def prepare(self, demonstrations: Demonstrations) -> None:

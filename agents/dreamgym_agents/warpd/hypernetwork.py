@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dreamgym_agents.warpd.config import PolicyShape
 from dreamgym_agents.warpd.generated_policy import initial_weights, weight_scales
+from dreamgym_agents.warpd.sizes import PolicyShape
 
 
 class Hypernetwork(nn.Module):

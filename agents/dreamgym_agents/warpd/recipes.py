@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dreamgym import suites
 from dreamgym.data import EpisodeStore
 from dreamgym.types import ActionSpec
 from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
-from dreamgym_agents.common.demonstrations import Demonstrations, select_demonstrations
+from dreamgym_agents.common.demonstrations import Demonstrations
+from dreamgym_agents.common.selection import select_demonstrations
 from dreamgym_agents.warpd.agent import Agent
 from dreamgym_agents.warpd.baselines import DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy
 from dreamgym_agents.warpd.config import WARPDConfig
@@ -25,22 +27,27 @@ WITHOUT_WORLD_MODEL = "warpd_no_world_model"
 BASELINES: dict[str, type[Agent]] = {a.kind: a for a in (DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy)}
 METHODS = (WARPD.kind, WITHOUT_WORLD_MODEL, *BASELINES)
 CHUNKS = (DiffusionBaseline.kind, LatentDiffusionPolicy.kind)
-# Where closed-loop policies count actions from: PushT's are positions, some 20 pixels from the disc on a table of 512.
-ORIGINS = {"pusht": (0, 1)}
 
 
 def as_learned(demonstrations: Demonstrations, suite: str, method: str) -> Demonstrations:
-    """The demonstrations as a method learns them: closed-loop policies count PushT's positions from the disc.
+    """The demonstrations as a method learns them: closed-loop policies count positions to go to from where they are.
 
     What acts on what it sees at every step has that as a skip connection; chunks, which are planned blindly, stay
     positions, as Chi et al. found best.
+
+    Args:
+        demonstrations: of the sensor "state".
+        suite: whose; where its actions are positions its hints say in which entries the robot's own lies.
+        method: one of `METHODS`.
 
     Raises:
         ValueError: no such method.
     """
     if method not in METHODS:
         raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
-    return demonstrations if method in CHUNKS or suite not in ORIGINS else demonstrations.counted_from(ORIGINS[suite])
+    hints = suites.suite(suite).hints.get("state", {}) if suite in suites.suites() else {}
+    position: tuple[int, ...] = hints.get("position", ())
+    return demonstrations if method in CHUNKS or not position else demonstrations.counted_from(position)
 
 
 def cut(demonstrations: Demonstrations, config: WARPDConfig, method: str, whole: bool | None = None) -> Demonstrations:

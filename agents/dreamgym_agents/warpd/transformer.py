@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dreamgym_agents.warpd.config import DenoiserConfig
+from dreamgym_agents.warpd.sizes import DenoiserConfig
 from dreamgym_agents.warpd.unet import StepEmbedding
 
 

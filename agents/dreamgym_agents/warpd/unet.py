@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dreamgym_agents.warpd.config import DenoiserConfig
+from dreamgym_agents.warpd.sizes import DenoiserConfig
 
 
 class StepEmbedding(nn.Module):

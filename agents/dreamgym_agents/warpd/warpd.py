@@ -47,7 +47,7 @@ class WARPD(Agent):
     @torch.no_grad()
     def generate(
         self,
-        state: Any,
+        obs: Any,
         task: Task | None = None,
         generator: torch.Generator | None = None,
         obs_scale: Scale | None = None,
@@ -55,30 +55,30 @@ class WARPD(Agent):
         """Generates a policy for each row.
 
         Args:
-            state: raw observations [B, O], tensor or array; with ``obs_scale`` standardised ones.
+            obs: raw observations [B, O], tensor or array; with ``obs_scale`` standardised ones.
             task: one for all rows, or one for each, by name or index; the only one by default.
             generator: of the denoising.
-            obs_scale: where ``state``, and what the policies will be shown, are the features of an MLP world model:
+            obs_scale: where ``obs``, and what the policies will be shown, are the features of an MLP world model:
                 their scale, see `read_obs`.
 
         Raises:
-            ValueError: states of another shape, or not finite; a task that was never seen; none given where there are
-                several.
+            ValueError: observations of another shape, or not finite; a task that was never seen; none given
+                where there are several.
         """
-        state = torch.as_tensor(state, dtype=torch.float32)
-        if state.dim() != 2 or state.shape[1] != self.config.obs_dim:
+        obs = torch.as_tensor(obs, dtype=torch.float32)
+        if obs.dim() != 2 or obs.shape[1] != self.config.obs_dim:
             raise ValueError(
-                f"expected states [B, {self.config.obs_dim}], one for each policy, got {tuple(state.shape)}"
-                f"{'; add a batch axis: state[None]' if state.dim() == 1 else ''}"
+                f"expected observations [B, {self.config.obs_dim}], one for each policy, got {tuple(obs.shape)}"
+                f"{'; add a batch axis: obs[None]' if obs.dim() == 1 else ''}"
             )
-        if not state.isfinite().all():
-            bad = (~state.isfinite()).any(1).nonzero().flatten().tolist()
-            raise ValueError(f"expected finite states, got NaN or infinity in rows {bad}")
-        state = read_obs(state, self.config.obs_dim, scale=obs_scale).to(self.scaling.obs_mean.device)
+        if not obs.isfinite().all():
+            bad = (~obs.isfinite()).any(1).nonzero().flatten().tolist()
+            raise ValueError(f"expected finite observations, got NaN or infinity in rows {bad}")
+        obs = read_obs(obs, self.config.obs_dim, scale=obs_scale).to(self.scaling.obs_mean.device)
         if task is None and len(self.config.tasks) > 1:
             raise ValueError(f"say which task: one of {list(self.config.tasks)}, or one for each row")
-        index = self.task_index(self.config.tasks[0] if task is None else task, len(state)).to(state.device)
-        return GeneratedPolicy(self.vae, self.plan(state.unsqueeze(1), index, generator), obs_scale=obs_scale)
+        index = self.task_index(self.config.tasks[0] if task is None else task, len(obs)).to(obs.device)
+        return GeneratedPolicy(self.vae, self.plan(obs.unsqueeze(1), index, generator), obs_scale=obs_scale)
 
     def check(self, demonstrations: Demonstrations) -> None:
         super().check(demonstrations)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from dreamgym_agents.common.demonstrations import select_demonstrations
 from dreamgym_agents.common.encoded import EncodedChunks, encode_chunks
+from dreamgym_agents.common.selection import select_demonstrations
 from dreamgym_agents.diffusion_ppo import CloneConfig, clone
 from point_policies import make_policy, wanderers, write_store
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from disc import make_store, make_world
-from dreamgym_agents.common.demonstrations import select_demonstrations
+from dreamgym_agents.common.selection import select_demonstrations
 from dreamgym_agents.diffusion_ppo import CloneConfig, tune
 from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 from point_policies import TINY_TUNE

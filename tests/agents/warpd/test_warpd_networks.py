@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from dreamgym_agents.warpd.config import DECODERS, TRANSFORMERS, UNETS, DenoiserConfig, PolicyShape
 from dreamgym_agents.warpd.encoder import TrajectoryEncoder
 from dreamgym_agents.warpd.generated_policy import initial_weights, run, unflatten
 from dreamgym_agents.warpd.hypernetwork import Hypernetwork
+from dreamgym_agents.warpd.sizes import DECODERS, TRANSFORMERS, UNETS, DenoiserConfig, PolicyShape
 from dreamgym_agents.warpd.transformer import DenoisingTransformer
 from dreamgym_agents.warpd.unet import ConditionalUnet1D
 from torch import nn

@@ -139,7 +139,7 @@ def test_the_baselines_hear_the_task(demonstrations: Demonstrations, config) -> 
 
 
 def test_a_forgotten_batch_axis_is_told(agent: WARPD) -> None:
-    with pytest.raises(ValueError, match=r"\[B, 2\].*got \(2,\); add a batch axis: state\[None\]"):
+    with pytest.raises(ValueError, match=r"\[B, 2\].*got \(2,\); add a batch axis: obs\[None\]"):
         agent.generate(torch.zeros(2), "left")
     with pytest.raises(ValueError, match=r"\[B, 2\].*got \(4, 3\)"):
         agent.generate(torch.zeros(4, 3), "left")

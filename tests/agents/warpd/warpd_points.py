@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionConfig, Dynamics, TrainConfig, WARPDConfig
-from dreamgym_agents.warpd.config import VAEConfig
+from dreamgym_agents.warpd.sizes import VAEConfig
 from torch import Tensor, nn
 
 GOALS = {"left": torch.tensor([-1.0, 0.0]), "right": torch.tensor([1.0, 0.5])}

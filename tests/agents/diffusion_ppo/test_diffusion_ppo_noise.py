@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from dreamgym_agents.diffusion_ppo.schedule import Posterior, betas
+from dreamgym_agents.diffusion_ppo.noise import Posterior, betas
 
 
 def test_the_cosine_schedule_is_that_of_diffusers():
