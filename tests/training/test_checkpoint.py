@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from dreamgym.envs.core.starts import StartBank
 from dreamgym.nn.layout import lay_out_by_input
 from dreamgym.rewards.decoded import DecodedStateReward
-from dreamgym.training import checkpoint
-from dreamgym.training.checkpoint import CheckpointError, load, save
+from dreamgym.training.checkpoint import CheckpointError, folders, load, names, save
+from dreamgym.training.checkpoint.config import digest
 from dreamgym.training.packing import round_weights
 from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
 from dreamgym.world_models.families.rssm.config import SCENE_OBS
@@ -54,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 def edit(folder: Path, **changes: object) -> None:
     """Changes config.json as a program that knows the format would: with a digest that fits."""
     config = json.loads((folder / "config.json").read_text()) | changes
-    config["digest"] = checkpoint._digest({k: v for k, v in config.items() if k != "digest"})
+    config["digest"] = digest({k: v for k, v in config.items() if k != "digest"})
     (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -171,7 +172,7 @@ def test_file_cut_short_is_found(folder: Path) -> None:
         load(folder)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "starts.safetensors", "README.md"])
+@pytest.mark.parametrize("name", ["model.safetensors", "starts.safetensors"])
 def test_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(CheckpointError, match=f"{name} is missing"):
@@ -239,14 +240,14 @@ def test_config_of_another_program_is_no_checkpoint(tmp_path: Path) -> None:
 
 def test_unknown_name_lists_the_built_in_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     save(tmp_path / "table", model())
-    monkeypatch.setattr(checkpoint, "BUILT_IN", tmp_path)
+    monkeypatch.setattr(names, "BUILT_IN", tmp_path)
     with pytest.raises(CheckpointError, match=r"built-in names are \['table'\]"):
         load("tabel")
 
 
 def test_built_in_name_is_found_in_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     save(tmp_path / "table", model())
-    monkeypatch.setattr(checkpoint, "BUILT_IN", tmp_path)
+    monkeypatch.setattr(names, "BUILT_IN", tmp_path)
     assert load("table").path == tmp_path / "table"
 
 
@@ -298,3 +299,188 @@ def test_attachments_may_not_shadow_the_checkpoints_own_files(tmp_path: Path) ->
     with pytest.raises(ValueError, match="choose other names"):
         save(tmp_path / "with", model(), attachments={"model": {"row": torch.arange(3)}})
     assert not (tmp_path / "with").exists()
+
+
+# -- what save takes --
+
+
+def test_a_bare_reward_is_called_success(tmp_path: Path) -> None:
+    folder = save(tmp_path / "dream", model(), DecodedStateReward("calvin", ("open_drawer",)))
+    assert load(folder).rewards["success"].tasks == ("open_drawer",)
+
+
+def test_a_start_bank_brings_its_tasks(tmp_path: Path) -> None:
+    bank = StartBank({"latent": torch.rand(4, 32)}, ("open_drawer", "turn_on_led"), torch.tensor([0, 1, 0, 1]))
+    loaded = load(save(tmp_path / "dream", model(), starts=bank))
+    assert loaded.starts_meta == {"tasks": ["open_drawer", "turn_on_led"]}
+    again = StartBank.from_tensors(loaded.starts or {}, loaded.starts_meta["tasks"])
+    assert torch.equal(again.state(torch.arange(4))["latent"], bank.states["latent"].half().float())
+
+
+NAMED = {"tasks": ["open_drawer"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "told"),
+    [
+        ({"starts": 3}, TypeError, "starts: expected a StartBank or its tensors by name, got int"),
+        ({"starts": {"state/latent": [1]}}, TypeError, r"starts\['state/latent'\]: expected a tensor"),
+        ({"starts": {"state/latent": torch.rand(3, 32)}, "starts_meta": NAMED}, ValueError, "'task' and 'split'"),
+        ({"starts": starts()}, ValueError, "their tasks are not named"),
+        ({"starts": starts() | {"task": torch.zeros(2)}, "starts_meta": NAMED}, ValueError, "one row a start"),
+        ({"rewards": [1]}, TypeError, "rewards: expected a RewardModel or a mapping"),
+        ({"rewards": {"success": torch.nn.Linear(1, 1)}}, TypeError, r"rewards\['success'\]: expected .* got Linear"),
+        ({"rewards": {"a/b": DecodedStateReward("calvin", ("open_drawer",))}}, ValueError, "names without '/'"),
+    ],
+)
+def test_what_save_cannot_use_is_refused_at_once(
+    tmp_path: Path, arguments: dict[str, object], kind: type[Exception], told: str
+) -> None:
+    with pytest.raises(kind, match=told):
+        save(tmp_path / "dream", model(), **arguments)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_world_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="expected a WorldModel .*got Linear"):
+        save(tmp_path / "dream", torch.nn.Linear(1, 1))  # type: ignore[arg-type]
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    broken = model()
+    torch.nn.init.constant_(broken.dynamics.gates.weight, float("nan"))
+    with pytest.raises(ValueError, match=r"'dynamics\.gates\.weight' is not finite"):
+        save(tmp_path / "dream", broken)
+
+
+# -- a folder that is replaced --
+
+
+@pytest.mark.parametrize("then", ["load", "save"])
+def test_a_kill_between_the_renames_loses_no_checkpoint(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    rename, done = folders.os.rename, []
+
+    def killed(source: object, target: object) -> None:
+        if done:
+            raise Killed
+        done.append(rename(source, target))  # type: ignore[func-returns-value, arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folders.os, "rename", killed)
+        with pytest.raises(Killed):
+            save(folder, model(seed=5))
+    assert not folder.exists()
+    if then == "save":
+        save(folder, model(seed=6))
+        assert load(folder).rewards == {}
+    else:
+        assert load(folder).metrics == {"psnr": 30.5}
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+# -- the card --
+
+
+def test_the_card_may_be_edited_turned_to_crlf_or_lost(folder: Path) -> None:
+    card = folder / "README.md"
+    card.write_bytes(b"# Mine\r\n\r\nEdited.\r\n")
+    load(folder)
+    card.unlink()
+    assert load(folder).metrics == {"psnr": 30.5}
+
+
+def test_the_card_of_an_older_checkpoint_may_be_edited_too(folder: Path) -> None:
+    """They listed it among the files, with its sha256."""
+    files = json.loads((folder / "config.json").read_text())["files"]
+    edit(folder, files={**files, "README.md": "0" * 64})
+    load(folder)
+
+
+def test_a_config_with_crlf_is_read(folder: Path) -> None:
+    file = folder / "config.json"
+    file.write_bytes(file.read_text().replace("\n", "\r\n").encode())
+    load(folder)
+
+
+# -- configs that were made by hand, with a digest that fits --
+
+
+def changed(config: dict[str, object], where: str, value: object) -> dict[str, object]:
+    """A copy with one entry set, or left out where ``value`` is ...; ``where`` as "spec.action.low"."""
+    out = json.loads(json.dumps(config))
+    *parents, last = where.split(".")
+    at = out
+    for name in parents:
+        at = at[int(name) if isinstance(at, list) else name]
+    key = int(last) if isinstance(at, list) else last
+    if value is ...:
+        del at[key]
+    else:
+        at[key] = value
+    return out
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "told"),
+    [
+        ("config", [], "'config' is dict, got"),
+        ("metrics", ..., "'metrics' is dict, got 'nothing'"),
+        ("starts", {}, "'starts.tasks' is a list of names"),
+        ("starts.tasks", "abc", "'starts.tasks' is a list of names"),
+        ("simulator", {"kwargs": {}}, "'simulator' is"),
+        ("rewards.decoded", {"kind": "decoded"}, "'rewards.decoded' is"),
+        ("rewards.decoded.config", {"tasks": 3}, "'rewards.decoded' does not fit"),
+        ("probe.vectors.scene_obs.1.1", 10**12, r"'probe\.vectors\.scene_obs\[1\]\[1\]' is 1e\+12"),
+        ("probe.units", "many", "'probe' does not fit"),
+        ("config.deter", 10**9, "'config.deter' is 1e\\+09"),
+        ("config.deter", -4, "'config' does not fit|holds the weights of another model|spec belongs"),
+        ("config.vectors", 3, "'config' does not fit"),
+        ("config.frame_rate", float("nan"), "'config.frame_rate' is nan"),
+        ("spec.action.low.0", -2.0, "the spec belongs to another model"),
+        ("spec.history", 3, "the spec belongs to another model"),
+        ("spec.observations", 5, "'spec' does not fit"),
+        ("files", {"../other": "0"}, "'files' names '../other'"),
+        ("frozen", {"encoder": {"name": "x", "sha256": "0"}}, "'frozen' does not fit .*frozen part 'encoder'"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_named(folder: Path, where: str, value: object, told: str) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    edit(folder, **changed(config, where, value))
+    if value is ...:
+        (folder / "config.json").write_text(json.dumps(seal(changed(config, where, value))))
+    with pytest.raises(CheckpointError, match=told):
+        load(folder)
+
+
+def seal(config: dict[str, object]) -> dict[str, object]:
+    return config | {"digest": digest({k: v for k, v in config.items() if k != "digest"})}
+
+
+def test_deeply_nested_json_is_damaged(folder: Path) -> None:
+    (folder / "config.json").write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load(folder)
+
+
+def test_weights_that_are_not_finite_are_refused(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    tensors["dynamics.gates.weight"][0, 0] = float("nan")
+    save_file(tensors, file)
+    files = json.loads((folder / "config.json").read_text())["files"]
+    edit(folder, files={**files, file.name: folders.file_sha256(file)})
+    with pytest.raises(CheckpointError, match=r"'dynamics\.gates\.weight' is not finite"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "zero\0byte", 7, None])
+def test_names_that_no_folder_has_are_refused(name: object) -> None:
+    with pytest.raises(CheckpointError):
+        load(name)  # type: ignore[arg-type]

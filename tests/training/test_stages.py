@@ -30,6 +30,7 @@ class Line(WorldModel):
     """Encoder, dynamics and decoder of one number; a backbone that is never trained."""
 
     family = "line"
+    backbone_weight = 2.0
 
     def __init__(self, backbone: float = 2.0) -> None:
         super().__init__()
@@ -43,7 +44,7 @@ class Line(WorldModel):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Line":
-        return cls(BACKBONE[0])
+        return cls(cls.backbone_weight)
 
     def frozen_modules(self) -> Mapping[str, str]:
         return {"backbone": "numbers-v1"}
@@ -73,9 +74,6 @@ class Line(WorldModel):
 
     def other(self, batch: dict[str, Tensor], generator: Any = None) -> dict[str, Tensor]:
         return {"loss": (self.encoder(batch["x"]) - 5).square().mean()}
-
-
-BACKBONE = [2.0]
 
 
 class Numbers:
@@ -191,7 +189,7 @@ def test_a_run_resumes_in_any_stage_to_the_same_curve(tmp_path: Path, reached: i
 def test_other_stages_are_refused(tmp_path: Path):
     run(line(), tmp_path, steps=5)
     with pytest.raises(ValueError, match="its stages were others at update 5"):
-        run(line(), tmp_path, stages=(Stage("encode", updates=5), *STAGES[1:]))
+        run(line(), tmp_path, stages=(Stage("encode", updates=6), *STAGES[1:]))
 
 
 def test_a_stage_that_trains_nothing_and_a_group_of_nobody_are_named(tmp_path: Path):
@@ -222,7 +220,7 @@ def test_other_frozen_weights_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
     register_family("line", Line)
     folder = checkpoint.save(tmp_path / "dream", line())
     run(line(), tmp_path / "run", steps=1)
-    monkeypatch.setitem(globals()["BACKBONE"], 0, 2.5)
+    monkeypatch.setattr(Line, "backbone_weight", 2.5)
     with pytest.raises(CheckpointError, match=r"frozen part 'backbone' was .*numbers-v1"):
         checkpoint.load(folder)
     with pytest.raises(ValueError, match="frozen part 'backbone'"):

@@ -1,0 +1,64 @@
+"""Where a checkpoint is found: a built-in name, a folder, or a repository of the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from dreamgym.training.checkpoint.folders import CheckpointError, recover
+
+BUILT_IN = Path(__file__).resolve().parents[2] / "checkpoints"
+HUB_PREFIX = "hf://"
+DOWNLOADED = ["config.json", "README.md", "*.safetensors"]
+
+
+def resolve(name_or_path: str | os.PathLike[str]) -> Path:
+    """The local folder of a built-in name, a path, or a Hub repository (downloaded where it is not cached).
+
+    Raises:
+        CheckpointError: there is none.
+        ImportError: "hf://" without huggingface_hub.
+    """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise CheckpointError(f"expected a checkpoint's name, folder or hf:// address, got {name_or_path!r}")
+    text = os.fspath(name_or_path)
+    if text.startswith(HUB_PREFIX):
+        return _from_hub(text)
+    if text in built_in_names():
+        return BUILT_IN / text
+    path = Path(text)
+    try:
+        recover(path)
+        found = path.exists()
+    except (OSError, ValueError):  # a name that is too long, or has a zero byte
+        found = False
+    if not found:
+        raise CheckpointError(
+            f"no checkpoint {text[:200]!r}: built-in names are {built_in_names()}; "
+            "else give a folder that `dreamgym.training.checkpoint.save` wrote, or hf://organisation/name"
+        )
+    return path
+
+
+def built_in_names() -> list[str]:
+    """Names of the checkpoints that ship with the package."""
+    return sorted(p.parent.name for p in BUILT_IN.glob("*/config.json"))
+
+
+def _from_hub(text: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ImportError('hf:// checkpoints need huggingface_hub: pip install "dreamgym[hub]"') from error
+    repository, _, revision = text.removeprefix(HUB_PREFIX).partition("@")
+    if repository.count("/") != 1:
+        raise CheckpointError(f"{text!r}: expected hf://organisation/name, with @revision if need be")
+    download: Callable[..., str] = snapshot_download
+    try:
+        return Path(download(repository, revision=revision or None, allow_patterns=DOWNLOADED))
+    except (OSError, ValueError) as error:  # the Hub's errors (not found, offline and not cached) are OSErrors
+        raise CheckpointError(
+            f"{text!r} could not be fetched ({type(error).__name__}: {error}): check the name and the network; "
+            "offline (HF_HUB_OFFLINE=1) only what was downloaded before can be loaded"
+        ) from error

@@ -1,0 +1,205 @@
+"""Writes a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dreamgym.rewards.base import RewardModel
+from dreamgym.training.checkpoint.config import CARD, FORMAT, digest
+from dreamgym.training.checkpoint.folders import file_sha256, recover, replace_folder
+from dreamgym.training.frozen import identities, own_tensors
+from dreamgym.training.packing import pack_bits, pack_weight
+from dreamgym.version import __version__
+from dreamgym.world_models import registry
+from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.probe import StateProbe
+
+OWN_FILES = ("model", "rewards", "probe", "starts")
+
+
+@runtime_checkable
+class Starts(Protocol):
+    """What `save` takes of a `dreamgym.StartBank`."""
+
+    tasks: tuple[str, ...]
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Tensors by name: ``state/<key>``, ``task``, ``split`` and perhaps ``snapshot``."""
+        ...
+
+
+def save(
+    path: str | os.PathLike[str],
+    model: WorldModel,
+    rewards: RewardModel | Mapping[str, RewardModel] | None = None,
+    starts: Starts | Mapping[str, Tensor] | None = None,
+    probe: StateProbe | None = None,
+    simulator: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    card: str = "",
+    *,
+    starts_meta: Mapping[str, Any] | None = None,
+    attachments: Mapping[str, Mapping[str, Tensor]] | None = None,
+    dtype: torch.dtype | None = None,
+) -> Path:
+    """Writes a checkpoint folder; one that stood there before is replaced as a whole.
+
+    Args:
+        path: the folder.
+        model: any registered family, with a ``config`` that has ``to_dict``. Its frozen parts are left out.
+        rewards: by name; one alone is called "success".
+        starts: a `StartBank`, or its tensors; floats of "state/..." are stored as they come.
+        probe: the state probe.
+        simulator: {"id": env id of the real twin, "kwargs": {...}}.
+        metrics: JSON-ready.
+        card: the model card, Markdown.
+        starts_meta: JSON-ready, "tasks" among it unless ``starts`` is a bank.
+        attachments: further tensors by file name ("demo": written as demo.safetensors), under the same checksums.
+        dtype: store parameters in this type; buffers keep theirs, and `load` gives float32. float16 halves the files;
+            int8 quarters the world model's (see `packing`) and stores the rest as float16.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: an unregistered family, parameters that are not finite, starts without tasks or of several lengths,
+            or a folder of something else at ``path``.
+        TypeError: an argument of another kind, or something in it that JSON cannot hold.
+    """
+    final = Path(path)
+    recover(final)
+    if final.exists() and (not final.is_dir() or any(final.iterdir())) and not (final / "config.json").exists():
+        raise ValueError(f"{final} exists and is no checkpoint folder: choose another path")
+    _check_model(model)
+    by_name = _rewards(rewards)
+    tensors, about_starts = _starts(starts, starts_meta or {})
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.parent / f".tmp-{final.name}-{uuid.uuid4().hex[:8]}"
+    temporary.mkdir()
+    try:
+        for name, file in _files(model, by_name, tensors, probe, attachments or {}, dtype).items():
+            save_file(file, temporary / f"{name}.safetensors")
+        config = {
+            "format": FORMAT,
+            "library_version": __version__,
+            "family": model.spec.family,
+            "config": model.config.to_dict(),
+            "frozen": identities(model),
+            "dtype": None if dtype is None else str(dtype).removeprefix("torch."),
+            "spec": model.spec.to_dict(),
+            "rewards": {name: {"kind": r.kind, "config": r.to_config()} for name, r in by_name.items()},
+            "starts": about_starts,
+            "probe": probe.to_config() if probe is not None else None,
+            "simulator": dict(simulator) if simulator is not None else None,
+            "metrics": dict(metrics or {}),
+            "files": {f.name: file_sha256(f) for f in sorted(temporary.iterdir())},
+        }
+        config["digest"] = digest(json.loads(json.dumps(config)))
+        (temporary / CARD).write_text(card or f"# {final.name}\n\nA dreamgym checkpoint.\n", encoding="utf-8")
+        (temporary / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+        replace_folder(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return final
+
+
+def _check_model(model: WorldModel) -> None:
+    if not isinstance(model, WorldModel) or not callable(getattr(getattr(model, "config", None), "to_dict", None)):
+        raise TypeError(f"model: expected a WorldModel whose config has to_dict(), got {type(model).__name__}")
+    registry.family(model.spec.family)
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ValueError(f"model: parameter {name!r} is not finite: train anew, with a lower rate")
+
+
+def _rewards(rewards: RewardModel | Mapping[str, RewardModel] | None) -> dict[str, RewardModel]:
+    if isinstance(rewards, RewardModel):
+        return {"success": rewards}
+    if rewards is None:
+        return {}
+    if not isinstance(rewards, Mapping):
+        raise TypeError(f"rewards: expected a RewardModel or a mapping of them by name, got {type(rewards).__name__}")
+    for name, reward in rewards.items():
+        if not isinstance(name, str) or not name or "/" in name:
+            raise ValueError(f"rewards: expected names without '/', got {name!r}")
+        if not isinstance(reward, RewardModel):
+            raise TypeError(f"rewards[{name!r}]: expected a RewardModel, got {type(reward).__name__}")
+    return dict(rewards)
+
+
+def _starts(
+    starts: Starts | Mapping[str, Tensor] | None, meta: Mapping[str, Any]
+) -> tuple[dict[str, Tensor] | None, dict[str, Any] | None]:
+    """The tensors, and what config.json says of them."""
+    if starts is None:
+        return None, None
+    told = dict(meta)
+    if isinstance(starts, Mapping):
+        tensors = dict(starts)
+    elif isinstance(starts, Starts):
+        tensors = starts.to_tensors()
+        told.setdefault("tasks", list(starts.tasks))
+    else:
+        raise TypeError(f"starts: expected a StartBank or its tensors by name, got {type(starts).__name__}")
+    if wrong := [k for k, v in tensors.items() if not isinstance(v, Tensor)]:
+        raise TypeError(f"starts[{wrong[0]!r}]: expected a tensor, got {type(tensors[wrong[0]]).__name__}")
+    if not told.get("tasks"):
+        raise ValueError("starts: their tasks are not named; give a StartBank, or starts_meta={'tasks': [...]}")
+    check_starts(tensors)
+    return tensors, told
+
+
+def check_starts(tensors: Mapping[str, Tensor]) -> None:
+    """ValueError unless the tensors are a start bank's: states, task and split, one row a start."""
+    missing = [k for k in ("task", "split") if k not in tensors]
+    if missing or not any(k.startswith("state/") for k in tensors):
+        raise ValueError(f"starts: expected 'state/<key>', 'task' and 'split', got {sorted(tensors)}")
+    sizes = {k: len(v) if v.dim() else 0 for k, v in tensors.items()}
+    if len(set(sizes.values())) != 1 or not min(sizes.values()):
+        raise ValueError(f"starts: every tensor has one row a start, got {sizes}")
+    for key, value in tensors.items():
+        if key.startswith("state/") and value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"starts: {key!r} is not finite")
+
+
+def _files(
+    model: WorldModel,
+    rewards: Mapping[str, RewardModel],
+    starts: Mapping[str, Tensor] | None,
+    probe: StateProbe | None,
+    attachments: Mapping[str, Mapping[str, Tensor]],
+    dtype: torch.dtype | None,
+) -> dict[str, dict[str, Tensor]]:
+    """The tensors of each file of a checkpoint, by name without suffix."""
+    files = {"model": _weights(model, dtype)}
+    dtype = torch.float16 if dtype == torch.int8 else dtype
+    if rewards:
+        files["rewards"] = {f"{name}/{k}": v for name, r in rewards.items() for k, v in _weights(r, dtype).items()}
+    if probe is not None:
+        files["probe"] = _weights(probe, dtype)
+    if starts is not None:
+        files["starts"] = {}
+        for key, value in starts.items():
+            files["starts"] |= pack_bits(key, value.detach().cpu())
+    taken = sorted(set(attachments) & set(OWN_FILES))
+    if taken:
+        raise ValueError(f"attachments called {taken}: those files are the checkpoint's own; choose other names")
+    return files | {name: {k: v.detach().cpu().contiguous() for k, v in t.items()} for name, t in attachments.items()}
+
+
+def _weights(module: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    parameters = {name for name, _ in module.named_parameters()}
+    out: dict[str, Tensor] = {}
+    for name, value in own_tensors(module).items():
+        out |= pack_weight(name, value.detach().cpu(), dtype if name in parameters else None)
+    return out
