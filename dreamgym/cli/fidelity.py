@@ -33,7 +33,7 @@ def fidelity(
     from dreamgym.evaluation.making.card import STEPS, write_card
     from dreamgym.evaluation.making.fidelity import FidelityConfig, measure_fidelity
     from dreamgym.training.checkpoint import load
-    from dreamgym.training.recipes import training_episodes
+    from dreamgym.training.train import training_episodes
 
     opened, data = load(checkpoint), EpisodeStore.open(store)
     config = FidelityConfig(windows=windows, steps=steps, seed=seed)
