@@ -1,6 +1,7 @@
 """A small world model of your own as an environment: Gymnasium's Pendulum learned by an MLP, saved, opened, tried.
 
-Run it: ``python examples/own_world_model.py`` (half a minute). ``docs/add_a_world_model.md`` goes through it.
+Run it: ``python examples/own_world_model.py`` (half a minute). The commands know the family too:
+``dreamgym --import examples/own_world_model.py fit --family swing ...``. ``docs/add_a_world_model.md`` goes through it.
 """
 
 import tempfile
@@ -13,13 +14,16 @@ import torch
 from torch import nn
 
 import dreamgym
-from dreamgym.data import EpisodeStore, SequenceSampler
+from dreamgym.data import EpisodeStore, split_of
 from dreamgym.rewards.base import RewardModel
-from dreamgym.rewards.registry import REWARDS
+from dreamgym.rewards.registry import register_reward
 from dreamgym.training import checkpoint
-from dreamgym.training.fit import FitConfig, fit
+from dreamgym.training.bank import BankConfig, build_starts
+from dreamgym.training.train import load_run
+from dreamgym.training.train import train as fit
 from dreamgym.types import ActionSpec, ObservationSpec, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.recipe import Example, Preset, Recipe, Windows
 
 
 # [config]
@@ -78,6 +82,29 @@ class Swing(WorldModel):
         return {"loss": (predicted - x[:, 1:]).square().mean()}
 
 
+# [recipe]
+class SwingRecipe(Recipe):
+    """How `Swing` is trained from a store of "state" and "action"."""
+
+    config_class = SwingConfig
+    presets = {
+        "tiny": Preset(
+            fit={"steps": 1500, "lr": 1e-3, "warmup": 20, "weight_decay": 0.0, "precision": "fp32"},
+            windows=Windows(batch_size=32, length=20),
+        ),
+        "paper": Preset(model={"units": 256}, windows=Windows(batch_size=64, length=20)),
+    }
+
+    def config(self, facts, preset, changes):
+        return SwingConfig(**{**self.preset(preset).model, **changes})
+
+    def keys(self, config):
+        return ("state",)
+
+    def example(self):
+        return Example(KEYS, INFO, [(swing(seed), {"split": split_of(seed)}) for seed in range(20)])
+
+
 # [reward]
 class Upright(RewardModel):
     """The pendulum stands: the probability is the height of its tip."""
@@ -98,38 +125,52 @@ class Upright(RewardModel):
         return {}
 
 
+# [function]
+def swung_up(decoded, action, next_decoded):
+    """The same task without a reward model: what it pays, and when it is done."""
+    height = (next_decoded["state"][:, 0] + 1) / 2
+    return height - 0.01 * action.square().sum(-1), height > 0.98
+
+
 # [register]
-dreamgym.register_family("swing", Swing)
-REWARDS["upright"] = lambda config: Upright()
+dreamgym.register_family("swing", Swing, recipe=SwingRecipe())
+register_reward("upright", lambda config: Upright())
 
 
-# [train]
-def collect(path: Path, num_episodes: int = 40) -> EpisodeStore:
-    """Random torques on the real pendulum, stored as episodes of 200 steps."""
-    store = EpisodeStore.create(path, {"state": ((3,), "float32"), "action": ((1,), "float32")})
+# [data]
+KEYS = {"state": ((3,), "float32"), "action": ((1,), "float32")}
+INFO = {"frame_rate": 20.0, "action": {"low": [-2.0], "high": [2.0]}}
+
+
+def swing(seed: int) -> dict[str, np.ndarray]:
+    """An episode of random torques on the real pendulum, 200 rows."""
     env = gym.make("Pendulum-v1")
-    env.action_space.seed(0)
-    for seed in range(num_episodes):
-        obs, _ = env.reset(seed=seed)
-        rows = []
-        for _ in range(200):
-            action = env.action_space.sample()
-            rows.append((obs, action))
-            obs, *_ = env.step(action)
-        states, actions = map(np.stack, zip(*rows, strict=True))
-        store.append([({"state": states, "action": actions}, {})])
+    env.action_space.seed(seed)
+    obs, _ = env.reset(seed=seed)
+    rows = []
+    for _ in range(200):
+        action = env.action_space.sample()
+        rows.append((obs, action))
+        obs, *_ = env.step(action)
+    states, actions = map(np.stack, zip(*rows, strict=True))
+    return {"state": states, "action": actions}
+
+
+def collect(path: Path, num_episodes: int = 40) -> EpisodeStore:
+    """Episodes in a store; every 20th is held out."""
+    store = EpisodeStore.create(path, KEYS, INFO)
+    store.append([(swing(seed), {"split": split_of(seed)}) for seed in range(num_episodes)])
     return store
 
 
+# [train]
 def train(folder: Path, steps: int = 1500) -> Path:
     """Collects, fits and saves; returns the checkpoint's folder."""
-    store, model = collect(folder / "data"), Swing()
-    sampler = SequenceSampler(store, length=20, batch_size=32)
-    fit(model, sampler, FitConfig(steps=steps, lr=1e-3, warmup=20, weight_decay=0.0), folder / "run")
-    first = torch.from_numpy(np.stack([store.episode(i)["state"][0] for i in range(len(store))]))
-    bank = dreamgym.StartBank({"x": first}, tasks=Upright.tasks)
-    meta = {"tasks": list(Upright.tasks)}
-    return checkpoint.save(folder / "swing", model, {"success": Upright()}, bank.to_tensors(), starts_meta=meta)
+    store = collect(folder / "data")
+    fit(store.path, folder / "run", "swing", steps=steps)
+    model = load_run(folder / "run")
+    starts, meta = build_starts(model, [store], (), BankConfig(context=1))
+    return checkpoint.save(folder / "swing", model, {"success": Upright()}, starts, starts_meta=meta)
 
 
 # [use]

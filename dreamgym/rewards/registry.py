@@ -1,4 +1,5 @@
-"""Reward models by kind: one line each. Those of other packages are entry points of theirs, what reads their config:
+"""Reward models by kind: one line each; a script registers its own with `register_reward`. Those of other packages are
+entry points of theirs, what reads their config:
 
 [project.entry-points."dreamgym.rewards"]
 mine = "my_package.reward:MyReward.from_config"
@@ -15,10 +16,26 @@ from dreamgym.rewards.decoded import DecodedStateReward
 from dreamgym.rewards.success import SuccessClassifier
 
 GROUP = "dreamgym.rewards"
+BUILT_IN = (SuccessClassifier.kind, DecodedStateReward.kind)
 REWARDS: dict[str, Callable[[dict[str, Any]], RewardModel]] = {
     SuccessClassifier.kind: SuccessClassifier.from_config,
     DecodedStateReward.kind: DecodedStateReward.from_config,
 }
+
+
+def register_reward(kind: str, read: Callable[[dict[str, Any]], RewardModel]) -> None:
+    """Makes a kind of reward known, so that checkpoints which hold one can be opened.
+
+    Args:
+        kind: what its class calls itself.
+        read: makes an untrained one from what its `to_config` gave (through JSON).
+
+    Raises:
+        ValueError: dreamgym has a reward of that kind.
+    """
+    if kind in BUILT_IN:
+        raise ValueError(f"a reward of kind {kind!r} comes with dreamgym; choose another name")
+    REWARDS[kind] = read
 
 
 def build_reward(kind: str, config: dict[str, Any]) -> RewardModel:

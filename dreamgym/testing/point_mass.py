@@ -23,7 +23,7 @@ from torch import Tensor
 from dreamgym.envs.core.actions import action_space
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.rewards.base import Memory, RewardModel
-from dreamgym.rewards.registry import REWARDS
+from dreamgym.rewards.registry import register_reward
 from dreamgym.suites import Suite, register_suite
 from dreamgym.testing.points import GAIN, LAYOUTS, MEASURES, SENSORS, SIZE, TASKS, PointModel, draw
 from dreamgym.training.checkpoint import save
@@ -251,4 +251,4 @@ SUITE = Suite(
 
 register_suite(SUITE)
 register_family("point_mass", PointMassModel)
-REWARDS[PointMassReward.kind] = PointMassReward.from_config
+register_reward(PointMassReward.kind, PointMassReward.from_config)

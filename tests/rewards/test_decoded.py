@@ -60,6 +60,14 @@ def test_a_suite_without_rules_and_a_task_without_one_are_refused():
         DecodedStateReward("calvin", ("fly",))
 
 
+def test_a_script_registers_its_reward_under_a_name_of_its_own(monkeypatch):
+    monkeypatch.setattr(registry, "REWARDS", dict(registry.REWARDS))
+    registry.register_reward("mine", DecodedStateReward.from_config)
+    assert isinstance(build_reward("mine", DecodedStateReward("calvin", TASKS).to_config()), DecodedStateReward)
+    with pytest.raises(ValueError, match="'success' comes with dreamgym; choose another name"):
+        registry.register_reward("success", DecodedStateReward.from_config)
+
+
 def test_an_installed_package_brings_its_reward(monkeypatch):
     entry = EntryPoint("mine", "dreamgym.rewards:DecodedStateReward.from_config", registry.GROUP)
     monkeypatch.setattr(registry, "REWARDS", dict(registry.REWARDS))
