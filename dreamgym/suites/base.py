@@ -124,6 +124,53 @@ class CollectionFactory(Protocol):
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One episode of a scripted operator.
+
+    Attributes:
+        frames: sensors before each action and after the last, T + 1, numpy layout.
+        action: [T, A] float32, as executed.
+        success: [T + 1] bool, by the simulator's rules; False at the start.
+    """
+
+    frames: Sequence[Mapping[str, np.ndarray]]
+    action: np.ndarray
+    success: np.ndarray
+
+
+class Trials(Protocol):
+    """One simulator in which scripted operators try tasks from snapshots."""
+
+    def attempt(
+        self,
+        task: str,
+        snapshot: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        horizon: int,
+        linger: int | None = None,
+        noise: float = 0.0,
+        miss: bool = False,
+    ) -> Attempt:
+        """Tries a task from a snapshot.
+
+        Args:
+            task: its name.
+            snapshot: [S] float64, of this simulator.
+            rng: of the operator's style and of noise.
+            horizon: actions at most.
+            linger: actions after the first success, or after the operator has given up; None: go on to the horizon.
+            noise: standard deviation of Gaussian noise on the actions, in units of half the action's range.
+            miss: reach for a wrong place.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees the simulator."""
+        ...
+
+
+@dataclass(frozen=True)
 class Suite:
     """A benchmark: its simulators and everything that the other rooms must know of them.
 
@@ -155,6 +202,8 @@ class Suite:
             first: each takes the suite and that command's options by name, and returns a `CollectionFactory`.
         simulator_kwargs: (info of a store, meta of its first episode) -> options of the simulator it was recorded in,
             or None where it does not say; see `recorded_in`.
+        trials: (sensors, **options of the simulator) -> `Trials` whose frames have at least those sensors; None: by
+            ``operators``; see `open_trials`.
     """
 
     name: str
@@ -177,6 +226,7 @@ class Suite:
     operators: Mapping[str, Callable[[Any, np.random.Generator], Act]] = field(default_factory=dict)
     collectors: Mapping[str, Callable[..., CollectionFactory]] = field(default_factory=dict)
     simulator_kwargs: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any] | None] | None = None
+    trials: Callable[..., Trials] | None = None
 
     def __post_init__(self) -> None:
         if self.horizon < 1 or self.frame_rate <= 0:
@@ -239,6 +289,30 @@ class Suite:
         """
         kwargs = {} if self.simulator_kwargs is None else self.simulator_kwargs(info, meta)
         return None if kwargs is None else {"id": self.name, "kwargs": kwargs}
+
+    @property
+    def has_trials(self) -> bool:
+        """Whether scripted operators can try this suite's tasks."""
+        return self.trials is not None or bool(self.operators)
+
+    def open_trials(self, sensors: Sequence[str] = (), **kwargs: Any) -> Trials:
+        """A simulator in which scripted operators try tasks; close it.
+
+        Args:
+            sensors: what the frames must show beside the simulator's state: drawing costs most.
+            kwargs: of the simulator, as checkpoints record them.
+
+        Raises:
+            ValueError: nobody acts by a script in this suite.
+            ImportError: the simulator is missing.
+        """
+        if self.trials is not None:
+            return self.trials(sensors, **kwargs)
+        if not self.operators:
+            raise ValueError(f"nobody acts by a script in the suite {self.name!r}")
+        from dreamgym.suites.trials import OperatorTrials
+
+        return OperatorTrials(self, **kwargs)
 
     def instruction(self, task: str) -> str:
         """The sentence that says what ``task`` is."""

@@ -67,7 +67,7 @@ def _summary(name: str, metrics: Mapping[str, Any]) -> str:
 
 def _making(metrics: Mapping[str, Any]) -> str:
     training = metrics["training"]
-    rows = [("updates", f"{training['updates']:,}")] if "updates" in training else []
+    rows: list[tuple[str, Any]] = [("updates", f"{training['updates']:,}")] if "updates" in training else []
     sizes = metrics.get("model", {}).get("sizes", {})
     if sizes:
         words = (

@@ -1,16 +1,14 @@
 """From a trained world model to a checkpoint that ships: probe, rewards, start bank, fidelity, twin rollouts, card.
 
-python -m dreamgym.evaluation.making.finish --run runs/play --play data/play --demonstrations data/demos --out
-checkpoints/play
+The same for every family and suite. `plan` refuses what can be refused before any work; `parts` keeps what was made, so
+that the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,33 +20,35 @@ from torch import Tensor, nn
 from dreamgym.data import EpisodeStore, EpisodeView, SequenceSampler
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.evaluation.making.card import write_card
+from dreamgym.evaluation.making.describe import describe_data, describe_model
 from dreamgym.evaluation.making.fidelity import FidelityConfig, measure_fidelity
+from dreamgym.evaluation.making.parts import Part, Parts, fingerprint, store_key
+from dreamgym.evaluation.making.plan import Plan, can_act, make_plan
 from dreamgym.evaluation.making.rollouts import (
-    Rollouts,
+    RolloutConfig,
     choose_sequences,
     demo_rollouts,
-    expert_rollouts,
-    judge,
+    operator_rollouts,
+    score_rollouts,
     success_agreement,
 )
-from dreamgym.evaluation.pages.demo import sequence_tensors
-from dreamgym.evaluation.statistics.comparison import Sequences
+from dreamgym.fields import check_names
 from dreamgym.provenance import machine
-from dreamgym.rewards import DecodedStateReward, RewardModel, SuccessConfig
+from dreamgym.rewards import DecodedStateReward, RewardModel, SuccessClassifier, SuccessConfig
 from dreamgym.rewards.fit import SuccessFitConfig, fit_success
-from dreamgym.rewards.samples import tasks_of
-from dreamgym.suites.calvin.play import PlayConfig
 from dreamgym.training import checkpoint
 from dreamgym.training.bank import BankConfig, build_starts
 from dreamgym.training.packing import round_weights
 from dreamgym.training.progress import latest
 from dreamgym.training.train import load_run, training_episodes
 from dreamgym.world_models.base import WorldModel
-from dreamgym.world_models.families.rssm.config import ROBOT_OBS, SCENE_OBS
 from dreamgym.world_models.probe import StateProbe, fit_probe
 
 WEIGHTS = {"int8": torch.int8, "float16": torch.float16, "float32": torch.float32}
-VECTORS = {"robot_obs": ROBOT_OBS, "scene_obs": SCENE_OBS}
+SMALL = 128
+"""Features up to which a model counts as one of a small state: its rewards are small networks that take larger steps
+(one on a few dozen numbers does, beside one on an RSSM's latents), its starts need no more frames than its history, and
+its weights are stored in float16."""
 _log = logging.getLogger(__name__)
 
 
@@ -57,270 +57,312 @@ class FinishConfig:
     """How much is spent on finishing; the defaults take about ten minutes on two cores for a tiny RSSM.
 
     Attributes:
-        probe_steps: batches of 16 windows of 32 frames that the probe is trained on.
-        rewards: training of the success classifier.
-        bank: the start bank.
-        fidelity: the open-loop evaluation.
-        twin_per_task: rollouts a task of scripted experts in the simulator; 0 for none (and no demo sequences).
+        probe_steps: batches of 16 windows of 32 rows that the probe is trained on.
+        rewards: fields of `SuccessFitConfig` that differ from the default for the model's size (see `SMALL`).
+        classifier: the same of `SuccessConfig`, its sizes.
+        bank: the same of `BankConfig`.
+        fidelity: fields of `FidelityConfig`.
+        twin_per_task: rollouts a task of scripted operators in the simulator; 0 for none (and no demo sequences).
         demo_sequences: held-out action sequences that ship with the checkpoint.
         weights: the type that parameters are stored in, "int8" (the world model's matrices; the rest as float16),
-            "float16" or "float32". What is measured is measured with the world model's weights so rounded.
+            "float16" or "float32"; None: by the model's size. What is measured is measured with weights so rounded.
         seed: of everything that does not have its own.
     """
 
     probe_steps: int = 300
-    rewards: SuccessFitConfig = field(default_factory=SuccessFitConfig.tiny)
-    bank: BankConfig = field(default_factory=BankConfig)
-    fidelity: FidelityConfig = field(default_factory=FidelityConfig)
+    rewards: Mapping[str, Any] = field(default_factory=dict)
+    classifier: Mapping[str, Any] = field(default_factory=dict)
+    bank: Mapping[str, Any] = field(default_factory=dict)
+    fidelity: Mapping[str, Any] = field(default_factory=dict)
     twin_per_task: int = 16
     demo_sequences: int = 8
-    weights: str = "int8"
+    weights: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.weights not in WEIGHTS:
+        if self.weights is not None and self.weights not in WEIGHTS:
             raise ValueError(f"weights must be one of {sorted(WEIGHTS)}, got {self.weights!r}")
+        if min(self.probe_steps, self.demo_sequences) < 1 or self.twin_per_task < 0:
+            raise ValueError(f"probe_steps and demo_sequences >= 1 and twin_per_task >= 0 expected, got {self}")
+        for name, kind in SECTIONS.items():
+            check_names(kind, getattr(self, name))
 
     @classmethod
     def quick(cls) -> FinishConfig:
         """A minute or two: to see that everything works, not to ship."""
         return cls(
             probe_steps=40,
-            rewards=replace(SuccessFitConfig.tiny(), epochs=5, demo_passes=1, play_windows=32),
-            bank=BankConfig(num_train=32, num_val=8),
-            fidelity=FidelityConfig(windows=32),
+            rewards={"epochs": 5, "demo_passes": 1, "play_windows": 32},
+            bank={"num_train": 32, "num_val": 8, "num_test": 8},
+            fidelity={"windows": 32},
             twin_per_task=2,
         )
 
 
-def finish_checkpoint(
+SECTIONS: dict[str, type] = {
+    "rewards": SuccessFitConfig, "classifier": SuccessConfig, "bank": BankConfig, "fidelity": FidelityConfig,
+}  # fmt: skip
+"""Fields of `FinishConfig` that hold fields of another config."""
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """A `FinishConfig` made whole for a model and its tasks."""
+
+    rewards: SuccessFitConfig
+    classifier: SuccessConfig
+    bank: BankConfig
+    fidelity: FidelityConfig
+    weights: str
+
+    @classmethod
+    def of(cls, config: FinishConfig, model: WorldModel, tasks: tuple[str, ...]) -> _Settings:
+        size = int(np.prod(model.spec.feature_shape))
+        if size <= SMALL:
+            rewards = SuccessFitConfig(epochs=45, batch_size=128, learning_rate=1e-3, weight_decay=1e-2, demo_passes=3)
+            # At a width of 64 the edge of Metaworld's "reach" blurs: F1 0.85 instead of 0.94.
+            classifier = SuccessConfig(tasks, size, (128, 128), (128,))
+            bank = BankConfig(context=model.spec.history, offsets=(0,))
+        else:
+            rewards, classifier, bank = SuccessFitConfig.tiny(), SuccessConfig.tiny(tasks, size), BankConfig()
+        return cls(
+            replace(rewards, **config.rewards),
+            replace(classifier, **config.classifier),
+            replace(bank, **config.bank),
+            FidelityConfig(**config.fidelity),
+            config.weights or ("float16" if size <= SMALL else "int8"),
+        )
+
+
+def finish_run(
     run_dir: str | Path,
-    play_store: str | Path,
-    demo_store: str | Path,
+    stores: Sequence[str | Path],
     out: str | Path,
     config: FinishConfig | None = None,
     *,
-    attempts_store: str | Path | None = None,
+    tasks: Sequence[str] = (),
+    beginnings: Sequence[str | Path] = (),
     command: str = "",
+    notes: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Path:
-    """Turns a training run into a complete checkpoint folder.
+    """Turns a training run into a complete checkpoint folder; what is made is kept in ``run_dir/finish``.
 
     Args:
-        run_dir: a run of `dreamgym.training.train.train`.
-        play_store: play, with meta "split" "train" and "val" and a "snapshot" key.
-        demo_store: marked demonstrations and failed attempts of the same scene, likewise.
+        run_dir: a run of `dreamgym fit`.
+        stores: data of one suite or of the user's own: play, demonstrations, clumsy attempts (see `plan.make_plan`),
+            with meta "split" "train", "val" and, if there is to be such a bank, "test".
         out: the checkpoint folder; replaced if it is one.
         config: see `FinishConfig`.
-        attempts_store: clumsy attempts (`dreamgym.suites.calvin.attempts`), near misses for the reward model; or None.
+        tasks: some of the tasks that the stores have; () for all.
+        beginnings: further stores whose episodes only begin dreams, were they but two rows long.
         command: how the run was trained, for the card.
+        notes: what else the card is to say, by section ("scripted").
         progress: whether to show progress bars.
 
+    Returns:
+        The folder.
+
     Raises:
-        ValueError: no trained run, or data that lack a task, a split or a sensor.
+        ValueError, ImportError: no trained run, or what `plan.make_plan` refuses.
     """
     run_dir = Path(run_dir)
     model = load_run(run_dir)
     training = json.loads((run_dir / "run.json").read_text())
     reached = latest(run_dir)
-    training["updates"] = int(reached.name.removeprefix("step_")) if reached is not None else 0
-    play, demos = EpisodeStore.open(play_store), EpisodeStore.open(demo_store)
-    attempts = None if attempts_store is None else EpisodeStore.open(attempts_store)
-    metrics = {"training": training, "command": command, "run": run_dir.name}
-    return finish_model(model, play, demos, out, config, attempts=attempts, metrics=metrics, progress=progress)
+    training["updates"] = 0 if reached is None else int(reached.name.removeprefix("step_"))
+    return finish_model(
+        model, [EpisodeStore.open(s) for s in stores], out, config,
+        tasks=tasks, beginnings=[EpisodeStore.open(s) for s in beginnings], keep=run_dir / "finish", progress=progress,
+        metrics={"training": training, "command": command, "run": run_dir.name, **(notes or {})},
+    )  # fmt: skip
 
 
 def finish_model(
     model: WorldModel,
-    play: EpisodeView,
-    demos: EpisodeView,
+    stores: Sequence[EpisodeView],
     out: str | Path,
     config: FinishConfig | None = None,
     *,
-    attempts: EpisodeView | None = None,
+    tasks: Sequence[str] = (),
+    beginnings: Sequence[EpisodeView] = (),
+    keep: Path | None = None,
     metrics: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Path:
-    """`finish_checkpoint` for a model of any family that is at hand."""
+    """`finish_run` for a model that is at hand, whose weights are rounded as they will be stored.
+
+    Args:
+        keep: folder for parts under way; None: nothing is kept.
+        metrics: what else to write into the checkpoint's metrics.
+        model, stores, out, config, tasks, beginnings, progress: see `finish_run`.
+    """
     config = FinishConfig() if config is None else config
-    began, clock = time.monotonic(), _Clock()
-    model.eval().requires_grad_(False)
-    round_weights(model, WEIGHTS[config.weights])
-    tasks = tasks_of(demos)
-    train, held_out = training_episodes(play), play.select(split="val")
-    probe = _probe(model, train, config)
-    clock.lap("probe")
-    rewards, reward_metrics = _rewards(model, probe, train, demos, attempts, tasks, config, progress)
-    clock.lap("rewards")
-    starts, starts_meta = build_starts(model, [play, demos], tasks, config.bank, progress)
-    clock.lap("starts")
-    fidelity = measure_fidelity(model, held_out, train, config.fidelity, probe, progress)
-    model.spec = model.spec.with_uncertainty_limit(fidelity.uncertainty["p99"])
-    clock.lap("fidelity")
-    simulator = simulator_of(play)
-    found: dict[str, Any] = {
-        **(metrics or {}),
-        "model": _describe(model),
-        "data": {"play": _data(play), "demonstration": _data(demos)}
-        | ({} if attempts is None else {"attempt": _data(attempts)}),
-        "fidelity": fidelity.to_dict(),
-        "rewards": reward_metrics,
-        "starts": {**starts_meta, "snapshots": "snapshot" in starts},
-        "seed": config.seed,
-        "machine": machine(),
-    }
-    sequences = None
-    if config.twin_per_task and simulator is not None and "snapshot" in starts:
-        found["twin"], sequences = _twin(model, rewards["success"], starts, tasks, simulator, config, progress)
-        clock.lap("twin")
-    found["finish_seconds"] = {**clock.laps, "all": round(time.monotonic() - began, 1)}
-    _log.info("finished in %s s", found["finish_seconds"])
-    return checkpoint.save(
-        out,
-        model,
-        rewards=rewards,
-        starts=starts,
-        probe=probe,
-        simulator=simulator,
-        metrics=found,
-        card=write_card(Path(out).name, found),
-        starts_meta=starts_meta,
-        attachments={} if sequences is None else {"demo": sequence_tensors(sequences)},
-        dtype=WEIGHTS[config.weights],
-    )
+    plan = make_plan(model, stores, Path(out), tasks, beginnings, twin=config.twin_per_task > 0)
+    return _Finish(model, plan, config, Parts(keep), progress).save(Path(out), metrics or {})
 
 
-def _twin(
-    model: WorldModel,
-    success: RewardModel,
-    starts: Mapping[str, Tensor],
-    tasks: tuple[str, ...],
-    simulator: Mapping[str, Any],
-    config: FinishConfig,
-    progress: bool,
-) -> tuple[dict[str, Any], Sequences]:
-    """How the classifier does on rollouts in the simulator, and the held-out sequences that the demo plays."""
-    bank = StartBank.from_tensors(starts, tasks)
-    rollouts = _twin_rollouts(bank, tasks, simulator, model, config, progress)
-    judged = judge(model, success, bank, rollouts, seed=config.seed)
-    metrics = {"tasks": success_agreement(success, rollouts, judged), "per_task": config.twin_per_task}
-    each = -(-config.demo_sequences // len(tasks))
-    # Twice as many as are shown: a demo should show successes where there are any.
-    candidates = demo_rollouts(bank, tasks, simulator["kwargs"]["scene"], 2 * each, config.seed + 1)
-    return metrics, choose_sequences(candidates, config.demo_sequences)
+class _Finish:
+    """One checkpoint being made: every part from those before it."""
 
+    def __init__(self, model: WorldModel, plan: Plan, config: FinishConfig, parts: Parts, progress: bool) -> None:
+        self.model, self.plan, self.config, self.parts, self.progress = model, plan, config, parts, progress
+        self.settings = _Settings.of(config, model, plan.tasks)
+        model.eval().requires_grad_(False)
+        round_weights(model, WEIGHTS[self.settings.weights])
+        self._base = {
+            "model": fingerprint(model.state_dict()), "spec": model.spec.to_dict(), "tasks": plan.tasks,
+            "stores": {role: store_key(store) for role, store in plan.by_role.items()}, "seed": config.seed,
+        }  # fmt: skip
 
-class _Clock:
-    """Seconds of each part."""
+    def save(self, out: Path, metrics: Mapping[str, Any]) -> Path:
+        """Makes what is not there yet, and writes the checkpoint."""
+        plan, model, measured = self.plan, self.model, self.plan.measured
+        probe = self._probe()
+        rewards, reward_metrics = self._rewards(probe)
+        starts, starts_meta = self._starts()
+        fidelity = self._fidelity(probe)
+        model.spec = model.spec.with_uncertainty_limit(fidelity["uncertainty"]["p99"])
+        data = {role: describe_data(store) for role, store in plan.by_role.items()}
+        if plan.beginnings:
+            data["beginning"] = {"episodes": sum(len(store) for store in plan.beginnings)}
+        found: dict[str, Any] = {
+            **metrics, "model": describe_model(model), "data": data, "fidelity": fidelity,
+            "starts": {**starts_meta, "snapshots": "snapshot" in starts},
+            "seed": self.config.seed, "machine": machine(),
+        }  # fmt: skip
+        if reward_metrics:
+            found["rewards"] = reward_metrics
+        attachments: dict[str, dict[str, Tensor]] = {}
+        if self.config.twin_per_task and can_act(plan) and "success" in rewards:
+            sequences, found["twin"] = self._twin(rewards["success"], starts)
+            attachments["demo"] = sequences
+        found["finish_seconds"] = {**self.parts.seconds, "all": round(sum(self.parts.seconds.values()), 1)}
+        _log.info("finished %s from %s", out, measured.path)
+        return checkpoint.save(
+            out, model, rewards, starts, probe, plan.simulator, found, write_card(out.name, found),
+            starts_meta=starts_meta, attachments=attachments, dtype=WEIGHTS[self.settings.weights],
+        )  # fmt: skip
 
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.monotonic()
+    def _part(self, name: str, make: Callable[[], Part], **key: Any) -> Part:
+        return self.parts(name, {**self._base, **key}, make)
 
-    def lap(self, name: str) -> None:
-        now = time.monotonic()
-        self.laps[name] = round(now - self._last, 1)
-        self._last = now
-        _log.info("%s: %.0f s", name, self.laps[name])
+    def _round(self, module: nn.Module) -> None:
+        """Rounds what is fitted on the world model as it will be stored."""
+        round_weights(module, torch.float32 if self.settings.weights == "float32" else torch.float16)
 
+    def _probe(self) -> StateProbe | None:
+        """Reads those vectors off the features that the model does not decode; None where it decodes them all."""
+        layouts = self.plan.facts.layouts
+        vectors = {k: v for k, v in layouts.items() if k not in self.model.spec.decodable}
+        if not vectors:
+            return None
 
-def _round_small(module: nn.Module, config: FinishConfig) -> None:
-    """Rounds what is fitted on the world model as it will be stored."""
-    round_weights(module, torch.float32 if config.weights == "float32" else torch.float16)
+        def make() -> Part:
+            train = training_episodes(self.plan.measured)
+            keys = [*dict.fromkeys([*self.model.spec.observations, *vectors, "action"])]
+            length = min(32, int(train.lengths.max()))
+            sampler = SequenceSampler(train, length=length, batch_size=16, keys=keys, seed=self.config.seed)
+            probe = fit_probe(self.model, sampler, self.config.probe_steps, vectors, seed=self.config.seed)
+            self._round(probe)
+            return probe.state_dict(), probe.to_config()
 
+        tensors, told = self._part("probe", make, steps=self.config.probe_steps)
+        probe = StateProbe.from_config(told)
+        probe.load_state_dict(tensors)
+        return probe.to(self._device).eval().requires_grad_(False)
 
-def _probe(model: WorldModel, train: EpisodeView, config: FinishConfig) -> StateProbe:
-    keys = [k for k in dict.fromkeys([*model.spec.observations, *VECTORS, "action"]) if k in train.keys]
-    sampler = SequenceSampler(train, length=32, batch_size=16, keys=keys, seed=config.seed)
-    vectors = {k: v for k, v in VECTORS.items() if k in train.keys}
-    probe = fit_probe(model, sampler, config.probe_steps, vectors, seed=config.seed)
-    _round_small(probe, config)
-    return probe
+    def _rewards(self, probe: StateProbe | None) -> tuple[dict[str, RewardModel], dict[str, Any]]:
+        """The success classifier where there are marked episodes, and the suite's rules on decoded state."""
+        plan, out = self.plan, {}
+        marked = [s for s in (plan.demonstrations, plan.attempts) if s is not None]
+        figures: dict[str, Any] = {}
+        if marked:
+            classifier, figures = self._classifier(marked)
+            out["success"] = classifier
+        rules = None if plan.suite is None else plan.suite.rules
+        if rules is not None and plan.suite is not None and self._can_read(rules(plan.tasks, "cpu").keys, probe):
+            decodes = all(k in self.model.spec.decodable for k in rules(plan.tasks, "cpu").keys)
+            out["decoded"] = DecodedStateReward(plan.suite.name, plan.tasks, probe=None if decodes else probe)
+        if not out:
+            raise ValueError("no reward: no marked episodes, and the model decodes nothing that the suite's rules read")
+        return out, figures
 
+    def _can_read(self, keys: Sequence[str], probe: StateProbe | None) -> bool:
+        return all(k in self.model.spec.decodable for k in keys) or (
+            probe is not None and all(k in probe.keys for k in keys)
+        )
 
-def _rewards(
-    model: WorldModel,
-    probe: StateProbe,
-    train: EpisodeView,
-    demos: EpisodeView,
-    attempts: EpisodeView | None,
-    tasks: tuple[str, ...],
-    config: FinishConfig,
-    progress: bool,
-) -> tuple[dict[str, RewardModel], dict[str, Any]]:
-    sizes = SuccessConfig.tiny(tasks, int(np.prod(model.spec.feature_shape)))
-    classifier, metrics = fit_success(model, demos, train, sizes, config.rewards, progress, attempts)
-    _round_small(classifier, config)
-    decodes = "scene_obs" in model.spec.decodable
-    return {
-        "success": classifier,
-        "decoded": DecodedStateReward("calvin", tasks, probe=None if decodes else probe),
-    }, metrics
+    def _classifier(self, marked: Sequence[EpisodeView]) -> tuple[RewardModel, dict[str, Any]]:
+        settings, plan = self.settings, self.plan
 
+        def make() -> Part:
+            labels = plan.suite is not None and plan.suite.succeeded is not None and plan.suite.startable is not None
+            play = training_episodes(plan.play) if plan.play is not None and labels else None
+            attempts = marked[1] if len(marked) > 1 else None
+            made, figures = fit_success(
+                self.model, marked[0], play, settings.classifier, settings.rewards, self.progress, attempts
+            )
+            self._round(made)
+            return made.state_dict(), figures
 
-def simulator_of(play: EpisodeView) -> dict[str, Any] | None:
-    """What the checkpoint's twin is, from the play it was learned from."""
-    recorded = play.metas[0].get("config") if len(play) else None
-    if not recorded or "scene" not in recorded:
-        return None
-    kwargs = {k: recorded[k] for k in ("scene", "image_size", "visuals") if k in recorded}
-    return {"id": "calvin", "kwargs": {**kwargs, "cameras": list(recorded.get("cameras", ()))}}
+        key = {"classifier": asdict(settings.classifier), "fit": asdict(settings.rewards)}
+        tensors, figures = self._part("rewards", make, **key)
+        classifier = SuccessClassifier(settings.classifier)
+        classifier.load_state_dict(tensors)
+        return classifier.to(self._device).eval().requires_grad_(False), figures
 
+    def _starts(self) -> Part:
+        plan = self.plan
+        # An attempt begins where a demonstration does.
+        sources = [s for role, s in plan.by_role.items() if role != "attempt" or plan.demonstrations is None]
+        sources += plan.beginnings
+        more = [store_key(s) for s in self.plan.beginnings]
+        bank = self.settings.bank
+        return self._part(
+            "starts", lambda: build_starts(self.model, sources, self.plan.tasks, bank, self.progress),
+            bank=asdict(bank), beginnings=more,
+        )  # fmt: skip
 
-def _twin_rollouts(
-    bank: StartBank,
-    tasks: tuple[str, ...],
-    simulator: Mapping[str, Any],
-    model: WorldModel,
-    config: FinishConfig,
-    progress: bool,
-) -> Rollouts:
-    kwargs = dict(simulator["kwargs"])
-    used = {f"rgb_{c}" for c in kwargs["cameras"]} & set(model.spec.observations)
-    kwargs["cameras"] = tuple(c for c in kwargs["cameras"] if f"rgb_{c}" in used)  # frames that nobody reads cost most
-    return expert_rollouts(
-        bank, tasks, PlayConfig(**kwargs), per_task=config.twin_per_task, seed=config.seed, progress=progress
-    )
+    def _fidelity(self, probe: StateProbe | None) -> dict[str, Any]:
+        measured, config = self.plan.measured, self.settings.fidelity
 
+        def make() -> Part:
+            held_out, train = measured.select(split="val"), training_episodes(measured)
+            return {}, measure_fidelity(self.model, held_out, train, config, probe, self.progress).to_dict()
 
-def _describe(model: WorldModel) -> dict[str, Any]:
-    config = getattr(model, "config", None)
-    return {
-        "family": model.spec.family,
-        "variant": getattr(config, "variant", "custom"),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "features": int(np.prod(model.spec.feature_shape)),
-        "uncertainty_unit": model.spec.uncertainty_unit,
-    }
+        key = {"fidelity": asdict(config), "probe": None if probe is None else fingerprint(probe.state_dict())}
+        return self._part("fidelity", make, **key)[1]
 
+    def _twin(self, success: RewardModel, starts: Mapping[str, Tensor]) -> Part:
+        """Action sequences for the demo, and how the classifier does on rollouts in the simulator."""
+        plan, config = self.plan, self.config
+        assert plan.suite is not None and plan.suite.operators is not None and plan.simulator is not None
+        suite, simulator, tasks = plan.suite, plan.simulator["kwargs"], plan.tasks
+        acts = plan.suite.operators
 
-def _data(view: EpisodeView) -> dict[str, Any]:
-    held_out = sum(meta.get("split") == "val" for meta in view.metas)
-    scene = view.metas[0].get("scene", "") if len(view) else ""
-    return {"episodes": len(view), "steps": int(view.num_steps), "note": f"scene {scene}, {held_out} episodes held out"}
+        def make() -> Part:
+            bank = StartBank.from_tensors(starts, tasks)
+            how = RolloutConfig(config.twin_per_task, horizon=suite.horizon, seed=config.seed)
+            operators = acts(sensors=tuple(self.model.spec.observations), **simulator)
+            try:
+                rollouts = operator_rollouts(bank, tasks, operators, how, self.progress)
+            finally:
+                operators.close()
+            scores = score_rollouts(self.model, success, bank, rollouts, config.seed)
+            figures = {"tasks": success_agreement(success, rollouts, scores), "per_task": config.twin_per_task}
+            operators = acts(**simulator)
+            try:
+                # Twice as many as are shown: a demo should show successes where there are any.
+                each = 2 * -(-config.demo_sequences // len(tasks))
+                candidates = demo_rollouts(bank, tasks, operators, each, config.seed + 1)
+            finally:
+                operators.close()
+            return choose_sequences(candidates, config.demo_sequences).to_tensors(), figures
 
+        key = {"per_task": config.twin_per_task, "sequences": config.demo_sequences, "simulator": simulator}
+        return self._part("twin", make, **key, rewards=fingerprint(success.state_dict()), starts=fingerprint(starts))
 
-def main(argv: list[str] | None = None) -> None:
-    """The command line of this module."""
-    parser = argparse.ArgumentParser(prog="python -m dreamgym.evaluation.making.finish", description=__doc__)
-    for name in ("--run", "--play", "--demonstrations", "--out"):
-        parser.add_argument(name, required=True)
-    parser.add_argument("--attempts", default=None, help="store of clumsy attempts, for the reward model")
-    parser.add_argument("--quick", action="store_true", help="everything small: to see that it works")
-    parser.add_argument("--twin-per-task", type=int, default=None)
-    parser.add_argument("--windows", type=int, default=None, help="held-out windows for fidelity")
-    parser.add_argument("--command", default="", help="how the run was trained, for the card")
-    options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = FinishConfig.quick() if options.quick else FinishConfig()
-    if options.twin_per_task is not None:
-        config = replace(config, twin_per_task=options.twin_per_task)
-    if options.windows is not None:
-        config = replace(config, fidelity=replace(config.fidelity, windows=options.windows))
-    _log.info("%s", json.dumps(asdict(config)))
-    stores = options.run, options.play, options.demonstrations
-    finish_checkpoint(*stores, options.out, config, attempts_store=options.attempts, command=options.command)
-
-
-if __name__ == "__main__":
-    main()
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device

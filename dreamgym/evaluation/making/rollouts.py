@@ -1,4 +1,4 @@
-"""Fresh episodes of the real simulator from a start bank: scripted experts with noise, and what a model makes of them.
+"""Fresh episodes of the real simulator from a start bank: scripted operators, and what a model makes of them.
 
 This is the on-policy check: the data that a model and its classifier were trained on never come into it.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +17,8 @@ from dreamgym.envs.core.starts import SPLITS, StartBank
 from dreamgym.evaluation.statistics.comparison import Sequences as ActionSequences
 from dreamgym.rewards.base import RewardModel
 from dreamgym.rewards.calibrate import f1_score
-from dreamgym.suites.calvin.play import PlayConfig, Stage, draw_style
-from dreamgym.suites.calvin.skills import SkillRun
-from dreamgym.suites.calvin.skills_engine import Waypoint
-from dreamgym.types import State
-from dreamgym.world_models.base import WorldModel
+from dreamgym.suites.base import Attempt, Trials
+from dreamgym.world_models.base import WorldModel, to_frames
 
 
 @dataclass(frozen=True)
@@ -54,131 +50,101 @@ class Rollouts:
         return (t >= 1) & (t <= self.length.unsqueeze(1))
 
 
-def expert_rollouts(
+@dataclass(frozen=True)
+class RolloutConfig:
+    """How scripted operators act.
+
+    Attributes:
+        per_task: episodes a task.
+        horizon: actions of an episode at most.
+        linger: actions after the first success, or after the operator has given up; None: go on to the horizon.
+        noise: standard deviation of Gaussian noise on the operator's actions, in units of the action.
+        miss_share: share of the episodes in which the operator reaches for a wrong place.
+        split: of the starts.
+        seed: of the choice of starts, styles and noise.
+    """
+
+    per_task: int = 8
+    horizon: int = 64
+    linger: int | None = 6
+    noise: float = 0.15
+    miss_share: float = 0.25
+    split: str = "val"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise ValueError(f"split must be one of {list(SPLITS)}, got {self.split!r}")
+        if min(self.per_task, self.horizon) < 1:
+            raise ValueError(f"per_task and horizon of at least 1 expected, got {self}")
+
+
+def operator_rollouts(
     bank: StartBank,
     tasks: Sequence[str],
-    config: PlayConfig | None = None,
-    *,
-    per_task: int = 8,
-    horizon: int = 64,
-    linger: int = 6,
-    noise: float = 0.15,
-    miss_share: float = 0.25,
-    fill: bool = False,
-    split: str = "val",
-    seed: int = 0,
+    trials: Trials,
+    config: RolloutConfig | None = None,
     progress: bool = False,
 ) -> Rollouts:
-    """Lets scripted experts try each task in the simulator from snapshots of ``bank``.
+    """Lets scripted operators try each task in the simulator from snapshots of ``bank``.
 
     Args:
         bank: starts with snapshots.
-        tasks: some of DiWA's eight.
-        config: scene, cameras and drawing of the simulator.
-        per_task: episodes a task.
-        horizon: actions of an episode at most.
-        linger: actions after the first success, or after the expert has given up.
-        noise: standard deviation of Gaussian noise on the expert's actions, in units of the action.
-        miss_share: share of the episodes in which the expert reaches for a wrong place.
-        fill: go on to the horizon in any case, wandering about once the task is over.
-        split: of the starts.
-        seed: of the choice of starts, styles and noise.
+        tasks: some of the suite's.
+        trials: the suite's (`Suite.open_trials`); left open.
+        config: see `RolloutConfig`.
         progress: whether to show a bar.
 
     Raises:
         ValueError: the bank has no snapshots, or no start of a task in the split.
-        ImportError: pybullet is missing.
     """
+    config = RolloutConfig() if config is None else config
     if bank.snapshot is None:
         raise ValueError("the start bank has no simulator snapshots: build it from stores with a 'snapshot' key")
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {list(SPLITS)}, got {split!r}")
-    rng = np.random.default_rng(seed)
-    stage = Stage(PlayConfig() if config is None else config)
+    rng = np.random.default_rng(config.seed)
     plan = []
     for i, task in enumerate(tasks):
-        rows = bank.candidates(task, split).numpy()
-        plan += [(i, int(r)) for r in rng.permutation(np.resize(rng.permutation(rows), max(per_task, 1)))[:per_task]]
-    episodes = []
-    try:
-        for i, row in tqdm(plan, desc="experts in the simulator", disable=not progress, leave=False):
-            missing = bool(rng.random() < miss_share)
-            snapshot = bank.snapshot[row].numpy()
-            episodes.append(_attempt(stage, tasks[i], snapshot, rng, horizon, None if fill else linger, noise, missing))
-    finally:
-        stage.env.close()
-    return _padded(tuple(tasks), plan, episodes, horizon)
+        rows = bank.candidates(task, config.split).numpy()
+        drawn = rng.permutation(np.resize(rng.permutation(rows), config.per_task))
+        plan += [(i, int(r)) for r in drawn[: config.per_task]]
+    attempts = []
+    for i, row in tqdm(plan, desc="operators in the simulator", disable=not progress, leave=False):
+        miss = bool(rng.random() < config.miss_share)
+        made = trials.attempt(
+            tasks[i], bank.snapshot[row].numpy(), rng,
+            horizon=config.horizon, linger=config.linger, noise=config.noise, miss=miss,
+        )  # fmt: skip
+        attempts.append(made)
+    return _padded(tuple(tasks), plan, attempts)
 
 
-def _attempt(
-    stage: Stage,
-    task: str,
-    snapshot: np.ndarray,
-    rng: np.random.Generator,
-    horizon: int,
-    linger: int | None,
-    noise: float,
-    miss: bool,
-) -> dict[str, Any]:
-    """One episode: T + 1 frames, action [T, A], success [T + 1]; with ``linger`` None it goes on to the horizon."""
-    stage.obs, _ = stage.env.reset(options={"snapshot": snapshot})
-    stage.view.update(stage.obs)
-    stage.hand.rng = rng
-    stage.hand.sync(stage.view)
-    run = SkillRun(task, stage.hand, stage.view, rng, draw_style(rng, miss=miss), horizon)
-    start, judge_success = run.start, run.skill.success
-    frames: list[dict[str, np.ndarray]] = [stage.obs]
-    actions: list[np.ndarray] = []
-    marks = [False]
-    while len(actions) < horizon and linger != 0:
-        if run.done and linger is None:
-            run = SkillRun("wander", stage.hand, stage.view, rng, draw_style(rng, miss=False), horizon)
-        if run.done:
-            action = stage.hand.act(stage.view, Waypoint(stage.hand.reference.copy(), float(actions[-1][6])), run.style)
-        else:
-            action = run.act()
-        noisy = np.clip(action + np.append(noise * rng.normal(size=6), 0.0), -1, 1).astype(np.float32)
-        # The hand keeps a copy of the simulator's target pose, which only knows executed actions.
-        stage.hand.target += (noisy[:3] - action[:3]) * 0.02
-        stage.hand.target_euler += (noisy[3:6] - action[3:6]) * 0.05
-        stage.obs, *_ = stage.env.step(noisy)
-        stage.view.update(stage.obs)
-        run.settle()
-        actions.append(noisy)
-        frames.append(stage.obs)
-        marks.append(bool(judge_success(start, stage.view.scene_obs)))
-        if linger is not None:
-            linger -= bool(marks[-1] or run.done)
-    return {"frames": frames, "action": np.stack(actions), "success": np.array(marks)}
-
-
-def _padded(
-    tasks: tuple[str, ...], plan: list[tuple[int, int]], episodes: list[dict[str, Any]], horizon: int
-) -> Rollouts:
+def _padded(tasks: tuple[str, ...], plan: list[tuple[int, int]], attempts: list[Attempt]) -> Rollouts:
     def fill(array: np.ndarray, rows: int) -> np.ndarray:
         return np.concatenate([array, np.repeat(array[-1:], rows - len(array), 0)])
 
-    length = max(len(e["action"]) for e in episodes)
+    length = max(len(a.action) for a in attempts)
     obs = {}
-    for key in episodes[0]["frames"][0]:
-        stacked = np.stack([fill(np.stack([f[key] for f in e["frames"]]), length + 1) for e in episodes])
+    for key in attempts[0].frames[0]:
+        stacked = np.stack([fill(np.stack([f[key] for f in a.frames]), length + 1) for a in attempts])
         tensor = torch.from_numpy(stacked)
         obs[key] = tensor.movedim(-1, 2).contiguous() if tensor.dtype == torch.uint8 and tensor.dim() == 5 else tensor
     return Rollouts(
         tasks,
         torch.tensor([row for _, row in plan]),
         torch.tensor([task for task, _ in plan]),
-        torch.tensor([len(e["action"]) for e in episodes]),
-        torch.from_numpy(np.stack([fill(e["action"], length) for e in episodes])),
+        torch.tensor([len(a.action) for a in attempts]),
+        torch.from_numpy(np.stack([fill(a.action, length) for a in attempts])),
         obs,
-        torch.from_numpy(np.stack([fill(e["success"], length + 1) for e in episodes])),
+        torch.from_numpy(np.stack([fill(a.success, length + 1) for a in attempts])),
     )
 
 
-def demo_rollouts(bank: StartBank, tasks: Sequence[str], scene: str, per_task: int = 1, seed: int = 0) -> Rollouts:
-    """Rollouts of exactly 50 steps without frames: the actions that a demo plays."""
-    blind = PlayConfig(scene=scene, cameras=())
-    return expert_rollouts(bank, tasks, blind, per_task=per_task, horizon=50, miss_share=0.1, fill=True, seed=seed)
+def demo_rollouts(
+    bank: StartBank, tasks: Sequence[str], trials: Trials, per_task: int = 1, seed: int = 0
+) -> Rollouts:
+    """Rollouts of exactly 50 steps: the actions that a demo shows."""
+    config = RolloutConfig(per_task, horizon=50, linger=None, miss_share=0.1, seed=seed)
+    return operator_rollouts(bank, tasks, trials, config)
 
 
 def choose_sequences(rollouts: Rollouts, count: int) -> ActionSequences:
@@ -196,56 +162,49 @@ def choose_sequences(rollouts: Rollouts, count: int) -> ActionSequences:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Success probabilities along `Rollouts`, each [N, T + 1] (the start holds 0).
+class Scores:
+    """Success probabilities at each frame 0..F of `Rollouts`, each [N, F + 1] (the start holds 0).
 
     Attributes:
         real: on features filtered from the real frames, as the twin sees them.
         dream: on features imagined along the same actions, as the dream sees them.
-        states: the imagined states at each step, if they were asked for.
-        uncertainty: [N, T + 1] of the imagined states.
+        uncertainty: of the imagined states.
+        actions_per_frame: control steps a frame.
     """
 
     real: Tensor
     dream: Tensor
-    states: list[State]
     uncertainty: Tensor
+    actions_per_frame: int
 
 
 @torch.no_grad()
-def judge(
-    model: WorldModel,
-    reward: RewardModel,
-    bank: StartBank,
-    rollouts: Rollouts,
-    *,
-    seed: int = 0,
-    keep_states: bool = False,
-) -> Judged:
+def score_rollouts(
+    model: WorldModel, reward: RewardModel, bank: StartBank, rollouts: Rollouts, seed: int = 0
+) -> Scores:
     """Scores rollouts by a reward model, both on real frames (filtered) and in imagination."""
-    device = next(model.parameters()).device
+    device, a = next(model.parameters()).device, model.spec.actions_per_frame
     generator = torch.Generator(device).manual_seed(seed)
     task = torch.tensor([reward.tasks.index(rollouts.tasks[i]) for i in rollouts.task.tolist()], device=device)
     begin = {k: v.to(device) for k, v in bank.state(rollouts.row).items()}
     memory = reward.start(model, begin, task)
-    action = model.spec.prepare(rollouts.action.to(device))
-    sensors = {k: rollouts.obs[k] for k in model.spec.observations}
+    last = torch.cat([rollouts.action, rollouts.action[:, -1:]], 1)  # a row an observation; the last one leads nowhere
+    rows = {k: rollouts.obs[k] for k in model.spec.observations} | {"action": model.spec.prepare(last)}
+    frames = {k: v.to(device) for k, v in to_frames(rows, a).items()}
     seen, dreamt = begin, begin
     zero = torch.zeros(len(task), device=device)
-    real, dream, unsure, states = [zero], [zero], [zero], [begin]
-    for t in range(action.shape[1]):
-        frame = {k: v[:, t + 1].to(device) for k, v in sensors.items()}
-        seen = model.observe(seen, action[:, t], frame, generator)
-        dreamt = model.imagine(dreamt, action[:, t], generator)
+    real, dream, unsure = [zero], [zero], [zero]
+    for t in range(frames["action"].shape[1]):
+        action = frames["action"][:, t, 0] if a == 1 else frames["action"][:, t]
+        seen = model.observe(seen, action, {k: frames[k][:, t + 1] for k in model.spec.observations}, generator)
+        dreamt = model.imagine(dreamt, action, generator)
         real.append(reward.probability(model, memory, seen, task))
         dream.append(reward.probability(model, memory, dreamt, task))
         unsure.append(model.uncertainty(dreamt))
-        if keep_states:
-            states.append(dreamt)
-    return Judged(torch.stack(real, 1), torch.stack(dream, 1), states if keep_states else [], torch.stack(unsure, 1))
+    return Scores(torch.stack(real, 1), torch.stack(dream, 1), torch.stack(unsure, 1), a)
 
 
-def success_agreement(reward: RewardModel, rollouts: Rollouts, judged: Judged) -> dict[str, dict[str, float]]:
+def success_agreement(reward: RewardModel, rollouts: Rollouts, scores: Scores) -> dict[str, dict[str, float]]:
     """How a calibrated reward model agrees with the simulator's rules on `Rollouts`, per task.
 
     Returns:
@@ -253,15 +212,16 @@ def success_agreement(reward: RewardModel, rollouts: Rollouts, judged: Judged) -
         episode counts as a success once any frame does).
     """
     out = {}
-    mask = rollouts.mask
+    size, a = scores.real.shape[1], scores.actions_per_frame
+    mask, success = rollouts.mask[:, ::a][:, :size], rollouts.success[:, ::a][:, :size]
     thresholds = reward.thresholds.cpu()
     for i, name in enumerate(rollouts.tasks):
         own = rollouts.task == i
         if not own.any():
             continue
-        label = rollouts.success[own] & mask[own]
+        label = success[own] & mask[own]
         row: dict[str, float] = {"num_episodes": int(own.sum()), "num_successes": int(label.any(1).sum())}
-        for kind, probability in (("real", judged.real), ("dream", judged.dream)):
+        for kind, probability in (("real", scores.real), ("dream", scores.dream)):
             found = (probability.cpu()[own] >= thresholds[reward.tasks.index(name)]) & mask[own]
             row[f"f1_{kind}"] = f1_score(found, label)
             row[f"episode_f1_{kind}"] = f1_score(found.any(1), label.any(1))

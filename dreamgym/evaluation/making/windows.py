@@ -113,7 +113,7 @@ class Windows:
         if not isinstance(action, InstructionSpec):
             yield from self._of(self.view, self.num, None, generator)
             return
-        told = {s: self.view.select(lambda meta, s=s: sentence(meta, self.suite) == s) for s in action.sentences}
+        told = {s: self._following(s) for s in action.sentences}
         told = {s: v for s, v in told.items() if len(v) and v.lengths.max() >= self._rows}
         if not told:
             raise ValueError(
@@ -122,6 +122,9 @@ class Windows:
             )
         for text, own in told.items():
             yield from self._of(own, -(-self.num // len(told)), action.sentences.index(text), generator)
+
+    def _following(self, text: str) -> EpisodeView:
+        return self.view.select(lambda meta: sentence(meta, self.suite) == text)
 
     @property
     def _rows(self) -> int:

@@ -22,6 +22,7 @@ from dreamgym.evaluation.making.measures import StateReader, format_value, measu
 from dreamgym.evaluation.pages.pictures import clip_frame, plot_drift, save_figure, write_gif
 from dreamgym.evaluation.statistics.comparison import Agreement, Played, Sequences, compare
 from dreamgym.provenance import machine
+from dreamgym.suites import suite, suites
 from dreamgym.training.checkpoint import BUILT_IN
 from dreamgym.version import __version__
 
@@ -151,16 +152,19 @@ def load_sequences(checkpoint: Checkpoint, count: int) -> Sequences:
 def _fresh_sequences(checkpoint: Checkpoint, tasks: tuple[str, ...], count: int) -> Sequences:
     from dreamgym.evaluation.making.rollouts import choose_sequences, demo_rollouts
 
-    scene = ((checkpoint.simulator or {}).get("kwargs") or {}).get("scene", "playtable")
+    simulator = checkpoint.simulator or {"id": None, "kwargs": {}}
+    acts = suite(simulator["id"]).operators if simulator["id"] in suites() else None
+    if acts is None:
+        raise ValueError(
+            f"{checkpoint.path} ships no action sequences ({SEQUENCES_FILE}), and nobody acts by a script in its "
+            f"simulator {simulator['id']!r}: score policies in both worlds with 'dreamgym evaluate'"
+        )
     bank = StartBank.from_tensors(checkpoint.starts or {}, tasks)
-    each = -(-count // len(tasks))
-    return choose_sequences(demo_rollouts(bank, tasks, scene, each), count)
-
-
-def sequence_tensors(sequences: Sequences) -> dict[str, torch.Tensor]:
-    """Sequences as what `checkpoint.save` attaches under "demo"."""
-    names = ("row", "task", "length", "action")
-    return {k: torch.from_numpy(np.ascontiguousarray(getattr(sequences, k))) for k in names}
+    operators = acts(**simulator["kwargs"])
+    try:
+        return choose_sequences(demo_rollouts(bank, tasks, operators, -(-count // len(tasks))), count)
+    finally:
+        operators.close()
 
 
 def play_dream(

@@ -59,6 +59,11 @@ class Sequences:
         """The task of each sequence."""
         return [self.tasks[i] for i in self.task]
 
+    def to_tensors(self) -> dict[str, torch.Tensor]:
+        """All but the tasks' names, as a checkpoint's demo.safetensors holds them."""
+        names = ("row", "task", "length", "action")
+        return {k: torch.from_numpy(np.ascontiguousarray(getattr(self, k))) for k in names}
+
     def mask(self) -> np.ndarray:
         """[N, F + 1] bool: frames that count, the start left out."""
         a = self.actions_per_frame

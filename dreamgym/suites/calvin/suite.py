@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dreamgym.sims.calvin.tasks import DRAWER, LED, LIGHTBULB, SLIDER
-from dreamgym.suites.base import Layout, Measure, Suite
+from dreamgym.suites.base import Layout, Measure, Suite, Trials
 from dreamgym.suites.calvin.attempts import AttemptConfig
 from dreamgym.suites.calvin.demonstrations import DemonstrationConfig
 from dreamgym.suites.calvin.play import PlayConfig
@@ -61,6 +61,13 @@ def attempts(
     return AttemptConfig(PlayConfig(scene=scene, image_size=image_size), tasks, num_train, num_val)
 
 
+def trials(sensors: Sequence[str] = (), **kwargs: Any) -> Trials:
+    """Scripted skills, in a simulator that draws those cameras alone which ``sensors`` name: drawing costs most."""
+    from dreamgym.suites.calvin.trials import CalvinTrials  # pybullet is an extra
+
+    return CalvinTrials(sensors, **kwargs)
+
+
 SUITE = Suite(
     name="calvin",
     tasks=TASKS,
@@ -84,4 +91,5 @@ SUITE = Suite(
     rules=Rules,
     collectors={"play": play, "demonstrations": demonstrations, "attempts": attempts},
     simulator_kwargs=simulator_kwargs,
+    trials=trials,
 )

@@ -1,0 +1,76 @@
+"""Parts of a checkpoint under way, kept beside the run: what a command has made it does not make again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dreamgym.data.store import EpisodeView
+
+Part = tuple[dict[str, Tensor], dict[str, Any]]
+"""Tensors by name, and what is JSON."""
+
+_log = logging.getLogger(__name__)
+
+
+class Parts:
+    """Parts by name, each in a folder with the key that it was made for.
+
+    Args:
+        folder: where they are kept; None: nowhere.
+
+    Attributes:
+        seconds: how long each part took that was made now.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str, key: Mapping[str, Any], make: Callable[[], Part]) -> Part:
+        """The part ``name``: as it was kept for the same ``key`` (JSON-ready), else made now and kept."""
+        text = json.dumps(key, sort_keys=True, default=str)
+        place = None if self.folder is None else self.folder / name
+        if place is not None and (place / "key.json").is_file() and (place / "key.json").read_text() == text:
+            _log.info("%s: kept from before in %s", name, place)
+            return load_file(place / "tensors.safetensors"), json.loads((place / "part.json").read_text())
+        began = time.monotonic()
+        tensors, told = make()
+        self.seconds[name] = round(time.monotonic() - began, 1)
+        _log.info("%s: %.0f s", name, self.seconds[name])
+        if place is not None:
+            _keep(place, text, tensors, told)
+        # As it would be read: what is made of it must not depend on whether it was kept.
+        return tensors, json.loads(json.dumps(told))
+
+
+def _keep(place: Path, key: str, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, place / "tensors.safetensors")
+    (place / "part.json").write_text(json.dumps(told))
+    (place / "key.json").write_text(key)  # last: a part without it is not taken for whole
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of tensors and their names."""
+    out = hashlib.sha256()
+    for name in sorted(tensors):
+        out.update(name.encode())
+        out.update(tensors[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return out.hexdigest()
+
+
+def store_key(view: EpisodeView | None) -> list[Any] | None:
+    """What tells whether a store is the same still: path, episodes and rows."""
+    return None if view is None else [str(Path(view.path).resolve()), len(view), int(view.num_steps)]
