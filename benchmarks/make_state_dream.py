@@ -24,7 +24,7 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,11 @@ import torch
 from state_dreams import RESULTS
 
 from dreamgym.data import EpisodeStore
-from dreamgym.envs.make import SHIPPED
-from dreamgym.provenance import machine
+from dreamgym.evaluation.making.card import write_card
+from dreamgym.evaluation.making.finish import FinishConfig, finish_run
 from dreamgym.suites import suite
 from dreamgym.suites.collection import collect_suite
 from dreamgym.training import checkpoint
-from dreamgym.training.card_mlp import write_card
-from dreamgym.training.recipe_mlp import REWARDS, describe, finish_mlp
 from dreamgym.training.train import train
 from dreamgym.world_models.families.mlp.recipe import OPENINGS
 
@@ -63,7 +61,7 @@ class Recipe:
     linger: int
     updates: int
     hidden: tuple[int, ...] = (256, 256)
-    reward_epochs: int = REWARDS.epochs
+    reward_epochs: int = 45
     beginnings: int = 0
     openings: float = OPENINGS
 
@@ -98,11 +96,9 @@ def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     if trained.step < updates:
         raise SystemExit(f"training was stopped after {trained.step} updates: run again to go on")
     if not (out / "config.json").exists():
-        rewards = replace(REWARDS, epochs=recipe.reward_epochs)
-        notes, env_id = noted(args), SHIPPED.get(args.suite)
-        finish_mlp(
-            run, data, out, tasks=args.tasks, rewards=rewards, more_starts=beginnings, notes=notes, env_id=env_id
-        )
+        config = FinishConfig(rewards={"epochs": recipe.reward_epochs})
+        more = [] if beginnings is None else [beginnings]
+        finish_run(run, [data], out, config, tasks=args.tasks, beginnings=more, command=command(args))
 
 
 def gather(args: argparse.Namespace, out: Path, wanted: int, seed: int = 0, **options: Any) -> None:
@@ -115,28 +111,22 @@ def gather(args: argparse.Namespace, out: Path, wanted: int, seed: int = 0, **op
         raise SystemExit("collecting was stopped: run again to go on")
 
 
-def noted(args: argparse.Namespace) -> dict[str, Any]:
-    """What the card says of the making itself."""
+def command(args: argparse.Namespace) -> str:
+    """The command that made it, for the card."""
     told = f"python benchmarks/make_state_dream.py {args.suite} --folder FOLDER"
-    told += f" --tasks {' '.join(args.tasks)}" if args.tasks else ""
-    beginnings = RECIPES[args.suite].beginnings
-    return {"command": told, "machine": machine(), **({"beginnings": beginnings} if beginnings else {})}
+    return told + (f" --tasks {' '.join(args.tasks)}" if args.tasks else "")
 
 
 def ship(args: argparse.Namespace, out: Path) -> Path:
-    """Writes the checkpoint, its card made anew, into the package."""
+    """Writes the checkpoint into the package, with what scripts do in it on its card."""
     opened = checkpoint.load(out)
-    view = EpisodeStore.open(args.data or args.folder / "data").select(
-        lambda meta: meta["task"] in opened.rewards["success"].tasks
-    )
-    metrics = {**opened.metrics, **describe(args.folder / "run", opened.model, view), **noted(args)}
-    metrics["starts"] = opened.starts_meta["counts"]
+    metrics = dict(opened.metrics)
     if (found := scripted(opened)) is not None:
         metrics["scripted"] = found
     return checkpoint.save(
-        checkpoint.BUILT_IN / args.suite, opened.model, opened.rewards, opened.starts, simulator=opened.simulator,
-        metrics=metrics, card=write_card(args.suite, metrics, SHIPPED.get(args.suite)), starts_meta=opened.starts_meta,
-        dtype=torch.float16,
+        checkpoint.BUILT_IN / args.suite, opened.model, opened.rewards, opened.starts, opened.probe,
+        opened.simulator, metrics, write_card(args.suite, metrics), starts_meta=opened.starts_meta,
+        attachments=opened.attachments(), dtype=torch.float16,
     )  # fmt: skip
 
 
@@ -167,7 +157,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     make(args, RECIPES[args.suite], out)
     metrics = checkpoint.load(ship(args, out) if args.ship else out).metrics
     rewards = {task: round(found["f1"], 3) for task, found in metrics["rewards"]["tasks"].items()}
-    print(json.dumps({"open_loop": metrics["open_loop"], "reward_f1": rewards}))
+    errors = {name: curve["model"][-1] for name, curve in metrics["fidelity"]["curves"].items()}
+    print(json.dumps({f"error after {metrics['fidelity']['steps']} steps": errors, "reward_f1": rewards}))
 
 
 if __name__ == "__main__":

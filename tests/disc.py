@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dreamgym.data import EpisodeStore
-from dreamgym.rewards.fit import SuccessFitConfig
-from dreamgym.training.recipe_mlp import finish_mlp
+from dreamgym.evaluation.making.finish import FinishConfig, finish_run
 from dreamgym.training.train import train
 
 KEYS = {"state": ((6,), "float32"), "action": ((2,), "float32"), "success": ((), "bool"), "snapshot": ((11,), "f8")}
@@ -47,6 +46,6 @@ def make_store(path: Path, episodes: int = 12, train: int = 9, roaming: int | No
 def make_world(store: Path, folder: Path) -> str:
     """The folder of a tiny dream of it, with rewards and start states."""
     train(store, folder / "run", steps=80, changes=SMALL, batch_size=16, length=8, warmup=5, ema=0.9)
-    fit = SuccessFitConfig(epochs=4, batch_size=32, learning_rate=1e-3)
-    finish_mlp(folder / "run", store, folder / "disc", rewards=fit, progress=False)
+    config = FinishConfig(rewards={"epochs": 4, "batch_size": 32})
+    finish_run(folder / "run", [store], folder / "disc", config, progress=False)
     return str(folder / "disc")

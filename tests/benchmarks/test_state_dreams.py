@@ -15,9 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import make_state_dream
 import state_dreams
 
-from dreamgym.rewards.fit import SuccessFitConfig
+from dreamgym.evaluation.making.finish import FinishConfig, finish_run
 from dreamgym.training.checkpoint import file_sha256, load
-from dreamgym.training.recipe_mlp import finish_mlp
 from dreamgym.training.train import train
 
 
@@ -27,8 +26,10 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("dream")
     make_store(path / "data")
     train(path / "data", path / "run", steps=20, changes=SMALL, batch_size=8, length=8, warmup=5, ema=0.9)
-    fit = SuccessFitConfig(epochs=2, batch_size=16, learning_rate=1e-3)
-    finish_mlp(path / "run", path / "data", path / "checkpoint", rewards=fit, progress=False)
+    args = argparse.Namespace(suite="pusht", tasks=())
+    config = FinishConfig(rewards={"epochs": 2, "batch_size": 16}, fidelity={"windows": 16})
+    command = make_state_dream.command(args)
+    finish_run(path / "run", [path / "data"], path / "checkpoint", config, command=command, progress=False)
     return path
 
 

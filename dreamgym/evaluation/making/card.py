@@ -21,6 +21,8 @@ WHO = {
     "mean": "mean of training",
 }
 LOST = {"repeat": "repeating", "mean": "the mean", "held": "holding its own reading"}
+UNTOLD = ("updates", "steps", "family", "preset", "store", "data", "seed")
+"""Of a run's settings, what stands elsewhere in a card or means nothing on another machine."""
 WEAK = {"f1": 0.95, "f1_imagined": 0.9, "f1_real": 0.9}
 """Scores below which a task is named among the limits."""
 
@@ -35,7 +37,7 @@ def write_card(name: str, metrics: Mapping[str, Any]) -> str:
     """
     parts = [f"# {name}", _summary(name, metrics)]
     for title, write, key in (
-        ("How it was made", _making, "training"),
+        ("How it was made", _making, "data"),
         ("Fidelity", _fidelity, "fidelity"),
         ("Uncertainty", _uncertainty, "fidelity"),
         ("Rewards", _rewards, "rewards"),
@@ -66,15 +68,13 @@ def _summary(name: str, metrics: Mapping[str, Any]) -> str:
 
 
 def _making(metrics: Mapping[str, Any]) -> str:
-    training = metrics["training"]
+    training = metrics.get("training", {})
     rows: list[tuple[str, Any]] = [("updates", f"{training['updates']:,}")] if "updates" in training else []
     sizes = metrics.get("model", {}).get("sizes", {})
     if sizes:
-        words = (
-            f"{k.replace('_', ' ')} {' x '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in sizes.items()
-        )
+        words = (f"{k.replace('_', ' ')} {tuple(v) if isinstance(v, list) else v}" for k, v in sizes.items())
         rows.append(("model", ", ".join(words)))
-    plain = {k: v for k, v in training.items() if isinstance(v, int | float | str) and k not in ("updates", "family")}
+    plain = {k: v for k, v in training.items() if isinstance(v, int | float | str) and k not in UNTOLD}
     rows += [("training episodes" if k == "episodes" else k, v) for k, v in plain.items()]
     for kind, entry in metrics.get("data", {}).items():
         rows.append((f"{kind} data", _data(entry)))

@@ -337,27 +337,26 @@ class _Finish:
     def _twin(self, success: RewardModel, starts: Mapping[str, Tensor]) -> Part:
         """Action sequences for the demo, and how the classifier does on rollouts in the simulator."""
         plan, config = self.plan, self.config
-        assert plan.suite is not None and plan.suite.operators is not None and plan.simulator is not None
+        assert plan.suite is not None and plan.simulator is not None
         suite, simulator, tasks = plan.suite, plan.simulator["kwargs"], plan.tasks
-        acts = plan.suite.operators
 
         def make() -> Part:
             bank = StartBank.from_tensors(starts, tasks)
             how = RolloutConfig(config.twin_per_task, horizon=suite.horizon, seed=config.seed)
-            operators = acts(sensors=tuple(self.model.spec.observations), **simulator)
+            trials = suite.open_trials(tuple(self.model.spec.observations), **simulator)
             try:
-                rollouts = operator_rollouts(bank, tasks, operators, how, self.progress)
+                rollouts = operator_rollouts(bank, tasks, trials, how, self.progress)
             finally:
-                operators.close()
+                trials.close()
             scores = score_rollouts(self.model, success, bank, rollouts, config.seed)
             figures = {"tasks": success_agreement(success, rollouts, scores), "per_task": config.twin_per_task}
-            operators = acts(**simulator)
+            trials = suite.open_trials(**simulator)
             try:
                 # Twice as many as are shown: a demo should show successes where there are any.
                 each = 2 * -(-config.demo_sequences // len(tasks))
-                candidates = demo_rollouts(bank, tasks, operators, each, config.seed + 1)
+                candidates = demo_rollouts(bank, tasks, trials, each, config.seed + 1)
             finally:
-                operators.close()
+                trials.close()
             return choose_sequences(candidates, config.demo_sequences).to_tensors(), figures
 
         key = {"per_task": config.twin_per_task, "sequences": config.demo_sequences, "simulator": simulator}

@@ -118,8 +118,8 @@ def make_plan(
 def can_act(plan: Plan) -> bool:
     """Whether scripted operators can act in the twin: the suite has some, and every start will have a snapshot."""
     stores = [*plan.by_role.values(), *plan.beginnings]
-    has_operators = plan.suite is not None and plan.suite.operators is not None and plan.simulator is not None
-    return has_operators and all(SNAPSHOT in store.keys for store in stores)
+    has_trials = plan.suite is not None and plan.suite.has_trials and plan.simulator is not None
+    return has_trials and all(SNAPSHOT in store.keys for store in stores)
 
 
 def _roles(stores: Sequence[EpisodeView]) -> dict[str, EpisodeView]:

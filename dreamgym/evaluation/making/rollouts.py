@@ -139,9 +139,7 @@ def _padded(tasks: tuple[str, ...], plan: list[tuple[int, int]], attempts: list[
     )
 
 
-def demo_rollouts(
-    bank: StartBank, tasks: Sequence[str], trials: Trials, per_task: int = 1, seed: int = 0
-) -> Rollouts:
+def demo_rollouts(bank: StartBank, tasks: Sequence[str], trials: Trials, per_task: int = 1, seed: int = 0) -> Rollouts:
     """Rollouts of exactly 50 steps: the actions that a demo shows."""
     config = RolloutConfig(per_task, horizon=50, linger=None, miss_share=0.1, seed=seed)
     return operator_rollouts(bank, tasks, trials, config)
@@ -157,8 +155,8 @@ def choose_sequences(rollouts: Rollouts, count: int) -> ActionSequences:
         for queue in queues.values():
             if queue and len(order) < count:
                 order.append(int(queue.pop(0)))
-    picked = (rollouts.row, rollouts.task, rollouts.length, rollouts.action)
-    return ActionSequences(rollouts.tasks, *(x.numpy()[order] for x in picked))
+    row, length, action = (x.numpy()[order] for x in (rollouts.row, rollouts.length, rollouts.action))
+    return ActionSequences(rollouts.tasks, row, task[order], length, action)
 
 
 @dataclass(frozen=True)

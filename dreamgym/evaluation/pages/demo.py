@@ -146,25 +146,25 @@ def load_sequences(checkpoint: Checkpoint, count: int) -> Sequences:
             raise ValueError(f"{file} is damaged ({error}): delete it, and the demo makes fresh sequences") from error
     else:
         found = _fresh_sequences(checkpoint, tasks, count)
-    return Sequences(tasks, *(x[:count] for x in (found.row, found.task, found.length, found.action)))
+    return Sequences(tasks, found.row[:count], found.task[:count], found.length[:count], found.action[:count])
 
 
 def _fresh_sequences(checkpoint: Checkpoint, tasks: tuple[str, ...], count: int) -> Sequences:
     from dreamgym.evaluation.making.rollouts import choose_sequences, demo_rollouts
 
     simulator = checkpoint.simulator or {"id": None, "kwargs": {}}
-    acts = suite(simulator["id"]).operators if simulator["id"] in suites() else None
-    if acts is None:
+    known = simulator["id"] in suites()
+    if not known or not suite(simulator["id"]).has_trials:
         raise ValueError(
             f"{checkpoint.path} ships no action sequences ({SEQUENCES_FILE}), and nobody acts by a script in its "
             f"simulator {simulator['id']!r}: score policies in both worlds with 'dreamgym evaluate'"
         )
     bank = StartBank.from_tensors(checkpoint.starts or {}, tasks)
-    operators = acts(**simulator["kwargs"])
+    trials = suite(simulator["id"]).open_trials(**simulator["kwargs"])
     try:
-        return choose_sequences(demo_rollouts(bank, tasks, operators, -(-count // len(tasks))), count)
+        return choose_sequences(demo_rollouts(bank, tasks, trials, -(-count // len(tasks))), count)
     finally:
-        operators.close()
+        trials.close()
 
 
 def play_dream(

@@ -5,13 +5,28 @@ from fakes import FakeModel
 pytest.importorskip("pybullet")
 
 from dreamgym.envs.core.starts import StartBank
-from dreamgym.evaluation.making.rollouts import Rollouts, choose_sequences, expert_rollouts, judge, success_agreement
+from dreamgym.evaluation.making.rollouts import (
+    RolloutConfig,
+    Rollouts,
+    choose_sequences,
+    operator_rollouts,
+    score_rollouts,
+    success_agreement,
+)
 from dreamgym.rewards import DecodedStateReward
 from dreamgym.sims.calvin import CalvinEnv
-from dreamgym.suites.calvin.play import PlayConfig
+from dreamgym.suites import suite
 
 TASKS = ("open_drawer", "close_drawer")
-CONFIG = PlayConfig(image_size=8, cameras=("static",))
+CONFIG = RolloutConfig(per_task=2, noise=0.05, miss_share=0.0)
+
+
+def roll_out(bank, tasks=TASKS, config=CONFIG, sensors=("rgb_static",)):
+    trials = suite("calvin").open_trials(sensors, image_size=8)
+    try:
+        return operator_rollouts(bank, tasks, trials, config)
+    finally:
+        trials.close()
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +44,7 @@ def bank():
 
 @pytest.fixture(scope="module")
 def rollouts(bank):
-    return expert_rollouts(bank, TASKS, CONFIG, per_task=2, noise=0.05, miss_share=0.0)
+    return roll_out(bank)
 
 
 def test_experts_begin_at_the_banks_starts_and_mostly_succeed(bank, rollouts):
@@ -49,15 +64,14 @@ def test_padding_repeats_the_last_frame_and_does_not_count(rollouts):
 
 
 def test_a_seed_repeats_the_rollouts(bank, rollouts):
-    again = expert_rollouts(bank, TASKS, CONFIG, per_task=2, noise=0.05, miss_share=0.0)
+    again = roll_out(bank)
     assert torch.equal(again.action, rollouts.action)
     assert torch.equal(again.obs["scene_obs"], rollouts.obs["scene_obs"])
 
 
 def test_the_rules_on_filtered_real_frames_agree_with_the_simulator(bank, rollouts):
     model, reward = FakeModel(), DecodedStateReward("calvin", TASKS[::-1])
-    judged = judge(model, reward, bank, rollouts)
-    agreement = success_agreement(reward, rollouts, judged)
+    agreement = success_agreement(reward, rollouts, score_rollouts(model, reward, bank, rollouts))
     assert set(agreement) == set(TASKS)
     for name in TASKS:
         assert agreement[name]["f1_real"] == 1
@@ -66,20 +80,19 @@ def test_the_rules_on_filtered_real_frames_agree_with_the_simulator(bank, rollou
 
 def test_a_dream_that_stands_still_never_succeeds(bank, rollouts):
     reward = DecodedStateReward("calvin", TASKS)
-    judged = judge(FakeModel(slip=-1.0), reward, bank, rollouts, keep_states=True)
-    assert judged.dream.max() == 0
-    assert len(judged.states) == rollouts.action.shape[1] + 1
-    assert judged.uncertainty.shape == judged.dream.shape
+    scores = score_rollouts(FakeModel(slip=-1.0), reward, bank, rollouts)
+    assert scores.dream.max() == 0
+    assert scores.uncertainty.shape == scores.dream.shape == (4, rollouts.action.shape[1] + 1)
 
 
 def test_a_bank_without_snapshots_is_refused(bank):
     with pytest.raises(ValueError, match="snapshots"):
-        expert_rollouts(StartBank(bank.states, TASKS, bank.task, bank.split), TASKS, CONFIG)
+        roll_out(StartBank(bank.states, TASKS, bank.task, bank.split))
 
 
 def test_a_filled_episode_goes_on_to_the_horizon(bank):
-    blind = PlayConfig(cameras=())
-    made = expert_rollouts(bank, TASKS[:1], blind, per_task=1, horizon=60, noise=0.0, miss_share=0.0, fill=True)
+    config = RolloutConfig(per_task=1, horizon=60, linger=None, noise=0.0, miss_share=0.0)
+    made = roll_out(bank, TASKS[:1], config, sensors=())
     assert made.length.tolist() == [60]
     assert set(made.obs) == {"robot_obs", "scene_obs"}
 

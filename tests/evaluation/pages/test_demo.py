@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("PIL")
 
 from dreamgym.envs.core.starts import StartBank
-from dreamgym.evaluation.pages.demo import demo_rows, run_demo, sequence_tensors, twin_of
+from dreamgym.evaluation.pages.demo import demo_rows, load_sequences, run_demo, twin_of
 from dreamgym.evaluation.statistics.comparison import Sequences
 from dreamgym.rewards import DecodedStateReward
 from dreamgym.sims.calvin import CalvinEnv
@@ -44,7 +45,7 @@ def folder(tmp_path_factory):
     )
     action = np.random.default_rng(0).uniform(-1, 1, (2, STEPS, 7)).astype(np.float32)
     save_file(
-        sequence_tensors(Sequences(TASKS, np.arange(2), np.arange(2), np.array([STEPS, 4]), action)),
+        Sequences(TASKS, np.arange(2), np.arange(2), np.array([STEPS, 4]), action).to_tensors(),
         path / "demo.safetensors",
     )
     return path
@@ -99,3 +100,25 @@ def test_the_twin_is_the_simulator_that_the_checkpoint_was_learned_from(folder):
     opened.simulator = {"id": "calvin", "kwargs": {"scene": "B"}}
     with pytest.raises(ValueError, match="'scene': 'B'.*name its twin"):
         twin_of(opened)
+
+
+def test_sequences_travel_beside_the_checkpoint_and_damaged_ones_are_named(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "mini")
+    found = load_sequences(checkpoint.load(copy), 1)
+    assert found.names == ["open_drawer"]
+    assert found.action.shape == (1, STEPS, 7)
+    (copy / "demo.safetensors").write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"demo\.safetensors is damaged"):
+        load_sequences(checkpoint.load(copy), 2)
+
+
+def test_a_checkpoint_without_sequences_gets_fresh_ones_by_its_suites_operators(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "mini")
+    (copy / "demo.safetensors").unlink()
+    opened = checkpoint.load(copy)
+    found = load_sequences(opened, 2)
+    assert found.names == list(TASKS)
+    assert found.action.shape == (2, 50, 7)
+    opened.simulator = {"id": "my_module:Env", "kwargs": {}}
+    with pytest.raises(ValueError, match="nobody acts by a script in its simulator 'my_module:Env'"):
+        load_sequences(opened, 2)
