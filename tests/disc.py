@@ -46,6 +46,6 @@ def make_store(path: Path, episodes: int = 12, train: int = 9, roaming: int | No
 def make_world(store: Path, folder: Path) -> str:
     """The folder of a tiny dream of it, with rewards and start states."""
     train(store, folder / "run", steps=80, changes=SMALL, batch_size=16, length=8, warmup=5, ema=0.9)
-    config = FinishConfig(rewards={"epochs": 4, "batch_size": 32})
+    config = FinishConfig(rewards={"epochs": 4, "batch_size": 32}, twin_per_task=0)
     finish_run(folder / "run", [store], folder / "disc", config, progress=False)
     return str(folder / "disc")

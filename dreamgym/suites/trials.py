@@ -44,7 +44,8 @@ class OperatorTrials:
         act = self.suite.operators[self.clumsy if miss else self.expert](env, rng)
         spread = noise * (spec.high - spec.low) / 2
         spread[list(self.suite.action.binary)] = 0
-        frames, actions, marks = [obs], [], [False]
+        frames, marks = [obs], [False]
+        actions: list[np.ndarray] = []
         while len(actions) < horizon and linger != 0:
             drawn = act(obs) + spread * rng.normal(size=len(spread))
             action = np.clip(drawn, spec.low, spec.high).astype(np.float32)

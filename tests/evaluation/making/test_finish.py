@@ -1,6 +1,7 @@
 import json
 import logging
 import shutil
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -135,7 +136,7 @@ def disc(tmp_path_factory):
     return path
 
 
-STATES = FinishConfig(rewards={"epochs": 3, "batch_size": 32}, fidelity={"windows": 16})
+STATES = FinishConfig(rewards={"epochs": 3, "batch_size": 32}, fidelity={"windows": 16}, twin_per_task=0)
 
 
 def test_a_run_on_a_state_suite_becomes_an_environment(disc, tmp_path):
@@ -162,6 +163,15 @@ def test_a_run_on_a_state_suite_becomes_an_environment(disc, tmp_path):
     )
 
 
+def test_the_suites_operators_act_in_its_twin(disc, tmp_path):
+    pytest.importorskip("pymunk")
+    config = replace(STATES, twin_per_task=2, demo_sequences=1)
+    opened = load(finish_run(disc / "run", [disc / "store"], tmp_path / "made", config, progress=False))
+    assert opened.metrics["twin"]["tasks"]["push_t"]["num_episodes"] == 2
+    assert opened.attachments()["demo"]["action"].shape == (1, 50, 2)
+    assert "## Twin rollouts" in (tmp_path / "made" / "README.md").read_text()
+
+
 def test_a_second_store_gives_starts_alone(disc, tmp_path):
     more = make_store(tmp_path / "more")
     made = finish_run(
@@ -186,7 +196,7 @@ def test_the_same_command_goes_on_with_what_was_made(disc, tmp_path, monkeypatch
     for name in ("rewards.safetensors", "starts.safetensors", "model.safetensors"):
         assert (whole / name).read_bytes() == (again / name).read_bytes()
     assert load(again).metrics["fidelity"] == load(whole).metrics["fidelity"]
-    changed = FinishConfig(rewards={"epochs": 2, "batch_size": 32}, fidelity={"windows": 16})
+    changed = replace(STATES, rewards={"epochs": 2, "batch_size": 32})
     with pytest.raises(TypeError):  # other settings: made anew
         finish_run(disc / "run", [disc / "store"], tmp_path / "again", changed, progress=False)
 
@@ -201,7 +211,7 @@ def test_the_command_changes_settings_by_part(disc, tmp_path, capsys):
     from dreamgym import cli
 
     words = ["finish", "--run", str(disc / "run"), "--stores", str(disc / "store"), "--out", str(tmp_path / "made")]
-    words += ["--quick", "--set", "rewards.epochs=2", "fidelity.windows=4", "bank.num_train=3", "weights=float32"]
+    words += ["--quick", "--set", "rewards.epochs=2", "fidelity.windows=4", "bank.num_train=3", "weights=float32", "twin_per_task=0"]
     cli.main(words)
     config = json.loads((tmp_path / "made" / "config.json").read_text())
     assert config["metrics"]["rewards"]["fit"]["epochs"] == 2
