@@ -164,7 +164,7 @@ def test_a_run_on_a_state_suite_becomes_an_environment(disc, tmp_path):
 
 
 def test_the_suites_operators_act_in_its_twin(disc, tmp_path):
-    pytest.importorskip("pymunk")
+    pytest.importorskip("gym_pusht")
     config = replace(STATES, twin_per_task=2, demo_sequences=1)
     opened = load(finish_run(disc / "run", [disc / "store"], tmp_path / "made", config, progress=False))
     assert opened.metrics["twin"]["tasks"]["push_t"]["num_episodes"] == 2
@@ -211,7 +211,8 @@ def test_the_command_changes_settings_by_part(disc, tmp_path, capsys):
     from dreamgym import cli
 
     words = ["finish", "--run", str(disc / "run"), "--stores", str(disc / "store"), "--out", str(tmp_path / "made")]
-    words += ["--quick", "--set", "rewards.epochs=2", "fidelity.windows=4", "bank.num_train=3", "weights=float32", "twin_per_task=0"]
+    words += ["--quick", "--set", "rewards.epochs=2", "fidelity.windows=4", "bank.num_train=3", "weights=float32"]
+    words += ["twin_per_task=0"]
     cli.main(words)
     config = json.loads((tmp_path / "made" / "config.json").read_text())
     assert config["metrics"]["rewards"]["fit"]["epochs"] == 2
