@@ -12,6 +12,9 @@ from typing import Any
 from dreamgym.data.shards import publish
 from dreamgym.data.store import EpisodeStore
 
+SAME = ("suite", "robot", "action", "frame_rate")
+"""What must not differ among the sources."""
+
 
 def join(sources: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> EpisodeStore:
     """Makes a store of the episodes of all ``sources``, in their order, with the keys that all of them have.
@@ -22,8 +25,11 @@ def join(sources: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str])
         sources: stores.
         out: folder of the new store.
 
+    The store's info keeps what the infos of all agree on, and all their tasks; "joined" names the sources.
+
     Raises:
-        ValueError: no source, no key that all have in one form, or a store at ``out`` already.
+        ValueError: no source, no key that all have in one form, sources of different suites, robots or actions, or a
+            store at ``out`` already.
     """
     stores = [EpisodeStore.open(source) for source in sources]
     if not stores:
@@ -31,7 +37,8 @@ def join(sources: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str])
     shared = {k: v for k, v in stores[0].keys.items() if all(s.keys.get(k) == v for s in stores)}
     if not shared:
         raise ValueError(f"no key is the same in all stores; they have {[sorted(s.keys) for s in stores]}")
-    info: dict[str, Any] = {**stores[0].info, "joined": [Path(source).name for source in sources]}
+    info = _shared_info([store.info for store in stores])
+    info["joined"] = [Path(source).name for source in sources]
     target = Path(out)
     if target.exists() and any(target.iterdir()):
         raise ValueError(f"{target} is a store already or holds other files: name another folder")
@@ -46,6 +53,20 @@ def join(sources: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str])
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return EpisodeStore.open(target)
+
+
+def _shared_info(infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What those infos that say something agree on. ValueError where their rows mean different things."""
+    out: dict[str, Any] = {}
+    for key in dict.fromkeys(key for info in infos for key in info):
+        told = [info[key] for info in infos if key in info]
+        if key == "tasks":
+            out[key] = list(dict.fromkeys(task for tasks in told for task in tasks))
+        elif all(value == told[0] for value in told):
+            out[key] = told[0]
+        elif key in SAME:
+            raise ValueError(f"the stores are of different {key}: {told}; rows of one store must mean the same")
+    return out
 
 
 def _add(shard: Path, into: Path, keys: Sequence[str]) -> None:

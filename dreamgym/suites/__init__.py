@@ -7,11 +7,15 @@ task's name of one.
 base.py        `Suite`, `Measure`: what a suite states
 registry.py    suites by name: `suite`, `register_suite`
 facts.py       what a store says of itself: `store_facts`
+collection.py  collecting episodes of a suite: `collect_suite`
+scripted.py    episodes of scripted operators, for suites that bring some
+gymnasium.py   any Gymnasium environment as a suite: `gym_suite`
 calvin/, metaworld.py, pusht/, robosuite/
 """
 
 from dreamgym.suites.base import Measure, Suite
 from dreamgym.suites.facts import StoreFacts, store_facts
+from dreamgym.suites.gymnasium import gym_suite
 from dreamgym.suites.registry import register_suite, suite, suites
 
-__all__ = ["Measure", "StoreFacts", "Suite", "register_suite", "store_facts", "suite", "suites"]
+__all__ = ["Measure", "StoreFacts", "Suite", "gym_suite", "register_suite", "store_facts", "suite", "suites"]

@@ -98,6 +98,8 @@ def _check_picklable(factory: CollectionFactory, suite: Suite) -> None:
 
 def _checked(store: EpisodeStore, info: dict[str, Any]) -> dict[str, Any]:
     """The info to go on with. ValueError where the store holds something else."""
+    if "joined" in store.info:
+        raise ValueError(f"{store.path} was joined of {store.info['joined']}: collect into those and join again")
     if "kind" in store.info:
         return info  # `collect` compares
     if not len(store):

@@ -134,7 +134,9 @@ class ScriptedGenerator:
             if info["is_success"] and config.linger is not None:
                 left = min(left, config.linger)
             left -= 1
-            obs, _, _, _, info = env.step(action)
+            obs, _, terminated, _, info = env.step(action)
+            if terminated and not info["is_success"]:
+                break  # the simulator's own end: a fall
         return rows
 
 

@@ -45,3 +45,18 @@ def test_what_cannot_be_joined_is_told(stores, tmp_path):
     other = EpisodeStore.create(tmp_path / "d", {"state": ((3,), "float32")})
     with pytest.raises(ValueError, match="no key is the same"):
         join([stores[0].path, other.path], tmp_path / "e")
+
+
+def test_a_joined_store_says_what_all_say_and_names_all_tasks(tmp_path):
+    common = {"suite": "mine", "frame_rate": 10.0, "scene": "D"}
+    infos = [{**common, "kind": "play", "tasks": ["a", "b"]}, {**common, "kind": "attempts", "tasks": ["b", "c"]}]
+    paths = [EpisodeStore.create(tmp_path / str(i), KEYS, info).path for i, info in enumerate(infos)]
+    made = join(paths, tmp_path / "c")
+    assert made.info == {**common, "tasks": ["a", "b", "c"], "joined": ["0", "1"]}
+
+
+@pytest.mark.parametrize("key", ["suite", "robot", "action", "frame_rate"])
+def test_rows_that_mean_different_things_are_not_joined(tmp_path, key):
+    paths = [EpisodeStore.create(tmp_path / str(i), KEYS, {key: i}).path for i in range(2)]
+    with pytest.raises(ValueError, match=f"different {key}: \\[0, 1\\]"):
+        join(paths, tmp_path / "c")

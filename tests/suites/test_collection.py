@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("gym_pusht")
 
-from dreamgym.data import EpisodeStore, collect
+from dreamgym.data import EpisodeStore, collect, join
 from dreamgym.suites import store_facts, suite
 from dreamgym.suites.collection import collect_suite
 from dreamgym.suites.scripted import ScriptedEpisodes
@@ -72,6 +72,13 @@ def test_imported_data_are_not_gone_on_with(tmp_path):
     store.append([({"state": np.zeros((3, 6)), "action": np.zeros((3, 2))}, {"source": "theirs"})])
     with pytest.raises(ValueError, match="were not collected by dreamgym"):
         collect_suite("pusht", tmp_path / "s", num_episodes=2, **OPTIONS)
+
+
+def test_a_joined_store_is_not_gone_on_with(tmp_path):
+    made = collect_suite("pusht", tmp_path / "s", num_episodes=1, **OPTIONS).store
+    join([made.path, made.path], tmp_path / "twice")
+    with pytest.raises(ValueError, match="was joined of"):
+        collect_suite("pusht", tmp_path / "twice", num_episodes=4, **OPTIONS)
 
 
 def test_a_test_store_is_all_test_and_none_of_its_episodes_is_in_another(tmp_path):
