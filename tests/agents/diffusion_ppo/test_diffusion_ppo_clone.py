@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from dreamgym_agents.common.encoded import EncodedChunks, encode_chunks
-from dreamgym_agents.common.selection import select_demonstrations
+from dreamgym_agents.common.encoded import EncodedChunks
 from dreamgym_agents.diffusion_ppo import CloneConfig, clone
-from point_policies import make_policy, wanderers, write_store
+from point_policies import make_policy, wanderers
 
-from dreamgym.testing import PointMassModel
 from dreamgym.training.ema import EMA
 
 cloning = importlib.import_module("dreamgym_agents.diffusion_ppo.clone")  # the package has a function of that name
@@ -61,31 +59,6 @@ def test_the_average_begins_at_its_epoch_and_takes_in_every_so_many_updates(tmp_
 
 def test_too_few_epochs_for_an_average_leave_the_last_weights(tmp_path, monkeypatch):
     assert averages(tmp_path, monkeypatch, epochs=3, ema_start=5)[0] == []
-
-
-def test_only_successes_of_the_task_and_the_split_are_taken(tmp_path):
-    store = write_store(tmp_path / "store")
-    assert len(select_demonstrations(store, ["reach_right"], num=50, successful=True)) == 2
-    assert len(select_demonstrations(store, ["reach_right"], num=1, successful=True)) == 1
-    assert len(select_demonstrations(store, ["reach_right"], "val", successful=True)) == 1
-    with pytest.raises(ValueError, match="no successful training demonstrations.*it has tasks \\['reach_right'\\]"):
-        select_demonstrations(store, ["reach_top"], successful=True)
-
-
-def test_every_frame_with_a_whole_chunk_ahead_becomes_a_sample(tmp_path):
-    view = select_demonstrations(write_store(tmp_path / "store"), ["reach_right"], successful=True)
-    data = encode_chunks(PointMassModel(), view, chunk=4)
-    assert len(data) == (9 - 3) + (12 - 3)
-    assert data.episodes == 2
-    wanted = set()
-    for i in range(2):
-        episode = view.episode(i)
-        length = len(episode["action"])
-        for t in range(length - 3):
-            # The point mass' features are its sensors, so a frame can be recognised.
-            wanted.add((round(float(episode["robot_obs"][t, 0]), 5), round(float(episode["action"][t + 3, 0]), 5)))
-    got = {(round(float(f[0]), 5), round(float(c[3, 0]), 5)) for f, c in zip(data.features, data.chunk, strict=True)}
-    assert got == wanted
 
 
 def test_two_ways_are_cloned_as_two_and_not_as_their_mean(tmp_path):

@@ -354,3 +354,15 @@ def test_saving_without_one_of_several_tasks_is_refused(demonstrations: Demonstr
 def test_saving_for_a_task_never_seen_is_refused(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="never seen"):
         save(tmp_path / "a", WARPD.for_demonstrations(config(), demonstrations), task="fly")
+
+
+def test_an_agent_refuses_demonstrations_of_other_tasks(config) -> None:
+    rows = torch.randn(9, 2)
+    with pytest.raises(ValueError, match="tasks"):
+        WARPD.for_demonstrations(config(), Demonstrations.from_episodes([(rows, rows)]))
+
+
+def test_a_floor_keeps_what_hardly_moves_from_being_magnified(demonstrations: Demonstrations, config) -> None:
+    agent = MLPPolicy.for_demonstrations(config(), demonstrations, finest=torch.tensor([0.0, 9.0]))
+    assert agent.scaling.obs_std[1] == 9.0
+    assert 0.1 < agent.scaling.obs_std[0] < 1.0

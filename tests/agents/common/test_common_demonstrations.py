@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from dreamgym_agents.warpd import WARPD, Demonstrations, MLPPolicy, Scale
-from warpd_points import make_config, make_demonstrations
+from dreamgym_agents.common.demonstrations import Demonstrations
 
 
 def numbered(*lengths: int) -> Demonstrations:
@@ -139,31 +138,3 @@ def test_a_trail_too_short_for_a_snippet_is_refused_with_the_mend() -> None:
         numbered(6, 4).trailed(3).check_length(8)
     with pytest.raises(ValueError, match="at least 0"):
         numbered(6).trailed(-1)
-
-
-def test_constant_entries_are_refused_with_the_mend() -> None:
-    x = torch.tensor([[1.0, 5.0], [2.0, 5.0]])
-    with pytest.raises(ValueError, match=r"observation entries \[1\].*ignore"):
-        Scale.of(x, "observation")
-    assert Scale.of(x, "observation", "ignore").std.tolist() == [0.5, 0.0]
-
-
-def test_noise_far_below_an_entrys_size_counts_as_constant() -> None:
-    x = torch.tensor([[1000.0], [1000.01]])
-    with pytest.raises(ValueError, match="never change"):
-        Scale.of(x, "observation")
-
-
-def test_an_agent_refuses_demonstrations_of_other_tasks(config) -> None:
-    rows = np.random.default_rng(0).normal(size=(9, 2))
-    with pytest.raises(ValueError, match="tasks"):
-        WARPD.for_demonstrations(config(), Demonstrations.from_episodes([(rows, rows)]))
-
-
-def test_a_scale_may_be_kept_from_being_too_fine():
-    rows = torch.tensor([[0.0, 0.0, 5.0], [2.0, 0.002, 5.0]])
-    scale = Scale.of(rows, "observation", "ignore").no_finer_than(torch.full((3,), 0.1))
-    assert scale.std.tolist() == pytest.approx([1.0, 0.1, 0.0])
-    agent = MLPPolicy.for_demonstrations(make_config(), make_demonstrations(), finest=torch.tensor([0.0, 9.0]))
-    assert agent.scaling.obs_std[1] == 9.0
-    assert 0.1 < agent.scaling.obs_std[0] < 1.0

@@ -1,0 +1,31 @@
+"""A run goes on only with what it was begun with."""
+
+import json
+
+import pytest
+from dreamgym_agents.common.settings import keep_settings
+
+
+def test_the_same_again_is_welcome_and_what_is_free_may_change(tmp_path):
+    file = tmp_path / "run" / "run.json"
+    keep_settings(file, {"lr": 0.1, "sizes": (8, 8), "hours": 1}, free=("hours",))
+    keep_settings(file, {"lr": 0.1, "sizes": (8, 8), "hours": 9}, free=("hours",))
+    assert json.loads(file.read_text()) == {"lr": 0.1, "sizes": [8, 8], "hours": 9}
+
+
+def test_each_change_is_named_then_and_now(tmp_path):
+    file = tmp_path / "run.json"
+    keep_settings(file, {"config": {"train": {"seed": 0, "lr": 0.1}}, "kind": "mlp"})
+    told = "config.train.seed 0, not 1; kind 'mlp', not 'unet'. Use a new run directory"
+    with pytest.raises(ValueError, match=told):
+        keep_settings(file, {"config": {"train": {"seed": 1, "lr": 0.1}}, "kind": "unet"})
+    assert json.loads(file.read_text())["kind"] == "mlp"
+
+
+def test_what_an_older_version_left_out_is_unchanged_or_its_default(tmp_path):
+    file = tmp_path / "run.json"
+    file.write_text('{"lr": 0.1}')
+    keep_settings(file, {"lr": 0.1, "decay": True})
+    file.write_text('{"lr": 0.1}')
+    with pytest.raises(ValueError, match="decay False, not True"):
+        keep_settings(file, {"lr": 0.1, "decay": True}, read=lambda held: {"decay": False, **held})
