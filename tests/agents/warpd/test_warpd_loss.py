@@ -90,7 +90,7 @@ def test_constant_entries_give_no_nan(dynamics: Make, demonstrations: Demonstrat
     agent = WARPD.for_demonstrations(config(), demonstrations, constant="ignore")
     losses = agent.vae.loss(batch_of(demonstrations), None, dynamics(), rollout=True)
     losses["loss"].backward()
-    assert all(p.grad.isfinite().all() for p in agent.vae.parameters() if p.grad is not None)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in agent.vae.parameters())
     policy = agent.generate(torch.zeros(2, 2), "left", torch.Generator().manual_seed(0))
     assert (policy(torch.randn(2, 2))[:, 0] == 1.0).all()
 

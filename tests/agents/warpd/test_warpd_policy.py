@@ -1,6 +1,7 @@
 """Plans and the policy protocol."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from dreamgym_agents.warpd import (
     PlanningPolicy,
     RandomPolicy,
     Scale,
+    TrainConfig,
+    train,
 )
 from dreamgym_agents.warpd.policy import read_obs
 from torch import Tensor
@@ -34,25 +37,35 @@ def no(num: int) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_agent_acts_behind_the_protocol(kind: type[Agent], demonstrations: Demonstrations, config) -> None:
-    policy = PlanningPolicy(kind.for_demonstrations(config(), demonstrations), ["left", "right", "left"])
+def test_every_agent_follows_the_plan_of_each_envs_task(
+    kind: type[Agent], demonstrations: Demonstrations, config, tmp_path: Path
+) -> None:
+    schedule = TrainConfig(vae_epochs=5, diffusion_epochs=20, batch_size=8, vae_lr=1e-2, lr=1e-2)
+    sizes = config(train=schedule).without_world_model()
+    agent = train(kind.for_demonstrations(sizes, demonstrations), demonstrations, tmp_path, show=False)
+    policy, left = PlanningPolicy(agent, ["left", "right", "left"]), PlanningPolicy(agent, "left")
     assert isinstance(policy, Policy)
-    generator = torch.Generator().manual_seed(0)
-    carry = policy.start(3, generator)
+    generators = [torch.Generator().manual_seed(0) for _ in range(2)]
+    carry, others = policy.start(3), left.start(3)
     for step in range(7):
-        action, carry = policy.act(torch.randn(3, 2), carry, torch.full((3,), step == 0), generator)
-        assert action.shape == (3, 2)
-        assert action.isfinite().all()
+        obs = torch.randn(3, 2, generator=torch.Generator().manual_seed(step))
+        action, carry = policy.act(obs, carry, torch.full((3,), step == 0), generators[0])
+        theirs, others = left.act(obs, others, torch.full((3,), step == 0), generators[1])
+        assert carry["steps"].tolist() == [step % 5 + 1] * 3
+        assert torch.equal(action, agent.follow(carry["plan"], obs, carry["steps"] - 1))
+        assert torch.equal(action[[0, 2]], theirs[[0, 2]])
+        assert not torch.allclose(action[1], theirs[1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_seed_acts_the_same(kind: type[Agent], demonstrations: Demonstrations, config) -> None:
+def test_a_seed_decides_what_is_drawn(kind: type[Agent], demonstrations: Demonstrations, config) -> None:
     policy = PlanningPolicy(kind.for_demonstrations(config(), demonstrations), "left")
     acted = []
-    for _ in range(2):
-        generator = torch.Generator().manual_seed(5)
+    for seed in (5, 5, 6):
+        generator = torch.Generator().manual_seed(seed)
         acted.append(policy.act(torch.ones(2, 2), policy.start(2, generator), ~no(2), generator)[0])
-    assert torch.equal(*acted)
+    assert torch.equal(acted[0], acted[1])
+    assert torch.allclose(acted[0], acted[2]) == (kind is MLPPolicy)  # which draws nothing
 
 
 def test_weights_last_until_the_horizon(agent: WARPD) -> None:
@@ -125,10 +138,19 @@ def test_a_diffusion_policy_is_trained_on_the_history_before_its_chunk(
     torch.testing.assert_close(agent.scaling.action(seen["x"][:, 0]), goals - newest, atol=1e-4, rtol=1e-4)
 
 
-def test_chunks_that_do_not_halve_are_padded(demonstrations: Demonstrations, config) -> None:
+def test_chunks_that_do_not_halve_are_padded(
+    demonstrations: Demonstrations, config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     agent = DiffusionBaseline.for_demonstrations(config(length=7), demonstrations)
-    assert agent.padded == 8
     assert agent.plan(torch.zeros(2, 2, 2), torch.zeros(2, dtype=torch.long), None).shape == (2, 7, 2)
+    seen: list[Tensor] = []
+    monkeypatch.setattr(agent.diffusion, "loss", lambda x, condition, g: seen.append(x) or x.sum())
+    (stage,) = agent.stages()
+    batch = next(demonstrations.led(stage.lead).epoch(7 + stage.lead, 99, torch.Generator().manual_seed(0)))
+    stage.loss(batch, torch.Generator(), 0)
+    assert seen[0].shape == (16, 8, 2)
+    torch.testing.assert_close(agent.scaling.action(seen[0][:, :7]), batch["action"][:, stage.lead :])
+    assert torch.equal(seen[0][:, 7], seen[0][:, 6])  # the surplus: the last action again
 
 
 def test_the_baselines_hear_the_task(demonstrations: Demonstrations, config) -> None:
