@@ -22,6 +22,10 @@ LOG_2PI = math.log(2 * math.pi)
 class ChunkPolicy(nn.Module, ABC):
     """A policy on world-model features that decides on chunks of actions; satisfies `dreamgym.types.Policy`.
 
+    It executes its chunk itself, an action a call, and has no attribute ``chunk`` for evaluation to heed: an env that
+    was reset in the middle of the others' chunks decides at once, where evaluation would have it wait for the next
+    decision of all, and with that every later draw of noise would be another.
+
     A decision is a *chain* a^{K'}, ..., a^0 of flattened chunks in scaled actions, each step of which has an exact
     Gaussian likelihood. The steps are those that can be tuned; a^0 is the decision.
 
