@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dreamgym.evaluation.statistics.inference import effective_episodes, normal_quantile, wilson
+from dreamgym.evaluation.statistics.inference import effective_episodes, normal_quantile, student_quantile, wilson
 
 METHODS = ("wilson", "normal")
 FEWEST = 5
@@ -96,7 +96,9 @@ def prediction_powered(
     single = float(y.var()) / (n - 1) if n > 1 else 0.0  # variance of the mean of n episodes from starts of their own
     if weight:
         # One degree of freedom for the mean, one for the fitted weight.
-        left = _variance(y - weight * f, label) * k / (k - 2) + _joint(y - weight * f, label, weight * more, more_label)
+        few = (student_quantile(confidence, k - 1) / student_quantile(confidence, n - 1)) ** 2  # 1 without clusters
+        own_part = _variance(y - weight * f, label) * k / (k - 2) * few
+        left = own_part + _joint(y - weight * f, label, weight * more, more_label)
         # No weight takes the variance below that of n + N real episodes, so an estimate that says so is noise.
         effective = float(np.clip(n * single / left, own, n + extra)) if left > 0 else own
     else:

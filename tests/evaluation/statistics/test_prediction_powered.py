@@ -79,3 +79,53 @@ def test_coverage_by_the_normal_interval_fails_where_wilsons_holds():
     options = {"num_real": 10, "num_imagined": 300, "rounds": 300}
     assert coverage(real, imagined, method="normal", **options).coverage < 0.8
     assert coverage(real, imagined, **options).coverage >= 0.92
+
+
+def test_starts_of_their_own_change_nothing():
+    rng = np.random.default_rng(5)
+    (y, f), (_, more) = worlds(rng, 40), worlds(rng, 400)
+    plain = prediction_powered(y, f, more)
+    assert prediction_powered(y, f, more, start=np.arange(40), imagined_start=np.arange(40, 440)) == plain
+
+
+def test_imagining_the_same_starts_again_says_nothing_of_new_ones():
+    rng = np.random.default_rng(6)
+    y, f = worlds(rng, 50, wrong=0.02)
+    start = np.arange(50)
+    again = prediction_powered(y, f, np.tile(f, 20), start=start, imagined_start=np.tile(start, 20))
+    assert again.rate == pytest.approx(again.classical_rate)
+    assert again.effective_episodes == pytest.approx(50, rel=0.1)
+    fresh = prediction_powered(y, f, np.tile(f, 20), start=start, imagined_start=np.arange(50, 1050))
+    assert fresh.effective_episodes > 3 * again.effective_episodes
+
+
+def test_real_episodes_of_few_starts_make_the_interval_wider():
+    rng = np.random.default_rng(7)
+    y, f = (np.repeat(v, 5) for v in worlds(rng, 12, wrong=0.3))
+    _, more = worlds(rng, 400, wrong=0.3)
+    clustered = prediction_powered(y, f, more, start=np.repeat(np.arange(12), 5))
+    plain = prediction_powered(y, f, more)
+    assert clustered.high - clustered.low > 1.3 * (plain.high - plain.low)
+    assert clustered.classical_high - clustered.classical_low > 1.5 * (plain.classical_high - plain.classical_low)
+
+
+def test_clustered_intervals_cover_the_truth():
+    rng, held, rounds = np.random.default_rng(8), 0, 300
+    for _ in range(rounds):
+        rate = rng.beta(0.5, 0.5, 320)  # of each start; 20 of them are run in the simulator, three times each
+        real = (rng.random((20, 3)) < rate[:20, None]).astype(float)
+        said = np.clip(rate + 0.1, 0, 1)  # a dream that flatters, alike in all episodes of a start
+        found = prediction_powered(
+            real,
+            np.repeat(said[:20], 3),
+            said[20:],
+            start=np.repeat(np.arange(20), 3),
+            imagined_start=np.arange(20, 320),
+        )
+        held += found.low <= 0.5 <= found.high
+    assert held / rounds >= 0.92
+
+
+def test_starts_that_do_not_match_are_refused():
+    with pytest.raises(ValueError, match="a start for each"):
+        prediction_powered([1, 0], [1, 0], [1], start=[0])
