@@ -47,7 +47,7 @@ SHOWN = (
 
 def scripted(world: str, tasks: list[str], config: EvaluationConfig, out: Path) -> Iterator[Evaluation]:
     """Twenty scripted policies a task, each missing more often and with a noisier hand than the one before it."""
-    from dreamgym.evaluation.policies.scripted import ScriptedPolicy
+    from dreamgym.suites.calvin.scripted import ScriptedPolicy
 
     opened = open_world(world)
     hashes = checkpoint_hashes(opened)  # a dream that was trained on is another one

@@ -16,6 +16,7 @@ from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.evaluation.policies.summary import found_summary, side_summary
 from dreamgym.evaluation.statistics.agreement import Score
 from dreamgym.evaluation.statistics.calibration import Reliability
+from dreamgym.evaluation.statistics.inference import effective_episodes
 from dreamgym.evaluation.statistics.prediction_powered import Estimate, prediction_powered
 
 FORMAT = 2  # 1 had neither hashes nor clustered intervals
@@ -85,8 +86,10 @@ class Evaluation:
         if self.dream is None or self.twin is None or len(self.dream) <= len(self.twin):
             return None
         forecast, n = self.forecast(), len(self.twin)
-        starts = {"start": self.twin.row, "imagined_start": self.dream.row[n:]}
-        return prediction_powered(self.twin.success, forecast[:n], forecast[n:], confidence, **starts)
+        return prediction_powered(
+            self.twin.success, forecast[:n], forecast[n:], confidence,
+            start=self.twin.row, imagined_start=self.dream.row[n:],
+        )  # fmt: skip
 
     def score(self, step: float | None = None) -> Score:
         """Success in both worlds, for `dreamgym.evaluation.statistics.agreement`.
@@ -101,7 +104,8 @@ class Evaluation:
             raise ValueError(f"{self.policy} was not evaluated in both worlds; evaluate it with dream and twin")
         rates = self.twin.rate, self.dream.rate
         own = self.step if step is None else step
-        return Score(self.policy, *rates, len(self.twin), len(self.dream), own, self.task)
+        sure = (effective_episodes(s.success, s.row) for s in (self.twin, self.dream))
+        return Score(self.policy, *rates, len(self.twin), len(self.dream), own, self.task, *sure)
 
     def summary(self) -> dict[str, Any]:
         """The figures without the episodes, JSON-ready: "dream", "twin", "classifier", "estimate"."""
@@ -140,7 +144,7 @@ class Evaluation:
         if any(side is not None and not side.fit(len(tasks)) for side in (dream, twin_)) or dream is twin_ is None:
             raise ValueError("its episodes have fields of different lengths, tasks that it does not name, or are none")
         frames = data["reliability"] and Reliability.from_dict(data["reliability"])
-        origin = {k: data[k] for k in ("commit", "machine", "library_version", "hashes") if k in data}
+        origin: dict[str, Any] = {k: data[k] for k in ("commit", "machine", "library_version", "hashes") if k in data}
         return cls(
             data["policy"], data["world_model"], tasks, EvaluationConfig(**data["config"]), dream, twin_, frames,
             data["drift"], data["training"], data["clips"], origin,

@@ -120,6 +120,8 @@ class Score:
         real_episodes, imagined_episodes: of how many.
         step: training step at which it was saved; None where there is none.
         task: its task.
+        real_effective, imagined_effective: independent episodes that would say as much, where several began from one
+            start; None: all did from starts of their own.
     """
 
     name: str
@@ -129,21 +131,26 @@ class Score:
     imagined_episodes: int
     step: float | None = None
     task: str = ""
+    real_effective: float | None = None
+    imagined_effective: float | None = None
+
+    def sure_of(self, side: str) -> tuple[float, float]:
+        """The success rate in "real" or "imagined" and the independent episodes that it stands on."""
+        sure = getattr(self, f"{side}_effective")
+        return getattr(self, side), float(getattr(self, f"{side}_episodes") if sure is None else sure)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, with the intervals of both rates."""
         out = {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(self).items()}
-        for side, rate, number in (
-            ("real", self.real, self.real_episodes),
-            ("imagined", self.imagined, self.imagined_episodes),
-        ):
+        for side in ("real", "imagined"):
+            rate, number = self.sure_of(side)
             out[f"{side}_interval_95"] = [round(x, 6) for x in wilson(rate * number, number)]
         return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Score:
         """Reads what `to_dict` wrote."""
-        return cls(**{f.name: data[f.name] for f in fields(cls)})
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
 
 
 @dataclass(frozen=True)
@@ -231,7 +238,7 @@ def exploitation_gap(scores: Sequence[Score]) -> list[dict[str, float]]:
         if {s.task for s in own} != tasks:
             continue
         real, imagined = (float(np.mean([getattr(s, k) for s in own])) for k in ("real", "imagined"))
-        variance = [_variance(s.real, s.real_episodes) + _variance(s.imagined, s.imagined_episodes) for s in own]
+        variance = [_variance(*s.sure_of("real")) + _variance(*s.sure_of("imagined")) for s in own]
         half = 1.96 * float(np.sqrt(np.sum(variance))) / len(own)
         gap = imagined - real
         values = {"gap": gap, "gap_low": gap - half, "gap_high": gap + half, "real": real, "imagined": imagined}
@@ -239,7 +246,7 @@ def exploitation_gap(scores: Sequence[Score]) -> list[dict[str, float]]:
     return out
 
 
-def _variance(rate: float, episodes: int) -> float:
+def _variance(rate: float, episodes: float) -> float:
     """Of a measured rate; two successes and two failures are added, or it would be nought at 0 and 1."""
     p = (rate * episodes + 2) / (episodes + 4)
     return p * (1 - p) / (episodes + 4)

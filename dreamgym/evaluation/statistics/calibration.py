@@ -17,7 +17,7 @@ class Reliability:
     Attributes:
         count: [bins] int64, frames in the bin.
         probability: [bins], sum of their stated probabilities.
-        success: [bins], how many of them the judge calls done.
+        success: [bins], how many of them the oracle calls done.
         hits, wrong: of the classifier's verdicts at its threshold: true positives; false ones of either kind.
     """
 
@@ -33,7 +33,7 @@ class Reliability:
 
         Args:
             probability: [n] in [0, 1], what the classifier says.
-            label: [n] bool, the judge's verdict.
+            label: [n] bool, the oracle's verdict.
             threshold: at or above it the classifier says done; one, or one for each frame.
             bins: of equal width.
 
