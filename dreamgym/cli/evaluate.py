@@ -22,6 +22,9 @@ def evaluate(
     twin: bool = True,
     simulators: int = 4,
     num_workers: int = 0,
+    embodiment: str | None = None,
+    executor: str | None = None,
+    trust_simulator: bool = False,
     clips: int = 0,
     out: Path | None = None,
     json: Path | None = None,
@@ -47,6 +50,9 @@ def evaluate(
         twin: run the simulator too, not the dream alone.
         simulators: how many at a time; the model's noise is drawn for all of them together.
         num_workers: processes for them; 0: this process.
+        embodiment: the robot, of models that know several.
+        executor: the policy that carries instructions out in the twin of a model that is driven by them.
+        trust_simulator: run a simulator that the checkpoint names though it is of no known suite.
         clips: columns of the clips of successes and of disagreements; 0: no clips.
         out: folder for one JSON file a policy; what is there is not evaluated again if policy, settings, world model,
             reward and starts are the same. Of a run: its evaluations/.
@@ -72,7 +78,8 @@ def evaluate(
     torch.set_num_threads(threads)
     config = EvaluationConfig(
         episodes=episodes, imagined=imagined, seed=seed, split=split, horizon=horizon, twin=twin,
-        simulators=simulators, num_workers=num_workers, clips=clips,
+        simulators=simulators, num_workers=num_workers, embodiment=embodiment, executor=executor,
+        trust_simulator=trust_simulator, clips=clips,
     )  # fmt: skip
     run = run_folder(policies)
     folder = out if out is not None or run is None else run / "evaluations"

@@ -251,6 +251,34 @@ class DreamCore:
             self._note_ends(verdict, waiting)
             return self._observe(), verdict
 
+    def frames(self, action: Any) -> Iterator[Step]:
+        """`step`, a frame at a time: all frames come from one prediction, each is made when it is asked for.
+
+        For callers who must see every frame of a chunk or clip (lengths of episodes, recordings). An env that ended
+        keeps still; whoever stops asking leaves the rest unexecuted. Autoreset "disabled" only.
+
+        Args:
+            action: as for `step`.
+
+        Raises:
+            ValueError: see `ActionReader`; another autoreset.
+        """
+        if self.autoreset != "disabled":
+            raise ValueError(
+                f"frames() leaves resets to its caller: make the core with autoreset 'disabled', not {self.autoreset!r}"
+            )
+        self._check_ready("frames")
+        with self._working():
+            action = self.read_actions(action)
+            self.frozen = self.counters["done"] if self._waiting else None
+            frames, verdict = self.world.unroll(self, action), self._last
+        for each in self.split(action):
+            with self._working():
+                verdict = self._frame(frames, each, self.frozen, verdict)
+                step = self._finish(verdict, self.frozen)
+                self.frozen = self.counters["done"] if self._waiting else None
+            yield step
+
     def _go_on(self, action: Any) -> tuple[Verdict, Tensor | None]:
         """What became of every env, and those that had ended before (None: none)."""
         self._check_ready("step")

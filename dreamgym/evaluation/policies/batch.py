@@ -109,5 +109,7 @@ def _kept(file: Path, source: str, setup: Setup) -> Evaluation | None:
         _log.warning("%s: evaluated again", error)
         return None
     same = old.training.get("fingerprint") == fingerprint(source)
+    executor = setup.config.executor
+    same &= old.training.get("executor") == (None if executor is None else fingerprint(executor))
     same &= old.hashes == checkpoint_hashes(setup.opened)
     return old if same and setup.config.asks_no_more_than(old.config) else None

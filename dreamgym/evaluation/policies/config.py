@@ -21,6 +21,9 @@ class EvaluationConfig:
             another evaluation wherever model or policy draw.
         num_workers: processes for them; 0: this process.
         reward_model: which of the checkpoint's; None: its default.
+        embodiment: the robot, of models that know several; None: the model's own.
+        executor: the policy, by name, that carries instructions out in the twin of a model that is driven by them.
+        trust_simulator: run a simulator that the checkpoint names though it is of no known suite.
         clips: columns of a clip of successes, and of one of disagreements; 0: no clips.
     """
 
@@ -34,6 +37,9 @@ class EvaluationConfig:
     simulators: int = 4
     num_workers: int = 0
     reward_model: str | None = None
+    embodiment: str | None = None
+    executor: str | None = None
+    trust_simulator: bool = False
     clips: int = 0
 
     def __post_init__(self) -> None:
@@ -52,7 +58,7 @@ class EvaluationConfig:
     def asks_no_more_than(self, other: EvaluationConfig) -> bool:
         """Whether an evaluation by ``other`` is one by this too, both settled (see `Setup`).
 
-        Clips that nobody asks for do no harm, and the number of processes changes nothing.
+        Clips that nobody asks for do no harm; the number of processes and trust change nothing.
         """
-        own = replace(other, num_workers=self.num_workers)
+        own = replace(other, num_workers=self.num_workers, trust_simulator=self.trust_simulator)
         return self == (own if self.clips else replace(own, clips=0))

@@ -1,12 +1,7 @@
-"""A policy's decisions, cut into the frames that a core takes one at a time.
-
-Frame by frame, a chunk is executed the same way in dream and twin: an episode that ends inside a chunk has its exact
-length, and a watcher is shown every frame.
-"""
+"""A policy's decisions: how many actions each holds, and whether what came back is one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -69,21 +64,3 @@ def check_decision(action: Any, playing: np.ndarray, chunk: int | None) -> Tenso
             "look for a division by zero, or weights that training has blown up"
         )
     return action
-
-
-def frames(action: Tensor, chunk: int | None, actions_per_frame: int) -> Iterator[Tensor]:
-    """What a core without ``chunk`` takes a step, frame by frame.
-
-    Args:
-        action: [B, chunk, A], or one decision that is a step by itself.
-        chunk: see `actions_a_decision`.
-        actions_per_frame: a.
-
-    Yields:
-        [B, A] where a frame is one action, else [B, a, A].
-    """
-    if chunk is None:
-        yield action
-        return
-    for frame in action.split(actions_per_frame, 1):
-        yield frame[:, 0] if actions_per_frame == 1 else frame

@@ -78,8 +78,10 @@ def evaluate(
     # Before the policy is loaded: if its file is edited meanwhile, this is another version's hash, and nothing is
     # taken for up to date that is not.
     training = _training(policy)
-    actor = load_policy(policy, setup.opened.spec, device)
-    actions_a_decision(actor, setup.opened.spec)
+    if setup.config.executor is not None:
+        training["executor"] = fingerprint(setup.config.executor)
+    actor = load_policy(policy, setup.model.spec, device)
+    actions_a_decision(actor, setup.model.spec)
     run = _Run(setup, actor, device, *setup.choose_starts(), name or policy_name(policy), progress)
     return run(training, Path(clips_to) if clips_to is not None and setup.config.clips else None)
 
@@ -118,10 +120,10 @@ class _Run:
     def _drift(self, side: Episodes, kept: TwinRecorder) -> dict[str, Any] | None:
         """The dream along the twin's actions, at a few horizons; None where actions are instructions."""
         setup, opened = self.setup, self.setup.opened
-        if isinstance(opened.spec.action, InstructionSpec):
+        if isinstance(setup.model.spec.action, InstructionSpec):
             return None
         sequences = kept.sequences(setup.reward.tasks, side.row, side.task)
-        imagined = replay(opened.model, setup.reward, setup.bank, sequences, opened.probe, setup.config.seed)
+        imagined = replay(setup.model, setup.reward, setup.bank, sequences, opened.probe, setup.config.seed)
         longest = int(sequences.length.max())
         horizons = [h for h in HORIZONS if h < longest] + [longest]
         agreement = compare(kept.trajectories(), imagined, sequences, setup.measures)
@@ -132,13 +134,14 @@ class _Run:
         config = self.setup.config
         options: dict[str, Any] = {"num_envs": num_envs, "horizon": config.horizon, "reward": "probability"}
         options |= {"autoreset_mode": "disabled", "split": None, "device": self.device}
+        options |= {"chunk": getattr(self.policy, "chunk", None), "embodiment": config.embodiment}
         return options | {"obs": getattr(self.policy, "obs", "features"), "reward_model": config.reward_model}
 
     def _bound(self, num_envs: int) -> BoundCore | None:
         """A planner's own core."""
         if not is_planner(self.policy):
             return None
-        core = make.make_core(self.setup.opened, **{**self._options(num_envs), "obs": "features"})
+        core = make.make_core(self.setup.opened, **{**self._options(num_envs), "obs": "features", "chunk": None})
         return BoundCore(core, self.policy, self.setup.config.seed)
 
     def _dream(self, keep: bool) -> tuple[Episodes, DreamRecorder | None]:
@@ -155,7 +158,10 @@ class _Run:
         options = self._options(min(n, config.simulators))
         if not keep:
             options["simulator_kwargs"] = self._cameras_read()
-        core = twin.make_core(setup.opened, num_workers=config.num_workers, **options)
+        core = twin.make_core(
+            setup.opened, num_workers=config.num_workers, executor=self._executor(),
+            trust_simulator=config.trust_simulator, **options,
+        )  # fmt: skip
         try:
             shown = [c for c in setup.opened.spec.cameras if c in core.sims.cameras]
             states = dict.fromkeys(m.key for m in setup.measures)
@@ -168,6 +174,13 @@ class _Run:
         finally:
             core.close()
         return found, recorder
+
+    def _executor(self) -> Policy | None:
+        """Who carries instructions out: it sends the robot's own actions."""
+        if self.setup.config.executor is None:
+            return None
+        spec = self.setup.model.spec
+        return load_policy(self.setup.config.executor, replace(spec, action=spec.control), self.device)
 
     def _cameras_read(self) -> dict[str, Any]:
         """The simulator's cameras that the model or the policy reads: frames that nobody reads cost most of a step."""

@@ -45,7 +45,7 @@ class TwinRecorder:
             if self.camera is not None:
                 self.frames[episode].append(np.array(seen[self.camera]))
             self.marks[episode].append((frame.probability[k], bool(frame.label[k]), frame.uncertainty[k]))
-            if frame.action is not None:
+            if frame.action is not None and frame.action.ndim > 1:  # instructions are no control actions
                 self.actions[episode].append(frame.action[k].reshape(-1, frame.action.shape[-1]))
 
     def reliability(self, thresholds: np.ndarray) -> Reliability:

@@ -14,7 +14,7 @@ from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.core.steps import Step
 from dreamgym.envs.twin import TwinCore
 from dreamgym.evaluation.policies.bound import BoundCore
-from dreamgym.evaluation.policies.decisions import actions_a_decision, check_decision, frames
+from dreamgym.evaluation.policies.decisions import actions_a_decision, check_decision
 from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.types import Policy
 
@@ -27,8 +27,8 @@ class Frame:
         env: [K] int64, the envs whose episode is under way.
         episode: [K] int64, which of the N episodes each runs.
         elapsed: [K] int64, control steps of it so far; 0 just after it began.
-        action: what led to the frame: [K, A], [K, a, A] where a frame spans a actions, or instructions [K]; None at the
-            beginning.
+        action: what led to the frame: [K, A], [K, a, A] where a frame spans a actions, or the clip's instructions [K];
+            None at the beginning.
         label: [K] bool, done at this frame: by the simulator's oracle, in a dream by the reward's threshold.
         probability: [K] the reward model's.
         uncertainty: [K].
@@ -87,11 +87,12 @@ def run_episodes(
 ) -> Episodes:
     """Runs N episodes, as many at a time as the core has envs.
 
-    An episode ends at its first success or at the core's horizon (or where the model fails). A policy's chunk is
-    executed frame by frame; an env whose episode ends inside it begins the next one at the next decision.
+    An episode ends at its first success or at the core's horizon (or where the model fails), inside a policy's chunk
+    too; that env begins its next episode at the next decision.
 
     Args:
-        core: a dream or a twin, made with autoreset "disabled", reward_mode "probability", no chunk and at most N envs.
+        core: a dream or a twin, made with autoreset "disabled", reward_mode "probability", the policy's chunk and at
+            most N envs.
         policy: acts on what the core observes.
         row: [N] rows of the start bank.
         task: [N] indices into ``core.tasks``.
@@ -107,7 +108,7 @@ def run_episodes(
             that returns NaN or infinity.
     """
     chunk = actions_a_decision(policy, core.spec)
-    _check_core(core, len(row))
+    _check_core(core, len(row), chunk)
     generator = torch.Generator(core.device).manual_seed(seed)
     slots, tally = _Slots(row, task, core.num_envs), _Tally(len(row))
     obs, carry = None, policy.start(core.num_envs, generator)
@@ -125,29 +126,35 @@ def run_episodes(
                 bound.follow(core)
             action, carry = policy.act(obs, carry, torch.from_numpy(fresh).to(core.device), generator)
             action = check_decision(action, slots.running, chunk)
-            for part in frames(action, chunk, core.spec.actions_per_frame):
-                obs, ended = _step(core, part, slots, tally, linger, watch)
-                bar.update(ended)
+            for part, step in zip(core.split(core.spec.prepare(action)), core.frames(action), strict=False):
+                obs = step.obs
+                bar.update(_note(core, step, part, slots, tally, linger, watch))
                 if not slots.running.any():
                     break
 
 
-def _check_core(core: DreamCore, num: int) -> None:
-    frame = None if core.spec.actions_per_frame == 1 else core.spec.actions_per_frame
+def _check_core(core: DreamCore, num: int, chunk: int | None) -> None:
     if core.autoreset != "disabled" or core.rules.reward != "probability" or num < core.num_envs:
         raise ValueError(
             f"expected a core with autoreset 'disabled', reward_mode 'probability' and at most {num} envs, got "
             f"{core.autoreset!r}, {core.rules.reward!r}, {core.num_envs}"
         )
-    if core.chunk not in (None, frame):
-        raise ValueError(f"expected a core that takes one frame a step, got chunk={core.chunk}; make it without chunk")
+    if core.chunk != chunk:
+        raise ValueError(
+            f"the policy decides on chunk={chunk}, the core takes chunk={core.chunk}: make it with the same"
+        )
 
 
-def _step(
-    core: DreamCore, action: torch.Tensor, slots: _Slots, tally: _Tally, linger: int, watch: Watcher | None
-) -> tuple[Any, int]:
-    """One frame in all envs; the observation, and how many episodes ended at it."""
-    step = core.step(action)
+def _note(
+    core: DreamCore,
+    step: Step,
+    action: torch.Tensor,
+    slots: _Slots,
+    tally: _Tally,
+    linger: int,
+    watch: Watcher | None,
+) -> int:
+    """Takes in one frame of all envs; how many episodes ended at it."""
     frame = _frame(core, step, action, slots)
     achieved = step.info["is_success"].cpu().numpy()[frame.env]
     tally.add(frame, achieved, core, slots.task)
@@ -156,7 +163,7 @@ def _step(
     over = step.truncated.cpu().numpy()[frame.env]
     over = over | (achieved & (frame.elapsed >= tally.length[frame.episode] + linger))
     slots.running[frame.env[over]] = False
-    return step.obs, int(over.sum())
+    return int(over.sum())
 
 
 def _begin(policy: Policy, carry: Any, fresh: np.ndarray, core: DreamCore, slots: _Slots) -> Any:
@@ -183,8 +190,8 @@ def _frame(core: DreamCore, step: Step, action: torch.Tensor, slots: _Slots) -> 
     uncertainty = info["uncertainty"][env].astype(np.float64) if "uncertainty" in info else np.zeros(len(env))
     # A twin pays what the oracle says of this very frame; a dream's verdict is the threshold's.
     label = step.reward.cpu().numpy()[env] > 0.5 if isinstance(core, TwinCore) else info["is_success"][env]
-    done = core.spec.prepare(action).cpu().numpy()[env]
-    return Frame(env, slots.episode[env], core.elapsed.cpu().numpy()[env], done, label, probability, uncertainty)
+    elapsed = core.elapsed.cpu().numpy()[env]
+    return Frame(env, slots.episode[env], elapsed, action.cpu().numpy()[env], label, probability, uncertainty)
 
 
 class _Tally:

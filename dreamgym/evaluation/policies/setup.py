@@ -19,6 +19,7 @@ from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.rewards.base import RewardModel
 from dreamgym.suites import Measure
 from dreamgym.training.checkpoint import read_config
+from dreamgym.world_models.base import WorldModel
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
@@ -48,6 +49,7 @@ class Setup:
 
     Attributes:
         opened: the checkpoint.
+        model: its world model, as the config's robot sees it.
         bank: its start bank.
         reward: the reward model that is asked.
         tasks: names of the tasks to evaluate, in turn.
@@ -56,6 +58,7 @@ class Setup:
     """
 
     opened: Checkpoint
+    model: WorldModel
     bank: StartBank
     reward: RewardModel
     tasks: tuple[str, ...]
@@ -67,7 +70,7 @@ class Setup:
         """Resolves tasks, split and horizon.
 
         Raises:
-            ValueError: an unknown task or split, or a checkpoint without start bank, reward or snapshots.
+            ValueError: an unknown task, split or robot, or a checkpoint without start bank, reward or snapshots.
         """
         bank, reward = make.start_bank(opened), make.choose_reward(opened, config.reward_model)
         if bank is None:
@@ -85,7 +88,8 @@ class Setup:
             split = "test" if all(_has_start(bank, name, "test") for name in tasks) else "val"
         suite = suite_of(opened.simulator)
         settled = replace(config, split=split, horizon=config.horizon or make.usual_horizon(opened))
-        return cls(opened, bank, reward, tasks, settled, () if suite is None else suite.measures)
+        model = opened.model if config.embodiment is None else opened.model.embody(config.embodiment)
+        return cls(opened, model, bank, reward, tasks, settled, () if suite is None else suite.measures)
 
     def choose_starts(self) -> tuple[np.ndarray, np.ndarray]:
         """The start of each episode: rows of the bank [N] and indices into ``reward.tasks`` [N]."""

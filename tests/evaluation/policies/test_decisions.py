@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dreamgym.evaluation.policies.decisions import actions_a_decision, check_decision, frames
+from dreamgym.evaluation.policies.decisions import actions_a_decision, check_decision
 from dreamgym.testing import PointMassModel
 from dreamgym.types import InstructionSpec
 
@@ -42,14 +42,6 @@ def test_a_chunk_is_a_multiple_of_the_models_frame():
 def test_a_policy_that_does_not_fit_the_model_is_told_the_mend(policy, spec, message):
     with pytest.raises(ValueError, match=message):
         actions_a_decision(policy, spec)
-
-
-def test_frames_are_cut_in_order():
-    action = torch.arange(2 * 6 * 3.0).view(2, 6, 3)
-    assert torch.equal(torch.stack(list(frames(action, 6, 1)), 1), action)
-    assert [tuple(f.shape) for f in frames(action, 6, 3)] == [(2, 3, 3)] * 2
-    assert torch.equal(torch.cat(list(frames(action, 6, 3)), 1), action)
-    assert next(iter(frames(action[:, 0], None, 1))).shape == (2, 3)
 
 
 def test_a_chunk_of_another_length_is_refused():

@@ -1,16 +1,15 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
-from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.make import make_core
-from dreamgym.envs.twin import TwinCore
 from dreamgym.evaluation.policies.evaluate import evaluate
 from dreamgym.evaluation.policies.rollout import run_episodes
-from dreamgym.testing import PointMassModel, PointMassReward, point_mass_checkpoint, point_mass_starts
-from dreamgym.testing.point_mass import SIMULATOR
+from dreamgym.testing import point_mass_checkpoint, point_mass_starts
+from dreamgym.testing.instructed_point import instructed_point_checkpoint
+from dreamgym.testing.joint_point import JointPointModel, joint_point_checkpoint
+from dreamgym.testing.points import point_starts
+from dreamgym.testing.two_robots import two_robots_checkpoint
 
 HORIZON = 12
 
@@ -95,53 +94,98 @@ def test_an_env_that_ended_begins_its_next_episode_at_the_next_decision(folder):
     assert len(np.unique(found.twin.row)) == 6
 
 
-class TwoActionFrames(PointMassModel):
-    """The point mass with a frame every two actions."""
+class CraneInChunks(Rightward):
+    """The crane to the right, two frames of five actions a decision."""
 
-    def __init__(self):
-        super().__init__()
-        self.spec = replace(self.spec, actions_per_frame=2)
+    chunk = 10
 
-    def imagine(self, state, action, generator=None):
-        for i in range(2):
-            state = super().imagine(state, action[:, i], generator)
-        return state
+    def decide(self, obs):
+        return torch.tensor([self.pace, 0.0, 0.0, -1.0]).expand(len(obs), self.chunk, 4)
 
 
-def cores():
-    model, reward, starts = TwoActionFrames(), PointMassReward(), point_mass_starts()
-    options = {"num_envs": 3, "horizon": HORIZON, "autoreset": "disabled", "reward_mode": "probability", "split": None}
-    yield DreamCore(model, reward, starts, **options)
-    yield TwinCore(model, reward, starts, SIMULATOR, **options)
+class CartInChunks(CraneInChunks):
+    def decide(self, obs):
+        return torch.tensor([self.pace, 0.0, -1.0]).expand(len(obs), self.chunk, 3)
 
 
-def test_frames_of_several_actions_are_fed_from_a_chunk_alike_in_both_worlds():
-    row = np.arange(0, 18, 3)  # starts of reach_right
-    watched, found = [], []
-    for core in cores():
-        found.append(run_episodes(core, InChunks(), row, np.zeros(6, int), watch=watched.append))
-        core.close()
-    dream, twin = found
-    assert dream.length.tolist() == twin.length.tolist()
-    assert dream.success.tolist() == twin.success.tolist()
-    assert dream.success.any()
-    steps = np.ceil(np.round((0.5 - point_mass_starts().states["position"][row, 0].float().numpy()) / 0.05, 4))
-    ends = np.minimum(2 * np.ceil(steps / 2), HORIZON)  # a frame is judged when its two actions are done
-    assert twin.length.tolist() == ends.tolist()
-    acted = [f for f in watched if f.action is not None]
-    assert all(f.action.shape[1:] == (2, 3) and (f.elapsed % 2 == 0).all() for f in acted)
+@pytest.mark.parametrize(("robot", "policy"), [("cart", CartInChunks), ("crane", CraneInChunks)])
+def test_frames_of_several_actions_and_either_robot(tmp_path, robot, policy):
+    world = str(two_robots_checkpoint(tmp_path / "world"))
+    found = scored(world, policy(), horizon=50, embodiment=robot)
+    assert_alike(found)
+    assert found.dream.success.any()
+    x = point_starts().states["position"][found.twin.row, 0].float().numpy()
+    frames = np.minimum(np.ceil(np.round((0.5 - x) / 0.05, 3)), 10)
+    assert found.twin.length.tolist() == (5 * frames).tolist()  # a frame is scored when its five actions are done
+    assert found.drift["5"]["position"] < 1e-5
+    assert {int(h) % 5 for h in found.drift} == {0}  # 1 action is no frame's end
 
 
-def test_a_policy_of_single_actions_is_refused_where_a_frame_has_several():
-    core = next(cores())
-    with pytest.raises(ValueError, match="chunk = 2"):
-        run_episodes(core, Rightward(), np.arange(3), np.zeros(3, int))
+def assert_alike(found):
+    """An exact dream and its twin tell the same of every episode."""
+    assert found.dream.length.tolist() == found.twin.length.tolist()
+    assert found.dream.success.tolist() == found.twin.success.tolist()
+    np.testing.assert_allclose(found.dream.returns, found.twin.returns, rtol=1e-4)
+
+
+def test_a_policy_of_single_actions_is_refused_where_a_frame_has_several(tmp_path):
+    world = str(two_robots_checkpoint(tmp_path / "world"))
+    with pytest.raises(ValueError, match="frame every 5 actions.*chunk = 5"):
+        scored(world, Rightward())
+    with pytest.raises(ValueError, match="knows no embodiment 'crab'"):
+        scored(world, CartInChunks(), embodiment="crab")
+
+
+@pytest.mark.parametrize("name", ["random", "hold"])
+def test_built_in_policies_act_once_a_frame(tmp_path, name):
+    world = str(two_robots_checkpoint(tmp_path / "world"))
+    found = scored(world, name, episodes=3, horizon=10, embodiment="crane")
+    assert_alike(found) if name == "hold" else None
+    assert set(found.twin.length.tolist()) <= {5, 10}
+    assert found.drift["10"]["position"] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_chunk_of_a_joint_family_is_one_sampling(tmp_path, monkeypatch):
+    calls, real = [], JointPointModel.sample
+
+    def counted(self, state, actions, generator=None):
+        calls.append(actions.shape[1])
+        return real(self, state, actions, generator)
+
+    world = str(joint_point_checkpoint(tmp_path / "world"))
+    single = scored(world, Rightward(), twin=False)
+    monkeypatch.setattr(JointPointModel, "sample", counted)
+    policy = InChunks()
+    chunked = scored(world, policy, twin=False)
+    assert calls == [4] * policy.seen
+    assert chunked.dream.to_dict() == single.dream.to_dict()
+
+
+class Instructor(Rightward):
+    """Always the same sentence, "go right"."""
+
+    def decide(self, obs):
+        return torch.zeros(len(obs), dtype=torch.int64)
+
+
+def test_an_instruction_is_scored_frame_by_frame_and_its_twin_has_an_executor(tmp_path):
+    world = str(instructed_point_checkpoint(tmp_path / "world"))
+    found = scored(world, Instructor(), horizon=32, executor="dreamgym.testing.instructed_point:ClipFollower")
+    assert_alike(found)
+    x = point_starts().states["position"][found.twin.row, 0].float().numpy()
+    assert found.twin.length.tolist() == (2 * np.ceil(np.round((0.5 - x) / 0.1, 3))).tolist()
+    assert any(length % 8 for length in found.twin.length)  # clips of four frames, two actions each
+    assert found.drift is None
+    with pytest.raises(ValueError, match="executor"):
+        scored(world, Instructor())
+    random = scored(world, "random", twin=False, episodes=4, horizon=16)
+    assert set(random.dream.length.tolist()) <= {2 * n for n in range(1, 9)}
 
 
 def test_a_core_made_otherwise_is_refused(folder):
     rows = np.zeros(2, int)
     with pytest.raises(ValueError, match="'disabled'"):
         run_episodes(make_core(folder, num_envs=2), Rightward(), rows, rows)
-    chunked = make_core(folder, num_envs=2, autoreset_mode="disabled", reward="probability", chunk=4)
-    with pytest.raises(ValueError, match="make it without chunk"):
-        run_episodes(chunked, InChunks(), rows, rows)
+    single = make_core(folder, num_envs=2, autoreset_mode="disabled", reward="probability")
+    with pytest.raises(ValueError, match="chunk=4.*chunk=None"):
+        run_episodes(single, InChunks(), rows, rows)
