@@ -24,7 +24,7 @@ from dreamgym.evaluation.making.measures import Curve, StateReader, as_numpy, ps
 from dreamgym.evaluation.making.windows import Window, Windows, reachable, statistics, training_mean
 from dreamgym.evaluation.making.yardstick import Yardstick
 from dreamgym.rewards.encode import imagined, start_at
-from dreamgym.suites.facts import store_facts
+from dreamgym.suites.facts import StoreFacts, store_facts
 from dreamgym.training.openloop import auroc
 from dreamgym.types import InstructionSpec
 from dreamgym.world_models.base import WorldModel
@@ -126,8 +126,7 @@ def measure_fidelity(
     if not len(training):
         raise ValueError(f"{training.path}: the store has no training episodes, which means and deviations are of")
     facts = store_facts(held_out)
-    if facts.robot in model.spec.embodiments and model.spec.embodiment is None:
-        model = model.embody(str(facts.robot))
+    model = as_recorded(model, facts)
     context = model.spec.history if config.context is None else config.context
     steps = reachable(model, held_out, context, config.steps)
     config = FidelityConfig(**{**vars(config), "context": context, "steps": steps})
@@ -154,6 +153,12 @@ def measure_fidelity(
         run.uncertainty(),
         yardstick.reader.source,
     )
+
+
+def as_recorded(model: WorldModel, facts: StoreFacts) -> WorldModel:
+    """The model as the robot sees it that the data were recorded with, where it knows that one by name."""
+    robot = facts.robot
+    return model.embody(robot) if robot in model.spec.embodiments and model.spec.embodiment is None else model
 
 
 def _yardstick(model: WorldModel, held_out: EpisodeView, training: EpisodeView, probe: Any, seed: int) -> Yardstick:

@@ -21,7 +21,7 @@ from dreamgym.data import EpisodeStore, EpisodeView, SequenceSampler
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.evaluation.making.card import write_card
 from dreamgym.evaluation.making.describe import describe_data, describe_model
-from dreamgym.evaluation.making.fidelity import FidelityConfig, measure_fidelity
+from dreamgym.evaluation.making.fidelity import FidelityConfig, as_recorded, measure_fidelity
 from dreamgym.evaluation.making.parts import Part, Parts, fingerprint, store_key
 from dreamgym.evaluation.making.plan import Plan, can_act, make_plan
 from dreamgym.evaluation.making.rollouts import (
@@ -206,10 +206,12 @@ class _Finish:
     """One checkpoint being made: every part from those before it."""
 
     def __init__(self, model: WorldModel, plan: Plan, config: FinishConfig, parts: Parts, progress: bool) -> None:
-        self.model, self.plan, self.config, self.parts, self.progress = model, plan, config, parts, progress
+        self.plan, self.config, self.parts, self.progress = plan, config, parts, progress
         self.settings = _Settings.of(config, model, plan.tasks)
         model.eval().requires_grad_(False)
         round_weights(model, WEIGHTS[self.settings.weights])
+        # The data are one robot's: so is the view of the model that they are encoded with.
+        self.whole, self.model = model, as_recorded(model, plan.facts)
         self._base = {
             "model": fingerprint(model.state_dict()), "spec": model.spec.to_dict(), "tasks": plan.tasks,
             "stores": {role: store_key(store) for role, store in plan.by_role.items()}, "seed": config.seed,
@@ -217,7 +219,7 @@ class _Finish:
 
     def save(self, out: Path, metrics: Mapping[str, Any]) -> Path:
         """Makes what is not there yet, and writes the checkpoint."""
-        plan, model, measured = self.plan, self.model, self.plan.measured
+        plan, model, measured = self.plan, self.whole, self.plan.measured
         probe = self._probe()
         rewards, reward_metrics = self._rewards(probe)
         starts, starts_meta = self._starts()
