@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +30,7 @@ from dreamgym.envs.core.options import CoreOptions
 from dreamgym.envs.core.rows import copy_to, take_rows, write_rows
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.core.steps import Final, Info, Obs, Snapshot, Step
+from dreamgym.envs.core.working import Working
 from dreamgym.envs.core.world import DreamWorld, World
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.types import InstructionSpec, State
@@ -51,7 +51,9 @@ class DreamCore:
         changes: fields of `CoreOptions` to change.
 
     Attributes:
+        num_frames: F, frames of a step.
         state, memory: what model and reward model go on from, [B, ...].
+        frozen: [B] bool, envs that ended and keep still during this step; None: none.
         counters: tensors [B]: "task", "start" (bank row), "begun" (the clock then), "done" (ended, waits for its reset)
             and "achieved" (succeeded earlier in the episode; kept with reward_mode "probability").
         episode: [B] int64, how many episodes each env has begun since the last seeded reset.
@@ -64,6 +66,7 @@ class DreamCore:
     state: State
     memory: Memory
     counters: dict[str, Tensor]
+    frozen: Tensor | None
     episode: Tensor
     seed: int
 
@@ -87,6 +90,9 @@ class DreamCore:
         self.autoreset, self.gradients = options.autoreset, options.gradients
         self.rules = Rules(options.reward_mode, options.horizon, options.limit(self.spec.uncertainty_limit))
         self.chunk = check_chunk(options.chunk, self.spec)
+        action = self.spec.action
+        frames = 1 if self.chunk is None else self.chunk // self.spec.actions_per_frame
+        self.num_frames = action.clip if isinstance(action, InstructionSpec) else frames
         self.world = world or DreamWorld(self.model, options.compile)
         self.report_uncertainty = options.uncertainty or self.rules.uncertainty_limit is not None
         self.generator = torch.Generator(self.device)
@@ -106,6 +112,7 @@ class DreamCore:
         self._versions: list[int] = []
         # Control actions since the core was made: an episode that began at t has lasted clock - t of them.
         self.clock = 0
+        self._working = Working(self.gradients, options.threads if self.device.type == "cpu" else None)
         self.ready = self.closed = self._waiting = False
         self._last: Verdict | None = None
 
@@ -176,7 +183,7 @@ class DreamCore:
             raise error.ResetNeeded(
                 "the first reset must be whole: call reset() without a mask before resetting in part"
             )
-        with self._working():
+        with self._working:
             if seed is not None or not self.ready:
                 self._begin_seed(int(torch.randint(0, 2**62, ()).item()) if seed is None else int(seed))
             self._begin(mask, options)
@@ -190,7 +197,7 @@ class DreamCore:
             obs and tasks of all B envs.
         """
         self._check_ready("restart")
-        with self._working():
+        with self._working:
             self._begin(self.counters["done"], {})
             return self._observe(), self.counters["task"].clone()
 
@@ -240,13 +247,13 @@ class DreamCore:
         Raises:
             ValueError: see `ActionReader`.
         """
-        with self._working():
+        with self._working:
             verdict, waiting = self._go_on(action)
             return self._finish(verdict, waiting)
 
     def step_bare(self, action: Any) -> tuple[Obs, Verdict]:
         """`step` without the info, for faces that report little of it. Autoreset "disabled" only."""
-        with self._working():
+        with self._working:
             verdict, waiting = self._go_on(action)
             self._note_ends(verdict, waiting)
             return self._observe(), verdict
@@ -287,42 +294,33 @@ class DreamCore:
             self._check_untouched()
         waiting = self.counters["done"] if self._waiting else None
         # Under next_step the envs that wait are reset afterwards, whatever happens to them here.
-        frozen, verdict = waiting if self.autoreset == "disabled" else None, self._last
-        frames, total = self.world.unroll(self, action), None
+        self.frozen = waiting if self.autoreset == "disabled" else None
+        frames = self.world.unroll(self, action)
+        if self.num_frames == 1:
+            return self._frame(frames, action, self._last), waiting
+        verdict, total = self._last, torch.zeros(self.num_envs, device=self.device)
         for each in self.split(action):
-            self.frozen = frozen
-            verdict = self._frame(frames, each, frozen, verdict)
-            total = verdict.reward if total is None else total + verdict.reward
-            if self.num_frames > 1:
-                # An env that ended stays where it ended, and the rest of its chunk is not executed.
-                frozen = None if verdict.quiet else verdict.terminated | verdict.truncated
-                if self.fast and frozen is not None:
-                    if bool(frozen.all()):
-                        break
-                    frozen = frozen if bool(frozen.any()) else None
-        assert verdict is not None and total is not None
-        return verdict if self.num_frames == 1 else verdict._replace(reward=total), waiting
-
-    @property
-    def num_frames(self) -> int:
-        """F, frames of a step."""
-        action = self.spec.action
-        if isinstance(action, InstructionSpec):
-            return action.clip
-        return 1 if self.chunk is None else self.chunk // self.spec.actions_per_frame
+            verdict = self._frame(frames, each, verdict)
+            total = total + verdict.reward
+            # An env that ended stays where it ended, and the rest of its chunk is not executed.
+            self.frozen = None if verdict.quiet else verdict.terminated | verdict.truncated
+            if self.fast and self.frozen is not None:
+                if bool(self.frozen.all()):
+                    break
+                self.frozen = self.frozen if bool(self.frozen.any()) else None
+        assert verdict is not None
+        return verdict._replace(reward=total), waiting
 
     def split(self, action: Tensor) -> tuple[Tensor, ...]:
         """The actions of each frame of a step: [B, A], [B, a, A], or the instruction [B] of all of them."""
-        if isinstance(self.spec.action, InstructionSpec):
-            return (action,) * self.spec.action.clip
         if self.chunk is None:
-            return (action,)
+            return (action,) * self.num_frames
         frames = action.split(self.spec.actions_per_frame, 1)
         return tuple(f[:, 0] for f in frames) if self.spec.actions_per_frame == 1 else frames
 
-    def _frame(self, frames: Iterator[State], action: Tensor, frozen: Tensor | None, last: Verdict | None) -> Verdict:
+    def _frame(self, frames: Iterator[State], action: Tensor, last: Verdict | None) -> Verdict:
         """One frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
-        before, counters = self.state, self.counters
+        before, counters, frozen = self.state, self.counters, self.frozen
         if self.fast and self.fast.inference:
             with torch.inference_mode():
                 state, reward, probability, memory, uncertainty = self._score(frames, before, action)
@@ -444,7 +442,7 @@ class DreamCore:
         size = len(snapshot.counters["task"])
         if size != self.num_envs:
             raise ValueError(f"the snapshot holds {size} envs, this dream {self.num_envs}; use snapshot.select(index)")
-        with self._working():
+        with self._working:
             self.world.restore(self, snapshot.simulators, snapshot.counters["task"].tolist())
             parts = (snapshot.state, snapshot.memory, snapshot.counters)
             self.state, self.memory, self.counters = (copy_to(part, self.device) for part in parts)
@@ -471,7 +469,7 @@ class DreamCore:
             The observation.
         """
         self._check_open()
-        with self._working():
+        with self._working:
             if not self.ready:
                 self._begin_seed(seed)
             self.generator.manual_seed(seed)
@@ -510,26 +508,6 @@ class DreamCore:
         if self._shared:
             self._versions = self._count_writes()
         return self.world.observe(self, rows)
-
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        """In which all work is done: gradients as asked for, the core's own number of threads, and ordinary tensors
-        whatever mode the caller is in (counters made in a caller's inference mode could not be written to outside it).
-        """
-        threads = torch.get_num_threads()
-        other = self.options.threads not in (None, threads) and self.device.type == "cpu"
-        if other:
-            torch.set_num_threads(self.options.threads)  # type: ignore[arg-type]
-        try:
-            if torch.is_inference_mode_enabled():
-                with torch.inference_mode(False), torch.no_grad():
-                    yield
-            else:
-                with torch.set_grad_enabled(self.gradients):
-                    yield
-        finally:
-            if other:
-                torch.set_num_threads(threads)
 
     def _read_mask(self, mask: Any) -> Tensor | None:
         if mask is None:
