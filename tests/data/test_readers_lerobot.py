@@ -299,6 +299,12 @@ EPISODES = "meta/episodes/chunk-000/file-000.parquet"
         (lambda f: (f / "meta" / "info.json").unlink(), r"is no LeRobot dataset: expected .*point at the folder"),
         (lambda f: truncate(f / "meta" / "info.json"), r"info.json is damaged"),
         (lambda f: (f / "meta" / "info.json").write_text("[]"), r"lacks codebase_version"),
+        (lambda f: edit_info(f, fps="ten"), r"fps must be a number above 0, got 'ten'"),
+        (
+            lambda f: edit_info(f, features={"action": {"dtype": "float22", "shape": [2]}}),
+            r"features \['action'\] lack",
+        ),
+        (lambda f: edit_info(f, features=[1]), r"features \[1\] lack"),
         (lambda f: edit_info(f, codebase_version="v2.1"), r"is a LeRobotDataset v2.1, this reads v3: convert"),
         (lambda f: edit_info(f, codebase_version="v4.0"), r"v4.0, this reads v3: upgrade dreamgym"),
         (lambda f: edit_info(f, data_path="../../{chunk_index}-{file_index}"), r"data_path leads out of the dataset"),

@@ -31,6 +31,7 @@ CALVIN_KEYS = {
     "rgb_static": "rgb_static",
     "rgb_gripper": "rgb_gripper",
 }
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError)
 FRAME_RATE = 30.0  # Hz, CALVIN's control rate
 _PARTS = ("training", "validation")
 _TEXTS = {"task": "task", "language_instruction": "ann"}  # tasks_from -> the annotations' own word
@@ -118,7 +119,7 @@ def _step(file: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
             names = sorted(arrays.files)
             missing = [key for key in keys if key not in names]
             step = {} if missing else {key: arrays[key] for key in keys}
-    except (*NPY_ERRORS, zipfile.BadZipFile, zlib.error, struct.error) as error:
+    except (*NPY_ERRORS, *_ZIP_ERRORS) as error:
         mend = f"copy or download {file.parent} again"
         raise ValueError(
             f"{file} is missing or damaged ({error}), though ep_start_end_ids.npy lists it: {mend}"

@@ -210,6 +210,21 @@ class _Dataset:
         return None
 
 
+def _is_feature(value: Any) -> bool:
+    """Whether an entry of info.json's features has a dtype and, where it holds numbers or pictures, a shape."""
+    if not isinstance(value, dict) or not isinstance(value.get("dtype"), str):
+        return False
+    if value["dtype"].startswith(("bool", "int", "uint", "float")):
+        try:
+            np.dtype(value["dtype"])
+        except TypeError:
+            return False
+    elif value["dtype"] not in ("image", "video"):
+        return True  # text, audio and what is to come: not read
+    shape = value.get("shape")
+    return isinstance(shape, list) and all(type(n) is int and 0 < n < 2**20 for n in shape)
+
+
 def _is_readable(feature: dict[str, Any]) -> bool:
     """Numbers, booleans and colour cameras; not text, audio, or depth packed into a video."""
     dtype = feature["dtype"]
@@ -285,6 +300,12 @@ def _read_info(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{file} is damaged ({error}): {expected}; download it again") from error
     if not isinstance(info, dict) or not {"codebase_version", "fps", "features"} <= set(info):
         raise ValueError(f"{file} lacks codebase_version, fps or features: {expected}")
+    fps, features = info["fps"], info["features"]
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < 1e6:
+        raise ValueError(f"{file}: fps must be a number above 0, got {fps!r}: {expected}")
+    wrong = [k for k, v in features.items() if not _is_feature(v)] if isinstance(features, dict) else features
+    if wrong or not features:
+        raise ValueError(f"{file}: features {wrong} lack a dtype that is known or a shape: {expected}")
     version = str(info["codebase_version"])
     if not version.startswith("v3."):
         mend = "convert it with lerobot's convert_dataset_v21_to_v30" if version < "v3" else "upgrade dreamgym"
