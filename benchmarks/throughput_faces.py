@@ -21,6 +21,7 @@ import dreamgym
 from dreamgym.envs.make import choose_reward, make_core, start_bank
 from dreamgym.nn.layout import lay_out_by_input
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
+from dreamgym.suites import suite
 from dreamgym.training.checkpoint import Checkpoint
 from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
 
@@ -30,11 +31,15 @@ Runner = Callable[[int], None]
 """Runs so many steps of all envs."""
 
 
+CALVIN: dict[str, Any] = {
+    "images": {"rgb_static": (3, 64, 64), "rgb_gripper": (3, 64, 64)},
+    "action": suite("calvin").action,
+}
 PRESETS: dict[str, Callable[[], RSSMConfig]] = {
-    "tiny": RSSMConfig.tiny,
-    "paper": RSSMConfig.paper,
+    "tiny": lambda: RSSMConfig.tiny(**CALVIN),
+    "paper": lambda: RSSMConfig.paper(**CALVIN),
     # The size that TorchRL's Dreamer uses by default (deterministic 200, stochastic about 30): env overhead shows here.
-    "peer": lambda: RSSMConfig.tiny(deter=200, stoch=8, classes=4, units=200),
+    "peer": lambda: RSSMConfig.tiny(**CALVIN, deter=200, stoch=8, classes=4, units=200),
 }
 
 

@@ -1,5 +1,6 @@
 """The checks that we ship must catch what they promise to catch."""
 
+import calvin_rssm
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -29,9 +30,9 @@ def test_the_point_mass_keeps_the_contract(config):
 
 
 def test_an_rssm_keeps_the_contract():
-    from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
+    from dreamgym.world_models.families.rssm import RSSM
 
-    small = RSSMConfig.tiny(deter=32, stoch=4, classes=4, units=16, embed=16, encoder_depth=2, decoder_depth=2)
+    small = calvin_rssm.tiny(deter=32, stoch=4, classes=4, units=16, embed=16, encoder_depth=2, decoder_depth=2)
     check_world_model(RSSM(small).eval())
 
 

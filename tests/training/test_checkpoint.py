@@ -4,6 +4,7 @@ import types
 from fnmatch import fnmatch
 from pathlib import Path
 
+import calvin_rssm
 import pytest
 import torch
 
@@ -13,8 +14,7 @@ from dreamgym.rewards.decoded import DecodedStateReward
 from dreamgym.training.checkpoint import CheckpointError, folders, load, names, save
 from dreamgym.training.checkpoint.config import digest
 from dreamgym.training.packing import round_weights
-from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
-from dreamgym.world_models.families.rssm.config import SCENE_OBS
+from dreamgym.world_models.families.rssm import RSSM
 from dreamgym.world_models.probe import StateProbe
 
 SMALL = {"deter": 16, "stoch": 4, "classes": 4, "units": 16, "embed": 16, "vector_units": 16, "ensemble_units": 4}
@@ -22,7 +22,7 @@ SMALL = {"deter": 16, "stoch": 4, "classes": 4, "units": 16, "embed": 16, "vecto
 
 def model(seed: int = 0, **changes: object) -> RSSM:
     torch.manual_seed(seed)
-    return RSSM(RSSMConfig.tiny(variant="state", **{**SMALL, **changes})).eval()
+    return RSSM(calvin_rssm.tiny(variant="state", **{**SMALL, **changes})).eval()
 
 
 def starts() -> dict[str, torch.Tensor]:
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
         m,
         rewards={"decoded": DecodedStateReward("calvin", ("open_drawer", "turn_on_led"))},
         starts=starts(),
-        probe=StateProbe(32, {"scene_obs": SCENE_OBS}, units=8),
+        probe=StateProbe(32, {"scene_obs": calvin_rssm.SCENE_OBS}, units=8),
         simulator={"id": "Real-PlayTable-v0", "kwargs": {"image_size": 64}},
         metrics={"psnr": 30.5},
         card="# A dream\n",

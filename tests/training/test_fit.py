@@ -6,13 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+import calvin_rssm
 import pytest
 import torch
 from torch import Tensor
 
 from dreamgym.training.fit import FitConfig, fit
 from dreamgym.training.progress import latest, load_averaged
-from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
+from dreamgym.world_models.families.rssm import RSSM
 
 SMALL = {"deter": 16, "stoch": 4, "classes": 4, "units": 16, "embed": 16, "vector_units": 16, "ensemble_units": 4}
 
@@ -41,7 +42,7 @@ class Poisoned(Vectors):
 
 def model() -> RSSM:
     torch.manual_seed(0)
-    return RSSM(RSSMConfig.tiny(variant="state", **SMALL))
+    return RSSM(calvin_rssm.tiny(variant="state", **SMALL))
 
 
 def config(steps: int, **changes: object) -> FitConfig:
@@ -139,7 +140,7 @@ def test_average_is_what_is_evaluated_and_loaded(tmp_path: Path) -> None:
 
 def test_run_of_another_model_is_refused(tmp_path: Path) -> None:
     fit(model(), Vectors(), config(2), tmp_path)
-    other = RSSM(RSSMConfig.tiny(variant="state", **{**SMALL, "deter": 24}))
+    other = RSSM(calvin_rssm.tiny(variant="state", **{**SMALL, "deter": 24}))
     with pytest.raises(ValueError, match="new run directory"):
         fit(other, Vectors(), config(3), tmp_path)
 

@@ -1,9 +1,9 @@
+import calvin_rssm
 import torch
 from fakes import FakeModel
 from torch import Tensor
 
-from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
-from dreamgym.world_models.families.rssm.config import SCENE_OBS
+from dreamgym.world_models.families.rssm import RSSM
 from dreamgym.world_models.probe import StateProbe, fit_probe, window_features
 
 SMALL = {"deter": 32, "stoch": 4, "classes": 4, "units": 16, "embed": 16, "vector_units": 16, "ensemble_units": 4}
@@ -25,14 +25,14 @@ class Windows:
 
 def model() -> RSSM:
     torch.manual_seed(0)
-    m = RSSM(RSSMConfig.tiny(variant="state", **SMALL)).eval()
+    m = RSSM(calvin_rssm.tiny(variant="state", **SMALL)).eval()
     m.fit_statistics({k: v.flatten(0, 1) for k, v in Windows().batch(0).items()})
     return m
 
 
 def test_probe_reads_the_state_off_the_features_in_its_units() -> None:
     m = FakeModel()  # its features hold drawer and lights, each in a scale of its own
-    probe = fit_probe(m, Windows(), 60, {"scene_obs": SCENE_OBS}, lr=3e-3, units=32, imagined=0.0)
+    probe = fit_probe(m, Windows(), 60, {"scene_obs": calvin_rssm.SCENE_OBS}, lr=3e-3, units=32, imagined=0.0)
     batch = Windows().batch(1000)
     features, frames = window_features(m, batch, 0.0, torch.Generator().manual_seed(0))
     read, truth = probe(features)["scene_obs"], batch["scene_obs"][:, frames]
@@ -45,13 +45,13 @@ def test_probe_reads_the_state_off_the_features_in_its_units() -> None:
 def test_probe_teaches_the_model_nothing() -> None:
     m = model()
     before = {k: v.clone() for k, v in m.state_dict().items()}
-    fit_probe(m, Windows(), 2, {"scene_obs": SCENE_OBS}, units=8)
+    fit_probe(m, Windows(), 2, {"scene_obs": calvin_rssm.SCENE_OBS}, units=8)
     assert all(torch.equal(v, before[k]) for k, v in m.state_dict().items())
     assert all(p.grad is None for p in m.parameters())
 
 
 def test_probe_repeats_under_a_seed() -> None:
-    a, b = (fit_probe(model(), Windows(), 2, {"scene_obs": SCENE_OBS}, units=8, seed=3) for _ in range(2))
+    a, b = (fit_probe(model(), Windows(), 2, {"scene_obs": calvin_rssm.SCENE_OBS}, units=8, seed=3) for _ in range(2))
     assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
 
 
@@ -67,7 +67,7 @@ def test_window_is_filtered_first_and_imagined_after() -> None:
 
 
 def test_probe_survives_its_config() -> None:
-    probe = StateProbe(6, {"scene_obs": SCENE_OBS}, units=8)
+    probe = StateProbe(6, {"scene_obs": calvin_rssm.SCENE_OBS}, units=8)
     again = StateProbe.from_config(probe.to_config())
     again.load_state_dict(probe.state_dict())
     features = torch.rand(3, 6)

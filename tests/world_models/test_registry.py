@@ -2,10 +2,11 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint
 
+import calvin_rssm
 import pytest
 
 from dreamgym.world_models import WorldModel, build, family, family_names, register_family, registry
-from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
+from dreamgym.world_models.families.rssm import RSSM
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,7 @@ def test_every_family_calls_itself_by_its_name(name: str) -> None:
 
 
 def test_builds_from_the_json_form_of_a_config() -> None:
-    config = RSSMConfig.tiny(variant="state", deter=8, units=8)
+    config = calvin_rssm.tiny(variant="state", deter=8, units=8)
     model = build("rssm", config.to_dict())
     assert isinstance(model, RSSM)
     assert model.config == config
@@ -48,7 +49,7 @@ def test_own_family_by_class() -> None:
 
     register_family("mine", Mine)
     register_family("mine", Mine)
-    assert isinstance(build("mine", RSSMConfig.tiny(variant="state", deter=8).to_dict()), Mine)
+    assert isinstance(build("mine", calvin_rssm.tiny(variant="state", deter=8).to_dict()), Mine)
 
 
 def test_name_that_is_taken_is_refused() -> None:

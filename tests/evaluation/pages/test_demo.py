@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import calvin_rssm
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from dreamgym.evaluation.statistics.comparison import Sequences
 from dreamgym.rewards import DecodedStateReward
 from dreamgym.sims.calvin import CalvinEnv
 from dreamgym.training import checkpoint
-from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
+from dreamgym.world_models.families.rssm import RSSM
 
 TASKS = ("open_drawer", "close_drawer")
 STEPS = 7
@@ -27,7 +28,7 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     images = {"rgb_static": (3, 16, 16), "rgb_gripper": (3, 16, 16)}
     sizes = {"deter": 16, "stoch": 4, "classes": 4, "units": 16, "embed": 16, "encoder_depth": 4, "decoder_depth": 4}
-    model = RSSM(RSSMConfig.tiny(variant="hybrid", images=images, vector_units=16, **sizes)).eval()
+    model = RSSM(calvin_rssm.tiny(variant="hybrid", images=images, vector_units=16, **sizes)).eval()
     env = CalvinEnv(scene="playtable", cameras=())
     snapshots = []
     for task in TASKS:
@@ -80,13 +81,13 @@ def test_the_table_has_a_row_for_each_horizon(demo):
 
 
 def test_a_checkpoint_without_snapshots_is_refused(tmp_path):
-    path = checkpoint.save(tmp_path / "bare", RSSM(RSSMConfig.tiny(variant="vision", deter=8, units=8, embed=8)))
+    path = checkpoint.save(tmp_path / "bare", RSSM(calvin_rssm.tiny(variant="vision", deter=8, units=8, embed=8)))
     with pytest.raises(ValueError, match="snapshots"):
         run_demo(tmp_path / "out", "Dream-v0", checkpoint=str(path))
 
 
 def test_a_dream_that_shows_nothing_is_refused_at_once(tmp_path):
-    path = checkpoint.save(tmp_path / "blind", RSSM(RSSMConfig.tiny(variant="state", deter=8, units=8, embed=8)))
+    path = checkpoint.save(tmp_path / "blind", RSSM(calvin_rssm.tiny(variant="state", deter=8, units=8, embed=8)))
     with pytest.raises(ValueError, match="blind decodes none"):
         run_demo(tmp_path / "out", "Dream-v0", checkpoint=str(path))
     assert not (tmp_path / "out").exists()

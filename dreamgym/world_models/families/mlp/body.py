@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dreamgym.world_models.families.mlp.config import MLPConfig
-from dreamgym.world_models.families.mlp.scaling import Scaling
+from dreamgym.world_models.families.mlp.standardizer import Standardizer
 
 
 class BodyFrame(nn.Module):
@@ -52,7 +52,7 @@ class BodyFrame(nn.Module):
         """Entries of `inputs`: the robot and where it is sent at each step, the body at those before the newest."""
         return 2 * (4 * config.history - 2)
 
-    def inputs(self, scaling: Scaling, obs: Tensor, action: Tensor) -> Tensor:
+    def inputs(self, scaling: Standardizer, obs: Tensor, action: Tensor) -> Tensor:
         """[..., width] of standardised obs [..., H, O] and scaled action [..., H, 2], places to go to.
 
         All as seen from the newest body: robot and goals in units of the robot's spread, the earlier places and
@@ -66,7 +66,7 @@ class BodyFrame(nn.Module):
         units = self.units_of @ torch.cat([scaling.std, scaling.delta_std])
         return (seen / units.unsqueeze(1)).flatten(-2)
 
-    def changes(self, scaling: Scaling, output: Tensor, obs: Tensor) -> Tensor:
+    def changes(self, scaling: Standardizer, output: Tensor, obs: Tensor) -> Tensor:
         """Changes of the standardised observation [..., O] from a network's output [..., O].
 
         Args:

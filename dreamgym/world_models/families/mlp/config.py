@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from dreamgym.fields import from_json
 from dreamgym.types import ActionSpec
+
+PAPER: dict[str, Any] = {"ensemble": 1}
+TINY: dict[str, Any] = {"hidden": (128, 128), "ensemble": 4, "unroll": 3}
+"""Sizes of the presets."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,12 @@ class MLPConfig:
     @classmethod
     def paper(cls, obs_dim: int, action: ActionSpec, **changes: Any) -> MLPConfig:
         """WARPD, section 4: two hidden layers of 1024, one model, teacher forcing."""
-        return cls(**{"obs_dim": obs_dim, "action": action, "ensemble": 1, **changes})
+        return cls(**{"obs_dim": obs_dim, "action": action, **PAPER, **changes})
 
     @classmethod
     def tiny(cls, obs_dim: int, action: ActionSpec, **changes: Any) -> MLPConfig:
         """Trains in a minute or two on one CPU core; small enough to ship."""
-        return cls(
-            **{"obs_dim": obs_dim, "action": action, "hidden": (128, 128), "ensemble": 4, "unroll": 3, **changes}
-        )
+        return cls(**{"obs_dim": obs_dim, "action": action, **TINY, **changes})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it back."""
@@ -91,13 +94,4 @@ class MLPConfig:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> MLPConfig:
         """Reads what `to_dict` (through JSON) wrote."""
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise ValueError(f"MLPConfig has no field {unknown}; it has {sorted(known)}")
-        values = dict(data)
-        if isinstance(values.get("action"), dict):
-            values["action"] = ActionSpec(**{k: tuple(v) for k, v in values["action"].items()})
-        if "hidden" in values:
-            values["hidden"] = tuple(values["hidden"])
-        return cls(**values)
+        return from_json(cls, data)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dreamgym.nn.stacked import StackedLinear
 
 
-class Ensemble(nn.Module):
+class MLPEnsemble(nn.Module):
     """E perceptrons with SiLU between their layers, each layer of all members one batched product.
 
     Args:

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from dreamgym.world_models.families.mlp.config import MLPConfig
-from dreamgym.world_models.families.mlp.scaling import Scaling
+from dreamgym.world_models.families.mlp.standardizer import Standardizer
 
 
 class Predictor(Protocol):
     """What the loss takes of an `MLPWorldModel`."""
 
     config: MLPConfig
-    scaling: Scaling
+    scaling: Standardizer
 
     def changes(self, obs: Tensor, action: Tensor) -> Tensor: ...
 

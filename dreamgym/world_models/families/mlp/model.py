@@ -12,9 +12,9 @@ from dreamgym.types import Observation, ObservationSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.families.mlp.body import BodyFrame
 from dreamgym.world_models.families.mlp.config import MLPConfig
-from dreamgym.world_models.families.mlp.ensemble import Ensemble
+from dreamgym.world_models.families.mlp.ensemble import MLPEnsemble
 from dreamgym.world_models.families.mlp.loss import mlp_loss
-from dreamgym.world_models.families.mlp.scaling import Scaling
+from dreamgym.world_models.families.mlp.standardizer import Standardizer
 
 
 class MLPWorldModel(WorldModel):
@@ -33,10 +33,10 @@ class MLPWorldModel(WorldModel):
         super().__init__()
         self.config = config
         self.spec = _spec(config)
-        self.scaling = Scaling(config.obs_dim, config.action)
+        self.scaling = Standardizer(config.obs_dim, config.action)
         self.body = BodyFrame(config) if config.body else None
         width = config.history * (config.obs_dim + config.action.dim) + (BodyFrame.width(config) if config.body else 0)
-        self.ensemble = Ensemble(config.ensemble, width, config.hidden, config.obs_dim)
+        self.ensemble = MLPEnsemble(config.ensemble, width, config.hidden, config.obs_dim)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> MLPWorldModel:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dreamgym.data.store import EpisodeView
 from dreamgym.suites.facts import StoreFacts
-from dreamgym.world_models.families.mlp.config import MLPConfig
+from dreamgym.world_models.families.mlp.config import PAPER, TINY, MLPConfig
 from dreamgym.world_models.families.mlp.model import MLPWorldModel
 from dreamgym.world_models.recipe import Example, Preset, Recipe, Windows
 
@@ -31,12 +31,12 @@ class MLPRecipe(Recipe):
     config_class = MLPConfig
     presets: ClassVar[Mapping[str, Preset]] = {
         "paper": Preset(
-            model={"ensemble": 1},
+            model=PAPER,
             fit={"steps": 3000, "lr": 1e-4, "weight_decay": 0.0, "warmup": 1, "cooldown": 0.2, "precision": "fp32"},
             windows=Windows(batch_size=32, length=33, openings=OPENINGS, balance="episode"),
         ),
         "tiny": Preset(
-            model={"hidden": (128, 128), "ensemble": 4, "unroll": 3},
+            model=TINY,
             fit={
                 "steps": 3000, "lr": 2e-3, "weight_decay": 1e-4, "warmup": 50, "ema": 0.995, "cooldown": 0.2,
                 "precision": "fp32",

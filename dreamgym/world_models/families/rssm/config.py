@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dreamgym.fields import from_json
 from dreamgym.types import ActionSpec
 
 VARIANTS = ("vision", "hybrid", "state")
 
 Layout = tuple[tuple[str, int], ...]
 
-# CALVIN's vectors (facts of its observation layout): tcp position, tcp Euler angles, gripper width and 7 joints,
-# the last gripper action; slider, drawer, button, switch, bulb, LED, then three blocks.
-ROBOT_OBS: Layout = (("linear", 3), ("euler", 3), ("linear", 8), ("sign", 1))
-SCENE_OBS: Layout = (("linear", 4), ("binary", 2)) + (("linear", 3), ("euler", 3)) * 3
+TINY: dict[str, Any] = {
+    "deter": 512, "stoch": 32, "classes": 16, "units": 256, "embed": 512, "encoder_depth": 16, "decoder_depth": 16,
+    "vector_units": 256, "decode_fraction": 0.25,
+}  # fmt: skip
+"""Sizes that train on two CPU cores."""
 
 
-def _cameras() -> dict[str, tuple[int, int, int]]:
-    return {"rgb_static": (3, 64, 64), "rgb_gripper": (3, 64, 64)}
-
-
-def _vectors() -> dict[str, Layout]:
-    return {"robot_obs": ROBOT_OBS, "scene_obs": SCENE_OBS}
+def _camera() -> dict[str, tuple[int, int, int]]:
+    return {"image": (3, 64, 64)}
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,10 @@ class RSSMConfig:
     """
 
     variant: str = "vision"
-    images: dict[str, tuple[int, int, int]] = field(default_factory=_cameras)
-    vectors: dict[str, Layout] = field(default_factory=_vectors)
-    proprioception: tuple[str, ...] = ("robot_obs",)
-    action: ActionSpec = ActionSpec(
-        low=(-1.0,) * 7, high=(1.0,) * 7, binary=(6,), hold=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-    )
+    images: dict[str, tuple[int, int, int]] = field(default_factory=_camera)
+    vectors: dict[str, Layout] = field(default_factory=dict)
+    proprioception: tuple[str, ...] = ()
+    action: ActionSpec = ActionSpec(low=(-1.0,), high=(1.0,))
     deter: int = 1024
     stoch: int = 32
     classes: int = 32
@@ -94,6 +90,21 @@ class RSSMConfig:
     frame_rate: float = 30.0
 
     def __post_init__(self) -> None:
+        for name in (
+            "deter",
+            "stoch",
+            "classes",
+            "units",
+            "embed",
+            "encoder_depth",
+            "decoder_depth",
+            "vector_units",
+            "ensemble_units",
+            "ensemble_dim",
+            "history",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.variant not in VARIANTS:
             raise ValueError(f"variant must be one of {VARIANTS}, got {self.variant!r}")
         for name, (_, height, width) in self.images.items():
@@ -138,11 +149,7 @@ class RSSMConfig:
     @classmethod
     def tiny(cls, **changes: Any) -> RSSMConfig:
         """Trains on two CPU cores."""
-        sizes: dict[str, Any] = {
-            "deter": 512, "stoch": 32, "classes": 16, "units": 256, "embed": 512, "encoder_depth": 16,
-            "decoder_depth": 16, "vector_units": 256, "decode_fraction": 0.25,
-        }  # fmt: skip
-        return cls(**{**sizes, **changes})
+        return cls(**{**TINY, **changes})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it back."""
@@ -151,17 +158,4 @@ class RSSMConfig:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> RSSMConfig:
         """Reads what `to_dict` (through JSON) wrote."""
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise ValueError(f"RSSMConfig has no field {unknown}; it has {sorted(known)}")
-        values = dict(data)
-        if "images" in values:
-            values["images"] = {k: (int(v[0]), int(v[1]), int(v[2])) for k, v in values["images"].items()}
-        if "vectors" in values:
-            values["vectors"] = {k: tuple((kind, int(n)) for kind, n in v) for k, v in values["vectors"].items()}
-        if "proprioception" in values:
-            values["proprioception"] = tuple(values["proprioception"])
-        if isinstance(values.get("action"), dict):
-            values["action"] = ActionSpec(**{k: tuple(v) for k, v in values["action"].items()})
-        return cls(**values)
+        return from_json(cls, data)

@@ -11,8 +11,8 @@ from dreamgym.nn.categorical import balanced_kl
 from dreamgym.nn.vectors import VectorCodec
 from dreamgym.types import Observation
 from dreamgym.world_models.families.rssm.config import RSSMConfig
+from dreamgym.world_models.families.rssm.disagreement import DisagreementHeads
 from dreamgym.world_models.families.rssm.dynamics import Dynamics
-from dreamgym.world_models.families.rssm.ensemble import Ensemble
 from dreamgym.world_models.families.rssm.observations import ObservationDecoder, normalize_image
 
 
@@ -22,7 +22,7 @@ class Parts(Protocol):
     config: RSSMConfig
     dynamics: Dynamics
     decoder: ObservationDecoder
-    ensemble: Ensemble
+    ensemble: DisagreementHeads
 
     def embed(self, obs: Observation) -> Tensor: ...
 

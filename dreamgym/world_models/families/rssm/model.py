@@ -12,8 +12,8 @@ from dreamgym.nn.vectors import VectorCodec
 from dreamgym.types import Observation, ObservationSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.families.rssm.config import RSSMConfig
+from dreamgym.world_models.families.rssm.disagreement import DisagreementHeads
 from dreamgym.world_models.families.rssm.dynamics import Dynamics
-from dreamgym.world_models.families.rssm.ensemble import Ensemble
 from dreamgym.world_models.families.rssm.loss import rssm_loss
 from dreamgym.world_models.families.rssm.observations import ObservationDecoder, ObservationEncoder
 
@@ -37,7 +37,7 @@ class RSSM(WorldModel):
         self.encoder = ObservationEncoder(config, self.codecs)
         self.dynamics = Dynamics(config)
         self.decoder = ObservationDecoder(config, self.codecs)
-        self.ensemble = Ensemble(config)
+        self.ensemble = DisagreementHeads(config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> RSSM:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dreamgym.data.store import EpisodeView
 from dreamgym.suites.facts import StoreFacts
-from dreamgym.world_models.families.rssm.config import RSSMConfig
+from dreamgym.world_models.families.rssm.config import TINY, RSSMConfig
 from dreamgym.world_models.families.rssm.model import RSSM
 from dreamgym.world_models.recipe import Example, Preset, Recipe, Windows
 
@@ -23,14 +23,11 @@ class RSSMRecipe(Recipe):
     presets: ClassVar[Mapping[str, Preset]] = {
         "paper": Preset(windows=Windows(batch_size=50, length=50)),  # Table S.2 to the letter
         "tiny": Preset(
-            model={
-                "deter": 512, "stoch": 32, "classes": 16, "units": 256, "embed": 512, "encoder_depth": 16,
-                "decoder_depth": 16, "vector_units": 256, "decode_fraction": 0.25,
-            },
+            model=TINY,
             fit={"lr": 8e-4, "weight_decay": 1e-2, "warmup": 300, "ema": 0.999},
             windows=Windows(batch_size=16, length=32),
         ),
-    }  # fmt: skip
+    }
 
     def config(self, facts: StoreFacts, preset: str, changes: Mapping[str, Any]) -> RSSMConfig:
         """Every sensor of the store; without cameras the variant is "state"."""

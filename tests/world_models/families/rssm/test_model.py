@@ -1,3 +1,4 @@
+import calvin_rssm
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ VARIANTS = ("vision", "hybrid", "state")
 
 def tiny(variant: str = "hybrid", **changes: object) -> RSSM:
     torch.manual_seed(0)
-    return RSSM(RSSMConfig.tiny(variant=variant, **{**SIZES, **changes}))
+    return RSSM(calvin_rssm.tiny(variant=variant, **{**SIZES, **changes}))
 
 
 def batch(size: int = 4, steps: int = 6, seed: int = 0) -> dict[str, Tensor]:
@@ -43,7 +44,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def test_paper_features_are_2048_wide() -> None:
     with torch.device("meta"):
-        model = RSSM(RSSMConfig.paper())
+        model = RSSM(calvin_rssm.paper())
     assert model.spec.feature_shape == (2048,)
     assert model.features({"latent": model.dynamics.initial(3)}).shape == (3, 2048)
 
@@ -53,10 +54,10 @@ def test_parameter_counts_are_as_recorded() -> None:
         counts = {
             name: sum(p.numel() for p in RSSM(make(variant=variant)).parameters())
             for name, make, variant in [
-                ("paper vision", RSSMConfig.paper, "vision"),
-                ("tiny vision", RSSMConfig.tiny, "vision"),
-                ("tiny hybrid", RSSMConfig.tiny, "hybrid"),
-                ("tiny state", RSSMConfig.tiny, "state"),
+                ("paper vision", calvin_rssm.paper, "vision"),
+                ("tiny vision", calvin_rssm.tiny, "vision"),
+                ("tiny hybrid", calvin_rssm.tiny, "hybrid"),
+                ("tiny state", calvin_rssm.tiny, "state"),
             ]
         }
     assert counts == PARAMETERS
@@ -66,7 +67,7 @@ PARAMETERS = {"paper vision": 56_741_254, "tiny vision": 9_049_350, "tiny hybrid
 
 
 def test_paper_trains_one_small_step() -> None:
-    model = RSSM(RSSMConfig.paper(images={"rgb_static": (3, 16, 16), "rgb_gripper": (3, 16, 16)}))
+    model = RSSM(calvin_rssm.paper(images={"rgb_static": (3, 16, 16), "rgb_gripper": (3, 16, 16)}))
     data = {k: torch.nn.functional.avg_pool2d(v.flatten(0, 1).float(), 2).to(torch.uint8).unflatten(0, (1, 2))
             if v.dim() == 5 else v for k, v in batch(1, 2).items()}  # fmt: skip
     model.loss(data, generator())["loss"].backward()
@@ -273,7 +274,7 @@ def test_ensemble_teaches_the_model_nothing() -> None:
 def test_config_survives_json() -> None:
     import json
 
-    config = RSSMConfig.tiny(variant="hybrid", **SIZES)
+    config = calvin_rssm.tiny(variant="hybrid", **SIZES)
     assert RSSMConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -288,7 +289,7 @@ def test_config_survives_json() -> None:
 )
 def test_bad_config_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        RSSMConfig.tiny(**changes)
+        calvin_rssm.tiny(**changes)
 
 
 def test_image_weight_scales_that_cameras_error_alone() -> None:
@@ -302,7 +303,7 @@ def test_image_weight_scales_that_cameras_error_alone() -> None:
 @pytest.mark.parametrize("weights", [{"rgb_top": 2.0}, {"rgb_static": 0.0}])
 def test_image_weights_must_fit_the_cameras(weights: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="image_weights must be positive"):
-        RSSMConfig.tiny(image_weights=weights)
+        calvin_rssm.tiny(image_weights=weights)
 
 
 def test_overshooting_is_a_part_of_the_loss_only_where_asked() -> None:

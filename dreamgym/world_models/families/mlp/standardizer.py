@@ -11,7 +11,7 @@ CONSTANT = 1e-4  # an entry whose spread is below this share of its size does no
 SMALLEST_CHANGE = 1e-3  # least spread of a change, as a share of the spread of the entry itself
 
 
-class Scaling(nn.Module):
+class Standardizer(nn.Module):
     """Standardises observations, their one-step changes and actions.
 
     Attributes:

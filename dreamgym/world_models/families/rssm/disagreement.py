@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dreamgym.world_models.families.rssm.config import RSSMConfig
 
 
-class Ensemble(nn.Module):
+class DisagreementHeads(nn.Module):
     """Heads that each predict, from h_t alone, the posterior's class probabilities at t.
 
     They predict a fixed random projection of the probabilities (Johnson-Lindenstrauss: variances survive it), which
