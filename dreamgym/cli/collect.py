@@ -43,7 +43,7 @@ def collect(
         num_steps: rows to hold in the end; 200,000 where no target is given and the kind has no whole set.
         num_episodes: episodes to hold in the end, instead.
         tasks: tasks of single-task episodes; all where not given.
-        operators: who acts, in turn; where not given all that demonstrate.
+        operators: scripted operators, in turn; all that demonstrate where not given.
         scene: of CALVIN: "playtable" (built in; where not given), or "D" (needs DREAMGYM_CALVIN_ASSETS).
         robot: of robosuite: the arm ("Panda" where not given).
         episode_steps: rows of one play episode (1,000).

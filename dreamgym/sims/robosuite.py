@@ -114,8 +114,8 @@ class RobosuiteEnv(StateEnv):
         """Adds a random translation and a random rotation to the actions that follow, before they are clipped.
 
         Each is of uniform direction and of length ``magnitude`` in units of the action, at most 1 of it a step: at 1
-        the gripper is pushed for one step, as far as it is let go in it (0.05 m and 0.5 rad, of which the arm follows
-        some 2 cm), at 3 for three steps. A push takes the place of one that is not over.
+        the gripper is pushed for one step by the most that an action moves it (0.05 m and 0.5 rad, of which the arm
+        follows some 2 cm), at 3 for three steps. A push replaces one that is not over.
         """
         self._check_begun("perturb")
         for part in (slice(0, 3), slice(3, 6)):

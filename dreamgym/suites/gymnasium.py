@@ -62,7 +62,7 @@ def gym_suite(
         name: of the suite; the id by default.
         horizon: control steps of an episode; the id's ``max_episode_steps`` by default.
         frame_rate: control steps a second, Hz; by default what the environment says (``dt``, or ``render_fps``), or 30.
-        policies: who can collect demonstrations, by name: functions from the environment's observation to an action.
+        policies: what can collect demonstrations, by name: functions from the environment's observation to an action.
         snapshots: how to take and restore a snapshot, where the environment is of neither kind.
         kwargs: of the environment.
 

@@ -63,7 +63,7 @@ def expert(env: Any, rng: np.random.Generator, noise: float = 0.0) -> Act:
 
 
 class Stray:
-    """The expert, who wanders off first and again and again: the task is come to from many sides, and left."""
+    """The expert, interrupted by random walks: it reaches the goal from many sides, and leaves it again."""
 
     def __init__(self, env: Any, rng: np.random.Generator) -> None:
         self.wander, self.expert, self.rng = RandomWalk(env, rng), Expert(env.episode_task), rng
@@ -79,9 +79,9 @@ class Stray:
 
 
 class Clumsy:
-    """The expert, who takes the hand for elsewhere: it misses by centimetres, as cloned policies do.
+    """The expert with an error in where it believes the hand to be: it misses by centimetres, as cloned policies do.
 
-    A dream that has seen hands that hit alone takes one that misses for one that hits, and so does its reward.
+    A world model or a reward that is trained on hits alone predicts a hit where the hand misses.
     """
 
     SPREAD = 0.02  # metres in each direction, times 0 to 2 by turns

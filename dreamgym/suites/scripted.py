@@ -18,8 +18,9 @@ MAX_TRIES = 40
 VAL_EVERY = 10
 RANDOM, STRAY, CLUMSY = "random", "stray", "clumsy"
 ROAMING = (RANDOM, STRAY, CLUMSY)
-"""Operators who do not demonstrate, but show world models and rewards what lies off the demonstrations' ways: a random
-walk, an expert who wanders off now and then, and one who misjudges where things are. Nobody should imitate them."""
+"""Operators that do not demonstrate: a random walk, an expert that leaves its way now and then, and one with errors in
+where it believes things to be. World models and rewards learn from them what demonstrations do not show; they are not
+to be imitated."""
 KEPT = (RANDOM, CLUMSY)
 """Operators whose failures are kept."""
 
@@ -31,7 +32,7 @@ class ScriptedEpisodes:
     Attributes:
         suite: where.
         tasks: tasks of the suite, in turn; () for all of them.
-        operators: who acts, in turn; () for all that demonstrate (all but `ROAMING`).
+        operators: names of operators, in turn; () for all that demonstrate (all but `ROAMING`).
         robot: one of the suite's; None for its first, or where there is only one.
         max_steps: rows of an episode at most; None for the suite's horizon.
         linger: rows from the first success on, itself among them; None goes on to ``max_steps``, so that all

@@ -1,8 +1,8 @@
 """Clumsy attempts at single tasks: near misses, slips and second tries, with the frames of success marked.
 
-Experts hardly ever come close to a handle and miss it, so whoever learns from them alone takes the hand's being there
-for the thing's having moved. A cloned policy misses by centimetres all the time: a reward model that is to judge it
-must have seen that.
+Experts hardly ever come close to a handle and miss it. A reward model that is trained on them alone predicts success
+from the hand's place. Cloned policies miss by centimetres all the time, so a reward that scores them must be trained on
+misses too.
 """
 
 from __future__ import annotations

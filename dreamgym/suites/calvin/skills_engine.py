@@ -146,7 +146,7 @@ class Hand:
     """Drives the tcp to waypoints by relative actions.
 
     Keeps its own copy of the environment's target pose: call `sync` when an episode begins, and execute every action
-    that `act` returns. A wrong copy is forgiven (the integral takes it up) but costs time.
+    that `act` returns. A wrong copy costs time only: the integral makes up for it.
     """
 
     gain = 0.25  # share of the measured error added to the bias each step
@@ -183,7 +183,7 @@ class Hand:
         # A blocked hand must not be left behind by its reference: wait where they are 5 cm apart.
         if np.linalg.norm(behind) < 0.05 or float(behind @ away) > 0:
             self.reference = waypoint.position.copy() if distance <= step else self.reference + away / distance * step
-        # Compared with where the reference was: in free motion that error is nought, so the integral does not wind up.
+        # Compared with where the reference was: in free motion that error is zero, so the integral does not wind up.
         error = self.trail[0] - view.tcp
         self.trail = [*self.trail[1:], self.reference]
         self.bias = np.clip(self.bias + self.gain * error, -self.max_bias, self.max_bias)

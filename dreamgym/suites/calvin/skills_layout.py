@@ -1,4 +1,4 @@
-"""Where the furniture of a scene is, as far as scripted skills need to know."""
+"""Contact geometry of the scenes, for scripted skills."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Scripted pushes of a pusher with habits: what it does follows from the state and from its tastes alone.
+"""A scripted pusher whose action is a function of the state and of preferences that are drawn once.
 
-`Pusher` draws a contact, sticks to it and pushes until that helps no longer: plans that a state does not show, so that
-whoever imitates it from states has to guess. Here nothing is planned: at every step the contact is taken that gains
-most a step of the way there, weighed by how much this pusher likes that face, and the way round, by how much it likes
-that hand. Tastes are drawn once: from one state different pushers go different ways, each of them consistently.
+`Pusher` draws a contact and keeps to it until pushing there helps no longer. The state does not show that plan, so an
+imitator that sees states alone has to guess it. `HabitualPusher` has no plan: at every step it takes the contact with
+the largest gain a step, weighted by its preference for that face, and the way round that its preference for a side
+makes shorter. From one state different pushers go different ways, each of them consistently.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Habits:
         handedness: how much longer the way round against a pusher's hand seems to it, as a share.
         speed: pixels a step while going round.
         push_speed: pixels a step while pushing.
-        corridor: pixels off a contact's normal from which it is gone to straight.
-        noise: standard deviation of the target in pixels; who imitates a hand that trembles sees how it recovers.
+        corridor: pixels off a contact's normal within which the disc goes straight to it.
+        noise: standard deviation of the target in pixels: noise shows imitators how the pusher recovers.
     """
 
     taste: float = 0.5

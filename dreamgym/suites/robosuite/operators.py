@@ -24,7 +24,7 @@ class Proficiency:
         gain: share of the remaining way that a step goes; less is slower.
         speed: largest entry of an action.
         noise: standard deviation of the noise on an action's translation; slow, as a hand's.
-        twist: of the noise on its rotation: who imitates a hand that never turns knows nothing of turning back.
+        twist: of the noise on its rotation: without it an imitator never sees how to turn back.
         height: metres above the object at which the approach ends.
         aim: standard deviation in metres of where it thinks the object is, drawn once an attempt.
         hesitation: probability a step of standing still for a moment.
