@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
 
 from dreamgym.evaluation.policies.evaluate import evaluate
 from dreamgym.evaluation.policies.setup import open_world
+from dreamgym.provenance import provenance
 from dreamgym.training.checkpoint import file_sha256
 
 RESULTS = Path(__file__).parent / "results" / "state_tuning.json"
@@ -70,7 +70,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     out = json.loads(args.out.read_text()) if args.out.exists() else {"rows": []}
-    out["machine"] = platform.machine()
+    out |= provenance()
     dream = file_sha256(open_world(args.checkpoint).path / "model.safetensors")
     for task in args.tasks:
         for seed in args.seeds:

@@ -21,7 +21,6 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -39,7 +38,7 @@ from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from dreamgym.evaluation.policies.setup import open_world
-from dreamgym.provenance import commit
+from dreamgym.provenance import provenance
 from dreamgym.training.checkpoint import Checkpoint
 
 tuning: Any = importlib.import_module("dreamgym_agents.diffusion_ppo.tune")  # the package names its function so
@@ -195,15 +194,6 @@ def twin_rate(policy: ChunkPolicy, name: str, task: str, real_id: str, num_envs:
         env.close()
 
 
-def machine() -> dict[str, Any]:
-    cpu = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), cpu)
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
-    return {"cpu": cpu, "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2), **versions}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", type=Path, help="folder of a cloned policy; else the one that ships")
@@ -220,7 +210,8 @@ def main() -> None:
     folder = args.policy or next(iter(shipped_policies().values()))
     about, policy = read_policy_config(folder), load_policy(folder)
     task, world = about["task"], about["world_model"]
-    told: dict[str, Any] = {"machine": machine(), "commit": commit(), "clock": "process_time", "threads": 1}
+    load = round(os.getloadavg()[0], 2)
+    told: dict[str, Any] = {**provenance(), "load_before": load, "clock": "process_time"}
     told |= {
         "policy": folder.name,
         "world_model": world,

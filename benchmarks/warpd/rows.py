@@ -6,27 +6,14 @@ python benchmarks/warpd/rows.py OUT IN...     # the rows of parts (--out of seve
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from dreamgym.provenance import commit
+from dreamgym.provenance import commit, machine
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "cores": os.cpu_count(),
-        "cpu": platform.processor() or platform.machine(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
 
 
 class Rows:
