@@ -20,6 +20,7 @@ def starts(
     num_train: int = 200,
     num_val: int = 50,
     num_test: int = 50,
+    offsets: tuple[int, ...] | None = None,
     add: bool = False,
     out: Path | None = None,
 ) -> None:
@@ -34,6 +35,7 @@ def starts(
         num_train: starts a task from training episodes.
         num_val: starts a task from held-out episodes.
         num_test: starts a task from episodes of the split "test" (``dreamgym collect --split test``), one an episode.
+        offsets: rows into a skill at which a start may lie; where not given 0, 4 and 8, or with --add the bank's own.
         add: keep the bank's own starts, row by row, and add those of the split "test" to them; nothing else of the
             checkpoint changes.
         out: checkpoint to write; in place where not given.
@@ -45,6 +47,7 @@ def starts(
 
     sources = [EpisodeStore.open(store) for store in stores]
     config = BankConfig(num_train=num_train, num_val=num_val, num_test=num_test)
+    config = config if offsets is None else replace(config, offsets=offsets)
     opened = load(checkpoint)
     judged = next((reward.tasks for reward in opened.rewards.values()), ())
     wanted = tasks or judged or tuple(dict.fromkeys(t for source in sources for t in store_tasks(source)))
@@ -52,7 +55,8 @@ def starts(
         if not opened.starts:
             raise ValueError(f"{checkpoint} has no start bank to add to: leave --add out")
         told = opened.starts_meta
-        config = replace(config, context=told.get("context", config.context))
+        made = tuple(told.get("offsets", config.offsets)) if offsets is None else offsets
+        config = replace(config, context=told.get("context", config.context), offsets=made)
         more = build_starts(opened.model, sources, told["tasks"], config, progress=True, splits=("test",))
         tensors, meta = join_starts((opened.starts, told), more)
         amend(checkpoint, out, **_described(opened, meta), starts=tensors, starts_meta=meta)

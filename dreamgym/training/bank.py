@@ -129,7 +129,7 @@ def build_starts(
 
     Returns:
         Tensors ``state/<key>`` [N, ...] fp16 (integers kept), ``task`` and ``split`` [N] int64, ``snapshot`` [N, S]
-        float64; and meta: tasks, context, seed and how many starts each task has in each split.
+        float64; and meta: tasks, context, offsets, seed and how many starts each task has in each split.
 
     Raises:
         ValueError: a task has no start in the data of the first of ``splits``.
@@ -162,7 +162,13 @@ def build_starts(
     if all(SNAPSHOT in store.keys for store in stores):
         rows = [c.view.episode(c.episode, [SNAPSHOT], c.frame, c.frame + 1)[SNAPSHOT][0] for c in starts]
         tensors[SNAPSHOT] = torch.from_numpy(np.stack(rows).astype(np.float64))
-    return tensors, {"tasks": list(tasks), "context": config.context, "seed": config.seed, "counts": counts}
+    return tensors, {
+        "tasks": list(tasks),
+        "context": config.context,
+        "offsets": list(config.offsets),
+        "seed": config.seed,
+        "counts": counts,
+    }
 
 
 def join_starts(

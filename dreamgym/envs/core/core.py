@@ -275,13 +275,13 @@ class DreamCore:
                 f"frames() leaves resets to its caller: make the core with autoreset 'disabled', not {self.autoreset!r}"
             )
         self._check_ready("frames")
-        with self._working():
+        with self._working:
             action = self.read_actions(action)
             self.frozen = self.counters["done"] if self._waiting else None
             frames, verdict = self.world.unroll(self, action), self._last
         for each in self.split(action):
-            with self._working():
-                verdict = self._frame(frames, each, self.frozen, verdict)
+            with self._working:
+                verdict = self._frame(frames, each, verdict)
                 step = self._finish(verdict, self.frozen)
                 self.frozen = self.counters["done"] if self._waiting else None
             yield step
