@@ -33,7 +33,8 @@ from state_dreams import RESULTS
 
 from dreamgym.data import EpisodeStore
 from dreamgym.evaluation.making.card import write_card
-from dreamgym.evaluation.making.finish import FinishConfig, finish_run
+from dreamgym.evaluation.making.finish import finish_run
+from dreamgym.evaluation.making.settings import FinishConfig
 from dreamgym.suites import suite
 from dreamgym.suites.collection import collect_suite
 from dreamgym.training import checkpoint

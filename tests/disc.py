@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dreamgym.data import EpisodeStore
-from dreamgym.evaluation.making.finish import FinishConfig, finish_run
+from dreamgym.evaluation.making.finish import finish_run
+from dreamgym.evaluation.making.settings import FinishConfig
 from dreamgym.training.train import train
 
 KEYS = {"state": ((6,), "float32"), "action": ((2,), "float32"), "success": ((), "bool"), "snapshot": ((11,), "f8")}

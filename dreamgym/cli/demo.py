@@ -17,7 +17,7 @@ def demo(
     threads: int = 1,
     seed: int = 0,
 ) -> None:
-    """Plays held-out actions in a dream and in its simulator twin: a table, a clip, a drift plot and a page.
+    """Carries out held-out actions in a dream and in its simulator twin: a table, a clip, a drift plot and a page.
 
     For a dream that a shipped policy was cloned on, it then fine-tunes that policy in the dream and scores it in both
     worlds, before and after, on the same page; some minutes more.
@@ -35,7 +35,8 @@ def demo(
     """
     import torch
 
-    from dreamgym.evaluation.pages.demo import MANY, demo_rows, run_demo
+    from dreamgym.evaluation.pages.both_worlds import MANY
+    from dreamgym.evaluation.pages.demo import demo_rows, run_demo
     from dreamgym.evaluation.pages.parts import add_parts
 
     torch.set_num_threads(threads)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dreamgym.evaluation.making.finish import FinishConfig
+    from dreamgym.evaluation.making.settings import FinishConfig
 
 
 def finish(
@@ -51,7 +51,7 @@ def finish_config(quick: bool, words: Sequence[str]) -> FinishConfig:
     """
     from dataclasses import replace
 
-    from dreamgym.evaluation.making.finish import SECTIONS, FinishConfig
+    from dreamgym.evaluation.making.settings import SECTIONS, FinishConfig
     from dreamgym.fields import parse_fields
 
     config = FinishConfig.quick() if quick else FinishConfig()

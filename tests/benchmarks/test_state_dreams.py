@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import make_state_dream
 import state_dreams
 
-from dreamgym.evaluation.making.finish import FinishConfig, finish_run
+from dreamgym.evaluation.making.finish import finish_run
+from dreamgym.evaluation.making.settings import FinishConfig
 from dreamgym.training.checkpoint import file_sha256, load
 from dreamgym.training.train import train
 

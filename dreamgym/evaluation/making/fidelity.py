@@ -9,23 +9,19 @@ frames, as a reset shows them.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from dreamgym.data.store import EpisodeView
-from dreamgym.evaluation.making.measures import Curve, StateReader, as_numpy, psnr, rounded_json
+from dreamgym.evaluation.making.measures import Curve, StateReader, psnr, rounded_json
+from dreamgym.evaluation.making.tally import Scored, Tally
 from dreamgym.evaluation.making.windows import Window, Windows, reachable, statistics, training_mean
 from dreamgym.evaluation.making.yardstick import Yardstick
 from dreamgym.rewards.encode import imagined, start_at
 from dreamgym.suites.facts import StoreFacts, store_facts
-from dreamgym.training.openloop import auroc
 from dreamgym.types import InstructionSpec
 from dreamgym.world_models.base import WorldModel
 
@@ -187,15 +183,15 @@ class _Run:
     yardstick: Yardstick
     config: FidelityConfig
     generator: torch.Generator
-    tally: _Tally = field(init=False)
-    motion: _Tally = field(init=False)
-    open_loop: _Scored = field(init=False)
-    one_step: _Scored = field(init=False)
+    tally: Tally = field(init=False)
+    motion: Tally = field(init=False)
+    open_loop: Scored = field(init=False)
+    one_step: Scored = field(init=False)
 
     def __post_init__(self) -> None:
         frames = self.config.steps // self.model.spec.actions_per_frame
-        self.tally, self.motion = _Tally(frames), _Tally(frames)
-        self.open_loop, self.one_step = _Scored(), _Scored()
+        self.tally, self.motion = Tally(frames), Tally(frames)
+        self.open_loop, self.one_step = Scored(), Scored()
 
     def predict(self, window: Window) -> None:
         """Predicts one batch of windows and adds its errors to the sums."""
@@ -252,60 +248,3 @@ class _Run:
         share, one = self.config.worst_share, self.one_step
         out = {"steps": self.config.steps} | self.open_loop.rate(share)
         return out | ({f"one_step_{k}": v for k, v in one.rate(share).items()} if one.size else {})
-
-
-class _Tally:
-    """Sums and counts of values, by (name, who): each [frames]."""
-
-    def __init__(self, frames: int) -> None:
-        self.frames = frames
-        self.total: dict[tuple[str, str], np.ndarray] = defaultdict(lambda: np.zeros(frames))
-        self.count: dict[tuple[str, str], np.ndarray] = defaultdict(lambda: np.zeros(frames))
-
-    def add(self, name: str, who: str, frame: int, value: Tensor, keep: Tensor | None = None) -> None:
-        """Adds [B] values at ``frame``, those where ``keep`` [B] alone if it is given."""
-        value = value if keep is None else value[keep]
-        self.total[name, who][frame] += float(value.sum())
-        self.count[name, who][frame] += value.numel()
-
-    def mean(self, name: str, who: str) -> np.ndarray:
-        """[frames], nan where nothing was counted."""
-        count = self.count[name, who]
-        return np.where(count > 0, self.total[name, who] / np.maximum(count, 1), np.nan)
-
-
-class _Scored:
-    """Uncertainties of predictions beside their true errors, collected."""
-
-    def __init__(self) -> None:
-        self.unsure: list[Tensor] = []
-        self.wrong: dict[str, list[Tensor]] = defaultdict(list)
-        self.size = 0
-
-    def add(self, unsure: Tensor, errors: Mapping[str, Tensor]) -> None:
-        """Adds predictions, [B] each."""
-        self.unsure.append(unsure)
-        self.size += len(unsure)
-        for kind, error in errors.items():
-            self.wrong[kind].append(error)
-
-    def rate(self, worst_share: float) -> dict[str, float]:
-        """See `rate_uncertainty`."""
-        errors = {k: as_numpy(torch.cat(v)) for k, v in self.wrong.items()}
-        return rate_uncertainty(as_numpy(torch.cat(self.unsure)), errors, worst_share)
-
-
-def rate_uncertainty(unsure: np.ndarray, errors: Mapping[str, np.ndarray], worst_share: float) -> dict[str, float]:
-    """How well uncertainty points out the worst predictions, over all windows and steps.
-
-    Args:
-        unsure: uncertainty of each prediction, [n].
-        errors: true errors by kind, each [n].
-        worst_share: the share of the largest errors that counts as worst.
-
-    Returns:
-        auroc_<kind> for each kind, p50 and p99 of the uncertainty. The 99th percentile is what
-        `WorldModelSpec.uncertainty_limit` holds.
-    """
-    out = {f"auroc_{k}": auroc(unsure, e >= np.quantile(e, 1 - worst_share)) for k, e in errors.items()}
-    return out | {"p50": float(np.quantile(unsure, 0.5)), "p99": float(np.quantile(unsure, 0.99))}

@@ -30,7 +30,7 @@ class Parts:
         folder: where they are kept; None: nowhere.
 
     Attributes:
-        seconds: how long each part took that was made now.
+        seconds: how long each part took, when it was made.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -43,13 +43,15 @@ class Parts:
         place = None if self.folder is None else self.folder / name
         if place is not None and (place / "key.json").is_file() and (place / "key.json").read_text() == text:
             _log.info("%s: kept from before in %s", name, place)
-            return load_file(place / "tensors.safetensors"), json.loads((place / "part.json").read_text())
+            kept = json.loads((place / "part.json").read_text())
+            self.seconds[name] = kept["seconds"]
+            return load_file(place / "tensors.safetensors"), kept["told"]
         began = time.monotonic()
         tensors, told = make()
         self.seconds[name] = round(time.monotonic() - began, 1)
         _log.info("%s: %.0f s", name, self.seconds[name])
         if place is not None:
-            _keep(place, text, tensors, told)
+            _keep(place, text, tensors, {"told": told, "seconds": self.seconds[name]})
         # As it would be read: what is made of it must not depend on whether it was kept.
         return tensors, json.loads(json.dumps(told))
 

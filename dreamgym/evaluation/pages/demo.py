@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.registration import DREAMS, REALS
-from dreamgym.evaluation.making.measures import StateReader, format_value, measures_of
+from dreamgym.evaluation.making.measures import format_value, measures_of
+from dreamgym.evaluation.pages.both_worlds import MANY, run_dream, run_twin
 from dreamgym.evaluation.pages.pictures import clip_frame, plot_drift, save_figure, write_gif
+from dreamgym.evaluation.pages.sequences import load_sequences
 from dreamgym.evaluation.statistics.comparison import Agreement, Played, Sequences, compare
 from dreamgym.provenance import machine
-from dreamgym.suites import suite, suites
 from dreamgym.training.checkpoint import BUILT_IN
 from dreamgym.version import __version__
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
 
-SEQUENCES_FILE = "demo.safetensors"
 HORIZONS = (1, 5, 10, 25, 50)
-MANY = 64
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,7 @@ def run_demo(
     num_sequences: int = 8,
     seed: int = 0,
 ) -> Demo:
-    """Plays held-out action sequences in a dream and in its twin, and writes what came of it.
+    """Carries out held-out action sequences in a dream and in its twin, and writes what came of it.
 
     Args:
         out_dir: folder to write.
@@ -89,8 +81,8 @@ def run_demo(
         )
     sequences = load_sequences(opened, num_sequences)
     dream_id, real_id = dream_id or _dream_of(opened), real_id or twin_of(opened)
-    dream, speed = play_dream(dream_id, opened, sequences, seed)
-    real = play_twin(real_id, opened, sequences, seed)
+    dream, speed = run_dream(dream_id, opened, sequences, seed)
+    real = run_twin(real_id, opened, sequences, seed)
     agreement = compare(real, dream, sequences, measures_of(opened.simulator))
     longest = int(sequences.length.max())
     horizons = (*(h for h in HORIZONS if h < longest), longest)
@@ -128,143 +120,6 @@ def twin_of(checkpoint: Checkpoint) -> str:
         f"{checkpoint.path.name} was learned from the simulator {own['id']!r} {own['kwargs']}, which is none of "
         f"{list(named)}: name its twin with real="
     )
-
-
-def load_sequences(checkpoint: Checkpoint, count: int) -> Sequences:
-    """Held-out sequences of a checkpoint: those that it ships, else fresh ones by scripted experts in its simulator."""
-    tasks = tuple(checkpoint.starts_meta.get("tasks", ()))
-    if checkpoint.starts is None or "snapshot" not in checkpoint.starts:
-        raise ValueError(
-            f"{checkpoint.path} has no start bank with simulator snapshots, which its twin would begin from"
-        )
-    file = checkpoint.path / SEQUENCES_FILE
-    if file.is_file():
-        try:
-            tensors = {k: v.numpy() for k, v in load_file(file).items()}
-            found = Sequences(tasks, tensors["row"], tensors["task"], tensors["length"], tensors["action"])
-        except (SafetensorError, KeyError, OSError) as error:
-            raise ValueError(f"{file} is damaged ({error}): delete it, and the demo makes fresh sequences") from error
-    else:
-        found = _fresh_sequences(checkpoint, tasks, count)
-    return Sequences(tasks, found.row[:count], found.task[:count], found.length[:count], found.action[:count])
-
-
-def _fresh_sequences(checkpoint: Checkpoint, tasks: tuple[str, ...], count: int) -> Sequences:
-    from dreamgym.evaluation.making.rollouts import choose_sequences, demo_rollouts
-
-    simulator = checkpoint.simulator or {"id": None, "kwargs": {}}
-    known = simulator["id"] in suites()
-    if not known or not suite(simulator["id"]).has_trials:
-        raise ValueError(
-            f"{checkpoint.path} ships no action sequences ({SEQUENCES_FILE}), and nobody acts by a script in its "
-            f"simulator {simulator['id']!r}: score policies in both worlds with 'dreamgym evaluate'"
-        )
-    bank = StartBank.from_tensors(checkpoint.starts or {}, tasks)
-    trials = suite(simulator["id"]).open_trials(**simulator["kwargs"])
-    try:
-        return choose_sequences(demo_rollouts(bank, tasks, trials, -(-count // len(tasks))), count)
-    finally:
-        trials.close()
-
-
-def play_dream(
-    dream_id: str, checkpoint: Checkpoint, sequences: Sequences, seed: int = 0
-) -> tuple[Played, dict[str, float]]:
-    """The sequences in the dream, all at once; and its speed, pictures aside."""
-    num, steps = sequences.action.shape[:2]
-    reader = StateReader(checkpoint.model, checkpoint.probe)
-    cameras = checkpoint.spec.cameras
-    env = _dreams(dream_id, checkpoint, num, steps + 1)
-    env.reset(seed=seed, options={"start": sequences.row, "task": sequences.task})
-    log: dict[str, list[Any]] = {}
-    infos: list[Mapping[str, Any]] = []
-    began = time.perf_counter()
-    for t in range(steps + 1):
-        if t:
-            infos.append(env.step(sequences.action[:, t - 1])[-1])
-        with torch.no_grad():
-            state = env.unwrapped.core.state
-            for key, image in checkpoint.model.decode(state, cameras).items() if cameras else ():
-                log.setdefault(key, []).append((image * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
-            for key, value in reader(state).items():
-                log.setdefault(key, []).append(value.cpu().numpy())
-    seconds = time.perf_counter() - began
-    env.close()
-    speed = {"dream_1": _speed(dream_id, checkpoint, 1), "dream_many": _speed(dream_id, checkpoint, MANY)}
-    stacked = {k: np.stack(v, 1) for k, v in log.items()}
-    frames = {k: stacked[k] for k in cameras}
-    state_log = {k: v for k, v in stacked.items() if k not in cameras}
-    return Played(frames, state_log, *_columns(infos, num), seconds), speed
-
-
-def _dreams(dream_id: str, checkpoint: Checkpoint, num_envs: int, horizon: int) -> Any:
-    return gym.make_vec(
-        dream_id, num_envs=num_envs, checkpoint=checkpoint, task="all", horizon=horizon, reward="probability",
-        autoreset_mode="disabled", split=None,
-    )  # fmt: skip
-
-
-def _speed(dream_id: str, checkpoint: Checkpoint, num_envs: int, at_least_s: float = 1.0) -> float:
-    """Imagined steps per second through the env's own step."""
-    env = _dreams(dream_id, checkpoint, num_envs, 10**9)
-    env.reset(seed=0)
-    actions = env.action_space.sample()
-    for _ in range(5):
-        env.step(actions)
-    began, rounds = time.perf_counter(), 0
-    while time.perf_counter() - began < at_least_s:
-        env.step(actions)
-        rounds += 1
-    rate = rounds * num_envs / (time.perf_counter() - began)
-    env.close()
-    return rate
-
-
-def play_twin(real_id: str, checkpoint: Checkpoint, sequences: Sequences, seed: int = 0) -> Played:
-    """The sequences in the real simulator behind the dream's spaces, one after the other."""
-    num, steps = sequences.action.shape[:2]
-    kwargs: dict[str, Any] = {
-        "world_model": checkpoint,
-        "task": "all",
-        "horizon": steps + 1,
-        "reward": "probability",
-        "split": None,
-    }
-    env: Any = gym.make(real_id, **kwargs)
-    sim = env.unwrapped.core.sims.envs[0]
-    log: dict[str, list[np.ndarray]] = {}
-    infos: list[list[Mapping[str, Any]]] = []
-    seconds = 0.0
-    for row, task, actions in zip(sequences.row, sequences.task, sequences.action, strict=True):
-        env.reset(seed=seed, options={"start": int(row), "task": int(task)})
-        seen, told = [sim.observe()], []
-        for action in actions:
-            began = time.perf_counter()
-            told.append(env.step(action)[-1])
-            seconds += time.perf_counter() - began
-            seen.append(sim.observe())
-        infos.append(told)
-        for key in seen[0]:
-            log.setdefault(key, []).append(np.stack([s[key] for s in seen]))
-    env.close()
-    stacked = {k: np.stack(v) for k, v in log.items()}
-    cameras = [k for k in checkpoint.spec.cameras if k in stacked]
-    measured = {m.key for m in measures_of(checkpoint.simulator)}
-    state = {k: v for k, v in stacked.items() if k in measured}
-    by_step = [{k: np.array([told[t][k] for told in infos]) for k in _INFOS if k in infos[0][0]} for t in range(steps)]
-    return Played({k: stacked[k] for k in cameras}, state, *_columns(by_step, num), seconds)
-
-
-_INFOS = ("success_probability", "is_success", "uncertainty")
-
-
-def _columns(infos: Sequence[Mapping[str, Any]], num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Success probability, success and uncertainty, each [N, T + 1], from the infos of T steps; 0 at the start."""
-    out = []
-    for key in _INFOS:
-        values = [np.asarray(info.get(key, np.zeros(num))) for info in infos]
-        out.append(np.stack([np.zeros_like(values[0]), *values], 1))
-    return out[0].astype(np.float32), out[1].astype(bool), out[2].astype(np.float32)
 
 
 def _write(

@@ -69,8 +69,8 @@ def write_page(
 
     Args:
         gif: the clip.
-        real: what was played in the simulator.
-        dream: what was played in the dream.
+        real: what the simulator showed.
+        dream: what the dream showed.
         sequences: the action sequences.
         agreement: their comparison.
         horizons: rows of the table.
@@ -80,10 +80,10 @@ def write_page(
     last = horizons[-1]
     lead = (
         f"{len(sequences.row)} action sequences that training never saw, from the same starts: above in the physics simulator, "
-        f"below in the neural network that learned it from play. The dream sees the start and the actions, and nothing after."
+        f"below in the neural network that was trained on its data. The dream sees the start and the actions, and nothing after."
     )
     parts = [
-        f'<p class="kicker">dreamgym</p><h1>A world model, played beside the simulator it was learned from</h1>'
+        f'<p class="kicker">dreamgym</p><h1>A world model beside the simulator that it was learned from</h1>'
         f'<p class="lead">{lead}</p>',
         f'<figure class="clip"><img alt="simulator above, dream below" src="{data_uri(gif, "gif")}"></figure>',
         _tiles(agreement, last, facts),

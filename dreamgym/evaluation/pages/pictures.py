@@ -145,7 +145,7 @@ def _plot_curve(axis: Any, name: str, curve: Curve) -> None:
     scale, unit = (
         (100.0, "cm") if curve.unit == "m" else (100.0, "% right") if "share" in curve.unit else (1.0, curve.unit)
     )
-    steps = np.arange(1, len(curve.model) + 1)
+    steps = np.asarray(curve.steps)
     lines = (("repeat the start", curve.repeat, GREY, "--", 1.3), ("mean of training", curve.mean, PALE, "-.", 1.3))
     for label, values, color, style, width in (*lines, ("dream", curve.model, DREAM, "-", 2.0)):
         if not values:

@@ -12,23 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.evaluation.making.measures import format_value
 from dreamgym.evaluation.pages.experiment import Experiment, Run, read_experiment
 from dreamgym.evaluation.pages.page import document, html_table, tiles
-from dreamgym.evaluation.pages.pictures import data_uri, figure_svg
+from dreamgym.evaluation.pages.pictures import figure_svg
 from dreamgym.evaluation.pages.plots import plot_training, plot_trust
-from dreamgym.evaluation.policies.episodes import Episodes
+from dreamgym.evaluation.pages.report_sections import clip_figures, drift_table, policy_table, trust_note, with_interval
 from dreamgym.evaluation.policies.result import Evaluation
 from dreamgym.evaluation.policies.summary import gain as gained
-from dreamgym.evaluation.statistics.inference import wilson
-from dreamgym.evaluation.statistics.study import Study, study
-from dreamgym.suites import suite, suites
+from dreamgym.evaluation.statistics.study import study
 from dreamgym.version import __version__
 
 FEWEST_RANKED = 3
 """Policies below which neither order nor correlation means anything."""
-MAX_CLIPS = 6
-MAX_ROWS = 60
 
 
 def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Path:
@@ -78,11 +73,15 @@ def report_page(experiment: Experiment) -> str:
     if found is not None:
         parts += [
             "<h2>How far the dream can be trusted</h2>",
-            f'<p class="note">{_trust_note(told)}</p>',
+            f'<p class="note">{trust_note(told)}</p>',
             _plot(plot_trust(found.scores, told, found.reliability, found.gap)),
-            _drift(found),
+            drift_table(found),
         ]
-    parts += [_clips(experiment), _policies(experiment.evaluations), f"<footer>{escape(_footer(experiment))}</footer>"]
+    parts += [
+        clip_figures(experiment),
+        policy_table(experiment.evaluations),
+        f"<footer>{escape(_footer(experiment))}</footer>",
+    ]
     return document(f"dreamgym: {experiment.title}", parts)
 
 
@@ -104,13 +103,6 @@ def _gains(runs: Sequence[Run]) -> list[Gain]:
     return [(r, r.base, r.tuned) for r in runs if r.base is not None and r.tuned is not None]
 
 
-def _with_interval(side: Episodes | None) -> str:
-    if side is None:
-        return "–"
-    low, high = wilson(int(side.success.sum()), len(side))
-    return f"{100 * side.rate:.1f}<small>{100 * low:.0f}–{100 * high:.0f}</small>"
-
-
 def _gain_table(gains: Sequence[Gain]) -> str:
     heads = ["task", "run", "real: base", "tuned", "gain", "dream: base", "tuned", "dream steps", "sim steps"]
     rows = []
@@ -119,7 +111,7 @@ def _gain_table(gains: Sequence[Gain]) -> str:
         if base.twin is not None and tuned.twin is not None:
             value, low, high = (100 * v for v in gained(base.twin, tuned.twin))
             gain = f"<b>{value:+.1f}</b><small>{low:+.0f} to {high:+.0f}</small>"
-        worlds = [_with_interval(x) for x in (base.twin, tuned.twin, base.dream, tuned.dream)]
+        worlds = [with_interval(x) for x in (base.twin, tuned.twin, base.dream, tuned.dream)]
         name = run.label if len(run.label) < 24 else "…" + run.label[-23:]
         rows.append(
             [
@@ -179,113 +171,6 @@ def _plot(figure: Any) -> str:
     # Letters are as large in a narrow figure as in a wide one.
     width = 96 * figure.get_figwidth()
     return f'<div class="plot" style="max-width:{width:.0f}px">{figure_svg(figure)}</div>'
-
-
-def _trust_note(told: dict[str, Any]) -> str:
-    parts = ["Left: a point a policy, with 95% intervals."]
-    if told.get("mmrv") is not None:
-        parts.append(
-            f"MMRV is the mean over policies of the most real success that following the dream's order could lose. With these numbers of episodes a perfect dream would show {told['mmrv_floor']:.3f} by chance (19 times in 20 at most {told['mmrv_floor_95']:.3f}), and an r of {told['pearson_ceiling'] or 1:.2f}."
-        )
-        if len({p["task"] for p in told["policies"]}) > 1 and told.get("mmrv_within_tasks") is not None:
-            parts.append(
-                f"That compares policies of all tasks with each other; among the policies of one task, averaged over tasks as SimplerEnv does, MMRV is {told['mmrv_within_tasks']:.3f} (by chance {told['mmrv_within_tasks_floor']:.3f})."
-            )
-    if told.get("reliability"):
-        parts.append(
-            "Reliability: of the frames on which the reward model states a probability, how many the simulator calls done; larger dots, more frames."
-        )
-    if len(told.get("exploitation_gap", [])) > 1:
-        parts.append("A gap that grows with training is a policy that exploits the dream.")
-    inference = told.get("inference")
-    if inference:
-        parts.append(
-            f"Intervals of real success from {inference['num_real']} real and {inference['num_imagined']} imagined episodes held the truth in {100 * inference['coverage_95']:.0f}% of resampled trials, with a width of {100 * inference['width']:.0f} points; from the real episodes alone {100 * inference['classical_coverage_95']:.0f}%, {100 * inference['classical_width']:.0f} points."
-        )
-    return " ".join(parts)
-
-
-def _drift(found: Study) -> str:
-    if not found.drift:
-        return ""
-    known = {m.name: (m.unit, m.label or m.name) for name in suites() for m in suite(name).measures}
-    known["verdicts"] = ("share", "same verdict")
-    names = [n for n in next(iter(found.drift.values())) if n in known]
-    heads = ["steps", *(known[n][1] for n in names)]
-    rows = [[str(h), *(format_value(row[n], known[n][0]) for n in names)] for h, row in found.drift.items()]
-    return (
-        "<h2>Drift on the policies’ own paths</h2>"
-        '<p class="note">The dream imagines along the actions that were executed in the simulator, from the same starts, without looking again: mean error after so many steps (lights and verdict: share that is right).</p>'
-        + html_table(heads, rows)
-    )
-
-
-def _policies(evaluations: Sequence[Evaluation]) -> str:
-    if not evaluations:
-        return ""
-    heads = ["policy", "task", "episodes", "twin", "dream", "twin, from both", "mean steps", "reward model F1"]
-    rows = []
-    for e in sorted(evaluations, key=lambda e: (e.task, e.policy))[:MAX_ROWS]:
-        estimate, told = e.estimate(), e.summary()
-        both = (
-            "–"
-            if estimate is None
-            else f"{100 * estimate.rate:.1f}<small>{100 * estimate.low:.0f}–{100 * estimate.high:.0f}</small>"
-        )
-        side = e.twin if e.twin is not None else e.dream
-        assert side is not None
-        f1 = f"{told['classifier']['episode_f1']:.2f}" if "classifier" in told else "–"
-        many = e.task.count(",") + 1
-        task = e.task.replace("_", " ") if many == 1 else f"{many} tasks"
-        rows.append(
-            [
-                escape(e.policy),
-                escape(task),
-                str(len(side)),
-                _with_interval(e.twin),
-                _with_interval(e.dream),
-                both,
-                f"{side.length.mean():.0f}",
-                f1,
-            ]
-        )
-    more = f'<p class="note">and {len(evaluations) - MAX_ROWS} more.</p>' if len(evaluations) > MAX_ROWS else ""
-    return (
-        "<h2>The policies</h2>"
-        '<p class="note">Success in percent, 95% intervals beside it. “From both” adds the imagined episodes to the real ones by prediction-powered inference.</p>'
-        + html_table(heads, rows)
-        + more
-    )
-
-
-def _clips(experiment: Experiment) -> str:
-    """Clips of the tuned policies first; successes, then disagreements."""
-    order = []
-    for run in experiment.runs:
-        for evaluation, file in zip(run.evaluations, run.files, strict=True):
-            first = evaluation is run.tuned
-            order += [
-                (not first, c["kind"] != "successes", evaluation, file.parent / c["file"], c["kind"])
-                for c in evaluation.clips
-            ]
-    shown = [x for x in sorted(order, key=lambda x: x[:2]) if x[3].is_file()]
-    # As many of either kind: the successes must not crowd out what went wrong.
-    kinds = [[x for x in shown if (x[4] == "successes") is good] for good in (True, False)]
-    picked = kinds[0][: max(MAX_CLIPS // 2, MAX_CLIPS - len(kinds[1]))] + kinds[1]
-    if not picked:
-        return ""
-    titles = {"successes": "Done in both worlds", "disagreements": "Done in one world alone: the worst disagreements"}
-    cells = "".join(
-        f'<figure class="clip" style="margin-top:18px"><h3 style="font-size:15px;margin:0 0 10px;text-align:left">{escape(titles.get(kind, kind))}'
-        f' <span style="font-weight:400;color:var(--soft)">{escape(evaluation.policy)}, {escape(evaluation.task.replace("_", " "))}</span></h3>'
-        f'<img alt="simulator above, dream below" src="{data_uri(file.read_bytes(), "gif")}"></figure>'
-        for _, _, evaluation, file, kind in picked[:MAX_CLIPS]
-    )
-    return (
-        "<h2>Episodes</h2>"
-        '<p class="note">Above the simulator, below the dream, from the same start; the policy acts on what each of them shows it, so the two need not stay together. The captions say after how many steps the task was done.</p>'
-        + cells
-    )
 
 
 def _footer(experiment: Experiment) -> str:

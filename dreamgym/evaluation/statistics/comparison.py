@@ -111,6 +111,7 @@ def compare(real: Played, dream: Played, sequences: Sequences, measures: Iterabl
         measures: of the simulator's state (`Suite.measures`); those whose sensor both know are compared.
     """
     mask = sequences.mask()[:, 1:]
+    steps = [sequences.actions_per_frame * (t + 1) for t in range(mask.shape[1])]
     curves = {}
     for camera in real.frames:
         if camera not in dream.frames:
@@ -118,23 +119,25 @@ def compare(real: Played, dream: Played, sequences: Sequences, measures: Iterabl
         truth, mine = (p.frames[camera].astype(np.float32) / 255 for p in (real, dream))
         errors = [((x - truth[:, 1:]) ** 2).mean((2, 3, 4)) for x in (mine[:, 1:], truth[:, :1])]
         model, repeat = (psnr(_over(e, mask)).tolist() for e in errors)
-        curves[camera] = Curve("dB", True, model, repeat, [], label=camera_label(camera))
-    curves |= _state_curves(real, dream, mask, measures)
+        curves[camera] = Curve("dB", True, model, repeat, [], steps=steps, label=camera_label(camera))
+    curves |= _state_curves(real, dream, mask, steps, measures)
     done = [np.maximum.accumulate(p.success, 1)[:, 1:] for p in (real, dream)]
     unsure = _over(dream.uncertainty[:, 1:], mask).tolist()
     verdicts = _over(done[0] == done[1], mask).tolist()
     return Agreement(curves, verdicts, unsure, _episodes(real, dream, sequences), sequences.actions_per_frame)
 
 
-def _state_curves(real: Played, dream: Played, mask: np.ndarray, measures: Iterable[Measure]) -> dict[str, Curve]:
+def _state_curves(
+    real: Played, dream: Played, mask: np.ndarray, steps: list[int], measures: Iterable[Measure]
+) -> dict[str, Curve]:
     truth, mine = ({k: torch.from_numpy(v) for k, v in p.state.items()} for p in (real, dream))
     later, guess = ({k: v[:, 1:] for k, v in p.items()} for p in (truth, mine))
     still = {k: v[:, :1].expand_as(later[k]) for k, v in truth.items()}
     curves = {}
     for measure in readable(readable(measures, later), guess):
         model, repeat = (_over(measure.error(p, later).numpy(), mask).tolist() for p in (guess, still))
-        label = measure.label or measure.name
-        curves[measure.name] = Curve(measure.unit, measure.higher_is_better, model, repeat, [], label=label)
+        kind = (measure.unit, measure.higher_is_better)
+        curves[measure.name] = Curve(*kind, model, repeat, [], steps=steps, label=measure.label or measure.name)
     return curves
 
 

@@ -12,7 +12,8 @@ from fakes import KEYS, FakeModel, episode
 
 from dreamgym.data import EpisodeStore
 from dreamgym.envs.make import make_core
-from dreamgym.evaluation.making.finish import FinishConfig, finish_model, finish_run
+from dreamgym.evaluation.making.finish import finish_model, finish_run
+from dreamgym.evaluation.making.settings import FinishConfig
 from dreamgym.sims.calvin import scene_obs_success
 from dreamgym.testing import check_vector_env
 from dreamgym.training.checkpoint import load

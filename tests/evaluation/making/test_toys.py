@@ -10,7 +10,8 @@ import torch
 from dreamgym.data import EpisodeStore
 from dreamgym.evaluation.making.card import write_card
 from dreamgym.evaluation.making.fidelity import FidelityConfig, measure_fidelity
-from dreamgym.evaluation.making.finish import FinishConfig, finish_model
+from dreamgym.evaluation.making.finish import finish_model
+from dreamgym.evaluation.making.settings import FinishConfig
 from dreamgym.testing.instructed_point import SENTENCES, InstructedPointModel
 from dreamgym.testing.joint_point import JointPointModel
 from dreamgym.testing.point_mass import PointMassEnv, PointMassModel

@@ -12,7 +12,8 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("PIL")
 
 from dreamgym.envs.core.starts import StartBank
-from dreamgym.evaluation.pages.demo import demo_rows, load_sequences, run_demo, twin_of
+from dreamgym.evaluation.pages.demo import demo_rows, run_demo, twin_of
+from dreamgym.evaluation.pages.sequences import load_sequences
 from dreamgym.evaluation.statistics.comparison import Sequences
 from dreamgym.rewards import DecodedStateReward
 from dreamgym.sims.calvin import CalvinEnv
