@@ -14,7 +14,7 @@ STAMPS := $(VENV)/.stamps
 PIP := $(BIN)/python -m pip install -qq --constraint constraints.txt
 TEST_EXTRAS := calvin,metaworld,robosuite,pusht,torchrl,sb3,train,cli,report,hub,lerobot,minari,agents,bench,test
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test lint docs pages clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make test   the tests, without the slow ones"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make docs   the documentation, strictly, into docs/_build/html"
+	@echo "make pages  runs the commands of the pages that are made to be run (two minutes)"
 	@echo "make clean  remove what these targets made"
 
 demo: $(STAMPS)/demo
@@ -39,6 +40,9 @@ lint: $(STAMPS)/test $(STAMPS)/lint
 docs: $(STAMPS)/test $(STAMPS)/docs
 	rm -rf docs/api/generated
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+pages: $(STAMPS)/test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_docs.py
 
 # torch first and alone, from the plain index, so that nothing later picks another build of it.
 $(STAMPS)/torch: constraints.txt
