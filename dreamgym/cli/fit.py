@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+SETTINGS = ("lr", "batch_size", "length", "cooldown", "ema", "precision", "seed", "threads", "eval_every", "save_every")
+"""Options that are settings of the training loop and of its batches."""
 
-def fit(
-    store: Path,
-    run: Path,
-    family: str | None = None,
-    preset: str | None = None,
-    steps: int | None = None,
-    set: tuple[str, ...] = (),
-    tasks: tuple[str, ...] = (),
-    lr: float | None = None,
-    batch_size: int | None = None,
-    length: int | None = None,
-    cooldown: float | None = None,
-    ema: float | None = None,
-    precision: Literal["fp32", "bf16"] | None = None,
-    seed: int | None = None,
-    threads: int | None = None,
-    eval_every: int = 1000,
-    save_every: float | None = None,
-    init: Path | None = None,
-    refresh_data: bool = False,
-    out: Path | None = None,
-) -> None:
-    """Trains a world model on a store's training episodes, or goes on with the run; Ctrl-C saves and stops.
 
-    What a run was begun with stays: an option that is left away means the run's own, one that differs is refused.
+@dataclass(frozen=True)
+class FitOptions:
+    """What to train, and how.
 
-    Args:
-        store: episode store that ``dreamgym collect`` filled.
+    Attributes:
+        store: episode store that ``dreamgym collect`` or ``dreamgym import`` filled.
         run: folder of the run: run.json, progress, log.jsonl, tensorboard/.
-        family: of world models (rssm, mlp, your own); by default what the store's sensors suggest.
+        family: of world models, yours among them; by default what the store's sensors suggest.
         preset: "tiny", sizes for two CPU cores (the default), or "paper".
         steps: updates in all, those before a resume included; the preset's where not given, as for the options below.
         set: fields of the family's config as FIELD=JSON: variant=hybrid hidden=[256,256].
         tasks: use the episodes of these tasks alone.
         lr: peak learning rate.
         batch_size: windows an update.
-        length: steps a window.
+        length: rows of a window.
         cooldown: updates at the end over which the rate falls to zero; below 1, that share of all.
         ema: decay of the average of the weights.
         precision: of the arithmetic; bf16 where the machine is fast at it.
@@ -54,34 +36,63 @@ def fit(
         refresh_data: take in episodes that were appended to the store since the run began.
         out: checkpoint folder to write once all updates are done.
     """
+
+    store: Path
+    run: Path
+    family: str | None = None
+    preset: str | None = None
+    steps: int | None = None
+    set: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    lr: float | None = None
+    batch_size: int | None = None
+    length: int | None = None
+    cooldown: float | None = None
+    ema: float | None = None
+    precision: Literal["fp32", "bf16"] | None = None
+    seed: int | None = None
+    threads: int | None = None
+    eval_every: int = 1000
+    save_every: float | None = None
+    init: Path | None = None
+    refresh_data: bool = False
+    out: Path | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the training loop that were given."""
+        return {name: getattr(self, name) for name in SETTINGS if getattr(self, name) is not None}
+
+
+def fit(options: FitOptions) -> None:
+    """Trains a world model on a store's training episodes, or goes on with the run; Ctrl-C saves and stops.
+
+    What a run was begun with stays: an option that is left away means the run's own, one that differs is refused.
+    """
     from dreamgym.fields import parse_fields
     from dreamgym.training import checkpoint
     from dreamgym.training.stop import Stopped
     from dreamgym.training.train import family_for, load_run, train
     from dreamgym.world_models.registry import recipe
 
-    settings: dict[str, Any] = {
-        "lr": lr,
-        "batch_size": batch_size,
-        "length": length,
-        "cooldown": cooldown,
-        "ema": ema,
-        "precision": precision,
-        "seed": seed,
-        "threads": threads,
-        "save_every": save_every,
-    }
-    given = {name: value for name, value in settings.items() if value is not None}
+    run, family = options.run, options.family
     if family is None:
-        family = family_for(store, run)
+        family = family_for(options.store, run)
         print(f"family: {family}")
-    changes = parse_fields(set, recipe(family).config_class)
     result = train(
-        store, run, family, preset, steps, changes=changes, tasks=tasks, refresh_data=refresh_data, init=init,
-        eval_every=eval_every, **given,
-    )  # fmt: skip
+        options.store,
+        run,
+        family,
+        options.preset,
+        options.steps,
+        changes=parse_fields(options.set, recipe(family).config_class),
+        tasks=options.tasks,
+        refresh_data=options.refresh_data,
+        init=options.init,
+        **options.settings,
+    )
     if result.stopped is not None:
         raise Stopped(f"{run}: stopped after {result.step} updates, which are kept", result.stopped)
     print(f"{run}: {result.step} updates done")
-    if out is not None:
-        print(f"wrote {checkpoint.save(out, load_run(run))}")
+    if options.out is not None:
+        print(f"wrote {checkpoint.save(options.out, load_run(run))}")

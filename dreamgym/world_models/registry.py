@@ -110,7 +110,7 @@ def suggest(facts: StoreFacts) -> str:
     for name in _FAMILIES:
         try:
             suits = recipe(name).suits(facts)
-        except ValueError:  # a family without a recipe
+        except (ValueError, ImportError):  # a family without a recipe, or whose extra is missing
             continue
         if suits:
             return name

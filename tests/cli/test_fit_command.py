@@ -9,6 +9,7 @@ from fakes import KEYS, episode
 
 from dreamgym import cli
 from dreamgym.data import EpisodeStore
+from dreamgym.training.checkpoint import load
 
 
 def test_fit_takes_model_fields_and_refuses_strangers(tmp_path: Path) -> None:
@@ -22,3 +23,29 @@ def test_fit_takes_model_fields_and_refuses_strangers(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_text())["model"]["deter"] == 16
     with pytest.raises(SystemExit, match="no field 'width'"):
         cli.main([*words, "width=8"])
+
+
+def test_fit_says_which_family_it_took_and_writes_a_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = EpisodeStore.create(tmp_path / "points", {"state": ((2,), "float32"), "action": ((2,), "float32")})
+    rows = np.random.default_rng(0).uniform(-1, 1, (20, 2)).astype(np.float32)
+    store.append([({"state": rows, "action": rows}, {"split": "train"})])
+    words = ["fit", "--store", str(store.path), "--run", str(tmp_path / "run"), "--steps", "2", "--set", "hidden=[8]"]
+    cli.main([*words, "--out", str(tmp_path / "dream")])
+    told = capsys.readouterr().out
+    assert "family: mlp" in told
+    assert "2 updates done" in told
+    assert load(tmp_path / "dream").model.config.hidden == (8,)
+
+
+def test_fit_goes_on_with_a_run_without_being_told_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = EpisodeStore.create(tmp_path / "points", {"state": ((2,), "float32"), "action": ((2,), "float32")})
+    rows = np.random.default_rng(0).uniform(-1, 1, (20, 2)).astype(np.float32)
+    store.append([({"state": rows, "action": rows}, {"split": "train"})])
+    words = ["fit", "--store", str(store.path), "--run", str(tmp_path / "run")]
+    cli.main([*words, "--steps", "2", "--set", "hidden=[8]", "--seed", "3", "--batch-size", "4"])
+    cli.main([*words, "--steps", "4"])
+    assert "4 updates done" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="begun with seed=3, not 4"):
+        cli.main([*words, "--steps", "5", "--seed", "4"])

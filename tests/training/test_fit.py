@@ -120,6 +120,18 @@ def test_only_the_newest_two_are_kept(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "progress").iterdir()) == ["step_00000004", "step_00000005"]
 
 
+def test_the_first_save_comes_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dreamgym.training import fit as module
+
+    clock = iter(range(0, 100_000, 7))  # seconds, at every look
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    saved: list[int] = []
+    monkeypatch.setattr(module, "save_progress", lambda run, step, *rest: saved.append(step))
+    fit(model(), Vectors(), config(30, log_every=100), tmp_path)
+    assert saved[0] in (2, 3)
+    assert saved[1] - saved[0] > 10
+
+
 def test_average_is_what_is_evaluated_and_loaded(tmp_path: Path) -> None:
     seen = {}
 

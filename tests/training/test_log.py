@@ -1,0 +1,46 @@
+import builtins
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from dreamgym.training.log import RunLog, truncate_log
+
+
+def test_a_line_names_step_and_stage(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, 0)
+    log.write(1, "train", {"loss": 2.0})
+    log.write_evaluation(1, "train", {"mae": 0.5})
+    log.close()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"step": 1, "stage": "train", "loss": 2.0},
+        {"step": 1, "stage": "train", "eval": {"mae": 0.5}},
+    ]
+
+
+def test_what_a_killed_run_wrote_after_its_last_save_is_dropped(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text('{"step": 1, "loss": 1}\n[3]\n{"step": 2, "loss": 1}\n{"step": 3, "lo')
+    truncate_log(file, 1)
+    assert file.read_text() == '{"step": 1, "loss": 1}\n'
+
+
+def test_a_missing_tensorboard_is_nothing_to_warn_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = builtins.__import__
+
+    def without(name: str, *rest: object) -> object:
+        if "tensorboard" in name:
+            raise ImportError(name)
+        return whole(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with caplog.at_level(logging.INFO):
+        log = RunLog(tmp_path, 0)
+        log.write(1, "train", {"loss": 2.0})
+        log.close()
+    assert not caplog.records
+    assert not (tmp_path / "tensorboard").exists()
