@@ -56,7 +56,7 @@ class Scale:
         return Scale(self.mean, torch.where(self.std > 0, torch.maximum(self.std, std.to(self.std)), self.std))
 
 
-class Standardizer(nn.Module):
+class Scaling(nn.Module):
     """Between the units of the robot and those of the networks."""
 
     obs_mean: Tensor
@@ -71,7 +71,7 @@ class Standardizer(nn.Module):
             self.register_buffer(f"{name}_std", scale.std.clone())
 
     @classmethod
-    def identity(cls, obs_dim: int, action_dim: int) -> Standardizer:
+    def identity(cls, obs_dim: int, action_dim: int) -> Scaling:
         """Mean 0 and deviation 1 everywhere: what a checkpoint's values are loaded over."""
         scales = [Scale(torch.zeros(d), torch.ones(d)) for d in (obs_dim, action_dim)]
         return cls(*scales)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dreamgym_agents.common.demonstrations import Demonstrations
-from dreamgym_agents.common.scale import Standardizer
+from dreamgym_agents.common.scale import Scaling
 from dreamgym_agents.common.stages import Stage
 from dreamgym_agents.warpd.config import WARPDConfig
 
@@ -32,11 +32,11 @@ class Agent(nn.Module, ABC):
     kind: ClassVar[str]
     history: int = 1
 
-    def __init__(self, config: WARPDConfig, scaling: Standardizer | None = None) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
         super().__init__()
         self.config = config
         self.horizon = config.horizon
-        self.scaling = scaling or Standardizer.identity(config.obs_dim, config.action_dim)
+        self.scaling = scaling or Scaling.identity(config.obs_dim, config.action_dim)
 
     @classmethod
     def for_demonstrations(
@@ -71,7 +71,7 @@ class Agent(nn.Module, ABC):
             obs = obs.no_finer_than(finest)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.train.seed)
-            return cls(config, Standardizer(obs, action), **kwargs)
+            return cls(config, Scaling(obs, action), **kwargs)
 
     def check(self, demonstrations: Demonstrations) -> None:
         """Raises ValueError where it cannot learn from these: other sizes, tasks or counting of actions, too short."""

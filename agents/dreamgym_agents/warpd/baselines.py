@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dreamgym_agents.common.chunks import action_at
 from dreamgym_agents.common.demonstrations import Demonstrations
-from dreamgym_agents.common.scale import Standardizer
+from dreamgym_agents.common.scale import Scaling
 from dreamgym_agents.common.stages import Stage
 from dreamgym_agents.warpd.agent import Agent
 from dreamgym_agents.warpd.config import WARPDConfig
@@ -40,7 +40,7 @@ class DiffusionBaseline(Agent):
 
     kind: ClassVar[str] = "diffusion_policy"
 
-    def __init__(self, config: WARPDConfig, scaling: Standardizer | None = None) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
         super().__init__(config, scaling)
         _check_chunk(config)
         self.history = config.obs_history
@@ -86,7 +86,7 @@ class DiffusionBaseline(Agent):
 class ChunkVAE(nn.Module):
     """The VAE of LDP: WARPD's encoder, and a perceptron of 256 x 2 that decodes a chunk of actions."""
 
-    def __init__(self, config: WARPDConfig, scaling: Standardizer) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Scaling) -> None:
         super().__init__()
         vae, self.config, self.scaling = config.vae, config, scaling
         self.encoder = TrajectoryEncoder(config.length, config.obs_dim, config.action_dim, vae.encoder, vae.latent)
@@ -119,7 +119,7 @@ class LatentDiffusionPolicy(Agent):
 
     kind: ClassVar[str] = "latent_diffusion_policy"
 
-    def __init__(self, config: WARPDConfig, scaling: Standardizer | None = None) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
         super().__init__(config, scaling)
         _check_chunk(config)
         self.vae = ChunkVAE(config, self.scaling)
@@ -165,7 +165,7 @@ class MLPPolicy(Agent):
 
     kind: ClassVar[str] = "mlp"
 
-    def __init__(self, config: WARPDConfig, scaling: Standardizer | None = None) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
         super().__init__(config, scaling)
         width = self.condition_dim(self.baseline_condition)
         self.shape = PolicyShape(width, config.action_dim, config.hidden, config.activation)

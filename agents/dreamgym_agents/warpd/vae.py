@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dreamgym_agents.common.scale import Standardizer
+from dreamgym_agents.common.scale import Scaling
 from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.dynamics import Dynamics, rollout_loss
 from dreamgym_agents.warpd.encoder import TrajectoryEncoder
@@ -21,7 +21,7 @@ def kl_to_standard_normal(mean: Tensor, log_std: Tensor) -> Tensor:
 class PolicyVAE(nn.Module):
     """Encoder and hypernetwork decoder over one scaling of observations and actions."""
 
-    def __init__(self, config: WARPDConfig, scaling: Standardizer) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Scaling) -> None:
         super().__init__()
         vae, self.config, self.scaling = config.vae, config, scaling
         self.encoder = TrajectoryEncoder(config.length, config.obs_dim, config.action_dim, vae.encoder, vae.latent)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dreamgym_agents.common.demonstrations import Demonstrations
-from dreamgym_agents.common.scale import Scale, Standardizer
+from dreamgym_agents.common.scale import Scale, Scaling
 from dreamgym_agents.common.stages import Stage
 from dreamgym_agents.warpd.agent import Agent, Task
 from dreamgym_agents.warpd.config import WARPDConfig
@@ -31,9 +31,7 @@ class WARPD(Agent):
 
     kind: ClassVar[str] = "warpd"
 
-    def __init__(
-        self, config: WARPDConfig, scaling: Standardizer | None = None, dynamics: Dynamics | None = None
-    ) -> None:
+    def __init__(self, config: WARPDConfig, scaling: Scaling | None = None, dynamics: Dynamics | None = None) -> None:
         super().__init__(config, scaling)
         self.vae = PolicyVAE(config, self.scaling)
         self.latent_diffusion = LatentDiffusion(config, self.condition_dim(config.condition))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from dreamgym_agents.common.scale import Scale, Standardizer
+from dreamgym_agents.common.scale import Scale, Scaling
 
 
 def test_constant_entries_are_refused_with_the_mend() -> None:
@@ -28,7 +28,7 @@ def test_scaled_and_back_again_and_constant_entries_stay():
     generator = torch.Generator().manual_seed(0)
     obs, action = torch.randn(50, 3, generator=generator) * 4 + 2, torch.randn(50, 2, generator=generator)
     action[:, 1] = 7.0
-    scaling = Standardizer(Scale.of(obs, "observation"), Scale.of(action, "action", "ignore"))
+    scaling = Scaling(Scale.of(obs, "observation"), Scale.of(action, "action", "ignore"))
     seen = scaling.observe(obs)
     torch.testing.assert_close(seen.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(seen.std(0, correction=0), torch.ones(3), atol=1e-4, rtol=0)
@@ -39,7 +39,7 @@ def test_scaled_and_back_again_and_constant_entries_stay():
 
 
 def test_a_checksum_tells_scales_apart():
-    one, other = Standardizer.identity(2, 1), Standardizer.identity(2, 1)
+    one, other = Scaling.identity(2, 1), Scaling.identity(2, 1)
     assert one.checksum() == other.checksum()
     other.obs_std[1] = 2.0
     assert one.checksum() != other.checksum()
