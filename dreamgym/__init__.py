@@ -18,12 +18,37 @@ Use::
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dreamgym.envs.registration import register_envs
 from dreamgym.version import __version__
 
-__all__ = ["__version__", "make_core", "torchrl_env", "sb3_env", "load", "StartBank", "DreamCore", "register_family"]
+if TYPE_CHECKING:
+    from dreamgym.envs.core.core import DreamCore
+    from dreamgym.envs.core.starts import StartBank
+    from dreamgym.envs.faces.sb3 import sb3_env
+    from dreamgym.envs.faces.torchrl import torchrl_env
+    from dreamgym.envs.make import make_core
+    from dreamgym.rewards.registry import register_reward
+    from dreamgym.suites import Measure, Suite, gym_suite, register_suite
+    from dreamgym.training.checkpoint import load
+    from dreamgym.world_models.registry import register_family
+
+__all__ = [
+    "__version__",
+    "make_core",
+    "torchrl_env",
+    "sb3_env",
+    "load",
+    "StartBank",
+    "DreamCore",
+    "Suite",
+    "Measure",
+    "gym_suite",
+    "register_suite",
+    "register_family",
+    "register_reward",
+]
 
 # Public names by the module that holds them, imported when first asked for: `import dreamgym` stays light.
 _NAMES = {
@@ -33,7 +58,12 @@ _NAMES = {
     "load": "dreamgym.training.checkpoint",
     "StartBank": "dreamgym.envs.core.starts",
     "DreamCore": "dreamgym.envs.core.core",
+    "Suite": "dreamgym.suites",
+    "Measure": "dreamgym.suites",
+    "gym_suite": "dreamgym.suites",
+    "register_suite": "dreamgym.suites",
     "register_family": "dreamgym.world_models.registry",
+    "register_reward": "dreamgym.rewards.registry",
 }
 
 register_envs()
@@ -43,3 +73,7 @@ def __getattr__(name: str) -> Any:
     if name not in _NAMES:
         raise AttributeError(f"module 'dreamgym' has no attribute {name!r}; public names: {__all__}")
     return getattr(import_module(_NAMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

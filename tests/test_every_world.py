@@ -222,12 +222,10 @@ def test_a_robot_that_the_model_does_not_know_is_named(folders):
 # -- what is measured --
 
 
-@pytest.mark.parametrize("name", ["point_mass", "joint_point"])
+@pytest.mark.parametrize("name", TOYS)
 def test_policies_are_evaluated_in_dream_and_twin(name, folders):
-    more = executor(name)
-    found = evaluate(
-        "random", folders[name], "reach_right", episodes=4, horizon=40, split="val", **options(name), **more
-    )
+    more = {**options(name), **executor(name)}
+    found = evaluate("random", folders[name], "reach_right", episodes=4, horizon=40, split="val", **more)
     assert len(found.dream) == len(found.twin) == 4
     assert (found.dream.row == found.twin.row).all()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
 from dreamgym.envs.core.core import DreamCore
-from dreamgym.envs.core.options import CoreOptions
+from dreamgym.envs.core.options import CoreKwargs, CoreOptions
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.faces.single import DreamEnv
 from dreamgym.envs.faces.vector import DreamVectorEnv, mode_name
@@ -113,7 +113,7 @@ def make_core(
     reward_model: str | None = None,
     autoreset_mode: Any = "same_step",
     device: str | torch.device | None = None,
-    **options: Any,
+    **options: Unpack[CoreKwargs],
 ) -> DreamCore:
     """A batch of dreams from a checkpoint, without any face.
 

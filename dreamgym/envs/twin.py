@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from dreamgym.envs.core.core import DreamCore
-from dreamgym.envs.core.options import CoreOptions
+from dreamgym.envs.core.options import CoreKwargs, CoreOptions
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.faces.single import DreamEnv
 from dreamgym.envs.faces.vector import MODES, DreamVectorEnv, mode_name
@@ -113,7 +113,7 @@ def make_core(
     autoreset_mode: Any = "same_step",
     starts: str = "bank",
     device: Any = None,
-    **options: Any,
+    **options: Unpack[CoreKwargs],
 ) -> TwinCore:
     """Real simulators behind the spaces of a world model, without any face.
 
@@ -137,7 +137,7 @@ def make_core(
     if unknown := sorted(set(options) - known):
         raise ValueError(
             f"{unknown} are no options of a twin; what its simulator takes goes into simulator_kwargs="
-            f"{ {k: options[k] for k in unknown} }"
+            f"{ {k: v for k, v in options.items() if k in unknown} }"
         )
     if world_model is None:
         raise ValueError(

@@ -144,7 +144,7 @@ class PointRecipe(Recipe):
         }
         episodes: list[tuple[Episode, dict[str, Any]]] = []
         for i in range(6):
-            rows = {
+            rows: Episode = {
                 "action": rng.uniform(-1, 1, (24, self.action_dim)).astype(np.float32),
                 "robot_obs": np.tile(rng.uniform(-0.4, 0.4, (1, 3)), (24, 1)).astype(np.float32),
                 "rgb_static": np.zeros((24, SIZE, SIZE, 3), np.uint8),

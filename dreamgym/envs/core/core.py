@@ -3,11 +3,11 @@ convention.
 
     step:  prepare -> unroll -> reward -> judge -> autoreset
 
-This file is the whole of it, top to bottom. What it is composed of: `ActionReader` (prepare), a `World` (unroll: the
-model's dynamics, or a twin's simulators), a `RewardModel`, `judge` (the rules of an episode), a `Beginner` (how
-episodes begin) and an `ObservationReader` (what is shown). On a device where looking at a value makes the program wait,
-every branch is a ``torch.where`` over the whole batch. Where it does not, `fast.py` skips what nobody needs; it changes
-no result.
+This file is the whole of it, top to bottom, and longer than others so that no step has to be followed across files.
+What it is composed of: `ActionReader` (prepare), a `World` (unroll: the model's dynamics, or a twin's simulators), a
+`RewardModel`, `judge` (the rules of an episode), a `Beginner` (how episodes begin) and an `ObservationReader` (what is
+shown). On a device where looking at a value makes the program wait, every branch is a ``torch.where`` over the whole
+batch. Where it does not, `fast.py` skips what nobody needs; it changes no result.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 from gymnasium import error, spaces
 from torch import Tensor
 
+from dreamgym.envs.core import branching
 from dreamgym.envs.core.actions import ActionReader, action_space, check_chunk
 from dreamgym.envs.core.begin import OPTIONS, Beginner
 from dreamgym.envs.core.fast import Fast
@@ -34,7 +35,7 @@ from dreamgym.envs.core.working import Working
 from dreamgym.envs.core.world import DreamWorld, World
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.types import InstructionSpec, State
-from dreamgym.world_models.base import WorldModel, clone, where
+from dreamgym.world_models.base import WorldModel, where
 
 
 class DreamCore:
@@ -276,26 +277,21 @@ class DreamCore:
             )
         self._check_ready("frames")
         with self._working:
-            action = self.read_actions(action)
-            self.frozen = self.counters["done"] if self._waiting else None
-            frames, verdict = self.world.unroll(self, action), self._last
+            action, frames = self._unrolled(action)
+        verdict = self._last
         for each in self.split(action):
             with self._working:
+                waiting = self.frozen
                 verdict = self._frame(frames, each, verdict)
-                step = self._finish(verdict, self.frozen)
+                step = self._finish(verdict, waiting)
                 self.frozen = self.counters["done"] if self._waiting else None
             yield step
 
     def _go_on(self, action: Any) -> tuple[Verdict, Tensor | None]:
         """What became of every env, and those that had ended before (None: none)."""
         self._check_ready("step")
-        action = self.read_actions(action)
-        if self._shared:
-            self._check_untouched()
         waiting = self.counters["done"] if self._waiting else None
-        # Under next_step the envs that wait are reset afterwards, whatever happens to them here.
-        self.frozen = waiting if self.autoreset == "disabled" else None
-        frames = self.world.unroll(self, action)
+        action, frames = self._unrolled(action)
         if self.num_frames == 1:
             return self._frame(frames, action, self._last), waiting
         verdict, total = self._last, torch.zeros(self.num_envs, device=self.device)
@@ -310,6 +306,15 @@ class DreamCore:
                 self.frozen = self.frozen if bool(self.frozen.any()) else None
         assert verdict is not None
         return verdict._replace(reward=total), waiting
+
+    def _unrolled(self, action: Any) -> tuple[Tensor, Iterator[State]]:
+        """The prepared action and its frames, which are yet to be made; notes which envs keep still."""
+        action = self.read_actions(action)
+        if self._shared:
+            self._check_untouched()
+        # Under next_step the envs that wait are reset afterwards, whatever happens to them here.
+        self.frozen = self.counters["done"] if self._waiting and self.autoreset == "disabled" else None
+        return action, self.world.unroll(self, action)
 
     def split(self, action: Tensor) -> tuple[Tensor, ...]:
         """The actions of each frame of a step: [B, A], [B, a, A], or the instruction [B] of all of them."""
@@ -427,10 +432,7 @@ class DreamCore:
     def snapshot(self) -> Snapshot:
         """A copy of everything that decides how this core goes on, noise included."""
         self._check_ready("snapshot")
-        counters = clone({**self.counters, "episode": self.episode, "begun": self.counters["begun"] - self.clock})
-        last = None if self._last is None else self._last.copy().tensors()
-        noise, sims = self.generator.get_state(), self.world.snapshot(self)
-        return Snapshot(clone(self.state), clone(self.memory), counters, last, self.seed, noise, sims)
+        return branching.snapshot(self, self._last)
 
     def restore(self, snapshot: Snapshot) -> Obs:
         """Goes back (or over) to a snapshot of as many envs; returns its observation.
@@ -439,25 +441,13 @@ class DreamCore:
             ValueError: a snapshot of another number of envs, or in a twin one that was taken of a dream.
         """
         self._check_open()
-        size = len(snapshot.counters["task"])
-        if size != self.num_envs:
-            raise ValueError(f"the snapshot holds {size} envs, this dream {self.num_envs}; use snapshot.select(index)")
         with self._working:
-            self.world.restore(self, snapshot.simulators, snapshot.counters["task"].tolist())
-            parts = (snapshot.state, snapshot.memory, snapshot.counters)
-            self.state, self.memory, self.counters = (copy_to(part, self.device) for part in parts)
-            self.episode, self.seed = self.counters.pop("episode"), snapshot.seed
-            self.counters["begun"] += self.clock
-            self.generator.set_state(snapshot.noise)
-            self._last = None
-            if snapshot.last is not None:
-                self._last = Verdict.from_tensors(copy_to(snapshot.last, self.device))
+            self._last = branching.restore(self, snapshot)
             self._resume()
             return self._observe()
 
     def place(self, state: State, task: Tensor, elapsed: Tensor | None = None, seed: int = 0) -> Obs:
-        """Puts states of the same model into all envs, as if episodes stood there: how a planner imagines from where an
-        env is now.
+        """Puts states of the same model into all envs: how a planner imagines from where an env is now.
 
         Args:
             state: [B, ...], as another core of this model holds it; copied.

@@ -5,9 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 AUTORESET = ("same_step", "next_step", "disabled")
 REWARDS = ("success", "probability")
+
+
+class CoreKwargs(TypedDict, total=False):
+    """`CoreOptions` as keyword arguments of the functions that make envs, for type checkers and completion."""
+
+    num_envs: int
+    horizon: int | None
+    task: str | Sequence[str]
+    obs: str
+    proprioception: str | None
+    uncertainty: bool
+    uncertainty_limit: float | str | None
+    chunk: int | None
+    embodiment: str | None
+    validate: bool
+    split: str | None
+    gradients: bool
+    share_features: bool
+    compile: bool
+    fast: bool | None
+    threads: int | None
 
 
 @dataclass(frozen=True)
