@@ -76,6 +76,8 @@ def fit(options: FitOptions) -> None:
     from dreamgym.world_models.registry import recipe
 
     run, family = options.run, options.family
+    if options.out is not None:
+        checkpoint.check_target(options.out)
     if family is None:
         family = family_for(options.store, run)
         print(f"family: {family}")

@@ -72,6 +72,8 @@ def train(
             was begun with something else.
     """
     run_dir, store = Path(run_dir), EpisodeStore.open(store_path)
+    if run_dir.exists() and not run_dir.is_dir():
+        raise ValueError(f"{run_dir} is a file: give the run a folder")
     settings, facts = checked_settings(settings), store_facts(store)
     pinned = {k: v for k, v in settings.items() if k in (*WINDOWS, *SHAPING)}
     free = {k: v for k, v in settings.items() if k not in pinned}

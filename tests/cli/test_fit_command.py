@@ -49,3 +49,9 @@ def test_fit_goes_on_with_a_run_without_being_told_again(tmp_path: Path, capsys:
     assert "4 updates done" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="begun with seed=3, not 4"):
         cli.main([*words, "--steps", "5", "--seed", "4"])
+
+
+def test_fit_refuses_a_checkpoints_place_before_it_trains(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(SystemExit, match="choose another path"):
+        cli.main(["fit", "--store", "nowhere", "--run", str(tmp_path / "run"), "--out", str(tmp_path / "notes")])

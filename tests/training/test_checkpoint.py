@@ -11,7 +11,7 @@ import torch
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.nn.layout import lay_out_by_input
 from dreamgym.rewards.decoded import DecodedStateReward
-from dreamgym.training.checkpoint import CheckpointError, folders, load, names, save
+from dreamgym.training.checkpoint import CheckpointError, check_target, folders, load, names, save
 from dreamgym.training.checkpoint.config import digest
 from dreamgym.training.packing import round_weights
 from dreamgym.world_models.families.rssm import RSSM
@@ -351,6 +351,15 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     torch.nn.init.constant_(broken.dynamics.gates.weight, float("nan"))
     with pytest.raises(ValueError, match=r"'dynamics\.gates\.weight' is not finite"):
         save(tmp_path / "dream", broken)
+
+
+def test_a_target_that_cannot_be_is_known_before_the_work(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    for path in (tmp_path / "notes", tmp_path / "notes" / "dream", tmp_path):
+        with pytest.raises(ValueError, match="choose another path"):
+            check_target(path)
+    assert check_target(folder) == folder
+    assert check_target(tmp_path / "new" / "dream") == tmp_path / "new" / "dream"
 
 
 # -- a folder that is replaced --

@@ -199,6 +199,23 @@ def test_a_stage_that_trains_nothing_and_a_group_of_nobody_are_named(tmp_path: P
         run(line(), tmp_path, stages=(Stage("all", groups=(ParameterGroup(("nobody",)),)),))
 
 
+def test_a_stage_may_have_batches_of_its_own(tmp_path: Path):
+    asked = []
+
+    class Counted(Numbers):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def batch(self, step: int) -> dict[str, Tensor]:
+            asked.append((self.name, step))
+            return super().batch(step)
+
+    stages = (Stage("first", updates=2), Stage("second", updates=2))
+    samplers = {stage.name: Counted(stage.name) for stage in stages}
+    fit(line(), samplers, FitConfig(steps=4, warmup=1), tmp_path, stages=stages)
+    assert asked == [("first", 0), ("first", 1), ("second", 2), ("second", 3)]
+
+
 # -- frozen parts --
 
 

@@ -227,6 +227,13 @@ def test_unknown_words_are_named(store: EpisodeStore, tmp_path: Path) -> None:
         train(store.path, tmp_path / "run", "rssm", changes={"width": 3})
 
 
+def test_a_run_cannot_live_in_a_file(store: EpisodeStore, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(ValueError, match="notes is a file: give the run a folder"):
+        begin(store, tmp_path / "notes", 1)
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
 # -- other runs' weights --
 
 

@@ -14,13 +14,14 @@ from dreamgym.training.checkpoint.config import read_config
 from dreamgym.training.checkpoint.folders import CheckpointError, file_sha256, replace_folder, verify_file
 from dreamgym.training.checkpoint.loading import Checkpoint, load
 from dreamgym.training.checkpoint.names import BUILT_IN, built_in_names, resolve
-from dreamgym.training.checkpoint.saving import save
+from dreamgym.training.checkpoint.saving import check_target, save
 
 __all__ = [
     "BUILT_IN",
     "Checkpoint",
     "CheckpointError",
     "built_in_names",
+    "check_target",
     "file_sha256",
     "load",
     "read_config",

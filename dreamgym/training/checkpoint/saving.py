@@ -76,10 +76,8 @@ def save(
             or a folder of something else at ``path``.
         TypeError: an argument of another kind, or something in it that JSON cannot hold.
     """
-    final = Path(path)
+    final = check_target(path)
     recover(final)
-    if final.exists() and (not final.is_dir() or any(final.iterdir())) and not (final / "config.json").exists():
-        raise ValueError(f"{final} exists and is no checkpoint folder: choose another path")
     _check_model(model)
     by_name = _rewards(rewards)
     tensors, about_starts = _starts(starts, starts_meta or {})
@@ -110,6 +108,20 @@ def save(
         replace_folder(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return final
+
+
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """The path, if a checkpoint can be written there; asked before the work whose result it is to hold.
+
+    Raises:
+        ValueError: a file stands there or on the way, or a folder of something else.
+    """
+    final = Path(path)
+    if final.exists() and (not final.is_dir() or any(final.iterdir())) and not (final / "config.json").exists():
+        raise ValueError(f"{final} exists and is no checkpoint folder: choose another path")
+    if files := [parent for parent in final.parents if parent.is_file()]:
+        raise ValueError(f"{final}: {files[0]} is a file, not a folder: choose another path")
     return final
 
 
