@@ -75,3 +75,5 @@ def collect(
         seed=seed, **options,
     )  # fmt: skip
     print(f"{store}: {len(done.store)} episodes, {done.store.num_steps} steps, {done.new_episodes} new")
+    if done.stopped:
+        raise KeyboardInterrupt("stopped before the target; the same command goes on")

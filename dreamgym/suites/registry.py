@@ -46,7 +46,8 @@ def suite(name: str) -> Suite:
         _SUITES[name] = next(iter(installed)).value
     if name not in _SUITES:
         raise ValueError(
-            f"unknown suite {name!r}: expected one of {list(suites())}, or register yours with register_suite"
+            f"unknown suite {name!r}: expected one of {list(suites())}, or register yours with register_suite (on the "
+            "command line: --import FILE.py)"
         )
     target = _SUITES[name]
     if isinstance(target, str):

@@ -6,6 +6,8 @@ import pytest
 
 from dreamgym import cli
 from dreamgym.data import EpisodeStore
+from dreamgym.data.collect import Collected
+from dreamgym.suites import collection
 
 
 def test_collect_fills_a_store_and_continues_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,3 +33,15 @@ def test_an_option_of_another_kind_is_an_error(tmp_path: Path) -> None:
         cli.main(["collect", "--store", str(tmp_path / "s"), "--suite", "pusht", "--scene", "D"])
     with pytest.raises(SystemExit, match="dreamgym: play of calvin takes scene, .*; got num_train"):
         cli.main(["collect", "--store", str(tmp_path / "s"), "--num-train", "3"])
+
+
+def test_a_collection_that_was_stopped_does_not_exit_with_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = EpisodeStore.create(tmp_path / "s", {"action": ((2,), "float32")})
+    stopped = Collected(store, new_episodes=0, failed={}, stopped=True)
+    monkeypatch.setattr(collection, "collect", lambda *args, **kwargs: stopped)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["collect", "--store", str(tmp_path / "s"), "--suite", "pusht", "--num-episodes", "2"])
+    assert ended.value.code == 130
+    assert "the same command goes on" in capsys.readouterr().err

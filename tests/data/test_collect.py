@@ -47,6 +47,15 @@ def test_every_twentieth_episode_is_held_out() -> None:
     assert {split_of(i) for i in range(60)} == {"train", "val"}
 
 
+def test_a_whole_split_is_marked_and_drawn_apart(tmp_path: Path) -> None:
+    usual = collect(Factory(), tmp_path / "usual", num_episodes=21, progress=False).store
+    assert {meta["split"] for meta in usual.metas} == {"train", "val"}
+    for split in ("train", "val", "test"):
+        made = collect(Factory(), tmp_path / split, num_episodes=3, split=split, progress=False).store
+        assert {meta["split"] for meta in made.metas} == {split}
+        assert not set(contents(made).values()) & set(contents(usual).values())
+
+
 def test_workers_make_the_same_set_as_one(tmp_path: Path) -> None:
     one = collect(Factory(), tmp_path / "one", num_episodes=9, progress=False)
     three = collect(Factory(pause_s=0.02), tmp_path / "three", num_episodes=9, num_workers=3, progress=False)
@@ -206,9 +215,10 @@ def test_one_store_takes_one_collection(tmp_path: Path) -> None:
         ({"num_steps": 0}, "at least 1"),
         ({"num_episodes": 5, "num_workers": 0}, "at least 1"),
         ({"num_episodes": 5, "seed": -1}, "at least 0"),
+        ({"num_episodes": 5, "split": "tests"}, "split must be one of"),
     ],
 )
-def test_arguments_out_of_range(tmp_path: Path, arguments: dict[str, int], message: str) -> None:
+def test_arguments_out_of_range(tmp_path: Path, arguments: dict[str, int | str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         collect(Factory(), tmp_path / "s", progress=False, **arguments)
     assert not (tmp_path / "s").exists()
