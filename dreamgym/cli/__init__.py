@@ -49,8 +49,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
-# Commands whose required arguments are words without a flag before them.
+# Commands whose required arguments are words without a flag before them, and arguments that are so alone.
 POSITIONAL = (evaluate, report)
+POSITIONAL_ARGUMENTS = {import_: "source"}
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -73,6 +74,8 @@ def main(args: Sequence[str] | None = None) -> None:
             import_code(name)
         prog, commands, rest = _chosen(words)
         place = tyro.conf.configure(tyro.conf.PositionalRequiredArgs)
+        for call, argument in POSITIONAL_ARGUMENTS.items():
+            call.__annotations__[argument] = tyro.conf.Positional[str]  # here, for tyro is heavy to import
         commands = {name: place(call) if call in POSITIONAL else call for name, call in commands.items()}
         about = __doc__ if prog == "dreamgym" else None
         flat = (tyro.conf.OmitArgPrefixes,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +11,9 @@ if TYPE_CHECKING:
     from dreamgym.data import EpisodeStore
     from dreamgym.data.readers import ImportConfig, Source
 
-with contextlib.suppress(ImportError):  # without tyro `main` names the extra, and nobody reads the annotation
-    from tyro.conf import Positional
-
 
 def import_(
-    source: Positional[str],
+    source: str,
     store: Path,
     map: tuple[str, ...] = (),
     action: str | None = None,
