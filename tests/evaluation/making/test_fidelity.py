@@ -8,9 +8,6 @@ from fakes import KEYS, FakeModel, episode
 
 from dreamgym.data import EpisodeStore
 from dreamgym.evaluation.making.fidelity import FidelityConfig, measure_fidelity
-from dreamgym.evaluation.making.measures import psnr
-from dreamgym.evaluation.making.windows import training_mean
-from dreamgym.training.openloop import auroc
 
 CONFIG = FidelityConfig(windows=24, context=2, steps=20, batch_size=16)
 MEASURES = {"drawer", "slider", "tcp", "bulb", "led"}
@@ -108,13 +105,6 @@ def test_a_probe_states_the_drift_of_a_model_without_a_state_head(play):
     assert measure(FakeModel(scene=False), play).state_source == "none"
 
 
-def test_the_mean_frame_is_the_mean(play):
-    mean = training_mean(play, ["rgb_static", "scene_obs"], frames=4096)
-    frames = np.concatenate([play.episode(i)["rgb_static"] for i in range(6)])
-    assert mean["rgb_static"].shape == (3, 8, 8)
-    np.testing.assert_allclose(mean["rgb_static"][:, 0, 0], frames[:, 0, 0].mean(0), atol=8)
-
-
 def test_horizons_that_no_episode_reaches_are_left_out(play):
     found = measure_fidelity(FakeModel(), play, play, FidelityConfig(windows=4, steps=200))
     assert found.config.steps == found.curves["drawer"].steps[-1] == 50
@@ -160,14 +150,3 @@ def test_openings_can_be_left_out(play):
     without = measure_fidelity(FakeModel(), held_out, train, FidelityConfig(**sizes, openings=False))
     assert not without.openings
     assert without.curves["drawer"].model == measure(FakeModel(), play).curves["drawer"].model
-
-
-def test_auroc_counts_ordered_pairs():
-    assert auroc(np.array([1, 2, 3, 4]), np.array([0, 0, 1, 1])) == 1
-    assert auroc(np.array([1, 2, 3, 4]), np.array([1, 1, 0, 0])) == 0
-    assert auroc(np.array([1, 1, 1, 1]), np.array([1, 0, 0, 1])) == 0.5
-    assert np.isnan(auroc(np.array([1, 2]), np.array([1, 1])))
-
-
-def test_psnr_of_a_tenth_is_twenty_decibels():
-    assert psnr(0.01) == pytest.approx(20)
