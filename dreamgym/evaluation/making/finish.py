@@ -1,6 +1,6 @@
 """From a trained world model to a checkpoint that ships: probe, rewards, start bank, fidelity, twin rollouts, card.
 
-The same for every family and suite. `plan` refuses what can be refused before any work; `parts` keeps what was made, so
+The same for every family and suite. `plan` refuses what can be refused before any work; `kept_parts` keeps what was made, so
 that the same command goes on where it was stopped.
 """
 
@@ -21,7 +21,7 @@ from dreamgym.envs.core.starts import StartBank
 from dreamgym.evaluation.making.card import write_card
 from dreamgym.evaluation.making.describe import describe_data, describe_model
 from dreamgym.evaluation.making.fidelity import as_recorded, measure_fidelity
-from dreamgym.evaluation.making.parts import Part, Parts, fingerprint, store_key
+from dreamgym.evaluation.making.kept_parts import Part, Parts, fingerprint, store_key
 from dreamgym.evaluation.making.plan import Plan, can_act, make_plan
 from dreamgym.evaluation.making.rollouts import (
     RolloutConfig,

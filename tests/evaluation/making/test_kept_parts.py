@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from dreamgym.evaluation.making.parts import Parts, fingerprint
+from dreamgym.evaluation.making.kept_parts import Parts, fingerprint
 
 
 def make():
