@@ -1,7 +1,7 @@
 """From a trained world model to a checkpoint that ships: probe, rewards, start bank, fidelity, twin rollouts, card.
 
-The same for every family and suite. `plan` refuses what can be refused before any work; `kept_parts` keeps what was made, so
-that the same command goes on where it was stopped.
+The same for every family and suite. `plan` refuses what can be refused before any work; `kept_parts` keeps what was
+made, so that the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
