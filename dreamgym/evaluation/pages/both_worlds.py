@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dreamgym.evaluation.making.measures import StateReader, measures_of
-from dreamgym.evaluation.statistics.comparison import Played, Sequences
+from dreamgym.evaluation.statistics.comparison import Sequences, Trajectories
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
@@ -22,7 +22,7 @@ MANY = 64
 
 def run_dream(
     dream_id: str, checkpoint: Checkpoint, sequences: Sequences, seed: int = 0
-) -> tuple[Played, dict[str, float]]:
+) -> tuple[Trajectories, dict[str, float]]:
     """The sequences in the dream, all at once; and its speed, pictures aside."""
     num, steps = sequences.action.shape[:2]
     reader = StateReader(checkpoint.model, checkpoint.probe)
@@ -47,7 +47,7 @@ def run_dream(
     stacked = {k: np.stack(v, 1) for k, v in log.items()}
     frames = {k: stacked[k] for k in cameras}
     state_log = {k: v for k, v in stacked.items() if k not in cameras}
-    return Played(frames, state_log, *_columns(infos, num), seconds), speed
+    return Trajectories(frames, state_log, *_columns(infos, num), seconds), speed
 
 
 def _dreams(dream_id: str, checkpoint: Checkpoint, num_envs: int, horizon: int) -> Any:
@@ -73,7 +73,7 @@ def _speed(dream_id: str, checkpoint: Checkpoint, num_envs: int, at_least_s: flo
     return rate
 
 
-def run_twin(real_id: str, checkpoint: Checkpoint, sequences: Sequences, seed: int = 0) -> Played:
+def run_twin(real_id: str, checkpoint: Checkpoint, sequences: Sequences, seed: int = 0) -> Trajectories:
     """The sequences in the real simulator behind the dream's spaces, one after the other."""
     num, steps = sequences.action.shape[:2]
     kwargs: dict[str, Any] = {
@@ -105,7 +105,7 @@ def run_twin(real_id: str, checkpoint: Checkpoint, sequences: Sequences, seed: i
     measured = {m.key for m in measures_of(checkpoint.simulator)}
     state = {k: v for k, v in stacked.items() if k in measured}
     by_step = [{k: np.array([told[t][k] for told in infos]) for k in _INFOS if k in infos[0][0]} for t in range(steps)]
-    return Played({k: stacked[k] for k in cameras}, state, *_columns(by_step, num), seconds)
+    return Trajectories({k: stacked[k] for k in cameras}, state, *_columns(by_step, num), seconds)
 
 
 _INFOS = ("success_probability", "is_success", "uncertainty")

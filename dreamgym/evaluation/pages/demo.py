@@ -15,7 +15,7 @@ from dreamgym.evaluation.making.measures import format_value, measures_of
 from dreamgym.evaluation.pages.both_worlds import MANY, run_dream, run_twin
 from dreamgym.evaluation.pages.pictures import clip_frame, plot_drift, save_figure, write_gif
 from dreamgym.evaluation.pages.sequences import load_sequences
-from dreamgym.evaluation.statistics.comparison import Agreement, Played, Sequences, compare
+from dreamgym.evaluation.statistics.comparison import Agreement, Sequences, Trajectories, compare
 from dreamgym.provenance import machine
 from dreamgym.training.checkpoint import BUILT_IN
 from dreamgym.version import __version__
@@ -124,8 +124,8 @@ def twin_of(checkpoint: Checkpoint) -> str:
 
 def _write(
     folder: Path,
-    real: Played,
-    dream: Played,
+    real: Trajectories,
+    dream: Trajectories,
     sequences: Sequences,
     agreement: Agreement,
     horizons: tuple[int, ...],
@@ -142,7 +142,7 @@ def _write(
 
 
 def write_clip(
-    path: Path, real: Played, dream: Played, sequences: Sequences, columns: int = 5, size: int = 168
+    path: Path, real: Trajectories, dream: Trajectories, sequences: Sequences, columns: int = 5, size: int = 168
 ) -> None:
     """The side-by-side clip: the first sequences of different tasks, and one of them by the second camera."""
     cameras = [c for c in real.frames if c in dream.frames]

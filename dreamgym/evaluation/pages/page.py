@@ -12,7 +12,7 @@ import numpy as np
 
 from dreamgym.evaluation.making.measures import format_value
 from dreamgym.evaluation.pages.pictures import data_uri, figure_svg, filmstrip, plot_drift
-from dreamgym.evaluation.statistics.comparison import Agreement, Played, Sequences
+from dreamgym.evaluation.statistics.comparison import Agreement, Sequences, Trajectories
 
 STYLE = """
 :root { --ink:#1d2733; --soft:#5b6875; --line:#e4e8ec; --dream:#e4572e; --wash:#f6f7f9; }
@@ -58,8 +58,8 @@ MORE = "<!-- more -->"
 
 def write_page(
     gif: bytes,
-    real: Played,
-    dream: Played,
+    real: Trajectories,
+    dream: Trajectories,
     sequences: Sequences,
     agreement: Agreement,
     horizons: Sequence[int],
@@ -180,7 +180,7 @@ def _table(agreement: Agreement, horizons: Sequence[int]) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def _strips(real: Played, dream: Played, sequences: Sequences, agreement: Agreement) -> str:
+def _strips(real: Trajectories, dream: Trajectories, sequences: Sequences, agreement: Agreement) -> str:
     camera = next((c for c in real.frames if c in dream.frames), None)
     out = []
     for i, episode in enumerate(agreement.episodes):

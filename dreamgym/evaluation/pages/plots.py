@@ -127,10 +127,7 @@ def _square(axis: Any, title: str, x: str, y: str) -> None:
 
 def _scatter(axis: Any, scores: Sequence[Score], told: Mapping[str, Any]) -> None:
     real, dream = (100 * np.array([getattr(s, k) for s in scores]) for k in ("real", "imagined"))
-    ends = [
-        np.array([wilson(getattr(s, k) * n, n) for s in scores for n in (getattr(s, f"{k}_episodes"),)])
-        for k in ("real", "imagined")
-    ]
+    ends = [np.array([wilson(rate * n, n) for rate, n in (s.sure_of(k) for s in scores)]) for k in ("real", "imagined")]
     bars = [np.abs(100 * e - v[:, None]).T for e, v in zip(ends, (real, dream), strict=True)]
     axis.errorbar(real, dream, bars[1], bars[0], fmt="none", ecolor=PALE, elinewidth=1, zorder=1)
     axis.scatter(real, dream, s=30, color=DREAM, edgecolor="white", linewidth=0.7, zorder=2)

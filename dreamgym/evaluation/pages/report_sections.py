@@ -14,7 +14,6 @@ from dreamgym.evaluation.pages.page import html_table
 from dreamgym.evaluation.pages.pictures import data_uri
 from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.evaluation.policies.result import Evaluation
-from dreamgym.evaluation.statistics.inference import wilson
 from dreamgym.evaluation.statistics.study import Study
 from dreamgym.suites import suite, suites
 
@@ -26,7 +25,7 @@ def with_interval(side: Episodes | None) -> str:
     """Success in percent with its 95% interval, as HTML."""
     if side is None:
         return "–"
-    low, high = wilson(int(side.success.sum()), len(side))
+    low, high = interval(side)
     return f"{100 * side.rate:.1f}<small>{100 * low:.0f}–{100 * high:.0f}</small>"
 
 

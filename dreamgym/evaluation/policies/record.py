@@ -14,7 +14,7 @@ from dreamgym.envs.twin import TwinCore
 from dreamgym.evaluation.making.measures import StateReader
 from dreamgym.evaluation.policies.rollout import Frame
 from dreamgym.evaluation.statistics.calibration import Reliability
-from dreamgym.evaluation.statistics.comparison import Played, Sequences
+from dreamgym.evaluation.statistics.comparison import Sequences, Trajectories
 from dreamgym.rewards.base import RewardModel
 from dreamgym.world_models.base import WorldModel
 
@@ -63,14 +63,14 @@ class TwinRecorder:
         padded = np.stack([_padded(a, int(length.max())) for a in actions])
         return Sequences(tuple(tasks), row, task, length, padded, self.core.spec.actions_per_frame)
 
-    def trajectories(self) -> Played:
+    def trajectories(self) -> Trajectories:
         """The episodes as `dreamgym.evaluation.statistics.comparison` takes them, padded with their last frame."""
         size = max(len(m) for m in self.marks)
         marks = np.stack([_padded(np.array(m, np.float64), size) for m in self.marks])
         names = set.intersection(*(set(s[0]) for s in self.states))
         state = {n: np.stack([_padded(np.stack([x[n] for x in s]), size) for s in self.states]) for n in sorted(names)}
         state = {n: v.astype(np.float32) for n, v in state.items()}
-        return Played({}, state, marks[..., 0], marks[..., 1] > 0.5, marks[..., 2], 0.0)
+        return Trajectories({}, state, marks[..., 0], marks[..., 1] > 0.5, marks[..., 2], 0.0)
 
 
 def _padded(values: np.ndarray, size: int) -> np.ndarray:
@@ -108,7 +108,7 @@ class DreamRecorder:
 @torch.no_grad()
 def replay(
     model: WorldModel, reward: RewardModel, bank: StartBank, sequences: Sequences, probe: Any = None, seed: int = 0
-) -> Played:
+) -> Trajectories:
     """Imagines along recorded actions from the bank's states, never looking again: open loop, on a policy's own path.
 
     Returns:
@@ -134,4 +134,4 @@ def replay(
         state = after
     said, done, unsure = (torch.stack(c, 1).cpu().numpy() for c in columns)
     log = {k: torch.stack([r[k] for r in read], 1).float().cpu().numpy() for k in read[0]}
-    return Played({}, log, said, done > 0.5, unsure, 0.0)
+    return Trajectories({}, log, said, done > 0.5, unsure, 0.0)

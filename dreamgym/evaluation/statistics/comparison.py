@@ -14,7 +14,7 @@ from dreamgym.suites import Measure
 
 
 @dataclass(frozen=True)
-class Played:
+class Trajectories:
     """What N episodes looked like, F frames each; entry 0 is the start.
 
     Attributes:
@@ -102,7 +102,9 @@ class Agreement:
         return {"horizons": rows, "episodes": self.episodes}
 
 
-def compare(real: Played, dream: Played, sequences: Sequences, measures: Iterable[Measure] = ()) -> Agreement:
+def compare(
+    real: Trajectories, dream: Trajectories, sequences: Sequences, measures: Iterable[Measure] = ()
+) -> Agreement:
     """Agreement of a dream with reality, frame by frame, over the frames of each sequence that count.
 
     Args:
@@ -128,7 +130,7 @@ def compare(real: Played, dream: Played, sequences: Sequences, measures: Iterabl
 
 
 def _state_curves(
-    real: Played, dream: Played, mask: np.ndarray, steps: list[int], measures: Iterable[Measure]
+    real: Trajectories, dream: Trajectories, mask: np.ndarray, steps: list[int], measures: Iterable[Measure]
 ) -> dict[str, Curve]:
     truth, mine = ({k: torch.from_numpy(v) for k, v in p.state.items()} for p in (real, dream))
     later, guess = ({k: v[:, 1:] for k, v in p.items()} for p in (truth, mine))
@@ -149,7 +151,7 @@ def _over(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(count > 0, mean, mean[last])
 
 
-def _episodes(real: Played, dream: Played, sequences: Sequences) -> list[dict[str, Any]]:
+def _episodes(real: Trajectories, dream: Trajectories, sequences: Sequences) -> list[dict[str, Any]]:
     a = sequences.actions_per_frame
 
     def first(success: np.ndarray, frames: int) -> int | None:

@@ -172,6 +172,36 @@ def test_a_chunk_stops_at_the_first_end():
     assert env.action_space.shape == (4, 3)
 
 
+def test_frames_of_a_chunk_are_its_actions_one_by_one():
+    options = {"autoreset": "disabled", "reward_mode": "probability", "horizon": 9}
+    chunked, single = core(3, chunk=4, **options), core(3, **options)
+    for dream in (chunked, single):
+        dream.reset(seed=2)
+    for _ in range(3):  # the horizon lies inside the third chunk: frozen from there on
+        plan = actions([1, 0, -1], [0.2, 0.3, 1], [0, 0, -1]).unsqueeze(1).expand(-1, 4, -1)
+        for frame, action in zip(chunked.frames(plan), plan.unbind(1), strict=True):
+            alone = single.step(action)
+            assert torch.equal(frame.obs, alone.obs)
+            assert torch.equal(frame.reward, alone.reward)
+            assert torch.equal(frame.truncated, alone.truncated)
+            assert torch.equal(chunked.elapsed, single.elapsed)
+    assert chunked.done.all()
+
+
+def test_frames_that_nobody_asks_for_are_not_executed():
+    dream = core(2, chunk=4, autoreset="disabled")
+    dream.reset(seed=0)
+    next(iter(dream.frames(torch.zeros(2, 4, 3))))
+    assert dream.elapsed.tolist() == [1, 1]
+
+
+def test_frames_leave_resets_to_the_caller():
+    dream = core(2, chunk=4)
+    dream.reset(seed=0)
+    with pytest.raises(ValueError, match="'disabled', not 'same_step'"):
+        next(iter(dream.frames(torch.zeros(2, 4, 3))))
+
+
 def test_a_chunk_equals_its_actions_one_by_one():
     plan = torch.rand(3, 6, 3, generator=torch.Generator().manual_seed(0)) * 0.2
     chunked, single = core(3, PointMassConfig(noise=0.01), chunk=6), core(3, PointMassConfig(noise=0.01))

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from played import made_up
+from trajectories import made_up
 
 pytest.importorskip("matplotlib")
 pillow = pytest.importorskip("PIL.Image")

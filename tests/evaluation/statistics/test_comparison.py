@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from played import made_up
+from trajectories import made_up
 
 from dreamgym.evaluation.statistics.comparison import compare as compare_by
 from dreamgym.suites import suite

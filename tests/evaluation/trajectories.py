@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dreamgym.evaluation.statistics.comparison import Played, Sequences
+from dreamgym.evaluation.statistics.comparison import Sequences, Trajectories
 
 TASKS = ("open_drawer", "turn_on_led")
 
@@ -26,7 +26,7 @@ def made_up(num=4, steps=20, drift=0.002, seed=0):
         success = scene[..., 1] > 0.12
         success[1::2] = False
         state = {"robot_obs": robot, "scene_obs": scene}
-        return Played(
+        return Trajectories(
             {"rgb_static": frames, "rgb_gripper": frames},
             state,
             probability,
