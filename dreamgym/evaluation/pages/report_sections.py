@@ -14,6 +14,7 @@ from dreamgym.evaluation.pages.page import html_table
 from dreamgym.evaluation.pages.pictures import data_uri
 from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.evaluation.policies.result import Evaluation
+from dreamgym.evaluation.policies.summary import interval
 from dreamgym.evaluation.statistics.study import Study
 from dreamgym.suites import suite, suites
 
