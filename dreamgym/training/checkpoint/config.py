@@ -30,6 +30,9 @@ FIELDS: dict[str, tuple[type, ...]] = {
 }
 """What every config.json has, with the types of JSON."""
 
+DTYPES = (None, "float32", "float16", "bfloat16", "float64", "int8")
+"""What parameters are stored in."""
+
 BUILT_FROM = ("config", "spec", "rewards", "probe")
 """Fields that modules are built from: their numbers must be finite, and none so large that building would hang."""
 
@@ -79,6 +82,11 @@ def _check_fields(file: Path, config: dict[str, Any]) -> None:
             raise CheckpointError(f"{file}: {name!r} is {expected}, got {config.get(name, 'nothing')!r:.80}")
     if strangers := [n for n in config["files"] if Path(n).name != n]:
         raise CheckpointError(f"{file}: 'files' names {strangers[0]!r}, which is no file of this folder")
+    if config.get("dtype") not in DTYPES:
+        raise CheckpointError(f"{file}: 'dtype' is one of {DTYPES}, got {config['dtype']!r:.80}")
+    limit = config["spec"].get("uncertainty_limit")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit < 0):
+        raise CheckpointError(f"{file}: 'spec.uncertainty_limit' is null or at least 0, got {limit!r:.80}")
     starts, simulator = config["starts"], config["simulator"]
     if starts is not None and not _is_names(starts.get("tasks")):
         raise CheckpointError(f"{file}: 'starts.tasks' is a list of names, got {starts.get('tasks')!r:.80}")
