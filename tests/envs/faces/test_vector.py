@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -92,3 +95,22 @@ def test_gymnasium_can_vectorise_the_single_env_too(folder):
     for _ in range(2):
         truncated = env.step(np.zeros((2, 3), np.float32))[3]
     assert truncated.all()
+
+
+ASYNC = """
+import gymnasium as gym, torch, dreamgym
+torch.set_num_threads(2)
+torch.randn(600, 600) @ torch.randn(600, 600)  # torch has threads now, which a fork does not take along
+if __name__ == "__main__":
+    env = gym.make_vec("Dream-PushT-v0", num_envs=2, vectorization_mode="async")
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    env.close()
+"""
+
+
+def test_gymnasiums_own_async_vectorization_works_once_torch_has_threads(tmp_path):
+    script = tmp_path / "asynchronous.py"
+    script.write_text(ASYNC)
+    done = subprocess.run([sys.executable, str(script)], timeout=120, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
