@@ -532,10 +532,19 @@ class DreamCore:
 
 
 def _placed(module: Any, device: torch.device | str | None) -> tuple[torch.device, Any]:
-    """The device, with its full name, and the module on it in eval mode: itself, or a copy where it lies elsewhere."""
+    """The device, with its full name, and the module on it in eval mode: itself, or a copy where it lies elsewhere.
+
+    Raises:
+        ValueError: a device on which nothing can be computed here.
+    """
     own = next((t.device for t in (*module.parameters(), *module.buffers())), None)
-    # An empty tensor knows the full name of its device: an accelerator without a number is its current one.
-    wanted = torch.empty(0, device=own or "cpu" if device is None else device).device
+    try:
+        # An empty tensor knows the full name of its device: an accelerator without a number is its current one.
+        wanted = torch.empty(0, device=own or "cpu" if device is None else device).device
+        torch.Generator(wanted)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device={str(device)!r} cannot be used here ({reason}): choose another, as 'cpu'") from error
     if own is not None and own != wanted:
         module = copy.deepcopy(module).to(wanted)
     return wanted, module.eval()

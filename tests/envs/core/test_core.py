@@ -589,3 +589,38 @@ def test_a_partial_reset_cannot_be_seeded():
     env.reset(seed=0)
     with pytest.raises(ValueError, match="cannot be seeded"):
         env.reset(seed=1, mask=torch.tensor([True, False]))
+
+
+# -- what belongs to the caller stays as it is --
+
+
+def test_a_model_that_is_handed_in_is_not_moved():
+    model, reward = PointMassModel(), PointMassReward()
+    with pytest.raises(ValueError, match="device='meta' cannot be used here"):
+        DreamCore(model, reward, device="meta")
+    assert {p.device.type for p in model.parameters()} == {"cpu"}
+    here = DreamCore(model, reward, point_mass_starts(), num_envs=2)
+    assert here.model is model
+    here.reset(seed=0)
+    assert here.step(actions(STAY, STAY)).obs.device.type == "cpu"
+
+
+def test_the_processes_number_of_threads_stands_again_after_each_call():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    seen = []
+
+    class Counting(PointMassModel):
+        def imagine(self, state, action, generator=None):
+            seen.append(torch.get_num_threads())
+            return super().imagine(state, action, generator)
+
+    try:
+        for threads, inside in ((1, 1), (None, 2)):
+            env = DreamCore(Counting(), PointMassReward(), point_mass_starts(), threads=threads)
+            env.reset(seed=0)
+            env.step(actions(STAY))
+            assert seen[-1] == inside
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
