@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,9 +100,20 @@ def test_a_policy_of_several_tasks_is_told_what_to_do(folder):
     assert evaluate(Right(), folder, tasks, **options).twin.rate == 0.5
 
 
-def test_the_order_of_play_does_not_change_an_episode(folder):
+def test_how_many_simulators_run_does_not_change_what_a_policy_without_noise_comes_to(folder):
     one, three = (run(folder, dream=False, simulators=n) for n in (1, 3))
     assert one.twin.to_dict() == three.twin.to_dict()
+
+
+def test_a_result_says_where_it_comes_from(result, folder):
+    told = result.to_dict()
+    files = json.loads((Path(folder) / "config.json").read_text())["files"]
+    assert told["hashes"]["model"] == files["model.safetensors"]
+    assert told["hashes"]["starts"] == files["starts.safetensors"]
+    assert set(told["hashes"]) >= {"model", "starts", "settings"}
+    assert told["config"]["split"] == "val"  # the bank has no test starts
+    assert {"commit", "machine", "library_version"} <= set(told)
+    assert Evaluation.load(result.save(Path(folder).parent / "kept.json")).hashes == told["hashes"]
 
 
 def test_a_seed_repeats_and_another_does_not(folder):

@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from dreamgym.evaluation.policies import load as policies
 from dreamgym.evaluation.policies.load import HoldPolicy, RandomPolicy, load_policy, policy_name
 from dreamgym.testing import PointMassModel
-from dreamgym.types import Policy
+from dreamgym.types import InstructionSpec, Policy
 
 SPEC = PointMassModel().spec
 FACTORY = """
@@ -47,6 +48,9 @@ def test_random_actions_fill_the_bounds():
     assert actions.shape == (300, 3)
     assert (actions.min(0).values < -0.9).all() and (actions.max(0).values > 0.9).all()
     assert actions.abs().max() <= 1
+    assert len(actions.unique(dim=0)) == 300  # each env its own
+    # Entry by entry uniform: a third of the draws lie in each third of the range.
+    assert (((actions.abs() < 1 / 3).float().mean(0) - 1 / 3).abs() < 0.1).all()
 
 
 def test_hold_is_the_specs_own_action():
@@ -54,14 +58,32 @@ def test_hold_is_the_specs_own_action():
     assert act(load_policy("hold", SPEC)).tolist() == [list(SPEC.action.hold)] * 6
 
 
+def test_of_a_model_with_several_actions_a_frame_built_in_policies_decide_on_a_frame():
+    spec = replace(SPEC, actions_per_frame=5)
+    for name in ("random", "hold"):
+        policy = load_policy(name, spec)
+        assert policy.chunk == 5
+        assert act(policy).shape == (6, 5, 3)
+    assert len(act(load_policy("random", spec)).flatten(0, 1).unique(dim=0)) == 30
+
+
+def test_instructions_are_drawn_at_random_and_none_holds_still():
+    spec = replace(SPEC, action=InstructionSpec(("go", "stop", "wait"), 4, SPEC.control))
+    drawn = act(load_policy("random", spec), 60)
+    assert drawn.dtype == torch.int64
+    assert set(drawn.tolist()) == {0, 1, 2}
+    with pytest.raises(ValueError, match="driven by instructions"):
+        load_policy("hold", spec)
+
+
 @pytest.mark.parametrize(("factory", "dim"), [("with_spec", 3), ("with_nothing", 2), ("with_default", 5), ("here", 4)])
 def test_a_file_gives_a_policy(file, factory, dim):
-    assert act(load_policy(f"{file}:{factory}", SPEC)).shape == (6, dim)
+    assert torch.equal(act(load_policy(f"{file}:{factory}", SPEC)), torch.ones(6, dim))
 
 
 def test_a_module_gives_a_policy(file, monkeypatch):
     monkeypatch.syspath_prepend(str(file.parent))
-    assert act(load_policy("mine:with_spec", SPEC)).shape == (6, 3)
+    assert torch.equal(act(load_policy("mine:with_spec", SPEC)), torch.ones(6, 3))
     del sys.modules["mine"]
 
 
