@@ -2,7 +2,8 @@
 
 The room, in the order of the data::
 
-    demonstrations.py  which episodes of a store demonstrate; `Demonstrations`, trajectories in memory
+    selection.py       which episodes of a store demonstrate
+    demonstrations.py  `Demonstrations`: trajectories in memory, and snippets of them; episodes.py checks single ones
     scale.py           scales of observations and actions, and a module that carries them
     encoded.py         demonstrations as a world model's features, with the chunk of actions after each
     chunks.py          plans and chunks under way in many envs
