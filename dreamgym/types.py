@@ -245,8 +245,8 @@ class Policy(Protocol):
         begin(carry, fresh, tasks) -> carry
                        called after every reset with a task's name for each env.
         bind(core)     called once before the first ``start`` by whoever plays it: planners and refiners get a core of
-        the
-                       world model (never the twin's future) from whose ``dream(state, ...)`` they can imagine.
+                       the world model, never the twin's future. Before each ``act`` it stands where the envs stand;
+                       it may be stepped, and put back by ``snapshot`` and ``restore``.
         follow(carry, fresh, clip) -> carry
                        of an executor, which carries instructions out in a twin: the imagined clip it is to follow, a
                        list of model states [B, ...], whenever a new instruction was given.

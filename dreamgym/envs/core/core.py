@@ -446,13 +446,21 @@ class DreamCore:
             self._resume()
             return self._observe()
 
-    def place(self, state: State, task: Tensor, elapsed: Tensor | None = None, seed: int = 0) -> Obs:
+    def place(
+        self,
+        state: State,
+        task: Tensor,
+        elapsed: Tensor | None = None,
+        memory: Memory | None = None,
+        seed: int = 0,
+    ) -> Obs:
         """Puts states of the same model into all envs: how a planner imagines from where an env is now.
 
         Args:
             state: [B, ...], as another core of this model holds it; copied.
             task: int64 [B], indices into ``tasks``.
             elapsed: int64 [B], control actions that the episodes have lasted; None: they begin here.
+            memory: [B, ...], what the reward model remembers of the episodes; None: they begin here.
             seed: of the noise from here on.
 
         Returns:
@@ -465,7 +473,8 @@ class DreamCore:
             self.generator.manual_seed(seed)
             self.state = copy_to(self.beginner.checked(state, "the placed state", self.num_envs), self.device)
             task = self.beginner.tasks_of(task)
-            self.memory = self.reward.start(self.model, self.state, task)
+            begun = self.reward.start(self.model, self.state, task) if memory is None else memory
+            self.memory = copy_to(begun, self.device)
             self.counters = self._counters_of(task, torch.full_like(task, -1))
             if elapsed is not None:
                 self.counters["begun"] -= elapsed.to(self.device)

@@ -11,7 +11,6 @@ import numpy as np
 
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.types import Policy
-from dreamgym.world_models.base import clone
 
 
 class BoundCore:
@@ -32,9 +31,8 @@ class BoundCore:
 
     def follow(self, world: DreamCore) -> None:
         """Puts the core where ``world`` stands: states, reward memory, tasks and elapsed time of all envs."""
-        self.core.place(world.state, world.counters["task"], world.elapsed, seed=self._draw())
-        # A reward that compares with the start of the episode still does.
-        self.core.memory = clone(world.memory)
+        # The memory comes along: a reward that compares with the start of the episode still does.
+        self.core.place(world.state, world.counters["task"], world.elapsed, world.memory, seed=self._draw())
 
     def _draw(self) -> int:
         return int(self._noise.integers(2**62))
