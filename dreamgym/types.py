@@ -238,7 +238,7 @@ class Policy(Protocol):
     just reset, ``carry`` is whatever the policy remembers (a plan under way, a recurrent state). All tensors, the
     actions that come back too, and the generator are on the env's device.
 
-    Optional, and heeded by evaluation:
+    Optional, and heeded by evaluation::
 
         obs            "features" (default), "state", "pixels" or "dict": what it wants to be shown.
         chunk          actions a decision: ``act`` then returns [B, chunk, A], and is asked again once they are done.

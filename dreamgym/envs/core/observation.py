@@ -201,7 +201,7 @@ class ObservationReader:
         """The observation in this reader's mode from its parts, each made only where it is shown.
 
         Args:
-            features: gives [B, *feature_shape].
+            features: gives ``[B, *feature_shape]``.
             task: [B] int64.
             images: gives uint8 [B, H, W, C] by camera.
             vectors: gives float32 [B, d] by sensor.
