@@ -202,7 +202,7 @@ class Suite:
             first: each takes the suite and that command's options by name, and returns a `CollectionFactory`.
         simulator_kwargs: (info of a store, meta of its first episode) -> options of the simulator it was recorded in,
             or None where it does not say; see `recorded_in`.
-        trials: (sensors, the simulator's options by name) -> `Trials` whose frames have at least those sensors; None: by
+        trials: (sensors, the options of the simulator) -> `Trials` whose frames have at least those sensors; None: by
             ``operators``; see `open_trials`.
     """
 
