@@ -1,4 +1,4 @@
-"""``--import``, an option of every command: the user's module, imported first, registers what is his."""
+"""``--import``, an option of every command: the user's module, is imported first and registers what it defines."""
 
 from __future__ import annotations
 

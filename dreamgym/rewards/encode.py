@@ -66,7 +66,7 @@ def filter_to(
 def imagined(
     model: WorldModel, state: State, action: Tensor, generator: torch.Generator | None = None
 ) -> Iterator[State]:
-    """States after each frame of the actions [B, F * a, A], without looking."""
+    """States after each frame of the actions [B, F * a, A], without real observations."""
     if action.shape[1]:
         yield from model.unroll(state, model.spec.prepare(action), generator)
 

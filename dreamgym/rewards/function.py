@@ -46,7 +46,7 @@ class UnsavedReward(RewardModel):
 
 
 class NoReward(UnsavedReward):
-    """Pays 0 and never succeeds: for envs whose caller computes rewards himself.
+    """Pays 0 and never succeeds: for envs whose caller computes the rewards.
 
     Args:
         tasks: task names of the start bank, where there is one.

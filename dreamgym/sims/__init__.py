@@ -1,1 +1,1 @@
-"""Simulators and a uniform view of them."""
+"""Real simulators, a plain `gymnasium.Env` each, with snapshots; nothing here knows of world models."""

@@ -60,7 +60,7 @@ class Perturbed(gym.Wrapper):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """See the simulator's ``reset``; snapshots of the undisturbed simulator are welcome."""
+        """See the simulator's ``reset``; takes snapshots of the undisturbed simulator, too."""
         out = self.env.reset(seed=seed, options=self._inner(options))
         key = [self.seed, 0 if seed is None else seed + 1]
         self._origin = zlib.crc32(np.array(key, np.int64).tobytes(), zlib.crc32(self.simulator.snapshot().tobytes()))

@@ -1,4 +1,4 @@
-"""Checks for your own world models and envs, and a tiny world to try things on.
+"""Checks for your own world models and envs, and four small worlds with exact dynamics to try things on.
 
 check_world_model(model)        the contract: shapes, determinism, independence of the batch, no hidden state
 check_vector_env(make)          a vector env: seeds, independence, autoreset, horizon, fresh arrays

@@ -1,4 +1,13 @@
-"""World models: the contract (`base`), the registry of families, and one room a family."""
+"""World models.
+
+The room::
+
+    base.py       the contract of every family, `WorldModel`
+    recipe.py     the contract of how a family is trained, `Recipe`
+    registry.py   families by name
+    probe.py      simulator state from features
+    families/     a folder a family: config, model, loss, recipe
+"""
 
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.registry import build, family, family_names, register_family

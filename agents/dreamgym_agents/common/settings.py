@@ -1,4 +1,4 @@
-"""What a run was begun with, kept beside it: going on with something else would bend its curve."""
+"""What a run was begun with, kept beside it; a run does not go on with other settings."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def failures(features: Tensor, state: State, scores: list[Tensor]) -> Tensor:
 
 
 def surely_finite(state: State, scores: list[Tensor]) -> bool:
-    """One cheap look for the common case (reads values: for the CPU): False may be a false alarm, True never."""
+    """Whether all values are finite, from their sums (reads them: for the CPU). True is certain, False is not."""
     total = 0.0
     for value in (*state.values(), *scores):
         if value.is_floating_point():

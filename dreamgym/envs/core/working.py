@@ -1,4 +1,4 @@
-"""In which a core does all its work: gradients as asked for, its own number of threads, and ordinary tensors.
+"""The context in which a core computes: gradients as asked for, its own number of threads, and ordinary tensors.
 
 A class, not a generator: entering costs a tenth of a small model's step otherwise.
 """
@@ -13,7 +13,7 @@ import torch
 
 
 class Working:
-    """A context to enter again and again, though not within itself.
+    """A reusable context manager; it must not be entered within itself.
 
     Ordinary tensors whatever mode the caller is in: counters that were made in a caller's inference mode could not be
     written to outside it.

@@ -1,1 +1,1 @@
-"""From a trained run to a checkpoint that ships: measures, fidelity, rollouts of experts, card, finish."""
+"""From a trained run to a checkpoint that ships: measures, fidelity, rollouts of scripted operators, card, finish."""

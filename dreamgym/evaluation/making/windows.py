@@ -68,7 +68,7 @@ class Window:
     instruction: Tensor | None = None
 
     def predict(self, model: WorldModel, generator: torch.Generator) -> Iterable[State]:
-        """The model's states after each of the F frames, without looking."""
+        """The model's states after each of the F frames, without real observations."""
         if self.instruction is not None:
             return model.unroll(self.begin, self.instruction, generator)
         return imagined(model, self.begin, self.frames["action"][:, self.context - 1 :].flatten(1, 2), generator)

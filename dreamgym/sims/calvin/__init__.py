@@ -1,4 +1,4 @@
-"""CALVIN, modern: the play-table simulator on plain Gymnasium, its 34 tasks, and an asset-free table."""
+"""CALVIN's play-table simulator on plain Gymnasium, its 34 tasks, and PlayTable, which needs no assets."""
 
 from dreamgym.sims.calvin.env import CalvinEnv
 from dreamgym.sims.calvin.scenes import BLOCKS, ROBOT_LABELS, SCENE_LABELS, SCENES, Scene, Surface

@@ -89,7 +89,7 @@ def rssm_loss(model: Parts, batch: dict[str, Tensor], generator: torch.Generator
 def overshooting(
     model: Parts, latent: Tensor, posterior: Tensor, action: Tensor, reset: Tensor, generator: torch.Generator | None
 ) -> Tensor:
-    """How far the prior has strayed from the posterior after 1 to ``overshoot`` steps without looking, nats a step.
+    """KL from the posterior to the prior unrolled 1 to ``overshoot`` steps without observations, nats a step.
 
     Latent overshooting (PlaNet, Hafner et al. 2019, section 4): equation 10 only ever trains the prior one step from
     what was seen, while a dream runs for a whole horizon. From ``overshoot_starts`` random frames of each sequence the

@@ -1,4 +1,4 @@
-"""What the RSSM sees and draws: per-sensor encoders fused by one layer, per-sensor decoders."""
+"""Encoders and decoders of the RSSM: an encoder a sensor, fused by one layer, and a decoder a sensor."""
 
 from __future__ import annotations
 
