@@ -204,7 +204,7 @@ class WorkerSimulators:
         return self._in_order()
 
     def _send(self, worker: int, method: str, *args: Any) -> None:
-        # Who is gone answers nothing, which `_gather` tells, once the others' answers are read.
+        # A worker that has died does not answer: `_gather` raises once the others' answers are read.
         with contextlib.suppress(OSError):
             self._pipes[worker].send((method, args))
 

@@ -79,7 +79,7 @@ class Stray:
 
 
 class Clumsy:
-    """The expert with an error in where it believes the hand to be: it misses by centimetres, as cloned policies do.
+    """The expert with an error in the hand's position that it acts on: it misses by centimetres, as cloned policies do.
 
     A world model or a reward that is trained on hits alone predicts a hit where the hand misses.
     """

@@ -19,7 +19,7 @@ VAL_EVERY = 10
 RANDOM, STRAY, CLUMSY = "random", "stray", "clumsy"
 ROAMING = (RANDOM, STRAY, CLUMSY)
 """Operators that do not demonstrate: a random walk, an expert that leaves its way now and then, and one with errors in
-where it believes things to be. World models and rewards learn from them what demonstrations do not show; they are not
+the positions that it acts on. World models and rewards learn from them what demonstrations do not show; they are not
 to be imitated."""
 KEPT = (RANDOM, CLUMSY)
 """Operators whose failures are kept."""

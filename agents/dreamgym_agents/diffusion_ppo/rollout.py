@@ -163,7 +163,7 @@ def collect(
 
 
 def _is_valued(truncated: Tensor, infos: dict[str, Any]) -> Tensor:
-    """[B] bool: cut off by the horizon alone. Nothing vouches for the value of a state that the model is unsure of."""
+    """[B] bool: cut off by the horizon alone: where the model is unsure of a state, its value means nothing."""
     last = infos.get("final_info")
     if last is None:
         return torch.zeros_like(truncated)

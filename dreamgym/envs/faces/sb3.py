@@ -25,7 +25,7 @@ class DreamVecEnv(VecEnv):
     Infos of an env that goes on: ``is_success``, ``success_probability`` (and ``uncertainty`` where the core reports
     it). Infos of an env that ended add ``terminal_observation``, ``TimeLimit.truncated``, ``task`` and the reasons.
     A truncation by the uncertainty limit or a model failure has ``TimeLimit.truncated`` false: SB3 bootstraps the value
-    of the last state where it is true, and a state that the model does not vouch for has none.
+    of the last state where it is true, and there that value means nothing.
 
     Args:
         core: a core with ``autoreset`` "same_step".

@@ -29,7 +29,7 @@ def habitual(env: Any, rng: np.random.Generator) -> Act:
 
 
 class Clumsy:
-    """The habitual pusher with more noise, and with errors in where it believes the block to be and to point."""
+    """The habitual pusher with more noise, and with errors in the block's position and angle that it acts on."""
 
     SPREAD = np.array([8.0, 8.0, 0.12])  # pixels and radians, times 0 to 2 by turns
 
