@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 NUM_STEPS = 200_000
 """Rows that are collected where no target is given, of a kind that has no whole set."""
 
+SETTINGS = (
+    "tasks", "operators", "scene", "robot", "episode_steps", "max_steps", "linger", "whole", "num_train", "num_val",
+    "image_size",
+)  # fmt: skip
+"""Options that are settings of what is collected."""
 
-def collect(
-    store: Path,
-    suite: str = "calvin",
-    kind: str | None = None,
-    num_steps: int | None = None,
-    num_episodes: int | None = None,
-    tasks: tuple[str, ...] | None = None,
-    operators: tuple[str, ...] | None = None,
-    scene: str | None = None,
-    robot: str | None = None,
-    episode_steps: int | None = None,
-    max_steps: int | None = None,
-    linger: int | None = None,
-    whole: bool = False,
-    num_train: int | None = None,
-    num_val: int | None = None,
-    image_size: int | None = None,
-    split: Literal["train", "val", "test"] | None = None,
-    num_workers: int = 1,
-    seed: int = 0,
-) -> None:
-    """Collects episodes of a suite with its scripted hands into an episode store; resumable.
 
-    CALVIN and PlayTable: "play" (long and task-agnostic), "demonstrations" (experts and their failures at single
-    tasks), "attempts" (near misses and second tries). Metaworld, PushT and robosuite: "demonstrations", by the
-    operators named. A store takes one suite, scene, robot, kind and settings.
+@dataclass(frozen=True)
+class CollectOptions:
+    """What to collect, and how much of it.
 
-    Args:
+    Attributes:
         store: folder of the episode store; an unfinished one is continued.
         suite: "calvin" (CALVIN's scenes and PlayTable), "metaworld", "pusht", "robosuite", or one of your own.
         kind: what to collect; the suite's first kind where not given ("play" of CALVIN).
@@ -57,22 +41,53 @@ def collect(
         num_workers: processes.
         seed: of the whole collection.
     """
+
+    store: Path
+    suite: str = "calvin"
+    kind: str | None = None
+    num_steps: int | None = None
+    num_episodes: int | None = None
+    tasks: tuple[str, ...] | None = None
+    operators: tuple[str, ...] | None = None
+    scene: str | None = None
+    robot: str | None = None
+    episode_steps: int | None = None
+    max_steps: int | None = None
+    linger: int | None = None
+    whole: bool = False
+    num_train: int | None = None
+    num_val: int | None = None
+    image_size: int | None = None
+    split: Literal["train", "val", "test"] | None = None
+    num_workers: int = 1
+    seed: int = 0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of what is collected that were given; which of them a kind takes is the suite's to say."""
+        given = {name: getattr(self, name) for name in SETTINGS}
+        return {name: value for name, value in given.items() if value is not None and value is not False}
+
+
+def collect(options: CollectOptions) -> None:
+    """Collects episodes of a suite with its scripted hands into an episode store; resumable.
+
+    CALVIN and PlayTable: "play" (long and task-agnostic), "demonstrations" (experts and their failures at single
+    tasks), "attempts" (near misses and second tries). Metaworld, PushT and robosuite: "demonstrations", by the
+    operators named. A store takes one suite, scene, robot, kind and settings.
+    """
     from dreamgym.suites.collection import collect_suite
     from dreamgym.suites.registry import suite as suite_by_name
 
-    given = {
-        "tasks": tasks, "operators": operators, "scene": scene, "robot": robot, "episode_steps": episode_steps,
-        "max_steps": max_steps, "linger": linger, "whole": whole or None, "num_train": num_train, "num_val": num_val,
-        "image_size": image_size,
-    }  # fmt: skip
-    options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    found = suite_by_name(suite)
+    store, kind, settings = options.store, options.kind, options.settings
+    suite = suite_by_name(options.suite)
+    num_steps, num_episodes = options.num_steps, options.num_episodes
     if num_steps is None and num_episodes is None:
-        num_episodes = getattr(found.collector(kind, **options), "num_episodes", None)
+        num_episodes = getattr(suite.collector(kind, **settings), "num_episodes", None)
         num_steps = NUM_STEPS if num_episodes is None else None
     done = collect_suite(
-        found, store, kind, num_steps=num_steps, num_episodes=num_episodes, split=split, num_workers=num_workers,
-        seed=seed, **options,
+        suite, store, kind, num_steps=num_steps, num_episodes=num_episodes, split=options.split,
+        num_workers=options.num_workers, seed=options.seed, **settings,
     )  # fmt: skip
     print(f"{store}: {len(done.store)} episodes, {done.store.num_steps} steps, {done.new_episodes} new")
     if done.stopped:

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from json import dumps
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dreamgym.cli.checks import check_device, check_file, check_folder, check_threads
 from dreamgym.cli.show import table
 
+if TYPE_CHECKING:
+    from dreamgym.evaluation.policies.config import EvaluationConfig
 
-def evaluate(
-    policies: tuple[str, ...],
-    world_model: str | None = None,
-    task: str | None = None,
-    episodes: int = 100,
-    imagined: int | None = None,
-    seed: int = 0,
-    split: Literal["auto", "test", "val", "train"] = "auto",
-    horizon: int | None = None,
-    twin: bool = True,
-    simulators: int = 4,
-    num_workers: int = 0,
-    embodiment: str | None = None,
-    executor: str | None = None,
-    trust_simulator: bool = False,
-    clips: int = 0,
-    out: Path | None = None,
-    json: Path | None = None,
-    device: str | None = None,
-    threads: int = 1,
-) -> None:
-    """Scores policies in a dream and in its twin from the same held-out starts; success with 95% intervals.
 
-    Args:
-        policies: "random", "hold", "package.module:factory", "path/to/file.py:factory", the folder of a saved policy,
-            or that of a run: every policy in its policies/.
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """In which worlds, from which starts and how.
+
+    Attributes:
         world_model: a shipped name, a folder, ``hf://organisation/name`` or a dream's id; what the policy's folder says
             where not given.
         task: a task, several with commas between them, or "all"; what the policy's folder says where not given. A
@@ -60,36 +44,83 @@ def evaluate(
         device: where to dream and act.
         threads: torch threads.
     """
+
+    world_model: str | None = None
+    task: str | None = None
+    episodes: int = 100
+    imagined: int | None = None
+    seed: int = 0
+    split: Literal["auto", "test", "val", "train"] = "auto"
+    horizon: int | None = None
+    twin: bool = True
+    simulators: int = 4
+    num_workers: int = 0
+    embodiment: str | None = None
+    executor: str | None = None
+    trust_simulator: bool = False
+    clips: int = 0
+    out: Path | None = None
+    json: Path | None = None
+    device: str | None = None
+    threads: int = 1
+
+    @property
+    def config(self) -> EvaluationConfig:
+        """Those of them that the evaluation itself has.
+
+        Raises:
+            ValueError: one is out of range.
+        """
+        from dreamgym.evaluation.policies.config import EvaluationConfig
+
+        names = {field.name for field in fields(EvaluationConfig)} & {field.name for field in fields(self)}
+        return EvaluationConfig(**{name: getattr(self, name) for name in names})
+
+    @property
+    def tasks(self) -> str | list[str] | None:
+        """The task, or a list of them where commas stand between them."""
+        return self.task.split(",") if self.task is not None and "," in self.task else self.task
+
+
+def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
+    """Scores policies in a dream and in its twin from the same held-out starts; success with 95% intervals.
+
+    Args:
+        policies: "random", "hold", "package.module:factory", "path/to/file.py:factory", the folder of a saved policy,
+            or that of a run: every policy in its policies/.
+    """
     import torch
 
     from dreamgym.evaluation.policies.batch import evaluate_all, run_folder
-    from dreamgym.evaluation.policies.config import EvaluationConfig
-    from dreamgym.evaluation.statistics.study import ranks_in_words, study
 
     if not policies:
         raise ValueError(
             "no policy to evaluate: name at least one, such as 'random', 'path/to/file.py:factory' or a run's folder"
         )
-    check_threads(threads)
+    out, device = options.out, options.device
+    check_threads(options.threads)
     check_device(device)
-    check_file("--json", json)
-    if json is not None and not twin:
+    check_file("--json", options.json)
+    if options.json is not None and not options.twin:
         raise ValueError("--json compares dream and twin: leave --no-twin out, or --json")
-    torch.set_num_threads(threads)
-    config = EvaluationConfig(
-        episodes=episodes, imagined=imagined, seed=seed, split=split, horizon=horizon, twin=twin,
-        simulators=simulators, num_workers=num_workers, embodiment=embodiment, executor=executor,
-        trust_simulator=trust_simulator, clips=clips,
-    )  # fmt: skip
-    run = run_folder(policies)
+    torch.set_num_threads(options.threads)
+    config, run = options.config, run_folder(policies)
     folder = out if out is not None or run is None else run / "evaluations"
     check_folder("--out", folder)
-    tasks = task.split(",") if task is not None and "," in task else task
     found: list[Any] = []
     try:
-        found += evaluate_all(policies, world_model, tasks, config, out=folder, device=device, progress=True)
+        found += evaluate_all(
+            policies, options.world_model, options.tasks, config, out=folder, device=device, progress=True
+        )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_stopped(folder)) from None
+    _tell(found, folder, options.json)
+
+
+def _tell(found: Sequence[Any], folder: Path | None, study_file: Path | None) -> None:
+    """Prints the evaluations, and writes what they come to together."""
+    from dreamgym.evaluation.statistics.study import ranks_in_words, study
+
     heads = ["policy", "task", "twin", "dream", "twin, from both", "steps"]
     table("success in %, 95% intervals", heads, [_scored(done) for done in found])
     if compared := _against_first(found):
@@ -100,8 +131,8 @@ def evaluate(
     both = [e.score() for e in found if e.dream is not None and e.twin is not None]
     if len(both) > 2:
         print(ranks_in_words(both))
-    if json is not None:
-        json.write_text(dumps(study(found).to_dict(), indent=1))
+    if study_file is not None:
+        study_file.write_text(json.dumps(study(found).to_dict(), indent=1))
 
 
 def _stopped(folder: Path | None) -> str:
@@ -110,7 +141,7 @@ def _stopped(folder: Path | None) -> str:
     return f"stopped; the same command goes on after the evaluations that are in {folder}"
 
 
-def _against_first(found: list[Any]) -> list[list[str]]:
+def _against_first(found: Sequence[Any]) -> list[list[str]]:
     """Rows for those that began from the very starts that the first one began from, with the same tasks."""
     from dreamgym.evaluation.policies.summary import gain, paired
 

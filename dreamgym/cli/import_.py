@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,27 +13,11 @@ if TYPE_CHECKING:
     from dreamgym.data.readers import ImportConfig, Source
 
 
-def import_(
-    source: str,
-    store: Path,
-    map: tuple[str, ...] = (),
-    action: str | None = None,
-    success: str | None = None,
-    task: str | None = None,
-    tasks_from: str | None = None,
-    val_share: float = 0.1,
-    test_share: float = 0.1,
-    suite: str | None = None,
-    frame_rate: float | None = None,
-    image_size: int = 64,
-) -> None:
-    """Makes an episode store of a foreign data set; called again, it goes on, or adds what is new.
+@dataclass(frozen=True)
+class ImportOptions:
+    """What becomes of the data set.
 
-    Of each task's episodes some are held out: "val" for what is chosen, "test" for what is reported. What the data set
-    holds out itself stays held out.
-
-    Args:
-        source: lerobot:FOLDER, calvin:FOLDER, minari:FOLDER, or minari:ID of a local Minari data set.
+    Attributes:
         store: folder of the episode store.
         map: what a world model is to read, SENSOR=KEY, as rgb_static=observation.images.top; where not given, every
             observation of the data set under a short name.
@@ -48,23 +33,48 @@ def import_(
         frame_rate: rows a second, where the data set does not say.
         image_size: side of the images in the store, pixels.
     """
+
+    store: Path
+    map: tuple[str, ...] = ()
+    action: str | None = None
+    success: str | None = None
+    task: str | None = None
+    tasks_from: str | None = None
+    val_share: float = 0.1
+    test_share: float = 0.1
+    suite: str | None = None
+    frame_rate: float | None = None
+    image_size: int = 64
+
+
+def import_(source: str, options: ImportOptions) -> None:
+    """Makes an episode store of a foreign data set; called again, it goes on, or adds what is new.
+
+    Of each task's episodes some are held out: "val" for what is chosen, "test" for what is reported. What the data set
+    holds out itself stays held out.
+
+    Args:
+        source: lerobot:FOLDER, calvin:FOLDER, minari:FOLDER, or minari:ID of a local Minari data set.
+    """
     from dreamgym.data.readers import CALVIN_KEYS, ImportConfig, import_dataset, read, success_rule
     from dreamgym.suites.registry import suite as suite_by_name
 
+    suite, tasks_from, frame_rate = options.suite, options.tasks_from, options.frame_rate
     if suite is not None:
         suite_by_name(suite)  # an unknown name is refused before anything is read
-    acted = action or (CALVIN_KEYS["action"] if source.startswith("calvin:") else "action")
-    sensors = _mapped(map) or dict(read(source, tasks_from=tasks_from).suggested)
-    rule = None if success is None else success_rule(success)
+    action = options.action or (CALVIN_KEYS["action"] if source.startswith("calvin:") else "action")
+    sensors = _mapped(options.map) or dict(read(source, tasks_from=tasks_from).suggested)
+    rule = None if options.success is None else success_rule(options.success)
     judged = [] if rule is None or rule.key is None else [rule.key]
     config = ImportConfig(
-        {**sensors, "action": acted}, image_size, rule, task, val_share, test_share, suite, frame_rate
-    )
+        {**sensors, "action": action}, options.image_size, rule, options.task, options.val_share, options.test_share,
+        suite, frame_rate,
+    )  # fmt: skip
     opened = read(source, list(dict.fromkeys([*config.keys.values(), *judged])), tasks_from)
     if frame_rate is None and opened.frame_rate is None:
         raise ValueError(f"{source} does not say how many rows it has a second: add --frame-rate HZ")
     print(", ".join(f"{name}={key}" for name, key in config.keys.items()))
-    _tell(import_dataset(opened, store, config), config, opened)
+    _tell(import_dataset(opened, options.store, config), config, opened)
 
 
 def _mapped(words: Sequence[str]) -> dict[str, str]:

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreamgym.cli.show import amend
 
 if TYPE_CHECKING:
+    from dreamgym.data import EpisodeStore
+    from dreamgym.training.bank import BankConfig
     from dreamgym.training.checkpoint import Checkpoint
 
 
-def starts(
-    checkpoint: Path,
-    stores: tuple[Path, ...],
-    tasks: tuple[str, ...] = (),
-    num_train: int = 200,
-    num_val: int = 50,
-    num_test: int = 50,
-    offsets: tuple[int, ...] | None = None,
-    add: bool = False,
-    out: Path | None = None,
-) -> None:
-    """Fills the start bank of a checkpoint: filtered states in which each task of its rewards can begin.
+@dataclass(frozen=True)
+class StartsOptions:
+    """Which starts, and of what.
 
-    A checkpoint that names no simulator gets the one that the first store was recorded in, for its twin.
-
-    Args:
+    Attributes:
         checkpoint: folder that ``dreamgym fit --out`` wrote.
         stores: play and demonstrations.
         tasks: tasks to begin; those of the checkpoint's rewards where not given, else those of the stores.
@@ -40,33 +31,67 @@ def starts(
             checkpoint changes.
         out: checkpoint to write; in place where not given.
     """
+
+    checkpoint: Path
+    stores: tuple[Path, ...]
+    tasks: tuple[str, ...] = ()
+    num_train: int = 200
+    num_val: int = 50
+    num_test: int = 50
+    offsets: tuple[int, ...] | None = None
+    add: bool = False
+    out: Path | None = None
+
+    @property
+    def bank(self) -> BankConfig:
+        """What the bank is to hold.
+
+        Raises:
+            ValueError: one of them is out of range.
+        """
+        from dreamgym.training.bank import BankConfig
+
+        offsets = BankConfig.offsets if self.offsets is None else self.offsets
+        return BankConfig(num_train=self.num_train, num_val=self.num_val, num_test=self.num_test, offsets=offsets)
+
+
+def starts(options: StartsOptions) -> None:
+    """Fills the start bank of a checkpoint: filtered states in which each task of its rewards can begin.
+
+    A checkpoint that names no simulator gets the one that the first store was recorded in, for its twin.
+    """
     from dreamgym.data import EpisodeStore
     from dreamgym.suites.facts import store_tasks, suite_of
-    from dreamgym.training.bank import BankConfig, build_starts, join_starts
+    from dreamgym.training.bank import build_starts
     from dreamgym.training.checkpoint import load
 
-    sources = [EpisodeStore.open(store) for store in stores]
-    config = BankConfig(num_train=num_train, num_val=num_val, num_test=num_test)
-    config = config if offsets is None else replace(config, offsets=offsets)
-    opened = load(checkpoint)
-    judged = next((reward.tasks for reward in opened.rewards.values()), ())
-    wanted = tasks or judged or tuple(dict.fromkeys(t for source in sources for t in store_tasks(source)))
-    if add:
-        if not opened.starts:
-            raise ValueError(f"{checkpoint} has no start bank to add to: leave --add out")
-        told = opened.starts_meta
-        made = tuple(told.get("offsets", config.offsets)) if offsets is None else offsets
-        config = replace(config, context=told.get("context", config.context), offsets=made)
-        more = build_starts(opened.model, sources, told["tasks"], config, progress=True, splits=("test",))
-        tensors, meta = join_starts((opened.starts, told), more)
-        amend(checkpoint, out, **_described(opened, meta), starts=tensors, starts_meta=meta)
-        _show(meta)
+    sources = [EpisodeStore.open(store) for store in options.stores]
+    config, opened = options.bank, load(options.checkpoint)
+    if options.add:
+        _add(options, opened, sources)
         return
+    judged = next((reward.tasks for reward in opened.rewards.values()), ())
+    wanted = options.tasks or judged or tuple(dict.fromkeys(t for source in sources for t in store_tasks(source)))
     tensors, meta = build_starts(opened.model, sources, wanted, config, progress=True)
     suite, simulator = suite_of(sources[0]), opened.simulator
     if simulator is None and suite is not None:
         simulator = suite.recorded_in(sources[0].info, sources[0].metas[0])
-    amend(checkpoint, out, {}, starts=tensors, starts_meta=meta, simulator=simulator)
+    amend(options.checkpoint, options.out, {}, starts=tensors, starts_meta=meta, simulator=simulator)
+    _show(meta)
+
+
+def _add(options: StartsOptions, opened: Checkpoint, sources: Sequence[EpisodeStore]) -> None:
+    """Adds starts of the split "test" to the checkpoint's own."""
+    from dreamgym.training.bank import build_starts, join_starts
+
+    if not opened.starts:
+        raise ValueError(f"{options.checkpoint} has no start bank to add to: leave --add out")
+    config, told = options.bank, opened.starts_meta
+    made = tuple(told.get("offsets", config.offsets)) if options.offsets is None else options.offsets
+    config = replace(config, context=told.get("context", config.context), offsets=made)
+    more = build_starts(opened.model, sources, told["tasks"], config, progress=True, splits=("test",))
+    tensors, meta = join_starts((opened.starts, told), more)
+    amend(options.checkpoint, options.out, **_described(opened, meta), starts=tensors, starts_meta=meta)
     _show(meta)
 
 
