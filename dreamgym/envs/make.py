@@ -119,8 +119,8 @@ def make_core(
 
     Args:
         checkpoint: a shipped name ("playtable", "calvin_d"), a folder, ``hf://org/name``, or a loaded checkpoint.
-        reward: "success", "probability" (see `CoreOptions.reward_mode`); a function (decoded, action, next_decoded) ->
-            [B] that pays (`FunctionReward`); or None: pays nothing and never ends an episode.
+        reward: "success", "probability" or "log_probability" (see `CoreOptions.reward_mode`); a function (decoded,
+            action, next_decoded) -> [B] that pays (`FunctionReward`); or None: pays nothing and never ends an episode.
         reward_model: which of the checkpoint's reward models.
         autoreset_mode: "same_step", "next_step" or "disabled", or Gymnasium's AutoresetMode.
         device: where to dream; None: where the model is.

@@ -78,6 +78,10 @@ class TwinCore(DreamCore):
         if starts is not None and starts.snapshot is None:
             starts = None
         options = replace(options or CoreOptions(), **changes)
+        if options.reward_mode == "log_probability":
+            raise ValueError(
+                "reward='log_probability' is of dreams alone: a twin's oracle pays 0 or 1; use 'probability'"
+            )
         num_envs = options.num_envs
         sims = (
             WorkerSimulators(simulator, num_envs, num_workers) if num_workers > 0 else Simulators(simulator, num_envs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from dreamgym.types import State
@@ -36,6 +37,16 @@ class RewardModel(nn.Module, ABC):
     @abstractmethod
     def probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
         """[B] in [0, 1]: the probability that the task of each env stands achieved in ``state`` (DiWA III.C)."""
+
+    def log_probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
+        """[B], at most 0 and finite: the logarithm of `probability`.
+
+        The default takes it of what `probability` gives, from the smallest normal number upwards (-87.3 in float32, and
+        without a gradient there). A model that has a logit should override this with its log-sigmoid, which underflows
+        nowhere.
+        """
+        probability = self.probability(model, memory, state, task)
+        return probability.clamp(min=torch.finfo(probability.dtype).tiny).log()
 
     def step(
         self, model: WorldModel, memory: Memory, state: State, action: Tensor, next_state: State, task: Tensor

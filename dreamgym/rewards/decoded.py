@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dreamgym.rewards.base import Memory, RewardModel
@@ -56,11 +57,21 @@ class DecodedStateReward(RewardModel):
 
     def probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
         """[B]: 1 where the rule holds, else 0; a sigmoid of the distance to it with ``softness``."""
-        now = self.decoded(model, state)
-        past = self._rules_on(now[self.keys[0]].device).progress(memory, now, task)
+        past = self._progress(model, memory, state, task)
         if self.softness is None:
             return (past > 0).to(torch.float32)
         return torch.sigmoid(past / self.softness)
+
+    def log_probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
+        """[B], the logarithm of `probability`; with ``softness`` from the distance itself, which underflows nowhere."""
+        if self.softness is None:
+            return super().log_probability(model, memory, state, task)
+        return F.logsigmoid(self._progress(model, memory, state, task) / self.softness)
+
+    def _progress(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
+        """[B]: how far past its threshold each rule is."""
+        now = self.decoded(model, state)
+        return self._rules_on(now[self.keys[0]].device).progress(memory, now, task)
 
     def decoded(self, model: WorldModel, state: State) -> dict[str, Tensor]:
         """Sensors [B, d] in simulator units, decoded by the model or by the probe.

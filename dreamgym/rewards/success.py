@@ -107,6 +107,10 @@ class SuccessClassifier(RewardModel):
         """[B], DiWA's R = softmax(g(f(z)))[success]."""
         return self.score(model.features(state).flatten(1), memory, task)
 
+    def log_probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
+        """[B], the logarithm of `probability`, from the logits: finite and with gradients, however far from success."""
+        return self._scored(model.features(state).flatten(1), memory, task, self._log_probability)
+
     def to_config(self) -> dict[str, Any]:
         """Sizes only; the thresholds travel with the weights."""
         return asdict(self.config)
@@ -120,9 +124,7 @@ class SuccessClassifier(RewardModel):
 
     def score(self, features: Tensor, memory: Memory, task: Tensor) -> Tensor:
         """Probability [B] from features [B, Z] whose tasks are ``task`` [B]."""
-        if self.start_layer is None:
-            return self._by_task(features, task, self._probability)
-        return self._by_task(features, task, self._probability, memory["start"])
+        return self._scored(features, memory, task, self._probability)
 
     def logits_all(self, features: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Every task on its own batch, for training.
@@ -141,14 +143,26 @@ class SuccessClassifier(RewardModel):
             share = self.start_layer.all(start)
         return self._run(features, share, None)
 
+    def _scored(self, features: Tensor, memory: Memory, task: Tensor, score: Any) -> Tensor:
+        """``score`` of each row, with what it remembers of its start where this classifier compares."""
+        if self.start_layer is None:
+            return self._by_task(features, task, score)
+        return self._by_task(features, task, score, memory["start"])
+
     def _start_share(self, x: Tensor, i: int | None, _: Tensor | None) -> Tensor:
         assert self.start_layer is not None
         return _apply(self.start_layer, x, i)
 
     def _probability(self, x: Tensor, i: int | None, share: Tensor | None) -> Tensor:
+        return torch.sigmoid(self._logit(x, share, i))
+
+    def _log_probability(self, x: Tensor, i: int | None, share: Tensor | None) -> Tensor:
+        return F.logsigmoid(self._logit(x, share, i))
+
+    def _logit(self, x: Tensor, share: Tensor | None, i: int | None) -> Tensor:
+        """Of success. A softmax over two logits is the sigmoid of their difference."""
         logits = self._run(x, share, i)[1]
-        # A softmax over two logits is the sigmoid of their difference.
-        return torch.sigmoid(logits[..., 1] - logits[..., 0])
+        return logits[..., 1] - logits[..., 0]
 
     def _run(self, x: Tensor, share: Tensor | None, i: int | None) -> tuple[Tensor, Tensor]:
         """Embedding and logits of task ``i`` on x [B, Z], or of all tasks on x [N, B, Z] where i is None."""

@@ -65,6 +65,11 @@ def test_reward_comes_from_the_simulator_and_probability_from_the_classifier(che
     assert np.allclose(info["success_probability"], 0.9)
 
 
+def test_a_twin_refuses_the_logarithm_of_a_probability_that_it_does_not_pay(folder):
+    with pytest.raises(ValueError, match="of dreams alone"):
+        twin(folder, reward="log_probability")
+
+
 @pytest.mark.parametrize("obs", ["features", "dict"])
 @pytest.mark.parametrize("starts", ["bank", "simulator"])
 def test_keeps_gymnasiums_promises(folder, obs, starts):

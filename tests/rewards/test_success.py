@@ -41,6 +41,21 @@ def test_a_mixed_batch_scores_each_env_as_its_own_task_alone_would(compare_start
 
 
 @pytest.mark.parametrize("compare_start", [False, True])
+def test_the_log_probability_is_the_logarithm_and_underflows_nowhere(compare_start):
+    model, reward = FakeModel(), classifier(compare_start)
+    task = torch.arange(24) % 8
+    memory, now = reward.start(model, state(24, 1), task), state(24)
+    got = reward.log_probability(model, memory, now, task)
+    torch.testing.assert_close(got, reward.probability(model, memory, now, task).log())
+    with torch.no_grad():
+        reward.head_layers[-1].bias[:, 0] += 1000.0
+    assert (reward.probability(model, memory, now, task) == 0).all()
+    torch.testing.assert_close(
+        reward.log_probability(model, memory, now, task), torch.full((24,), -1000.0), rtol=0.01, atol=0
+    )
+
+
+@pytest.mark.parametrize("compare_start", [False, True])
 def test_all_tasks_at_once_as_on_an_accelerator_gives_the_same(compare_start, monkeypatch):
     model, reward = FakeModel(), classifier(compare_start)
     task = torch.arange(24) % 8

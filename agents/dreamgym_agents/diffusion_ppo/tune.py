@@ -95,7 +95,7 @@ class Tuning(StageRun):
             self.learner = Learner(policy.to(core.device).for_tuning(config.tuned_steps), config).to(core.device)
         self.module, self.policy = self.learner, self.learner.policy
         self.optimizer = optimizer_of(self.learner, config)
-        paid_to_horizon = core.rules.reward == "probability"
+        paid_to_horizon = core.rules.reward != "success"
         self.scale = config.reward_scale or (1 / core.rules.horizon if paid_to_horizon else 1.0)
         bootstrap = config.bootstrap == "horizon" or (config.bootstrap == "auto" and not paid_to_horizon)
         decisions = config.decisions or -(-core.rules.horizon // policy.config.chunk)

@@ -56,7 +56,7 @@ class DreamCore:
         state, memory: what model and reward model go on from, [B, ...].
         frozen: [B] bool, envs that ended and keep still during this step; None: none.
         counters: tensors [B]: "task", "start" (bank row), "begun" (the clock then), "done" (ended, waits for its reset)
-            and "achieved" (succeeded earlier in the episode; kept with reward_mode "probability").
+            and "achieved" (succeeded earlier in the episode; kept where success does not end it).
         episode: [B] int64, how many episodes each env has begun since the last seeded reset.
         seed: of the last seeded reset.
 
@@ -369,6 +369,8 @@ class DreamCore:
         reward, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
         if self.world.oracle is not None:
             reward = self.world.oracle.to(torch.float32)
+        elif self.rules.reward == "log_probability":
+            reward = self.reward.log_probability(self.model, self.memory, state, task)
         return state, reward, probability, memory, self.model.uncertainty(state) if self.report_uncertainty else None
 
     def _succeeded(self, probability: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 AUTORESET = ("same_step", "next_step", "disabled")
-REWARDS = ("success", "probability")
+REWARDS = ("success", "probability", "log_probability")
 
 
 class CoreKwargs(TypedDict, total=False):
@@ -41,7 +41,10 @@ class CoreOptions:
         horizon: control actions after which an episode is truncated.
         task: a task name, a list of names (each episode draws one) or "all" (draws from every task of the reward).
         reward_mode: "success" pays 1 once, at the first frame whose probability reaches the calibrated threshold, and
-            terminates; "probability" pays the reward model's own reward and never terminates (DiWA III.C).
+            terminates; "probability" pays the reward model's own reward and never terminates (DiWA III.C);
+            "log_probability" pays the logarithm of the success probability, which tells far from farther where the
+            probability itself is 0 in float32, and never terminates either. It is 0 at most: bootstrap where episodes
+            are truncated. Not in twins, whose oracle pays 0 or 1.
         obs: "features", "state", "pixels" or "dict".
         proprioception: the decoded vector that ``obs="dict"`` shows under that name too, where there is one.
         autoreset: "same_step", "next_step" or "disabled", per env, as Gymnasium defines them. A finished env under

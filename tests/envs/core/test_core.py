@@ -7,6 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.core.starts import StartBank
+from dreamgym.rewards import SuccessClassifier, SuccessConfig
 from dreamgym.testing.point_mass import GAIN, PointMassConfig, PointMassModel, PointMassReward, point_mass_starts
 
 STAY = (0.0, 0.0, -1.0)
@@ -58,6 +59,15 @@ def test_probability_pays_the_classifier_and_never_terminates():
     back = env.step(actions((-1.0, 0.0, -1.0), STAY))
     assert back.info["is_success"].tolist() == [True, False]  # once achieved, achieved
     assert back.reward[0] < 0.5
+
+
+def test_log_probability_pays_the_logarithm_and_never_terminates():
+    env = core(2, reward_mode="log_probability", autoreset="disabled")
+    env.reset(options={"state": at(0.45, 0.0)})
+    step = env.step(actions(RIGHT, RIGHT))
+    torch.testing.assert_close(step.reward, step.info["success_probability"].log())
+    assert not step.terminated.any()
+    assert env.step(actions((-1.0, 0.0, -1.0), STAY)).info["is_success"].tolist() == [True, False]
 
 
 def test_success_at_the_horizon_is_termination_alone():
@@ -300,6 +310,29 @@ def test_gradients_reach_the_actions():
     assert (action.grad[:, 0] > 0).all()
     env.detach()
     assert not env.state["position"].requires_grad
+
+
+@pytest.mark.parametrize("chunk", [None, 4])
+def test_log_probability_gives_gradients_where_the_probability_underflows(chunk):
+    torch.manual_seed(0)
+    reward = SuccessClassifier(SuccessConfig(("reach_right",), feature_dim=3, embedding=(16, 16), head=(8,)))
+    with torch.no_grad():  # as sure as one trained on few positions: PushT's logits reach -150
+        reward.head_layers[-1].bias += torch.tensor([[150.0, 0.0]])
+    paid, gradients = {}, {}
+    for mode in ("probability", "log_probability"):
+        options = {"num_envs": 2, "gradients": True, "autoreset": "disabled", "chunk": chunk}
+        env = DreamCore(PointMassModel(), reward, point_mass_starts(), reward_mode=mode, **options)
+        env.reset(seed=0, options={"state": at(0.0, -0.3)})
+        action = torch.zeros(2, 3) if chunk is None else torch.zeros(2, chunk, 3)
+        step = env.step(action.requires_grad_())
+        step.reward.sum().backward()
+        paid[mode], gradients[mode] = step.reward.detach(), action.grad
+    assert (paid["probability"] == 0).all()  # underflown
+    assert not gradients["probability"].any()
+    assert (paid["log_probability"] < -140 * (chunk or 1)).all()
+    assert paid["log_probability"].isfinite().all()
+    assert gradients["log_probability"].isfinite().all()
+    assert (gradients["log_probability"].abs().amax(-1) > 0).all()
 
 
 def test_without_gradients_nothing_is_recorded():
