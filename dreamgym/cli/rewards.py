@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from dreamgym.cli.show import amend
+from dreamgym.cli.show import amend, open_to_amend
 
 
 def rewards(
@@ -36,9 +36,8 @@ def rewards(
     from dreamgym.rewards.fit import SuccessFitConfig, fit_success
     from dreamgym.rewards.samples import tasks_of
     from dreamgym.rewards.success import SuccessConfig
-    from dreamgym.training.checkpoint import load
 
-    opened = load(checkpoint)
+    opened = open_to_amend(checkpoint, out)
     make, schedule = getattr(SuccessConfig, preset), getattr(SuccessFitConfig, preset)()
     schedule = replace(schedule, epochs=epochs or schedule.epochs)
     marked, free = EpisodeStore.open(demonstrations), EpisodeStore.open(play) if play else None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dreamgym.types import WorldModelSpec
+
+if TYPE_CHECKING:
+    from dreamgym.training.checkpoint import Checkpoint
 
 
 def amend(
     checkpoint: Path, out: Path | None, metrics: dict[str, Any], spec: WorldModelSpec | None = None, **parts: Any
 ) -> None:
-    """Writes the checkpoint again with some parts replaced; it is never half written."""
+    """Writes the checkpoint again with some parts replaced; it is never half written. See `open_to_amend`."""
     from dreamgym.training.checkpoint import load, save
 
     old = load(checkpoint)
@@ -23,11 +26,33 @@ def amend(
         "probe": old.probe,
         "simulator": old.simulator,
         "attachments": old.attachments(),
-        "card": (old.path / "README.md").read_text(encoding="utf-8"),
+        "card": read_card(old.path),
         "metrics": {**old.metrics, **metrics},
         "dtype": old.dtype,
     }
     print(f"wrote {save(out or checkpoint, old.model, **{**contents, **parts})}")
+
+
+def open_to_amend(checkpoint: Path, out: Path | None) -> Checkpoint:
+    """The checkpoint that `amend` is to write again, once it is known that it can be written.
+
+    Raises:
+        CheckpointError: it cannot be loaded.
+        ValueError: ``out`` is taken by something else, or missing where the checkpoint comes with dreamgym.
+    """
+    from dreamgym.training.checkpoint import BUILT_IN, check_target, load
+
+    opened = load(checkpoint)
+    if out is None and opened.path.parent == BUILT_IN and opened.path != checkpoint:
+        raise ValueError(f"{checkpoint} comes with dreamgym and stays as it is: name the new checkpoint with --out")
+    check_target(out or checkpoint)
+    return opened
+
+
+def read_card(folder: Path) -> str:
+    """The card of a checkpoint; empty where somebody took it away."""
+    card = folder / "README.md"
+    return card.read_text(encoding="utf-8") if card.is_file() else ""
 
 
 def table(title: str, heads: list[str], rows: list[list[str]]) -> None:

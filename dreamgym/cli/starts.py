@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dreamgym.cli.show import amend
+from dreamgym.cli.show import amend, open_to_amend, read_card
 
 if TYPE_CHECKING:
     from dreamgym.data import EpisodeStore
@@ -63,10 +63,9 @@ def starts(options: StartsOptions) -> None:
     from dreamgym.data import EpisodeStore
     from dreamgym.suites.facts import store_tasks, suite_of
     from dreamgym.training.bank import build_starts
-    from dreamgym.training.checkpoint import load
 
     sources = [EpisodeStore.open(store) for store in options.stores]
-    config, opened = options.bank, load(options.checkpoint)
+    config, opened = options.bank, open_to_amend(options.checkpoint, options.out)
     if options.add:
         _add(options, opened, sources)
         return
@@ -100,7 +99,7 @@ def _described(opened: Checkpoint, meta: Mapping[str, Any]) -> dict[str, Any]:
     from dreamgym.evaluation.making.card import write_card
 
     metrics = {"starts": {**opened.metrics.get("starts", {}), **meta}}
-    name, old = opened.path.name, (opened.path / "README.md").read_text(encoding="utf-8")
+    name, old = opened.path.name, read_card(opened.path)
     if "starts" not in opened.metrics or old != write_card(name, opened.metrics):
         return {"metrics": metrics}
     return {"metrics": metrics, "card": write_card(name, {**opened.metrics, **metrics})}

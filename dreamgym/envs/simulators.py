@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing as mp
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -83,21 +84,38 @@ def _portable(simulator: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": known.simulator, "kwargs": simulator["kwargs"]}
 
 
-def check_trusted(simulator: Mapping[str, Any], where: str) -> None:
-    """Refuses a simulator that a checkpoint names and that is no suite of this library or of an installed package.
+def check_trusted(simulator: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """The simulator that a checkpoint names, as `resolve_simulator` gives it, if it can do no harm.
 
-    A checkpoint is data: "module:Class" in it would be imported and called.
+    A checkpoint is a stranger's data: "module:Class" in it would be imported and called, and an option of a known
+    simulator may be the path of a file that it reads.
+
+    Args:
+        simulator: what the checkpoint records.
+        file: where it does, for the message.
 
     Raises:
-        ValueError: such a simulator.
+        CheckpointError: it is no suite of this library or of an installed package, or an option is none that a
+            checkpoint may set (`Suite.settings`).
     """
-    name = resolve_simulator(simulator)["id"]
+    from dreamgym.training.checkpoint import CheckpointError
+
+    chosen = resolve_simulator(simulator)
+    name = chosen["id"]
     if name not in suites():
-        raise ValueError(
-            f"{where} names the simulator {name!r}, which is none of the suites {list(suites())}, and "
+        raise CheckpointError(
+            f"{file} names the simulator {name!r}, which is none of the suites {list(suites())}, and "
             "running what a checkpoint names would let it run any code: pass simulator={'id': ..., 'kwargs': {...}} "
             "yourself, or trust_simulator=True if you know where the checkpoint comes from"
         )
+    try:
+        suite(name).check_settings(simulator.get("kwargs") or {})
+    except ValueError as error:
+        raise CheckpointError(
+            f"{file}: 'simulator' does not fit: {error}; pass it yourself as simulator_kwargs={{...}}, or "
+            "trust_simulator=True if you know where the checkpoint comes from"
+        ) from error
+    return chosen
 
 
 class Simulators:

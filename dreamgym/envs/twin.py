@@ -125,7 +125,7 @@ def make_core(
         world_model: a checkpoint's name or the checkpoint.
         simulator: {"id", "kwargs"}; its kwargs prevail over those that the checkpoint records. None: the checkpoint's.
         simulator_kwargs: prevail over both (cameras, image_size, ...).
-        trust_simulator: run a simulator that the checkpoint names though it is of no known suite.
+        trust_simulator: run a simulator that the checkpoint names though it is of no known suite, and with any option.
         num_workers, executor: see `TwinCore`.
         reward: "success" or "probability": the simulator's oracle pays, once or at every step; None: nothing is paid.
         reward_model: which of the checkpoint's reward models.
@@ -166,24 +166,29 @@ def choose_simulator(
     """{"id", "kwargs"} of a twin: what the caller names, with what the checkpoint records of the same suite.
 
     Raises:
-        ValueError: there is none, it is of another suite than the checkpoint's, or the checkpoint names one that is not
-            to be trusted.
+        ValueError: there is none, or it is of another suite than the checkpoint's.
+        CheckpointError: the checkpoint names one, or options of it, that are not to be trusted (`check_trusted`).
     """
-    recorded = None if checkpoint.simulator is None else resolve_simulator(checkpoint.simulator)
+    recorded, file = checkpoint.simulator, checkpoint.path / "config.json"
     if simulator is None:
         if recorded is None:
             raise ValueError("this checkpoint records no simulator; pass simulator={'id': ..., 'kwargs': {...}}")
-        if not trusted:
-            check_trusted(recorded, str(checkpoint.path / "config.json"))
-        return recorded
+        return resolve_simulator(recorded) if trusted else check_trusted(recorded, file)
     chosen = resolve_simulator(simulator)
-    same = recorded is not None and recorded["id"] == chosen["id"]
-    if recorded is not None and not same and {recorded["id"], chosen["id"]} <= set(suites()):
-        raise ValueError(
-            f"this twin simulates {chosen['id']!r}, but the world model {checkpoint.path.name!r} was learned from "
-            f"{recorded['id']!r}: give a world model of {chosen['id']!r}, or use that suite's own Real- id"
-        )
-    return {"id": chosen["id"], "kwargs": {**(recorded["kwargs"] if same and recorded else {}), **chosen["kwargs"]}}
+    if recorded is None:
+        return chosen
+    named, known = resolve_simulator(recorded)["id"], suites()
+    if named != chosen["id"]:
+        if {named, chosen["id"]} <= set(known):
+            raise ValueError(
+                f"this twin simulates {chosen['id']!r}, but the world model {checkpoint.path.name!r} was learned from "
+                f"{named!r}: give a world model of {chosen['id']!r}, or use that suite's own Real- id"
+            )
+        return chosen
+    if named not in known and not trusted:
+        return chosen  # the options that a checkpoint records for code that is not known here are not to be trusted
+    told = resolve_simulator(recorded) if trusted else check_trusted(recorded, file)
+    return {"id": named, "kwargs": {**told["kwargs"], **chosen["kwargs"]}}
 
 
 def make_single(

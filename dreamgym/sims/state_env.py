@@ -14,6 +14,7 @@ Sensors = dict[str, np.ndarray]
 STATE = "state"
 CAMERA = "rgb_static"
 RESET_OPTIONS = ("task", "snapshot")
+LARGEST_IMAGE = 4096  # pixels a side: far beyond what anybody trains on, and still drawn
 
 
 class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
@@ -55,8 +56,8 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
             raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
         if isinstance(cameras, str) or tuple(cameras) not in ((), ("static",)):
             raise ValueError(f"cameras: expected () or ('static',), got {cameras!r}")
-        if image_size < 1:
-            raise ValueError(f"image_size: expected a positive number of pixels, got {image_size}")
+        if not 1 <= image_size <= LARGEST_IMAGE:
+            raise ValueError(f"image_size: expected 1 to {LARGEST_IMAGE} pixels, got {image_size}")
         self.horizon, self.render_mode, self.cameras = horizon, render_mode, tuple(cameras)
         self.image_size = int(image_size)
         self.episode_task = self.task or self.tasks[0]

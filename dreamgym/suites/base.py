@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dreamgym.data.workers import EpisodeGenerator
+from dreamgym.fields import convert
 from dreamgym.types import ActionSpec
 
 Layout = tuple[tuple[str, int], ...]
@@ -202,6 +203,8 @@ class Suite:
             first: each takes the suite and that command's options by name, and returns a `CollectionFactory`.
         simulator_kwargs: (info of a store, meta of its first episode) -> options of the simulator it was recorded in,
             or None where it does not say; see `recorded_in`.
+        settings: options of the simulator that a checkpoint may set, with their types (`dreamgym.fields.convert`):
+            none that is a path or code, since a checkpoint is a stranger's data.
         trials: (sensors, the options of the simulator) -> `Trials` whose frames have at least those sensors; None: by
             ``operators``; see `open_trials`.
     """
@@ -226,6 +229,7 @@ class Suite:
     operators: Mapping[str, Callable[[Any, np.random.Generator], Act]] = field(default_factory=dict)
     collectors: Mapping[str, Callable[..., CollectionFactory]] = field(default_factory=dict)
     simulator_kwargs: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any] | None] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     trials: Callable[..., Trials] | None = None
 
     def __post_init__(self) -> None:
@@ -289,6 +293,19 @@ class Suite:
         """
         kwargs = {} if self.simulator_kwargs is None else self.simulator_kwargs(info, meta)
         return None if kwargs is None else {"id": self.name, "kwargs": kwargs}
+
+    def check_settings(self, kwargs: Mapping[str, Any]) -> None:
+        """Refuses options of the simulator that are not a checkpoint's to set.
+
+        Raises:
+            ValueError: an option that is not among ``settings``, or a value of another type.
+        """
+        for name, value in kwargs.items():
+            if name not in self.settings:
+                raise ValueError(
+                    f"a checkpoint may set {sorted(self.settings)} of the simulator {self.name!r}, not {name!r}"
+                )
+            convert(value, self.settings[name], name)
 
     @property
     def has_trials(self) -> bool:

@@ -124,4 +124,5 @@ SUITE = Suite(
         "random": RandomWalk,
     },
     collectors={"demonstrations": partial(demonstrations, max_steps=200)},
+    settings={"cameras": tuple[str, ...], "image_size": int, "camera_name": str},
 )

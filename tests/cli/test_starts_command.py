@@ -11,6 +11,7 @@ pytest.importorskip("tyro")
 from dreamgym import cli
 from dreamgym.data import EpisodeStore
 from dreamgym.testing import point_mass_checkpoint
+from dreamgym.training import checkpoint as checkpoint_package
 from dreamgym.training.checkpoint import load
 
 KEYS = {
@@ -67,3 +68,23 @@ def test_an_evaluation_then_takes_the_test_starts_by_default(checkpoint, store, 
     assert told[0]["hashes"]["starts"] != told[1]["hashes"]["starts"]
     assert told[0]["hashes"]["model"] == told[1]["hashes"]["model"]
     assert told[1]["twin"]["num_starts"] == 2
+
+
+def test_a_checkpoint_that_comes_with_dreamgym_is_not_amended_in_place(store, tmp_path, monkeypatch):
+    from dreamgym.training.checkpoint import names
+
+    point_mass_checkpoint(tmp_path / "package" / "point")
+    for module in (names, checkpoint_package):
+        monkeypatch.setattr(module, "BUILT_IN", tmp_path / "package")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="comes with dreamgym and stays as it is: .* --out"):
+        cli.main(["starts", "--checkpoint", "point", "--stores", str(store), "--add"])
+    assert not (tmp_path / "point").exists()
+    cli.main(["starts", "--checkpoint", "point", "--stores", str(store), "--num-test", "1", "--add", "--out", "mine"])
+    assert load(tmp_path / "mine").starts_meta["counts"]["reach_top"] == {"test": 1}
+
+
+def test_a_checkpoint_without_its_card_is_amended(checkpoint, store):
+    (checkpoint / "README.md").unlink()
+    cli.main(["starts", "--checkpoint", str(checkpoint), "--stores", str(store), "--num-test", "1", "--add"])
+    assert load(checkpoint).starts_meta["counts"]["reach_top"] == {"test": 1}

@@ -496,3 +496,33 @@ def test_weights_that_are_not_finite_are_refused(folder: Path) -> None:
 def test_names_that_no_folder_has_are_refused(name: object) -> None:
     with pytest.raises(CheckpointError):
         load(name)  # type: ignore[arg-type]
+
+
+# -- a folder called like a checkpoint that comes with dreamgym --
+
+
+@pytest.fixture
+def namesake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """ "table" comes with dreamgym, and a folder "table" stands where we are."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "here").mkdir()
+    save(tmp_path / "package" / "table", model())
+    monkeypatch.setattr(names, "BUILT_IN", tmp_path / "package")
+    monkeypatch.chdir(tmp_path / "here")
+    return save(tmp_path / "here" / "table", model(seed=5))
+
+
+def test_a_name_is_the_built_in_and_the_folder_is_mentioned(namesake: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert load("table").path == names.BUILT_IN / "table"
+    assert f"not the folder {namesake}: write './table'" in caplog.text
+
+
+@pytest.mark.parametrize("given", ["./table", "table/", Path("table"), "../here/table"])
+def test_a_path_is_the_folder(namesake: Path, given: str | Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert load(given).path.resolve() == namesake
+    assert not caplog.text
+
+
+def test_a_path_without_a_folder_may_be_a_name(namesake: Path) -> None:
+    folders.shutil.rmtree(namesake)
+    assert load(Path("table")).path == names.BUILT_IN / "table"

@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from dreamgym.envs.core.starts import StartBank
+from dreamgym.envs.simulators import check_trusted
 from dreamgym.evaluation.making.rollouts import choose_sequences, demo_rollouts
 from dreamgym.evaluation.statistics.comparison import Sequences
 from dreamgym.suites import suite, suites
@@ -54,6 +55,7 @@ def _fresh_sequences(checkpoint: Checkpoint, tasks: tuple[str, ...], count: int)
             f"simulator {simulator['id']!r}: score policies in both worlds with 'dreamgym evaluate'"
         )
     bank = StartBank.from_tensors(checkpoint.starts or {}, tasks)
+    check_trusted(simulator, checkpoint.path / "config.json")
     trials = suite(simulator["id"]).open_trials(**simulator["kwargs"])
     try:
         return choose_sequences(demo_rollouts(bank, tasks, trials, -(-count // len(tasks))), count)

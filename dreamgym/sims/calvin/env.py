@@ -18,6 +18,7 @@ from dreamgym.sims.calvin.scenes import ROBOT_LABELS, SCENE_LABELS, Scene, as_ve
 from dreamgym.sims.calvin.simulation import Simulation
 from dreamgym.sims.calvin.tasks import TASKS, TaskState, achieved_tasks, check_task
 
+LARGEST_IMAGE = 4096  # pixels a side: far beyond what anybody trains on, and still drawn
 SETTLE_TICKS = 60  # a quarter of a second: blocks dropped at reset come to rest
 # Generous bounds of the state: a block may be thrown off the table, joints overshoot a little.
 _POSE_BOUND = [10.0, 10.0, 10.0, 3.15, 3.15, 3.15]
@@ -253,9 +254,9 @@ def _check_cameras(cameras: Sequence[str]) -> tuple[str, ...]:
 def _check_image_size(image_size: Any) -> tuple[int, int]:
     size = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else image_size
     if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(
-        isinstance(side, (int, np.integer)) and side >= 1 for side in size
+        isinstance(side, (int, np.integer)) and 1 <= side <= LARGEST_IMAGE for side in size
     ):  # fmt: skip
-        raise ValueError(f"image_size: expected a positive number of pixels or (height, width), got {image_size!r}")
+        raise ValueError(f"image_size: expected 1 to {LARGEST_IMAGE} pixels or (height, width), got {image_size!r}")
     return int(size[0]), int(size[1])
 
 

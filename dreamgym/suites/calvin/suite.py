@@ -91,5 +91,12 @@ SUITE = Suite(
     rules=Rules,
     collectors={"play": play, "demonstrations": demonstrations, "attempts": attempts},
     simulator_kwargs=simulator_kwargs,
+    settings={
+        "scene": str,
+        "image_size": int | tuple[int, int],
+        "visuals": str,
+        "cameras": tuple[str, ...],
+        "depth": bool,
+    },
     trials=trials,
 )

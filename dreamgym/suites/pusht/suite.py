@@ -70,4 +70,5 @@ SUITE = Suite(
     hints={"state": {"position": DISC, "body": BLOCK + TURN}},
     operators={"pusher": planned, "habitual": habitual, "clumsy": Clumsy, "random": RandomWalk},
     collectors={"demonstrations": demonstrations},
+    settings={"cameras": tuple[str, ...], "image_size": int, "success_coverage": float},
 )

@@ -50,4 +50,5 @@ SUITE = Suite(
     },
     collectors={"demonstrations": demonstrations},
     simulator_kwargs=simulator_kwargs,
+    settings={"robot": str, "cameras": tuple[str, ...], "image_size": int, "camera_name": str},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,14 @@ BUILT_IN = Path(__file__).resolve().parents[2] / "checkpoints"
 HUB_PREFIX = "hf://"
 DOWNLOADED = ["config.json", "README.md", "*.safetensors"]
 
+_log = logging.getLogger(__name__)
+
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     """The local folder of a built-in name, a path, or a Hub repository (downloaded where it is not cached).
+
+    The text "pusht" means the built-in checkpoint even where a folder is called so; "./pusht" and Path("pusht") mean
+    the folder, where there is one.
 
     Raises:
         CheckpointError: there is none.
@@ -25,9 +31,17 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     text = os.fspath(name_or_path)
     if text.startswith(HUB_PREFIX):
         return _from_hub(text)
-    if text in built_in_names():
-        return BUILT_IN / text
     path = Path(text)
+    if text in built_in_names():
+        namesake = (path / "config.json").is_file()
+        if namesake and not isinstance(name_or_path, str):
+            return path
+        if namesake:
+            _log.warning(
+                "%r is the checkpoint that comes with dreamgym, not the folder %s: write './%s' for the folder",
+                text, path.resolve(), text,
+            )  # fmt: skip
+        return BUILT_IN / text
     try:
         recover(path)
         found = path.exists()
