@@ -32,6 +32,7 @@ from dreamgym.envs.simulators import (
     suite_of,
 )
 from dreamgym.rewards.base import RewardModel
+from dreamgym.rewards.function import Function
 from dreamgym.suites import suites
 from dreamgym.types import InstructionSpec, Policy
 from dreamgym.world_models.base import WorldModel
@@ -112,7 +113,7 @@ def make_core(
     trust_simulator: bool = False,
     num_workers: int = 0,
     executor: Policy | None = None,
-    reward: str | None = "success",
+    reward: str | Function | None = "success",
     reward_model: str | None = None,
     autoreset_mode: Any = "same_step",
     starts: str = "bank",
@@ -127,7 +128,8 @@ def make_core(
         simulator_kwargs: prevail over both (cameras, image_size, ...).
         trust_simulator: run a simulator that the checkpoint names though it is of no known suite, and with any option.
         num_workers, executor: see `TwinCore`.
-        reward: "success" or "probability": the simulator's oracle pays, once or at every step; None: nothing is paid.
+        reward: "success" or "probability": the simulator's oracle pays, once or at every step; a function, of what the
+            model decodes of the filtered states, or None: paid as in the dream.
         reward_model: which of the checkpoint's reward models.
         autoreset_mode: "same_step", "next_step", "disabled" or Gymnasium's.
         starts: "bank": from the checkpoint's start bank; "simulator": from the simulator's own resets.

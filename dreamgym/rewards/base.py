@@ -24,9 +24,11 @@ class RewardModel(nn.Module, ABC):
     Attributes:
         tasks: names of the tasks this model scores.
         thresholds: float32 [num_tasks], the calibrated success threshold on the probability of each task.
+        oracle_pays: whether a twin pays the verdict of its simulator's oracle in place of this model's reward.
     """
 
     kind: ClassVar[str]
+    oracle_pays: ClassVar[bool] = True
     tasks: tuple[str, ...]
     thresholds: Tensor
 

@@ -24,7 +24,12 @@ ANY_TASK = ("any",)
 
 
 class UnsavedReward(RewardModel):
-    """A reward model that a checkpoint does not hold: one threshold of 0.5 a task, no weights, no config."""
+    """A reward model that a checkpoint does not hold: one threshold of 0.5 a task, no weights, no config.
+
+    A twin pays by it, too; whether an episode succeeded is still its simulator's verdict.
+    """
+
+    oracle_pays: ClassVar[bool] = False
 
     def __init__(self, tasks: Sequence[str] = ANY_TASK) -> None:
         super().__init__()

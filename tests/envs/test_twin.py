@@ -70,6 +70,24 @@ def test_a_twin_refuses_the_logarithm_of_a_probability_that_it_does_not_pay(fold
         twin(folder, reward="log_probability")
 
 
+def below_zero(decoded, action, next_decoded):
+    return next_decoded["robot_obs"][:, 0] - 10
+
+
+@pytest.mark.parametrize("reward", [None, below_zero])
+def test_a_reward_of_the_callers_own_pays_in_the_twin_as_in_the_dream(folder, reward):
+    paid = []
+    for name, given in (("Dream-v0", {"checkpoint": folder}), ("Real-v0", {"world_model": folder})):
+        env = gym.make(name, task="reach_right", reward=reward, horizon=12, **given)
+        env.reset(options={"start": 0})
+        steps = [env.step(np.array([1, 0, 0], np.float32)[: env.action_space.shape[0]]) for _ in range(12)]
+        paid.append([step[1] for step in steps])
+        assert not any(step[2] for step in steps)
+    assert steps[-1][4]["is_success"]  # the oracle's, in the twin
+    assert paid[0] == pytest.approx(paid[1], abs=1e-5)
+    assert all(p == 0 for p in paid[1]) if reward is None else all(p < -5 for p in paid[1])
+
+
 @pytest.mark.parametrize("obs", ["features", "dict"])
 @pytest.mark.parametrize("starts", ["bank", "simulator"])
 def test_keeps_gymnasiums_promises(folder, obs, starts):

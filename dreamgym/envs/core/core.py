@@ -367,7 +367,7 @@ class DreamCore:
         state = next(frames)
         task = self.counters["task"]
         reward, probability, memory = self.reward.step(self.model, self.memory, before, action, state, task)
-        if self.world.oracle is not None:
+        if self.world.oracle is not None and self.reward.oracle_pays:
             reward = self.world.oracle.to(torch.float32)
         elif self.rules.reward == "log_probability":
             reward = self.reward.log_probability(self.model, self.memory, state, task)
