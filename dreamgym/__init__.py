@@ -2,19 +2,24 @@
 
 The way the data flow::
 
-    real sim --collect--> episodes --fit--> world model --+
-                              |                           +--> dream env --> agent --> policy --evaluate--> real twin
-                              +--label--> reward model ---+                               +---------------> dream
-                              +--encode--> start states --+
+    simulator --collect--+
+                         +--> episodes --fit--> world model --+
+    data set ---import---+        |                           +--> dream env --> agent --> policy --evaluate--> twin
+                                  +--label--> reward model ---+                               +---------------> dream
+                                  +--encode--> start states --+
 
 Use::
 
     import dreamgym, gymnasium as gym
-    env = gym.make("Dream-CALVIN-v0", task="open_drawer")
-    envs = gym.make_vec("Dream-CALVIN-v0", num_envs=1024, array="torch")
-    env = dreamgym.torchrl_env("Dream-CALVIN-v0", num_envs=1024)
-    env = dreamgym.sb3_env("Dream-CALVIN-v0", num_envs=64)
-    core = dreamgym.make_core("calvin_d", num_envs=64)
+    env = gym.make("Dream-PlayTable-v0", task="open_drawer")
+    envs = gym.make_vec("Dream-PlayTable-v0", num_envs=1024, array="torch")
+    real = gym.make("Real-PlayTable-v0", task="open_drawer", world_model="playtable")    # the twin
+    env = dreamgym.torchrl_env("Dream-PlayTable-v0", num_envs=1024)
+    env = dreamgym.sb3_env("Dream-PlayTable-v0", num_envs=64)
+    core = dreamgym.make_core("playtable", num_envs=64)                                  # without a face
+    checkpoint = dreamgym.load("playtable")
+
+Of one's own: `register_family` (world models), `register_reward`, `register_suite` and `gym_suite` (simulators).
 """
 
 from importlib import import_module

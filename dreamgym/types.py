@@ -244,9 +244,9 @@ class Policy(Protocol):
         chunk          actions a decision: ``act`` then returns [B, chunk, A], and is asked again once they are done.
         begin(carry, fresh, tasks) -> carry
                        called after every reset with a task's name for each env.
-        bind(core)     called once before the first ``start`` by whoever plays it: planners and refiners get a core of
-                       the world model, never the twin's future. Before each ``act`` it stands where the envs stand;
-                       it may be stepped, and put back by ``snapshot`` and ``restore``.
+        bind(core)     called once before the first ``start``: planners and refiners get a core of the world model,
+                       never the twin's future. Before each ``act`` it stands where the envs stand; it may be stepped,
+                       and put back by ``snapshot`` and ``restore``.
         follow(carry, fresh, clip) -> carry
                        of an executor, which carries instructions out in a twin: the imagined clip it is to follow, a
                        list of model states [B, ...], whenever a new instruction was given.

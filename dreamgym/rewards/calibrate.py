@@ -78,7 +78,7 @@ def calibrate(classifier: SuccessClassifier, samples: Samples) -> dict[str, Any]
     """Sets ``classifier.thresholds`` from held-out ``samples`` and reports on them.
 
     A threshold maximises the mean F1 of frames and of episodes, filtered and imagined. The F1 that is reported is
-    cross-fitted: each half of the episodes is judged with the threshold chosen on the other half.
+    cross-fitted: each half of the episodes is scored with the threshold chosen on the other half.
 
     Returns:
         For each task: threshold, f1 (filtered frames of demonstrations), f1_off_edge (the same without the last frame

@@ -1,4 +1,4 @@
-"""What the success classifier is trained and judged on: features of frames, each with its start and its label."""
+"""What the success classifier is trained and scored on: features of frames, each with its start and its label."""
 
 from __future__ import annotations
 

@@ -40,24 +40,24 @@ def actions_a_decision(policy: Policy, spec: WorldModelSpec) -> int | None:
     return chunk
 
 
-def check_decision(action: Any, playing: np.ndarray, chunk: int | None) -> Tensor:
+def check_decision(action: Any, running: np.ndarray, chunk: int | None) -> Tensor:
     """The decision as a tensor.
 
     Args:
         action: what ``act`` returned.
-        playing: [B] bool, envs whose episode is under way; what is decided for others does not matter.
+        running: [B] bool, envs whose episode is under way; what is decided for others does not matter.
         chunk: see `actions_a_decision`.
 
     Raises:
         ValueError: another shape than [B, chunk, ...], or NaN or infinity.
     """
     action = torch.as_tensor(action)
-    if chunk is not None and (action.dim() != 3 or tuple(action.shape[:2]) != (len(playing), chunk)):
+    if chunk is not None and (action.dim() != 3 or tuple(action.shape[:2]) != (len(running), chunk)):
         raise ValueError(
-            f"expected actions [B, chunk, A] = ({len(playing)}, {chunk}, A) from a policy with chunk={chunk}, got "
+            f"expected actions [B, chunk, A] = ({len(running)}, {chunk}, A) from a policy with chunk={chunk}, got "
             f"{tuple(action.shape)}"
         )
-    bad = ~torch.isfinite(action).reshape(len(action), -1).all(1).cpu().numpy() & playing
+    bad = ~torch.isfinite(action).reshape(len(action), -1).all(1).cpu().numpy() & running
     if bad.any():
         raise ValueError(
             f"expected finite actions, but the policy returned NaN or infinity in {int(bad.sum())} of {len(bad)} envs: "
