@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 import torch
+from dreamgym_agents.common.encoded import EncodedChunks
 from dreamgym_agents.diffusion_ppo import (
     CloneConfig,
-    Demonstrations,
     GaussianConfig,
     GaussianPolicy,
     clone,
@@ -76,7 +76,7 @@ def wanderer(folder: Path) -> GaussianPolicy:
     features = torch.cat([place, torch.zeros(512, 1)], 1)
     torch.manual_seed(0)
     policy = GaussianPolicy(GaussianConfig(3, ACTION.low, ACTION.high, hidden=(32, 32)))
-    clone(policy, Demonstrations(features, chunk, episodes=64), CloneConfig(epochs=40, lr=3e-3), folder / "clone")
+    clone(policy, EncodedChunks(features, chunk, episodes=64), CloneConfig(epochs=40, lr=3e-3), folder / "clone")
     return policy
 
 

@@ -165,7 +165,7 @@ def _starts(
         raise TypeError(f"starts: expected a StartBank or its tensors by name, got {type(starts).__name__}")
     if wrong := [k for k, v in tensors.items() if not isinstance(v, Tensor)]:
         raise TypeError(f"starts[{wrong[0]!r}]: expected a tensor, got {type(tensors[wrong[0]]).__name__}")
-    if not told.get("tasks"):
+    if told.get("tasks") is None:  # none at all is an answer: starts of data without tasks suit every task
         raise ValueError("starts: their tasks are not named; give a StartBank, or starts_meta={'tasks': [...]}")
     check_starts(tensors)
     return tensors, told
