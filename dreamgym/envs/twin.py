@@ -8,7 +8,7 @@ model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -16,7 +16,7 @@ import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from dreamgym.envs.core.core import DreamCore
-from dreamgym.envs.core.options import CoreKwargs, CoreOptions
+from dreamgym.envs.core.options import CoreOptions
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.faces.single import DreamEnv
 from dreamgym.envs.faces.vector import MODES, DreamVectorEnv, mode_name
@@ -31,6 +31,7 @@ from dreamgym.envs.simulators import (
     resolve_simulator,
     suite_of,
 )
+from dreamgym.envs.twin_options import TwinKwargs, TwinOptions
 from dreamgym.rewards.base import RewardModel
 from dreamgym.rewards.function import Function
 from dreamgym.suites import suites
@@ -108,58 +109,40 @@ class TwinCore(DreamCore):
 def make_core(
     world_model: str | Checkpoint | None = None,
     *,
-    simulator: Mapping[str, Any] | None = None,
-    simulator_kwargs: Mapping[str, Any] | None = None,
-    trust_simulator: bool = False,
-    num_workers: int = 0,
-    executor: Policy | None = None,
     reward: str | Function | None = "success",
     reward_model: str | None = None,
     autoreset_mode: Any = "same_step",
-    starts: str = "bank",
     device: Any = None,
-    **options: Unpack[CoreKwargs],
+    **options: Unpack[TwinKwargs],
 ) -> TwinCore:
     """Real simulators behind the spaces of a world model, without any face.
 
     Args:
         world_model: a checkpoint's name or the checkpoint.
-        simulator: {"id", "kwargs"}; its kwargs prevail over those that the checkpoint records. None: the checkpoint's.
-        simulator_kwargs: prevail over both (cameras, image_size, ...).
-        trust_simulator: run a simulator that the checkpoint names though it is of no known suite, and with any option.
-        num_workers, executor: see `TwinCore`.
         reward: "success" or "probability": the simulator's oracle pays, once or at every step; a function, of what the
             model decodes of the filtered states, or None: paid as in the dream.
         reward_model: which of the checkpoint's reward models.
         autoreset_mode: "same_step", "next_step", "disabled" or Gymnasium's.
-        starts: "bank": from the checkpoint's start bank; "simulator": from the simulator's own resets.
         device: of the world model.
-        options: fields of `CoreOptions`.
+        options: fields of `TwinOptions` (simulator_kwargs, num_workers, executor, ...) and of `CoreOptions`.
 
     Raises:
         ValueError: no world model or simulator, one that does not fit the model, or an option of neither.
     """
-    known = {f.name for f in fields(CoreOptions)}
-    if unknown := sorted(set(options) - known):
-        raise ValueError(
-            f"{unknown} are no options of a twin; what its simulator takes goes into simulator_kwargs="
-            f"{ {k: v for k, v in options.items() if k in unknown} }"
-        )
+    twin, changes = TwinOptions.split(options)
     if world_model is None:
         raise ValueError(
             "this face of a twin needs world_model=...: the checkpoint through which the simulator is seen"
         )
-    if starts not in ("bank", "simulator"):
-        raise ValueError(f"starts must be 'bank' or 'simulator', got {starts!r}")
     opened = open_checkpoint(world_model)
-    chosen = choose_simulator(opened, simulator, trust_simulator)
-    robot = {} if options.get("embodiment") is None else {"robot": options["embodiment"]}
-    chosen["kwargs"] |= {**robot, **(simulator_kwargs or {})}
-    made = core_options(opened, reward, autoreset_mode, options)
+    simulator = choose_simulator(opened, twin.simulator, twin.trust_simulator)
+    robot = {} if changes.get("embodiment") is None else {"robot": changes["embodiment"]}
+    simulator["kwargs"] |= {**robot, **(twin.simulator_kwargs or {})}
+    made = core_options(opened, reward, autoreset_mode, changes)
     scores = choose_reward(opened, reward_model, reward)
-    bank = start_bank(opened) if starts == "bank" else None
-    more: dict[str, Any] = {"num_workers": num_workers, "executor": executor, "device": device}
-    return TwinCore(opened.model, scores, bank, chosen, made, **more)
+    bank = start_bank(opened) if twin.starts == "bank" else None
+    more: dict[str, Any] = {"num_workers": twin.num_workers, "executor": twin.executor, "device": device}
+    return TwinCore(opened.model, scores, bank, simulator, made, **more)
 
 
 def choose_simulator(
@@ -196,49 +179,37 @@ def choose_simulator(
 def make_single(
     world_model: str | Checkpoint | None = None,
     *,
-    simulator: Mapping[str, Any] | None = None,
-    simulator_kwargs: Mapping[str, Any] | None = None,
     task: Any = None,
-    horizon: int | None = None,
     render_mode: str | None = None,
     render_scale: int = 1,
     **kwargs: Any,
 ) -> gym.Env:
     """One real simulator: behind the dream's spaces, or, without ``world_model``, with its own observations.
 
-    Without ``world_model`` further ``kwargs`` go to the simulator (cameras, image_size, ...).
+    Args:
+        world_model, task, render_mode, render_scale: as for a dream's env.
+        kwargs: those of `make_core`, or, without ``world_model``, "simulator", "simulator_kwargs", "horizon" and the
+            simulator's own (cameras, image_size, ...).
     """
     if world_model is None:
-        return _simulator(simulator, {**(simulator_kwargs or {}), **kwargs}, task, horizon, render_mode)
-    core = make_core(
-        world_model,
-        simulator=simulator,
-        simulator_kwargs=simulator_kwargs,
-        task="all" if task is None else task,
-        horizon=horizon,
-        autoreset_mode="disabled",
-        **{"validate": True, **kwargs},
-    )
-    return DreamEnv(core, render_mode, render_scale)
+        return _simulator(task=task, render_mode=render_mode, **kwargs)
+    kwargs = {"validate": True, **kwargs, "task": "all" if task is None else task}
+    return DreamEnv(make_core(world_model, autoreset_mode="disabled", **kwargs), render_mode, render_scale)
 
 
 def make_vector(
     num_envs: int = 1,
     world_model: str | Checkpoint | None = None,
     *,
-    simulator: Mapping[str, Any] | None = None,
-    simulator_kwargs: Mapping[str, Any] | None = None,
     task: Any = None,
-    horizon: int | None = None,
     array: str = "numpy",
     render_mode: str | None = None,
     render_scale: int = 1,
-    autoreset_mode: Any = "same_step",
-    num_workers: int = 0,
     **kwargs: Any,
 ) -> VectorEnv:
-    """Several real simulators as one vector env; without ``world_model`` with the simulator's own observations, and,
-    where ``num_workers`` is not 0, in a process each.
+    """Several real simulators as one vector env, as `make_single` makes one.
+
+    Without ``world_model`` each is in a process of its own where ``num_workers`` is not 0.
     """
     if world_model is None:
         if array != "numpy" or render_scale != 1:
@@ -246,32 +217,28 @@ def make_vector(
                 f"array={array!r} and render_scale={render_scale} need world_model=...: without it these are plain "
                 "simulators, which speak numpy and draw as they draw"
             )
-        own = {**(simulator_kwargs or {}), **kwargs}
-        make = [partial(_simulator, simulator, own, task, horizon, render_mode) for _ in range(num_envs)]
-        mode = MODES[mode_name(autoreset_mode)]
-        if num_workers > 0:
-            return AsyncVectorEnv(make, autoreset_mode=mode, context="spawn")
-        return SyncVectorEnv(make, autoreset_mode=mode)
-    core = make_core(
-        world_model,
-        simulator=simulator,
-        simulator_kwargs=simulator_kwargs,
-        task="all" if task is None else task,
-        num_envs=num_envs,
-        horizon=horizon,
-        autoreset_mode=autoreset_mode,
-        num_workers=num_workers,
-        **{"validate": array == "numpy", **kwargs},
-    )
-    return DreamVectorEnv(core, array, render_mode, render_scale)
+        return _simulators(num_envs, task=task, render_mode=render_mode, **kwargs)
+    kwargs = {"validate": array == "numpy", **kwargs, "task": "all" if task is None else task}
+    return DreamVectorEnv(make_core(world_model, num_envs=num_envs, **kwargs), array, render_mode, render_scale)
+
+
+def _simulators(num_envs: int, *, autoreset_mode: Any = "same_step", num_workers: int = 0, **kwargs: Any) -> VectorEnv:
+    """Simulators themselves, side by side."""
+    make = [partial(_simulator, **kwargs) for _ in range(num_envs)]
+    mode = MODES[mode_name(autoreset_mode)]
+    if num_workers > 0:
+        return AsyncVectorEnv(make, autoreset_mode=mode, context="spawn")
+    return SyncVectorEnv(make, autoreset_mode=mode)
 
 
 def _simulator(
-    simulator: Mapping[str, Any] | None,
-    simulator_kwargs: Mapping[str, Any],
-    task: str | None,
-    horizon: int | None,
-    render_mode: str | None,
+    *,
+    simulator: Mapping[str, Any] | None = None,
+    simulator_kwargs: Mapping[str, Any] | None = None,
+    task: str | None = None,
+    horizon: int | None = None,
+    render_mode: str | None = None,
+    **own: Any,
 ) -> gym.Env:
     """The simulator itself, with its own dict of sensors."""
     if simulator is None:
@@ -283,6 +250,6 @@ def _simulator(
     if horizon is None:
         suite = suite_of(simulator)
         horizon = CoreOptions.horizon if suite is None else suite.horizon
-    kwargs = {**(simulator.get("kwargs") or {}), **simulator_kwargs}
+    kwargs = {**(simulator.get("kwargs") or {}), **(simulator_kwargs or {}), **own}
     kwargs |= {"task": None if task == "all" else task, "horizon": horizon, "render_mode": render_mode}
     return make_simulator({"id": simulator["id"], "kwargs": kwargs})

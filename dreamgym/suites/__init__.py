@@ -9,6 +9,7 @@ registry.py    suites by name: `suite`, `register_suite`
 facts.py       what a store says of itself: `store_facts`
 collection.py  collecting episodes of a suite: `collect_suite`
 scripted.py    episodes of scripted operators, for suites that bring some
+trials.py      attempts at single tasks from snapshots: `open_trials`
 gymnasium.py   any Gymnasium environment as a suite: `gym_suite`
 calvin/, metaworld.py, pusht/, robosuite/
 """

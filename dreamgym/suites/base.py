@@ -206,7 +206,7 @@ class Suite:
         settings: options of the simulator that a checkpoint may set, with their types (`dreamgym.fields.convert`):
             none that is a path or code, since a checkpoint is a stranger's data.
         trials: (sensors, the options of the simulator) -> `Trials` whose frames have at least those sensors; None: by
-            ``operators``; see `open_trials`.
+            ``operators``; see `dreamgym.suites.trials.open_trials`.
     """
 
     name: str
@@ -311,25 +311,6 @@ class Suite:
     def has_trials(self) -> bool:
         """Whether scripted operators can try this suite's tasks."""
         return self.trials is not None or bool(self.operators)
-
-    def open_trials(self, sensors: Sequence[str] = (), **kwargs: Any) -> Trials:
-        """A simulator in which scripted operators try tasks; close it.
-
-        Args:
-            sensors: what the frames must show beside the simulator's state: drawing costs most.
-            kwargs: of the simulator, as checkpoints record them.
-
-        Raises:
-            ValueError: nobody acts by a script in this suite.
-            ImportError: the simulator is missing.
-        """
-        if self.trials is not None:
-            return self.trials(sensors, **kwargs)
-        if not self.operators:
-            raise ValueError(f"nobody acts by a script in the suite {self.name!r}")
-        from dreamgym.suites.trials import OperatorTrials
-
-        return OperatorTrials(self, **kwargs)
 
     def instruction(self, task: str) -> str:
         """The sentence that says what ``task`` is."""

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from dreamgym.suites.base import Attempt, Suite
+from dreamgym.suites.base import Attempt, Suite, Trials
 from dreamgym.suites.scripted import CLUMSY, ROAMING
+
+
+def open_trials(suite: Suite, sensors: Sequence[str] = (), **kwargs: Any) -> Trials:
+    """A simulator in which scripted operators try a suite's tasks; close it.
+
+    Args:
+        suite: whose tasks.
+        sensors: what the frames must show beside the simulator's state: drawing costs most.
+        kwargs: of the simulator, as checkpoints record them.
+
+    Raises:
+        ValueError: nobody acts by a script in this suite.
+        ImportError: the simulator is missing.
+    """
+    if suite.trials is not None:
+        return suite.trials(sensors, **kwargs)
+    if not suite.operators:
+        raise ValueError(f"nobody acts by a script in the suite {suite.name!r}")
+    return OperatorTrials(suite, **kwargs)
 
 
 class OperatorTrials:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from dreamgym.suites import Suite, suite
+from dreamgym.suites.trials import open_trials
 from dreamgym.types import ActionSpec
 
 
@@ -20,7 +21,7 @@ def pusht():
     env = suite("pusht").make()
     snapshot = start(env, "push_t")
     env.close()
-    trials = suite("pusht").open_trials()
+    trials = open_trials(suite("pusht"))
     yield trials, snapshot
     trials.close()
 
@@ -48,6 +49,6 @@ def test_a_suite_without_operators_says_so():
     bare = Suite("bare", ("a",), ActionSpec((-1.0,), (1.0,)), 10.0, 10, "nowhere:Env")
     assert not bare.has_trials
     with pytest.raises(ValueError, match="nobody acts by a script in the suite 'bare'"):
-        bare.open_trials()
+        open_trials(bare)
     assert suite("calvin").has_trials
     assert suite("metaworld").has_trials

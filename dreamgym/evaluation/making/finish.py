@@ -35,6 +35,7 @@ from dreamgym.evaluation.making.settings import WEIGHTS, FinishConfig, Settings
 from dreamgym.provenance import machine
 from dreamgym.rewards import DecodedStateReward, RewardModel, SuccessClassifier
 from dreamgym.rewards.fit import fit_success
+from dreamgym.suites.trials import open_trials
 from dreamgym.training import checkpoint
 from dreamgym.training.bank import build_starts
 from dreamgym.training.packing import round_weights
@@ -257,14 +258,14 @@ class _Finish:
         def make() -> Part:
             bank = StartBank.from_tensors(starts, tasks)
             how = RolloutConfig(config.twin_per_task, horizon=suite.horizon, seed=config.seed)
-            trials = suite.open_trials(tuple(self.model.spec.observations), **simulator)
+            trials = open_trials(suite, tuple(self.model.spec.observations), **simulator)
             try:
                 rollouts = operator_rollouts(bank, tasks, trials, how, self.progress)
             finally:
                 trials.close()
             scores = score_rollouts(self.model, success, bank, rollouts, config.seed)
             figures = {"tasks": success_agreement(success, rollouts, scores), "per_task": config.twin_per_task}
-            trials = suite.open_trials(**simulator)
+            trials = open_trials(suite, **simulator)
             try:
                 # Twice as many as are shown: a demo should show successes where there are any.
                 each = 2 * -(-config.demo_sequences // len(tasks))

@@ -91,7 +91,7 @@ def operator_rollouts(
     Args:
         bank: starts with snapshots.
         tasks: some of the suite's.
-        trials: the suite's (`Suite.open_trials`); left open.
+        trials: the suite's (`dreamgym.suites.trials.open_trials`); left open.
         config: see `RolloutConfig`.
         progress: whether to show a bar.
 

@@ -12,6 +12,7 @@ from dreamgym.envs.simulators import check_trusted
 from dreamgym.evaluation.making.rollouts import choose_sequences, demo_rollouts
 from dreamgym.evaluation.statistics.comparison import Sequences
 from dreamgym.suites import suite, suites
+from dreamgym.suites.trials import open_trials
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
@@ -56,7 +57,7 @@ def _fresh_sequences(checkpoint: Checkpoint, tasks: tuple[str, ...], count: int)
         )
     bank = StartBank.from_tensors(checkpoint.starts or {}, tasks)
     check_trusted(simulator, checkpoint.path / "config.json")
-    trials = suite(simulator["id"]).open_trials(**simulator["kwargs"])
+    trials = open_trials(suite(simulator["id"]), **simulator["kwargs"])
     try:
         return choose_sequences(demo_rollouts(bank, tasks, trials, -(-count // len(tasks))), count)
     finally:

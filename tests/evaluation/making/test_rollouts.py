@@ -16,13 +16,14 @@ from dreamgym.evaluation.making.rollouts import (
 from dreamgym.rewards import DecodedStateReward
 from dreamgym.sims.calvin import CalvinEnv
 from dreamgym.suites import suite
+from dreamgym.suites.trials import open_trials
 
 TASKS = ("open_drawer", "close_drawer")
 CONFIG = RolloutConfig(per_task=2, noise=0.05, miss_share=0.0)
 
 
 def roll_out(bank, tasks=TASKS, config=CONFIG, sensors=("rgb_static",)):
-    trials = suite("calvin").open_trials(sensors, image_size=8)
+    trials = open_trials(suite("calvin"), sensors, image_size=8)
     try:
         return operator_rollouts(bank, tasks, trials, config)
     finally:
