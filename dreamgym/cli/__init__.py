@@ -20,6 +20,7 @@ from typing import Any
 
 from dreamgym.cli.collect import collect
 from dreamgym.cli.demo import demo
+from dreamgym.cli.errors import in_one_line
 from dreamgym.cli.evaluate import evaluate
 from dreamgym.cli.fidelity import fidelity
 from dreamgym.cli.finish import finish
@@ -63,12 +64,9 @@ def main(args: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: bad arguments, an error or a signal (message on stderr); see the module for the codes.
     """
-    try:
-        import tyro
-    except ImportError:
-        raise SystemExit('the command line needs tyro: pip install "dreamgym[cli]"') from None
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
+        tyro = _tyro()
         own, words = split_imports(sys.argv[1:] if args is None else args)
         for name in own:
             import_code(name)
@@ -80,13 +78,25 @@ def main(args: Sequence[str] | None = None) -> None:
         about = __doc__ if prog == "dreamgym" else None
         flat = (tyro.conf.OmitArgPrefixes,)
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=rest, config=flat)
-    except (ImportError, ValueError, FileNotFoundError, FloatingPointError) as error:
+    except Exception as error:
+        told = in_one_line(error)
+        if told is None:
+            raise
         # The message names the mend; a traceback would bury it.
-        raise SystemExit(f"dreamgym: {error}") from error
+        raise SystemExit(f"dreamgym: {told}") from error
     except KeyboardInterrupt as stopped:
         told = str(stopped) or "stopped; the same command goes on with what was written so far"
         print(f"dreamgym: {told}", file=sys.stderr)
         raise SystemExit(getattr(stopped, "exit_code", 130)) from None  # as shells report signals
+
+
+def _tyro() -> Any:
+    """Imported here: it takes a while, in which an interrupt must end in a line too."""
+    try:
+        import tyro
+    except ImportError:
+        raise ImportError('the command line needs tyro: pip install "dreamgym[cli]"') from None
+    return tyro
 
 
 def _chosen(words: Sequence[str]) -> tuple[str, dict[str, Callable[..., Any]], list[str]]:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 
-def check_threads(threads: int) -> None:
-    """Raises ValueError unless ``threads`` is at least 1."""
-    if threads < 1:
+def check_threads(threads: int | None) -> None:
+    """Raises ValueError unless ``threads`` is at least 1, or not given."""
+    if threads is not None and threads < 1:
         raise ValueError(f"--threads must be at least 1, got {threads}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dreamgym.cli.checks import check_folder, check_threads
 from dreamgym.cli.show import table
 
 
@@ -39,6 +40,8 @@ def demo(
     from dreamgym.evaluation.pages.demo import demo_rows, run_demo
     from dreamgym.evaluation.pages.parts import add_parts
 
+    check_threads(threads)
+    check_folder("--out", out)
     torch.set_num_threads(threads)
     done = run_demo(out, dream, real, checkpoint, num_sequences, seed)
     heads, rows = demo_rows(done)

@@ -23,6 +23,10 @@ from dreamgym.data.workers import SPLIT_SEEDS, Crew, EpisodeFactory, Interrupts
 _log = logging.getLogger(__name__)
 
 
+class CollectError(RuntimeError):
+    """No episode can be made: the generator is broken. The log holds its tracebacks."""
+
+
 @dataclass(frozen=True)
 class Collected:
     """What `collect` did.
@@ -77,7 +81,8 @@ def collect(
     Raises:
         ValueError: Not exactly one target, one out of range, an unknown split, or a store of another seed or info.
         OSError: The disk is full (ENOSPC); the finished episodes are kept.
-        RuntimeError: `num_workers + 2` episodes in a row failed, or all did: the generator itself is broken.
+        ImportError, FileNotFoundError: The generator lacks a package or files.
+        CollectError: `num_workers + 2` episodes in a row failed, or all did: the generator itself is broken.
     """
     if (num_steps is None) == (num_episodes is None):
         raise ValueError(f"give either num_steps or num_episodes, got {num_steps} and {num_episodes}")
@@ -101,7 +106,7 @@ def collect(
     if plan.failed:
         _log.error("%d episodes failed twice and are left out: %s", len(plan.failed), sorted(plan.failed))
     if not plan.done:
-        raise RuntimeError(f"no episode was collected into {path}: {plan.last_failure}")
+        raise CollectError(f"no episode was collected into {path}: {plan.last_failure}")
     return Collected(EpisodeStore.open(path), len(plan.done) - before, plan.failed, interrupts.count > 0)
 
 
@@ -209,7 +214,7 @@ def _run(crew: Crew, plan: Plan, num_workers: int, interrupts: Interrupts, bar: 
             _log.error("episode %d failed, %s:\n%s", index, mend, why)
             plan.fail(index, why)
         if plan.failed_in_a_row >= num_workers + 2:
-            raise RuntimeError(f"{plan.failed_in_a_row} episodes in a row failed: {plan.last_failure}")
+            raise CollectError(f"{plan.failed_in_a_row} episodes in a row failed: {plan.last_failure}")
 
 
 def _bar(path: Path, plan: Plan, progress: bool) -> tqdm:

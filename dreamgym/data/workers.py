@@ -23,6 +23,8 @@ VAL_EVERY = 20
 RETRY_SEED_OFFSET = 1_000_003  # far from the seeds that people choose for a second collection
 # Added to the seed where a whole collection is of one split: its episodes are no other split's.
 SPLIT_SEEDS = {"train": 2_000_003, "val": 4_000_037, "test": 6_000_011}
+# What no second try mends.
+LACKING: dict[str, type[Exception]] = {"ImportError": ImportError, "FileNotFoundError": FileNotFoundError}
 _log = logging.getLogger(__name__)
 
 
@@ -83,6 +85,7 @@ class Crew:
 
         Raises:
             OSError: A worker met a full disk.
+            ImportError, FileNotFoundError: The generator lacks a package or files, which no second try mends.
         """
         for connection in wait(list(self._busy), timeout=timeout_s):
             assert isinstance(connection, Connection)
@@ -92,9 +95,11 @@ class Crew:
             except (EOFError, OSError):
                 process = self._workers.pop(connection)
                 process.join()
-                kind, value = "failed", f"its process died with exit code {process.exitcode}"
+                kind, value = "failed", f"its process died with exit code {process.exitcode}{_hint(process.exitcode)}"
             if kind == "full":
                 raise OSError(errno.ENOSPC, value)
+            if kind in LACKING:
+                raise LACKING[kind](value)
             yield (index, value, "") if kind == "done" else (index, None, value)
 
     def dismiss(self) -> None:
@@ -139,10 +144,17 @@ class Interrupts:
             _log.warning("stopping when the episodes in flight are finished; interrupt again to give them up")
 
 
+def _hint(exit_code: int | None) -> str:
+    """A worker ends with 1 where Python itself does, before the worker's own work begins."""
+    return ': a script that collects needs `if __name__ == "__main__":`' if exit_code == 1 else ""
+
+
 def _work(
     pipe: Connection, factory: EpisodeFactory, path: Path, seed: int, info: dict[str, Any], split: str | None
 ) -> None:
-    """A worker's life: (index, is it a retry) in; ("done", rows), ("failed", traceback) or ("full", text) out."""
+    """A worker's life: (index, is it a retry) in; ("done", rows), ("failed", traceback) ("full", text), or (a key of
+    `LACKING`, text) out.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent decides
     generators: dict[int, EpisodeGenerator] = {}
     while True:
@@ -160,8 +172,10 @@ def _work(
             meta["split"] = split or meta["split"]
             answer = ("done", _record(path, episode, meta, info))
         except Exception as error:  # whatever it is, it is of this episode, and reported with its traceback
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 answer = ("full", f"{error}. {path} keeps every finished episode: free room and call again to go on")
+            elif lacking := [name for name, kind in LACKING.items() if isinstance(error, kind)]:
+                answer = (lacking[0], str(error))
             else:
                 answer = ("failed", traceback.format_exc())
             generators = {}  # a simulator that raised may be in any state

@@ -18,6 +18,14 @@ import numpy as np
 
 from dreamgym.suites import Suite, suite, suites
 
+# Kinds of a worker's answers that are errors. Those of the caller are what they would be in this process.
+ERRORS: dict[str, type[Exception]] = {
+    "ImportError": ImportError,
+    "ValueError": ValueError,
+    "FileNotFoundError": FileNotFoundError,
+    "error": RuntimeError,
+}
+
 Sensors = dict[str, np.ndarray]
 
 
@@ -178,6 +186,7 @@ class WorkerSimulators:
         num_workers: processes.
 
     Raises:
+        ImportError, ValueError, FileNotFoundError: the simulators cannot be made, as in this process.
         RuntimeError: on any call, when a worker failed; the message carries its error.
     """
 
@@ -197,7 +206,7 @@ class WorkerSimulators:
         self._num_envs = num_envs
         try:
             self.cameras: tuple[str, ...] = self._gather(range(len(self._shares)))[0]
-        except RuntimeError:
+        except Exception:
             self.close()
             raise
 
@@ -256,11 +265,24 @@ class WorkerSimulators:
             try:
                 answers.append(self._pipes[worker].recv())
             except (EOFError, OSError):
-                answers.append(("error", f"simulator worker {worker} ended without a word (killed, or out of memory)"))
+                answers.append(("error", self._ended(worker)))
         for kind, value in answers:
-            if kind == "error":
-                raise RuntimeError(value)
+            if kind in ERRORS:
+                raise ERRORS[kind](value)
         return [value for _, value in answers]
+
+    def _ended(self, worker: int) -> str:
+        """Why a worker may have ended that did not say so itself."""
+        process = self._processes[worker]
+        process.join(timeout=5)
+        if process.exitcode == 1:  # as Python ends where it fails before the worker's own work begins
+            return (
+                f"simulator worker {worker} could not start: a script that makes simulators with num_workers does so "
+                'under `if __name__ == "__main__":`, since each worker imports the script'
+            )
+        return (
+            f"simulator worker {worker} ended without a word (killed, or out of memory; exit code {process.exitcode})"
+        )
 
     def close(self) -> None:
         """Ends the workers."""
@@ -281,7 +303,9 @@ def _work(pipe: Any, simulator: dict[str, Any], num_envs: int) -> None:
         sims = Simulators(simulator, num_envs)
         pipe.send(("ready", sims.cameras))
     except Exception as error:  # whatever it is, the parent must hear of it
-        pipe.send(("error", f"a simulator worker could not begin: {type(error).__name__}: {error}"))
+        kinds = [name for name, kind in ERRORS.items() if isinstance(error, kind)]
+        told = str(error) if kinds else f"a simulator worker could not begin: {type(error).__name__}: {error}"
+        pipe.send((kinds[0] if kinds else "error", told))
         return
     while True:
         try:

@@ -249,11 +249,7 @@ class Suite:
             factory = _load(self.simulator)
             env: gym.Env = factory(**kwargs)
         except ImportError as missing:
-            if self.extra is None or "pip install" in str(missing):
-                raise
-            raise ImportError(
-                f'{self.name} needs its simulator ({missing}): pip install "dreamgym[{self.extra}]"'
-            ) from missing
+            raise self.lacks(missing) from missing
         except TypeError as wrong:
             if "unexpected keyword argument" not in str(wrong):
                 raise
@@ -262,6 +258,12 @@ class Suite:
                 "those of a dream's env need world_model=..."
             ) from wrong
         return env
+
+    def lacks(self, missing: ImportError) -> ImportError:
+        """The error of a simulator that is not installed, with the pip line where ``missing`` does not say it."""
+        if self.extra is None or "pip install" in str(missing):
+            return missing
+        return ImportError(f'{self.name} needs its simulator ({missing}): pip install "dreamgym[{self.extra}]"')
 
     def collector(self, kind: str | None = None, **options: Any) -> CollectionFactory:
         """What makes the episodes of a kind.

@@ -65,10 +65,13 @@ def collect_suite(
     info = collection_info(found, kind, factory, split)
     if (Path(store) / "info.json").exists():
         info = _checked(EpisodeStore.open(store), info)
-    return collect(
-        factory, store, num_steps, num_workers, seed, num_episodes=num_episodes, split=split, info=info,
-        progress=progress,
-    )  # fmt: skip
+    try:
+        return collect(
+            factory, store, num_steps, num_workers, seed, num_episodes=num_episodes, split=split, info=info,
+            progress=progress,
+        )  # fmt: skip
+    except ImportError as missing:
+        raise found.lacks(missing) from missing
 
 
 def collection_info(suite: Suite, kind: str, factory: CollectionFactory, split: str | None = None) -> dict[str, Any]:

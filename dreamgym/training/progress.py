@@ -37,16 +37,11 @@ def save_progress(
     final = root / f"step_{step:08d}"
     temporary = root / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     temporary.mkdir()
-    save_file(_contiguous(own_tensors(model)), temporary / "model.safetensors")
-    save_file(_optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
-    if ema is not None:
-        save_file(_contiguous(ema.state_dict()), temporary / "ema.safetensors")
-    save_file({"torch": torch.get_rng_state()}, temporary / "rng.safetensors")
-    state = {"format": FORMAT, "step": step, "ema_updates": ema.updates if ema else None, "extra": extra}
-    state["frozen"] = identities(model)
-    (temporary / "state.json").write_text(json.dumps(state))
-    for file in temporary.iterdir():
-        _sync(file)
+    try:
+        _write(temporary, step, model, optimizer, ema, extra)
+    except BaseException:  # a full disk must not stay full of what cannot be used
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     if final.exists():
         shutil.rmtree(final)
     os.rename(temporary, final)
@@ -56,6 +51,21 @@ def save_progress(
     for orphan in root.glob(".tmp-*"):
         shutil.rmtree(orphan, ignore_errors=True)
     return final
+
+
+def _write(
+    folder: Path, step: int, model: nn.Module, optimizer: Optimizer, ema: EMA | None, extra: dict[str, Any]
+) -> None:
+    save_file(_contiguous(own_tensors(model)), folder / "model.safetensors")
+    save_file(_optimizer_tensors(optimizer), folder / "optimizer.safetensors")
+    if ema is not None:
+        save_file(_contiguous(ema.state_dict()), folder / "ema.safetensors")
+    save_file({"torch": torch.get_rng_state()}, folder / "rng.safetensors")
+    state = {"format": FORMAT, "step": step, "ema_updates": ema.updates if ema else None, "extra": extra}
+    state["frozen"] = identities(model)
+    (folder / "state.json").write_text(json.dumps(state))
+    for file in folder.iterdir():
+        _sync(file)
 
 
 def latest(run_dir: Path) -> Path | None:

@@ -1,10 +1,18 @@
 """What all commands share: help, errors in one line, extras that are missing."""
 
+import errno
+import os
+import resource
 import sys
+from pathlib import Path
 
+import gymnasium
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from dreamgym import cli
+from dreamgym.data.collect import CollectError
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
@@ -27,7 +35,18 @@ def test_missing_tyro_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> Non
         cli.main(["info"])
 
 
-@pytest.mark.parametrize("error", [ValueError("a mend"), ImportError("a mend"), FileNotFoundError("a mend")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("a mend"),
+        ImportError("a mend"),
+        FileNotFoundError("a mend"),
+        NotADirectoryError("a mend"),
+        PermissionError("a mend"),
+        CollectError("a mend"),
+        gymnasium.error.NameNotFound("a mend"),
+    ],
+)
 def test_a_callers_mistake_ends_in_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         """Fails."""
@@ -36,3 +55,101 @@ def test_a_callers_mistake_ends_in_one_line(error: Exception, monkeypatch: pytes
     monkeypatch.setattr(cli, "COMMANDS", {**cli.COMMANDS, "broken": broken})
     with pytest.raises(SystemExit, match="dreamgym: a mend"):
         cli.main(["broken"])
+
+
+def _fills_a_disk(path: Path) -> None:
+    """With a limit on the size of files, which Rust's writers and Python's meet alike."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        if path.suffix == ".safetensors":
+            save_file({"x": torch.zeros(10_000)}, path)
+        else:
+            path.write_bytes(bytes(40_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "rows.npy"])
+def test_a_full_disk_is_one_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write() -> None:
+        """Writes too much."""
+        _fills_a_disk(tmp_path / name)
+
+    monkeypatch.setattr(cli, "COMMANDS", {**cli.COMMANDS, "write": write})
+    with pytest.raises(SystemExit, match="dreamgym: the disk is full, or files may not become larger"):
+        cli.main(["write"])
+
+
+def test_a_full_device_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write() -> None:
+        """Writes to a device without room."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cli, "COMMANDS", {**cli.COMMANDS, "write": write})
+    with pytest.raises(SystemExit, match="the same command goes on with it"):
+        cli.main(["write"])
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        """Fails."""
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(cli, "COMMANDS", {**cli.COMMANDS, "broken": broken})
+    with pytest.raises(RuntimeError, match="a defect"):
+        cli.main(["broken"])
+
+
+MISTAKES = {
+    "evaluate random --world-model pusht --no-twin --threads 0": "--threads must be at least 1",
+    "evaluate random --world-model pusht --no-twin --device cuda:77": "--device cuda:77 cannot be used here",
+    "evaluate random --world-model pusht --no-twin --out {file}": "is a file",
+    "evaluate random --world-model pusht --json {folder}": "is a folder",
+    "evaluate random --world-model nowhere": "nowhere",
+    "evaluate random --world-model Dream-Nowhere-v0": "Dream-Nowhere",
+    "demo --threads 0": "--threads must be at least 1",
+    "demo --dream Dream-Nowhere-v0": "Dream-Nowhere",
+    "demo --out {file}": "is a file",
+    "fit --store {folder} --run {folder}/run --threads 0": "{folder}",
+    "fit --store {folder} --run {file}": "{tmp",
+    "finish --run {file} --stores {folder} --out {folder}/c": "{tmp",
+    "report {file}": "{tmp",
+    "diffusion-ppo clone --demonstrations {folder} --task t --checkpoint a --out {folder}/p --threads 0": "--threads",
+    "diffusion-ppo clone --demonstrations {folder} --task t --checkpoint a --out {file}/p": "is a file",
+    "diffusion-ppo tune --policy {folder} --run {file}": "is a file",
+    "warpd train --demonstrations {folder} --out {folder}/p --threads 0": "--threads",
+    "warpd train --demonstrations {folder} --out {folder}/p --device cuda:77": "--device cuda:77",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_on_the_command_line_is_one_line(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("a file")
+    folder.mkdir()
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words.format(file=file, folder=folder).split())
+    told = str(stop.value)
+    assert told.startswith("dreamgym: "), capsys.readouterr().err
+    assert MISTAKES[words].replace("{tmp", str(tmp_path)).replace("{folder}", str(folder)) in told
+    assert "\n" not in told
+
+
+def test_no_policy_is_a_mistake() -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["evaluate", "--world-model", "pusht"])
+    assert stop.value.code not in (0, None)
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_tyro", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["info"])
+    assert stop.value.code == 130

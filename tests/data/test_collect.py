@@ -167,6 +167,36 @@ def test_a_broken_generator_stops_it(tmp_path: Path) -> None:
         collect(Factory(raises_always=(0,)), tmp_path / "other", num_episodes=1, progress=False)
 
 
+class Lacking:
+    """A generator that misses a package, or files."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, worker_seed: int) -> Lacking:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ImportError("no simulator"), FileNotFoundError("no assets")], ids=str)
+def test_what_is_missing_is_told_once(error: Exception, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        collect(Lacking(error), tmp_path / "s", num_episodes=5, progress=False)
+    assert not caplog.text  # one line, not a traceback an episode and try
+
+
+def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
+        "from fake_episodes import Factory\n"
+        "from dreamgym.data import collect\n"
+        f"collect(Factory(), {str(tmp_path / 's')!r}, num_episodes=1, progress=False)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert '`if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+
+
 class FullDisk:
     """A generator whose third episode meets a full disk when it is stored."""
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -188,8 +191,19 @@ def test_worker_processes_do_what_one_process_does():
 
 
 def test_a_worker_that_cannot_begin_says_why():
-    with pytest.raises(RuntimeError, match="unknown simulator 'nowhere'"):
+    with pytest.raises(ValueError, match="^unknown simulator 'nowhere'"):
         WorkerSimulators({"id": "nowhere", "kwargs": {}}, 1, 1)
+    with pytest.raises(ImportError, match="no_such_module"):
+        WorkerSimulators({"id": "no_such_module:Env", "kwargs": {}}, 1, 1)
+
+
+def test_a_script_without_a_main_guard_is_told_so(folder, tmp_path):
+    script = tmp_path / "script.py"
+    options = f"world_model={folder!r}, simulator={SIMULATOR!r}, num_envs=2, num_workers=1"
+    script.write_text(f"import gymnasium as gym, dreamgym.testing\ngym.make_vec('Real-PlayTable-v0', {options})\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert '`if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

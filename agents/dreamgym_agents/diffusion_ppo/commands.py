@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from dreamgym.cli.checks import check_device, check_folder, check_threads
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.options import CloneOptions, DemoOptions, TuneOptions
@@ -28,8 +29,8 @@ from dreamgym_agents.diffusion_ppo.tune import tune as fine_tune
 
 def clone(options: CloneOptions) -> None:
     """Clones a policy from demonstrations of one task, or goes on with it; Ctrl-C saves and stops."""
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    _check(options.threads, options.device)
+    check_folder("--out", options.out.parent)
     if options.policy == "gaussian" and options.sampler != "ddpm":
         raise ValueError("a Gaussian policy has no denoising steps to leave out: --sampler is for --policy diffusion")
     acting: dict[str, Any] = {}
@@ -46,8 +47,8 @@ def clone(options: CloneOptions) -> None:
 
 def tune(options: TuneOptions) -> None:
     """Fine-tunes a cloned policy in a dream, or online in a twin ("Real-..."), or goes on with the run."""
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    _check(options.threads, None)
+    check_folder("--run", options.run)
     about, config = read_policy_config(options.policy), options.config
     task = options.task or about["task"]
     if task is None:
@@ -88,7 +89,7 @@ def demo(options: DemoOptions) -> None:
     from dreamgym_agents.diffusion_ppo.demo import TuningDemoConfig, show
     from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
 
-    torch.set_num_threads(options.threads)
+    _check(options.threads, None)
     source = options.policy or next(iter(shipped_policies().values()))
     usual = TuningDemoConfig()
     config = replace(
@@ -104,6 +105,14 @@ def demo(options: DemoOptions) -> None:
         print("".join(f"{cell:<24}" for cell in row))
     print("\n".join(section.words))
     print(f"open {write_section(options.out, section)}")
+
+
+def _check(threads: int | None, device: str | None) -> None:
+    """Sets torch's threads, where they are given, once they and the device are known to be usable."""
+    check_threads(threads)
+    check_device(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 COMMANDS = {"clone": clone, "tune": tune, "ship": ship, "demo": demo}

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dreamgym.cli.checks import check_device, check_folder, check_threads
 from dreamgym.training import checkpoint as checkpoints
 from dreamgym.world_models.families.mlp import MLPWorldModel
 from dreamgym_agents.common.demonstrations import Demonstrations
@@ -30,9 +31,11 @@ FINEST = 0.1  # of a dream's own deviations: the least that its observations are
 
 def train(options: TrainOptions) -> None:
     """Trains WARPD or a baseline on demonstrations, or goes on with it; Ctrl-C saves and stops."""
+    check_threads(options.threads)
+    check_device(options.device)
+    check_folder("--out", options.out.parent)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    _check_device(options.device)
     demos = _demonstrations(options)
     finest = None if options.checkpoint is None else FINEST * _deviations(options.checkpoint)
     config = options.config(demos)
@@ -58,14 +61,6 @@ def _demonstrations(options: TrainOptions) -> Demonstrations:
     if options.obs_key != "state":  # what suite's settings are taken says nothing of what the entries are
         return demos
     return as_learned(demos, told_suite(options.demonstrations) or "", options.method)
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"--device {device}: torch cannot compute there ({reason}); try cpu") from error
 
 
 def _tell(demos: Demonstrations, length: int) -> None:

@@ -1,0 +1,39 @@
+"""Which errors end a command in one line: those that its caller can mend. Others are defects, with a traceback."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a spent quota, a limit on the size of files."""
+
+
+def in_one_line(error: BaseException) -> str | None:
+    """What to tell of an error that the caller can mend; None for a defect."""
+    if isinstance(error, OSError):
+        return _full(str(error)) if error.errno in FULL else _told(error)
+    if isinstance(error, ImportError | ValueError | FloatingPointError) or _is_gymnasiums(error):
+        return _told(error)
+    if type(error).__name__ == "SafetensorError" and "os error" in str(error):  # writes weights, in Rust
+        return _full(str(error)) if any(f"os error {number})" in str(error) for number in FULL) else _told(error)
+    if type(error).__name__ == "CollectError":
+        return _told(error)
+    return None
+
+
+def _full(reason: str) -> str:
+    return (
+        f"the disk is full, or files may not become larger ({reason}): free room; what was finished is kept, and the "
+        "same command goes on with it"
+    )
+
+
+def _told(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _is_gymnasiums(error: BaseException) -> bool:
+    """An unknown environment id and the like; where Gymnasium was not imported it is none of its own."""
+    errors = sys.modules.get("gymnasium.error")
+    return errors is not None and isinstance(error, errors.Error)
