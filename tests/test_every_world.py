@@ -29,7 +29,7 @@ from dreamgym.testing.points import SIZE
 from dreamgym.training.bank import BankConfig, build_starts
 from dreamgym.training.checkpoint import built_in_names, load
 from dreamgym.types import InstructionSpec
-from dreamgym.world_models.probe import fit_probe
+from dreamgym.world_models.probe import ProbeFitConfig, fit_probe
 
 TOYS = {
     "point_mass": (point_mass_checkpoint, {}),
@@ -286,7 +286,7 @@ def test_fidelity_bank_and_probe_are_exact_on_an_exact_model(name, folders, tmp_
     from dreamgym.data import SequenceSampler
 
     sampler = SequenceSampler(train, 6 * a + 1, 4, ["robot_obs", "rgb_static", "action"], seed=0)
-    probe = fit_probe(model, sampler, 3, {"robot_obs": (("linear", 3),)}, units=8)
+    probe = fit_probe(model, sampler, {"robot_obs": (("linear", 3),)}, ProbeFitConfig(3, units=8))
     batch = sampler.batch(0)
     encoded = encode(model, batch, model.spec.history)
     read = probe(encoded.posterior)["robot_obs"]

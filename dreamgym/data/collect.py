@@ -84,11 +84,7 @@ def collect(
         ImportError, FileNotFoundError: The generator lacks a package or files.
         CollectError: `num_workers + 2` episodes in a row failed, or all did: the generator itself is broken.
     """
-    if (num_steps is None) == (num_episodes is None):
-        raise ValueError(f"give either num_steps or num_episodes, got {num_steps} and {num_episodes}")
-    if num_workers < 1 or seed < 0 or (num_episodes if num_steps is None else num_steps) < 1:  # type: ignore[operator]
-        got = f"num_workers={num_workers}, seed={seed}, num_steps={num_steps}, num_episodes={num_episodes}"
-        raise ValueError(f"num_workers and the target are at least 1 and seed at least 0; got {got}")
+    _check_target(num_steps, num_episodes, num_workers, seed)
     if split is not None and split not in SPLIT_SEEDS:
         raise ValueError(f"split must be one of {list(SPLIT_SEEDS)}, or None (by index); got {split!r}")
     path = Path(store_path)
@@ -108,6 +104,14 @@ def collect(
     if not plan.done:
         raise CollectError(f"no episode was collected into {path}: {plan.last_failure}")
     return Collected(EpisodeStore.open(path), len(plan.done) - before, plan.failed, interrupts.count > 0)
+
+
+def _check_target(num_steps: int | None, num_episodes: int | None, num_workers: int, seed: int) -> None:
+    if (num_steps is None) == (num_episodes is None):
+        raise ValueError(f"give either num_steps or num_episodes, got {num_steps} and {num_episodes}")
+    if num_workers < 1 or seed < 0 or (num_episodes if num_steps is None else num_steps) < 1:  # type: ignore[operator]
+        got = f"num_workers={num_workers}, seed={seed}, num_steps={num_steps}, num_episodes={num_episodes}"
+        raise ValueError(f"num_workers and the target are at least 1 and seed at least 0; got {got}")
 
 
 @dataclass

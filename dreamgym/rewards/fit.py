@@ -13,7 +13,7 @@ from tqdm import trange
 
 from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.calibrate import calibrate
-from dreamgym.rewards.samples import DEMO_POSTERIOR, SOURCES, Samples, add_demonstrations, add_play
+from dreamgym.rewards.samples import DEMO_POSTERIOR, SOURCES, PlayWindows, Samples, add_demonstrations, add_play
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig, success_loss
 from dreamgym.world_models.base import WorldModel
 
@@ -97,8 +97,7 @@ def fit_success(
         fit: how to train; `SuccessFitConfig.tiny()` by default.
         progress: whether to show progress bars.
         attempts: clumsy attempts, marked like demonstrations (`dreamgym.suites.calvin.attempts`), or None. Near misses
-            are what
-            cloned policies do and experts do not: without them the classifier takes a hand's path for success.
+            are what cloned policies do and experts do not: without them the classifier takes a hand's path for success.
 
     Returns:
         The classifier with calibrated thresholds, in eval mode, and JSON-ready metrics: per task (see `calibrate`),
@@ -109,26 +108,8 @@ def fit_success(
     """
     fit = SuccessFitConfig.tiny() if fit is None else fit
     device = next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(fit.seed)
-    train, held_out = Samples(config.tasks), Samples(config.tasks)
-    common: dict[str, Any] = {"generator": generator, "progress": progress}
     marked = [demonstrations] if attempts is None else [demonstrations, attempts]
-    for view in marked:
-        own = view.select(split="train")
-        add_demonstrations(train, model, own, passes=fit.demo_passes, imagine_steps=fit.imagine_steps, **common)
-    if play is not None and fit.play_windows:
-        size: dict[str, Any] = {
-            "windows": fit.play_windows,
-            "context": fit.play_context,
-            "steps": fit.play_steps,
-            "seed": fit.seed,
-        }
-        add_play(train, model, play, **size, **common)
-    for view in marked:
-        own = view.select(split="val")
-        add_demonstrations(held_out, model, own, passes=2, imagine_steps=fit.imagine_steps, **common)
-    for name, samples in (("train", train), ("val", held_out)):
-        _check(samples, name)
+    train, held_out = _gather(model, config.tasks, marked, play, fit, progress)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fit.seed)
         classifier = SuccessClassifier(config).to(device)
@@ -140,6 +121,32 @@ def fit_success(
         metrics[f"mean_{key}"] = sum(m[key] for m in per_task.values()) / len(per_task)
     _log.info("success classifier: held-out F1 %.3f, imagined %.3f", metrics["mean_f1"], metrics["mean_f1_imagined"])
     return classifier, metrics
+
+
+def _gather(
+    model: WorldModel,
+    tasks: tuple[str, ...],
+    marked: Sequence[EpisodeView],
+    play: EpisodeView | None,
+    fit: SuccessFitConfig,
+    progress: bool,
+) -> tuple[Samples, Samples]:
+    """Frames to train on, and those held out."""
+    generator = torch.Generator(next(model.parameters()).device).manual_seed(fit.seed)
+    common: dict[str, Any] = {"generator": generator, "progress": progress}
+    train, held_out = Samples(tasks), Samples(tasks)
+    for view in marked:
+        own = view.select(split="train")
+        add_demonstrations(train, model, own, passes=fit.demo_passes, imagine_steps=fit.imagine_steps, **common)
+    if play is not None and fit.play_windows:
+        windows = PlayWindows(fit.play_windows, fit.play_context, fit.play_steps, seed=fit.seed)
+        add_play(train, model, play, windows, **common)
+    for view in marked:
+        own = view.select(split="val")
+        add_demonstrations(held_out, model, own, passes=2, imagine_steps=fit.imagine_steps, **common)
+    for name, samples in (("train", train), ("val", held_out)):
+        _check(samples, name)
+    return train, held_out
 
 
 def _optimise(

@@ -116,34 +116,45 @@ def add_demonstrations(
     samples.groups += len(view)
 
 
+@dataclass(frozen=True)
+class PlayWindows:
+    """Windows of play.
+
+    Attributes:
+        num: how many are drawn.
+        context, steps: frames of a window that are filtered first, and that follow.
+        stride: every so many of those that follow is taken.
+        batch_size: windows encoded at a time.
+        seed: of the draws of windows.
+    """
+
+    num: int = 256
+    context: int = 8
+    steps: int = 48
+    stride: int = 2
+    batch_size: int = 64
+    seed: int = 0
+
+
 def add_play(
     samples: Samples,
     model: WorldModel,
     view: EpisodeView,
+    windows: PlayWindows,
     *,
-    windows: int = 256,
-    context: int = 8,
-    steps: int = 48,
-    stride: int = 2,
-    batch_size: int = 64,
-    seed: int = 0,
     generator: torch.Generator | None = None,
     progress: bool = False,
 ) -> None:
     """Adds frames of random windows of play, filtered and imagined, for every task that could begin in the window.
 
-    A window's start is its frame ``context - 1``; labels are what the suite's oracle says of the recorded state since
-    then, so most frames are negatives ("distant" ones, Table S.4).
+    A window's start is its frame ``windows.context - 1``; labels are what the suite's oracle says of the recorded state
+    since then, so most frames are negatives ("distant" ones, Table S.4).
 
     Args:
         samples: where they go.
         model: the world model.
         view: play of a suite whose tasks can be judged from recorded state.
-        windows: how many are drawn.
-        context, steps: frames of a window that are filtered first, and that follow.
-        stride: every so many of those that follow is taken.
-        batch_size: windows encoded at a time.
-        seed: of the draws of windows.
+        windows: how many, and of which frames.
         generator: of the model's draws.
         progress: whether to show a bar.
 
@@ -156,9 +167,11 @@ def add_play(
         raise ValueError(f"{view.path} is of {name}, whose recorded state does not tell success: leave play out")
     a, recorded = model.spec.actions_per_frame, view.check_keys(list(suite.layouts))
     keys = list(dict.fromkeys([*model.spec.observations, "action", *recorded]))
-    sampler = SequenceSampler(view, (context + steps - 1) * a + 1, min(batch_size, windows), keys, seed)
+    context, stride = windows.context, windows.stride
+    length, batch_size = (context + windows.steps - 1) * a + 1, min(windows.batch_size, windows.num)
+    sampler = SequenceSampler(view, length, batch_size, keys, windows.seed)
     device = _device(model)
-    for step in tqdm(range(-(-windows // sampler.batch_size)), desc="encode play", disable=not progress, leave=False):
+    for step in tqdm(range(-(-windows.num // batch_size)), desc="encode play", disable=not progress, leave=False):
         batch = {k: v.to(device) for k, v in sampler.batch(step).items()}
         encoded = encode(model, batch, context, generator)
         rows, imagined = samples.put(encoded.posterior), samples.put(encoded.prior)

@@ -135,6 +135,27 @@ def build_starts(
         ValueError: a task has no start in the data of the first of ``splits``.
     """
     config = BankConfig() if config is None else config
+    chosen, counts = _choose(stores, tasks, config, splits)
+    starts = [c for c, _ in chosen]
+    tensors = {f"state/{k}": v for k, v in _filter(model, starts, config, progress).items()}
+    tensors["task"] = torch.tensor([c.task for c in starts])
+    tensors["split"] = torch.tensor([split for _, split in chosen])
+    if all(SNAPSHOT in store.keys for store in stores):
+        rows = [c.view.episode(c.episode, [SNAPSHOT], c.frame, c.frame + 1)[SNAPSHOT][0] for c in starts]
+        tensors[SNAPSHOT] = torch.from_numpy(np.stack(rows).astype(np.float64))
+    return tensors, {
+        "tasks": list(tasks),
+        "context": config.context,
+        "offsets": list(config.offsets),
+        "seed": config.seed,
+        "counts": counts,
+    }
+
+
+def _choose(
+    stores: Sequence[EpisodeView], tasks: Sequence[str], config: BankConfig, splits: Sequence[str]
+) -> tuple[list[tuple[Candidate, int]], dict[str, dict[str, int]]]:
+    """Which starts, each with the index of its split, and how many each task has in each split."""
     rng = np.random.default_rng(config.seed)
     chosen: list[tuple[Candidate, int]] = []
     names = dict(enumerate(tasks)) or {ANY_TASK: "any"}
@@ -155,20 +176,7 @@ def build_starts(
         if not counts[task][splits[0]]:
             named = "training" if splits[0] == "train" else splits[0]
             raise ValueError(f"no {named} start for {task!r}: collect or import more play, or demonstrations of it")
-    starts = [c for c, _ in chosen]
-    tensors = {f"state/{k}": v for k, v in _filter(model, starts, config, progress).items()}
-    tensors["task"] = torch.tensor([c.task for c in starts])
-    tensors["split"] = torch.tensor([split for _, split in chosen])
-    if all(SNAPSHOT in store.keys for store in stores):
-        rows = [c.view.episode(c.episode, [SNAPSHOT], c.frame, c.frame + 1)[SNAPSHOT][0] for c in starts]
-        tensors[SNAPSHOT] = torch.from_numpy(np.stack(rows).astype(np.float64))
-    return tensors, {
-        "tasks": list(tasks),
-        "context": config.context,
-        "offsets": list(config.offsets),
-        "seed": config.seed,
-        "counts": counts,
-    }
+    return chosen, counts
 
 
 def join_starts(

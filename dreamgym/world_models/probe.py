@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -134,18 +135,34 @@ class Batches(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ProbeFitConfig:
+    """How a probe is trained.
+
+    Attributes:
+        steps: batches drawn from the sampler, whose features are held in memory in half precision.
+        lr: Adam's rate, falling linearly to nothing.
+        units: width.
+        imagined: share of each window, at its end, that is imagined rather than filtered.
+        reuse: gradient steps a batch drawn: features cost more than steps.
+        batch_size: frames a gradient step.
+        seed: of weights and noise.
+    """
+
+    steps: int
+    lr: float = 1e-3
+    units: int = 256
+    imagined: float = 0.5
+    reuse: int = 10
+    batch_size: int = 512
+    seed: int = 0
+
+
 def fit_probe(
     model: WorldModel,
     sampler: Batches,
-    steps: int,
     vectors: Mapping[str, Sequence[tuple[str, int]]],
-    *,
-    lr: float = 1e-3,
-    units: int = 256,
-    imagined: float = 0.5,
-    reuse: int = 10,
-    batch_size: int = 512,
-    seed: int = 0,
+    config: ProbeFitConfig,
     progress: Callable[[int, float], None] | None = None,
 ) -> StateProbe:
     """Trains a probe on filtered and on open-loop imagined features: a ridge regression, and a network for the rest.
@@ -157,33 +174,28 @@ def fit_probe(
     Args:
         model: frozen; any family.
         sampler: windows of *training* episodes with the sensors of ``vectors``, the model's own and "action".
-        steps: batches drawn from the sampler, whose features are held in memory in half precision.
         vectors: sensors to read off, with layouts.
-        lr: Adam's rate, falling linearly to nothing.
-        units: width.
-        imagined: share of each window, at its end, that is imagined rather than filtered.
-        reuse: gradient steps a batch drawn: features cost more than steps.
-        batch_size: frames a gradient step.
-        seed: of weights and noise.
+        config: how.
         progress: called with (gradient step, loss).
 
     Returns:
         The probe, in eval mode.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        probe = StateProbe(model.spec.feature_shape[0], vectors, units)
+        torch.manual_seed(config.seed)
+        probe = StateProbe(model.spec.feature_shape[0], vectors, config.units)
     device = next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(seed)
-    features, targets = _frames(model, sampler, steps, tuple(vectors), imagined, generator)
+    generator = torch.Generator(device).manual_seed(config.seed)
+    features, targets = _frames(model, sampler, config, tuple(vectors), generator)
     probe.to(device).train()
     probe.fit_statistics(targets)
     probe.solve_linear(features, targets)
-    optimizer = torch.optim.Adam(probe.parameters(), lr=lr)
-    for step in range(steps * reuse):
-        rows = torch.randint(len(features), (batch_size,), generator=generator, device=device)
+    optimizer = torch.optim.Adam(probe.parameters(), lr=config.lr)
+    updates = config.steps * config.reuse
+    for step in range(updates):
+        rows = torch.randint(len(features), (config.batch_size,), generator=generator, device=device)
         for group in optimizer.param_groups:
-            group["lr"] = lr * (1 - step / (steps * reuse))
+            group["lr"] = config.lr * (1 - step / updates)
         loss = probe.loss(features[rows].float(), {k: v[rows] for k, v in targets.items()})
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -194,14 +206,14 @@ def fit_probe(
 
 
 def _frames(
-    model: WorldModel, sampler: Batches, steps: int, names: tuple[str, ...], imagined: float, generator: torch.Generator
+    model: WorldModel, sampler: Batches, config: ProbeFitConfig, names: tuple[str, ...], generator: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Features [N, Z] float16 of the frames of ``steps`` batches, and what they are to be read as, [N, d] each."""
+    """Features [N, Z] float16 of the frames of all batches, and what they are to be read as, [N, d] each."""
     features: list[Tensor] = []
     targets: dict[str, list[Tensor]] = {k: [] for k in names}
-    for step in range(steps):
+    for step in range(config.steps):
         batch = {k: v.to(generator.device) for k, v in sampler.batch(step).items()}
-        seen, frames = window_features(model, batch, imagined, generator)
+        seen, frames = window_features(model, batch, config.imagined, generator)
         features.append(seen.flatten(0, 1).half())
         for name in names:
             targets[name].append(batch[name][:, frames].flatten(0, 1))

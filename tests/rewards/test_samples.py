@@ -14,7 +14,15 @@ import torch
 from fakes import KEYS, FakeModel, episode
 
 from dreamgym.data import EpisodeStore
-from dreamgym.rewards.samples import DEMO_POSTERIOR, PLAY_POSTERIOR, Samples, add_demonstrations, add_play, tasks_of
+from dreamgym.rewards.samples import (
+    DEMO_POSTERIOR,
+    PLAY_POSTERIOR,
+    PlayWindows,
+    Samples,
+    add_demonstrations,
+    add_play,
+    tasks_of,
+)
 from dreamgym.suites import suite
 
 
@@ -54,7 +62,7 @@ def test_play_is_labelled_by_the_suites_oracle_frames_apart(tmp_path):
     rng = np.random.default_rng(3)
     store.append([(episode(rng, 100), {}) for _ in range(4)])
     tasks, samples = suite("calvin").tasks, Samples(suite("calvin").tasks)
-    add_play(samples, SlowFrames(), store, windows=8, context=3, steps=20, stride=1)
+    add_play(samples, SlowFrames(), store, PlayWindows(num=8, context=3, steps=20, stride=1))
     pool, oracle = samples.pool().float(), suite("calvin").succeeded
     for i, task in enumerate(tasks):
         if not samples.rows[i]:
@@ -73,7 +81,7 @@ def test_play_that_no_oracle_can_judge_is_refused(tmp_path):
     keys = {"state": ((6,), "float32"), "action": ((2,), "float32")}
     store = EpisodeStore.create(tmp_path / "play", keys, {"suite": "pusht"})
     with pytest.raises(ValueError, match="'pusht', whose recorded state does not tell success"):
-        add_play(Samples(("push_t",)), FakeModel(), store)
+        add_play(Samples(("push_t",)), FakeModel(), store, PlayWindows())
 
 
 def test_tasks_are_those_of_the_episodes_and_one_that_has_none_is_named(tmp_path):

@@ -4,7 +4,7 @@ from fakes import FakeModel
 from torch import Tensor
 
 from dreamgym.world_models.families.rssm import RSSM
-from dreamgym.world_models.probe import StateProbe, fit_probe, window_features
+from dreamgym.world_models.probe import ProbeFitConfig, StateProbe, fit_probe, window_features
 
 SMALL = {"deter": 32, "stoch": 4, "classes": 4, "units": 16, "embed": 16, "vector_units": 16, "ensemble_units": 4}
 
@@ -32,7 +32,9 @@ def model() -> RSSM:
 
 def test_probe_reads_the_state_off_the_features_in_its_units() -> None:
     m = FakeModel()  # its features hold drawer and lights, each in a scale of its own
-    probe = fit_probe(m, Windows(), 60, {"scene_obs": calvin_rssm.SCENE_OBS}, lr=3e-3, units=32, imagined=0.0)
+    probe = fit_probe(
+        m, Windows(), {"scene_obs": calvin_rssm.SCENE_OBS}, ProbeFitConfig(60, lr=3e-3, units=32, imagined=0.0)
+    )
     batch = Windows().batch(1000)
     features, frames = window_features(m, batch, 0.0, torch.Generator().manual_seed(0))
     read, truth = probe(features)["scene_obs"], batch["scene_obs"][:, frames]
@@ -45,13 +47,14 @@ def test_probe_reads_the_state_off_the_features_in_its_units() -> None:
 def test_probe_teaches_the_model_nothing() -> None:
     m = model()
     before = {k: v.clone() for k, v in m.state_dict().items()}
-    fit_probe(m, Windows(), 2, {"scene_obs": calvin_rssm.SCENE_OBS}, units=8)
+    fit_probe(m, Windows(), {"scene_obs": calvin_rssm.SCENE_OBS}, ProbeFitConfig(2, units=8))
     assert all(torch.equal(v, before[k]) for k, v in m.state_dict().items())
     assert all(p.grad is None for p in m.parameters())
 
 
 def test_probe_repeats_under_a_seed() -> None:
-    a, b = (fit_probe(model(), Windows(), 2, {"scene_obs": calvin_rssm.SCENE_OBS}, units=8, seed=3) for _ in range(2))
+    config = ProbeFitConfig(2, units=8, seed=3)
+    a, b = (fit_probe(model(), Windows(), {"scene_obs": calvin_rssm.SCENE_OBS}, config) for _ in range(2))
     assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
 
 

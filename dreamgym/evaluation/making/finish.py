@@ -42,7 +42,7 @@ from dreamgym.training.packing import round_weights
 from dreamgym.training.progress import latest
 from dreamgym.training.train import load_run, training_episodes
 from dreamgym.world_models.base import WorldModel
-from dreamgym.world_models.probe import StateProbe, fit_probe
+from dreamgym.world_models.probe import ProbeFitConfig, StateProbe, fit_probe
 
 _log = logging.getLogger(__name__)
 
@@ -178,7 +178,8 @@ class _Finish:
             keys = [*dict.fromkeys([*self.model.spec.observations, *vectors, "action"])]
             length = min(32, int(train.lengths.max()))
             sampler = SequenceSampler(train, length=length, batch_size=16, keys=keys, seed=self.config.seed)
-            probe = fit_probe(self.model, sampler, self.config.probe_steps, vectors, seed=self.config.seed)
+            how = ProbeFitConfig(self.config.probe_steps, seed=self.config.seed)
+            probe = fit_probe(self.model, sampler, vectors, how)
             self._round(probe)
             return probe.state_dict(), probe.to_config()
 
