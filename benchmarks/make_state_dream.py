@@ -125,9 +125,9 @@ def ship(args: argparse.Namespace, out: Path) -> Path:
     if (found := scripted(opened)) is not None:
         metrics["scripted"] = found
     return checkpoint.save(
-        checkpoint.BUILT_IN / args.suite, opened.model, opened.rewards, opened.starts, opened.probe,
-        opened.simulator, metrics, write_card(args.suite, metrics), starts_meta=opened.starts_meta,
-        attachments=opened.attachments(), dtype=torch.float16,
+        checkpoint.BUILT_IN / args.suite, opened.model, opened.rewards, opened.starts, probe=opened.probe,
+        simulator=opened.simulator, metrics=metrics, card=write_card(args.suite, metrics),
+        starts_meta=opened.starts_meta, attachments=opened.attachments(), dtype=torch.float16,
     )  # fmt: skip
 
 

@@ -49,8 +49,10 @@ def read_run(run_dir: Path) -> dict[str, Any] | None:
     Runs of older versions say less; what they leave out is not checked.
 
     Raises:
-        ValueError: progress without a readable run.json.
+        ValueError: a file stands there, or progress without a readable run.json.
     """
+    if run_dir.exists() and not run_dir.is_dir():
+        raise ValueError(f"{run_dir} is a file: give the run a folder")
     if latest(run_dir) is None:
         return None
     file = run_dir / "run.json"

@@ -31,7 +31,7 @@ from dreamgym.training.stages import change, rebuild
 from dreamgym.types import InstructionSpec
 from dreamgym.world_models import registry
 from dreamgym.world_models.base import WorldModel
-from dreamgym.world_models.recipe import FitConfig, Stage, Windows
+from dreamgym.world_models.recipe import FitConfig, Recipe, Stage, Windows
 
 _log = logging.getLogger(__name__)
 
@@ -72,8 +72,6 @@ def train(
             was begun with something else.
     """
     run_dir, store = Path(run_dir), EpisodeStore.open(store_path)
-    if run_dir.exists() and not run_dir.is_dir():
-        raise ValueError(f"{run_dir} is a file: give the run a folder")
     settings, facts = checked_settings(settings), store_facts(store)
     pinned = {k: v for k, v in settings.items() if k in (*WINDOWS, *SHAPING)}
     free = {k: v for k, v in settings.items() if k not in pinned}
@@ -85,16 +83,13 @@ def train(
     else:
         run = _resumed(run_dir, begun, store, asked, changes or {}, refresh_data)
     chosen = _of_tasks(store, run["tasks"])
-    episodes = training_episodes(chosen).first(run["episodes"])
-    recipe = registry.recipe(run["family"])
+    recipe, episodes = registry.recipe(run["family"]), training_episodes(chosen).first(run["episodes"])
     run["steps"] = run["steps"] if steps is None else steps
     config = FitConfig(**{**{k: _typed(k, run[k]) for k in SHAPING}, **free, "steps": run["steps"]})
     torch.manual_seed(config.seed)
     model = registry.build(run["family"], json.loads(json.dumps(run["model"])))
     if begun is None:
-        recipe.prepare(model, episodes)
-        if init is not None:
-            _warm_start(model, Path(init))
+        _first_weights(recipe, model, episodes, init)
     windows = Windows(**{k: run[k] for k in WINDOWS})
     stages = recipe.stages(model.config, config)
     keys = sorted({*recipe.keys(model.config), "action"})
@@ -228,6 +223,12 @@ def _typed(name: str, value: Any) -> Any:
 def _sampler(episodes: EpisodeView, windows: Windows, stage: Stage, keys: list[str], seed: int) -> SequenceSampler:
     own = replace(windows, **stage.windows)
     return SequenceSampler(episodes, own.length, own.batch_size, keys, seed, own.balance, own.openings)
+
+
+def _first_weights(recipe: Recipe, model: WorldModel, episodes: EpisodeView, init: str | Path | None) -> None:
+    recipe.prepare(model, episodes)
+    if init is not None:
+        _warm_start(model, Path(init))
 
 
 def _warm_start(model: WorldModel, run_dir: Path) -> None:

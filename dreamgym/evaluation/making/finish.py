@@ -155,8 +155,9 @@ class _Finish:
         found["finish_seconds"] = {**self.parts.seconds, "all": round(sum(self.parts.seconds.values()), 1)}
         _log.info("finished %s from %s", out, measured.path)
         return checkpoint.save(
-            out, model, rewards, starts, probe, plan.simulator, found, write_card(out.name, found),
-            starts_meta=starts_meta, attachments=attachments, dtype=WEIGHTS[self.settings.weights],
+            out, model, rewards, starts, probe=probe, simulator=plan.simulator, metrics=found,
+            card=write_card(out.name, found), starts_meta=starts_meta, attachments=attachments,
+            dtype=WEIGHTS[self.settings.weights],
         )  # fmt: skip
 
     def _part(self, name: str, make: Callable[[], Part], **key: Any) -> Part:

@@ -7,6 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -43,11 +44,11 @@ def save(
     model: WorldModel,
     rewards: RewardModel | Mapping[str, RewardModel] | None = None,
     starts: Starts | Mapping[str, Tensor] | None = None,
+    *,
     probe: StateProbe | None = None,
     simulator: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
     card: str = "",
-    *,
     starts_meta: Mapping[str, Any] | None = None,
     attachments: Mapping[str, Mapping[str, Tensor]] | None = None,
     dtype: torch.dtype | None = None,
@@ -79,29 +80,17 @@ def save(
     final = check_target(path)
     recover(final)
     _check_model(model)
-    by_name = _rewards(rewards)
-    tensors, about_starts = _starts(starts, starts_meta or {})
+    by_name, (tensors, about_starts) = _rewards(rewards), _starts(starts, starts_meta or {})
+    contents = Contents(
+        model, by_name, tensors, about_starts, probe, simulator, metrics or {}, attachments or {}, dtype
+    )
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.parent / f".tmp-{final.name}-{uuid.uuid4().hex[:8]}"
     temporary.mkdir()
     try:
-        for name, file in _files(model, by_name, tensors, probe, attachments or {}, dtype).items():
+        for name, file in contents.files().items():
             save_file(file, temporary / f"{name}.safetensors")
-        config = {
-            "format": FORMAT,
-            "library_version": __version__,
-            "family": model.spec.family,
-            "config": model.config.to_dict(),
-            "frozen": identities(model),
-            "dtype": None if dtype is None else str(dtype).removeprefix("torch."),
-            "spec": model.spec.to_dict(),
-            "rewards": {name: {"kind": r.kind, "config": r.to_config()} for name, r in by_name.items()},
-            "starts": about_starts,
-            "probe": probe.to_config() if probe is not None else None,
-            "simulator": dict(simulator) if simulator is not None else None,
-            "metrics": dict(metrics or {}),
-            "files": {f.name: file_sha256(f) for f in sorted(temporary.iterdir())},
-        }
+        config = contents.config() | {"files": {f.name: file_sha256(f) for f in sorted(temporary.iterdir())}}
         config["digest"] = digest(json.loads(json.dumps(config)))
         (temporary / CARD).write_text(card or f"# {final.name}\n\nA dreamgym checkpoint.\n", encoding="utf-8")
         (temporary / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
@@ -109,6 +98,62 @@ def save(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return final
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a checkpoint holds beside its card, checked; ``about_starts`` is what it says of its starts."""
+
+    model: WorldModel
+    rewards: Mapping[str, RewardModel]
+    starts: Mapping[str, Tensor] | None
+    about_starts: Mapping[str, Any] | None
+    probe: StateProbe | None
+    simulator: Mapping[str, Any] | None
+    metrics: Mapping[str, Any]
+    attachments: Mapping[str, Mapping[str, Tensor]]
+    dtype: torch.dtype | None
+
+    def config(self) -> dict[str, Any]:
+        """config.json without the checksums."""
+        model, probe, simulator = self.model, self.probe, self.simulator
+        return {
+            "format": FORMAT,
+            "library_version": __version__,
+            "family": model.spec.family,
+            "config": model.config.to_dict(),
+            "frozen": identities(model),
+            "dtype": None if self.dtype is None else str(self.dtype).removeprefix("torch."),
+            "spec": model.spec.to_dict(),
+            "rewards": {name: {"kind": r.kind, "config": r.to_config()} for name, r in self.rewards.items()},
+            "starts": self.about_starts,
+            "probe": probe.to_config() if probe is not None else None,
+            "simulator": dict(simulator) if simulator is not None else None,
+            "metrics": dict(self.metrics),
+        }
+
+    def files(self) -> dict[str, dict[str, Tensor]]:
+        """The tensors of each file, by its name without suffix.
+
+        Raises:
+            ValueError: an attachment has the name of another file.
+        """
+        if taken := sorted(set(self.attachments) & set(OWN_FILES)):
+            raise ValueError(f"attachments called {taken}: those files are the checkpoint's own; choose other names")
+        files = {"model": _weights(self.model, self.dtype)}
+        dtype = torch.float16 if self.dtype == torch.int8 else self.dtype
+        if self.rewards:
+            weights = {name: _weights(reward, dtype) for name, reward in self.rewards.items()}
+            files["rewards"] = {f"{name}/{k}": v for name, own in weights.items() for k, v in own.items()}
+        if self.probe is not None:
+            files["probe"] = _weights(self.probe, dtype)
+        if self.starts is not None:
+            files["starts"] = {}
+            for key, value in self.starts.items():
+                files["starts"] |= pack_bits(key, value.detach().cpu())
+        for name, tensors in self.attachments.items():
+            files[name] = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        return files
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
@@ -182,31 +227,6 @@ def check_starts(tensors: Mapping[str, Tensor]) -> None:
     for key, value in tensors.items():
         if key.startswith("state/") and value.is_floating_point() and not torch.isfinite(value).all():
             raise ValueError(f"starts: {key!r} is not finite")
-
-
-def _files(
-    model: WorldModel,
-    rewards: Mapping[str, RewardModel],
-    starts: Mapping[str, Tensor] | None,
-    probe: StateProbe | None,
-    attachments: Mapping[str, Mapping[str, Tensor]],
-    dtype: torch.dtype | None,
-) -> dict[str, dict[str, Tensor]]:
-    """The tensors of each file of a checkpoint, by name without suffix."""
-    files = {"model": _weights(model, dtype)}
-    dtype = torch.float16 if dtype == torch.int8 else dtype
-    if rewards:
-        files["rewards"] = {f"{name}/{k}": v for name, r in rewards.items() for k, v in _weights(r, dtype).items()}
-    if probe is not None:
-        files["probe"] = _weights(probe, dtype)
-    if starts is not None:
-        files["starts"] = {}
-        for key, value in starts.items():
-            files["starts"] |= pack_bits(key, value.detach().cpu())
-    taken = sorted(set(attachments) & set(OWN_FILES))
-    if taken:
-        raise ValueError(f"attachments called {taken}: those files are the checkpoint's own; choose other names")
-    return files | {name: {k: v.detach().cpu().contiguous() for k, v in t.items()} for name, t in attachments.items()}
 
 
 def _weights(module: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
