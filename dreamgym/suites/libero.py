@@ -1,0 +1,55 @@
+"""LIBERO's 130 tasks as a suite. Nobody acts by a script in it yet but at random."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dreamgym.sims.libero import TASKS, task_description
+from dreamgym.suites.base import Measure, Suite
+from dreamgym.suites.scripted import RandomWalk, demonstrations
+from dreamgym.types import ActionSpec
+
+ROBOTS = ("Panda", "Sawyer", "IIWA", "Jaco", "Kinova3", "UR5e", "XArm7")
+ACTION = ActionSpec((-1.0,) * 7, (1.0,) * 7, binary=(6,), hold=(0.0,) * 6 + (-1.0,))
+OBJECTS, POSE, JOINTS = 8, 9, 4  # of scene_obs: poses of objects, and the fixtures' joints
+_FIRST_JOINT = OBJECTS * POSE
+
+
+def simulator_kwargs(info: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The arm that a store was recorded with, where it names one."""
+    return {"robot": info["robot"]} if "robot" in info else {}
+
+
+def _measures() -> tuple[Measure, ...]:
+    hand = Measure("hand", "robot_obs", (0, 1, 2), "cm", scale=100.0, moved=0.03)
+    things = (
+        Measure(f"object {i + 1}", "scene_obs", tuple(range(i * POSE, i * POSE + 3)), "cm", scale=100.0, moved=0.01)
+        for i in range(OBJECTS)
+    )
+    joints = (
+        Measure(f"joint {i + 1}", "scene_obs", (_FIRST_JOINT + i,), "0.01 m or rad", scale=100.0, moved=0.02)
+        for i in range(JOINTS)
+    )
+    return (hand, *things, *joints)
+
+
+SUITE = Suite(
+    name="libero",
+    tasks=TASKS,
+    action=ACTION,
+    frame_rate=20.0,
+    horizon=600,  # LIBERO's own evaluation
+    simulator="dreamgym.sims.libero.env:LiberoEnv",
+    extra="libero",
+    module="robosuite",
+    robots=dict.fromkeys(ROBOTS, ACTION),
+    instructions={task: task_description(task) for task in TASKS},
+    layouts={"robot_obs": (("linear", 18),), "scene_obs": (("linear", _FIRST_JOINT + JOINTS),)},
+    measures=_measures(),
+    proprioception="robot_obs",
+    operators={"random": RandomWalk},
+    collectors={"demonstrations": demonstrations},
+    simulator_kwargs=simulator_kwargs,
+    settings={"robot": str, "cameras": tuple[str, ...], "image_size": int, "visuals": str},
+)
