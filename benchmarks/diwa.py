@@ -32,7 +32,7 @@ from typing import Any
 
 import torch
 from dreamgym_agents.diffusion_ppo import CloneConfig, TuneConfig, TuneResult, load_policy, save_policy, tune
-from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
+from dreamgym_agents.diffusion_ppo.recipes import PolicyChoice, clone_task, make_env
 
 from dreamgym.data.shards import locked
 from dreamgym.evaluation.policies.batch import evaluate_all
@@ -113,7 +113,12 @@ class Row:
         config = replace(getattr(CloneConfig, options.preset)(), seed=self.seed)
         config = replace(config, epochs=options.epochs.get(self.task, options.epochs.get("all", config.epochs)))
         policy = clone_task(
-            options.demonstrations, self.task, self.world, variant.policy, options.preset, config, Path(f"{folder}.run")
+            options.demonstrations,
+            self.task,
+            self.world,
+            PolicyChoice(variant.policy, options.preset),
+            config,
+            Path(f"{folder}.run"),
         )
         metrics = {"clone_epochs": config.epochs, "seed": self.seed}
         return save_policy(folder, policy, task=self.task, world_model=self.world, metrics=metrics)

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from dreamgym_agents.diffusion_ppo import CloneConfig, TuneConfig, load_policy, save_policy, tune
-from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
+from dreamgym_agents.diffusion_ppo.recipes import PolicyChoice, clone_task, make_env
 
 from dreamgym.evaluation.policies.evaluate import evaluate
 from dreamgym.evaluation.policies.setup import open_world
@@ -37,7 +37,7 @@ def cloned(args: argparse.Namespace, task: str, seed: int) -> Path:
     if (folder / "config.json").is_file():
         return folder
     config = replace(CloneConfig.tiny(), demonstrations=args.demonstrations, epochs=args.epochs, seed=seed)
-    policy = clone_task(args.data, task, args.checkpoint, "diffusion", "tiny", config, folder.with_suffix(".run"))
+    policy = clone_task(args.data, task, args.checkpoint, PolicyChoice(), config, folder.with_suffix(".run"))
     return save_policy(folder, policy, task=task, world_model=args.checkpoint)
 
 

@@ -6,18 +6,17 @@ Its twin carries an instruction out through `ClipFollower`, an executor that rea
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from dreamgym.suites import Suite, register_suite
-from dreamgym.testing.point_mass import ACTION, PointMassReward
+from dreamgym.suites import register_suite
+from dreamgym.testing.point_mass import ACTION, SUITE, PointMassReward
 from dreamgym.testing.points import (
     GAIN,
-    LAYOUTS,
-    MEASURES,
     SENSORS,
     TASKS,
     PointConfig,
@@ -103,18 +102,5 @@ def instructed_point_checkpoint(path: str | os.PathLike[str], config: PointConfi
     return save_toy(path, InstructedPointModel(config), PointMassReward(), "instructed_point")
 
 
-register_suite(
-    Suite(
-        name="instructed_point",
-        tasks=TASKS,
-        action=ACTION,
-        frame_rate=10.0,
-        horizon=64,
-        simulator="dreamgym.testing.point_mass:PointMassEnv",
-        instructions=INSTRUCTIONS,
-        layouts=LAYOUTS,
-        measures=MEASURES,
-        proprioception="robot_obs",
-    )
-)
+register_suite(replace(SUITE, name="instructed_point", instructions=INSTRUCTIONS))
 register_family("instructed_point", InstructedPointModel)

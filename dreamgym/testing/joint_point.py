@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from dreamgym.suites import Suite, register_suite
-from dreamgym.testing.point_mass import ACTION, PointMassReward
+from dreamgym.suites import register_suite
+from dreamgym.testing.point_mass import ACTION, SUITE, PointMassReward
 from dreamgym.testing.points import (
-    LAYOUTS,
-    MEASURES,
     SENSORS,
-    TASKS,
     PointConfig,
     PointModel,
     PointRecipe,
@@ -75,17 +73,5 @@ def joint_point_checkpoint(path: str | os.PathLike[str], config: PointConfig | N
     return save_toy(path, JointPointModel(config), PointMassReward(), "joint_point")
 
 
-register_suite(
-    Suite(
-        name="joint_point",
-        tasks=TASKS,
-        action=ACTION,
-        frame_rate=10.0,
-        horizon=64,
-        simulator="dreamgym.testing.point_mass:PointMassEnv",
-        layouts=LAYOUTS,
-        measures=MEASURES,
-        proprioception="robot_obs",
-    )
-)
+register_suite(replace(SUITE, name="joint_point"))
 register_family("joint_point", JointPointModel)

@@ -25,7 +25,7 @@ from dreamgym.envs.core.starts import StartBank
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.rewards.registry import register_reward
 from dreamgym.suites import Suite, register_suite
-from dreamgym.testing.points import GAIN, LAYOUTS, MEASURES, SENSORS, SIZE, TASKS, PointModel, draw
+from dreamgym.testing.points import GAIN, LAYOUTS, MEASURES, SENSORS, SIZE, TASKS, PointModel, draw, point_starts
 from dreamgym.training.checkpoint import save
 from dreamgym.types import ActionSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
@@ -216,12 +216,7 @@ class PointMassEnv(gym.Env[Any, np.ndarray]):
 
 def point_mass_starts(num: int = 64, seed: int = 0) -> StartBank:
     """A bank of starts near the middle, lamp off: half "train", half "val", tasks in turn."""
-    # Rounded to fp16, as a saved bank is, so that a snapshot and its state agree to the last digit.
-    position = (torch.rand((num, 2), generator=torch.Generator().manual_seed(seed)) * 0.8 - 0.4).half().float()
-    index = torch.arange(num)
-    snapshot = torch.cat([position, torch.zeros(num, 1)], 1).double()
-    states = {"position": position.half(), "lamp": torch.zeros(num, dtype=torch.float16)}
-    return StartBank(states, TASKS, index % len(TASKS), (index // len(TASKS)) % 2, snapshot)
+    return point_starts(num, seed, splits=2)
 
 
 def point_mass_checkpoint(path: str | os.PathLike[str], config: PointMassConfig | None = None) -> Path:

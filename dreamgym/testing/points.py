@@ -153,14 +153,14 @@ class PointRecipe(Recipe):
         return Example(keys, {"suite": self.suite}, episodes, {}, {"steps": 4})
 
 
-def point_starts(num: int = 96, seed: int = 0) -> StartBank:
-    """A bank of starts near the middle, lamp off: "train", "val" and "test" in turn, tasks in turn."""
+def point_starts(num: int = 96, seed: int = 0, splits: int = 3) -> StartBank:
+    """A bank of starts near the middle, lamp off: tasks in turn, and the first ``splits`` of "train", "val", "test"."""
     # Rounded to fp16, as a saved bank is, so that a snapshot and its state agree to the last digit.
     position = (torch.rand((num, 2), generator=torch.Generator().manual_seed(seed)) * 0.8 - 0.4).half().float()
     index = torch.arange(num)
     snapshot = torch.cat([position, torch.zeros(num, 1)], 1).double()
     states = {"position": position.half(), "lamp": torch.zeros(num, dtype=torch.float16)}
-    return StartBank(states, TASKS, index % len(TASKS), (index // len(TASKS)) % 3, snapshot)
+    return StartBank(states, TASKS, index % len(TASKS), (index // len(TASKS)) % splits, snapshot)
 
 
 def save_toy(path: str | os.PathLike[str], model: WorldModel, reward: RewardModel, suite: str) -> Path:

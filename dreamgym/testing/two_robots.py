@@ -7,6 +7,7 @@ lamp). Both move the same point, a fifth of the point mass's step each control a
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,14 +16,11 @@ import torch
 from torch import Tensor
 
 from dreamgym.envs.core.actions import action_space
-from dreamgym.suites import Suite, register_suite
-from dreamgym.testing.point_mass import PointMassEnv, PointMassReward
+from dreamgym.suites import register_suite
+from dreamgym.testing.point_mass import SUITE, PointMassEnv, PointMassReward
 from dreamgym.testing.points import (
     GAIN,
-    LAYOUTS,
-    MEASURES,
     SENSORS,
-    TASKS,
     PointConfig,
     PointModel,
     PointRecipe,
@@ -112,17 +110,14 @@ def two_robots_checkpoint(path: str | os.PathLike[str], config: PointConfig | No
 
 
 register_suite(
-    Suite(
+    replace(
+        SUITE,
         name="two_robots",
-        tasks=TASKS,
         action=ROBOTS["cart"],
         frame_rate=20.0,
         horizon=100,
         simulator="dreamgym.testing.two_robots:TwoRobotsEnv",
         robots=ROBOTS,
-        layouts=LAYOUTS,
-        measures=MEASURES,
-        proprioception="robot_obs",
     )
 )
 register_family("two_robots", TwoRobotsModel)

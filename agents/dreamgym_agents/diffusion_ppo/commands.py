@@ -23,7 +23,7 @@ from dreamgym.cli.checks import check_device, check_folder, check_threads
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.options import CloneOptions, DemoOptions, TuneOptions
-from dreamgym_agents.diffusion_ppo.recipes import clone_task
+from dreamgym_agents.diffusion_ppo.recipes import PolicyChoice, clone_task
 from dreamgym_agents.diffusion_ppo.tune import tune as fine_tune
 
 
@@ -36,11 +36,9 @@ def clone(options: CloneOptions) -> None:
     acting: dict[str, Any] = {}
     if options.sampler == "ddim":
         acting = {"sampler": "ddim", "ddim_steps": options.ddim_steps}
+    choice = PolicyChoice(options.policy, options.preset, acting)
     config, run = options.config, Path(f"{options.out}.run")
-    made = clone_task(
-        options.demonstrations, options.task, options.checkpoint, options.policy, options.preset, config, run,
-        options.device, acting,
-    )  # fmt: skip
+    made = clone_task(options.demonstrations, options.task, options.checkpoint, choice, config, run, options.device)
     told = {"clone_epochs": config.epochs}
     print(f"wrote {save_policy(options.out, made, task=options.task, world_model=options.checkpoint, metrics=told)}")
 

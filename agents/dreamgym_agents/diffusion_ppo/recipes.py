@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +21,42 @@ from dreamgym_agents.diffusion_ppo.schedules import CloneConfig
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
+    from dreamgym.types import WorldModelSpec
 
 HELD_OUT = 20
 """Held-out demonstrations on which the cloning loss is logged."""
+
+
+@dataclass(frozen=True)
+class PolicyChoice:
+    """Which policy is cloned.
+
+    Attributes:
+        kind: "diffusion" or "gaussian".
+        preset: "tiny" or "paper": its sizes.
+        acting: fields of its config that say how it acts once it is cloned, as {"sampler": "ddim"}.
+    """
+
+    kind: str = "diffusion"
+    preset: str = "tiny"
+    acting: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, spec: WorldModelSpec) -> ChunkPolicy:
+        """A new policy that reads features of such a model."""
+        sizes = math.prod(spec.feature_shape), spec.action
+        if self.kind == "diffusion":
+            return DiffusionPolicy(replace(getattr(DiffusionConfig, self.preset)(*sizes), **self.acting))
+        return GaussianPolicy(replace(getattr(GaussianConfig, self.preset)(*sizes), **self.acting))
 
 
 def clone_task(
     demonstrations: Path | str,
     task: str,
     checkpoint: str,
-    kind: str,
-    preset: str,
+    choice: PolicyChoice,
     config: CloneConfig,
     run_dir: Path,
     device: str = "cpu",
-    acting: Mapping[str, Any] | None = None,
 ) -> ChunkPolicy:
     """Clones one task from a store, or goes on with it.
 
@@ -43,12 +64,10 @@ def clone_task(
         demonstrations: an `EpisodeStore` with marked demonstrations.
         task: whose.
         checkpoint: the world model that encodes observations.
-        kind: "diffusion" or "gaussian".
-        preset: "tiny" or "paper": sizes of the policy.
+        choice: kind and sizes of the policy.
         config: how.
         run_dir: where progress lives.
         device: where to compute.
-        acting: fields of the policy's config that say how it acts once it is cloned, as {"sampler": "ddim"}.
 
     Returns:
         The policy.
@@ -62,14 +81,9 @@ def clone_task(
 
     opened, store = load(checkpoint, device), EpisodeStore.open(demonstrations)
     generator = torch.Generator(device).manual_seed(config.seed)
-    sizes = math.prod(opened.spec.feature_shape), opened.spec.action
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # the network's first weights
-        policy: ChunkPolicy
-        if kind == "diffusion":
-            policy = DiffusionPolicy(replace(getattr(DiffusionConfig, preset)(*sizes), **(acting or {})))
-        else:
-            policy = GaussianPolicy(replace(getattr(GaussianConfig, preset)(*sizes), **(acting or {})))
+        policy = choice.build(opened.spec)
 
     def encoded(split: str, num: int) -> EncodedChunks:
         view = select_demonstrations(store, [task], split, num, successful=True)
@@ -88,34 +102,28 @@ def make_env(
     chunk: int,
     *,
     checkpoint: str | Checkpoint | None = None,
-    num_envs: int = 256,
-    horizon: int | None = None,
-    reward: str = "probability",
-    reward_model: str | None = None,
-    uncertainty_limit: float | str | None = None,
     num_workers: int = 0,
-    device: str | None = None,
+    **options: Any,
 ) -> Any:
-    """The vector env that `tune` needs, a dream or a twin ("Real-..."); arguments as of ``gymnasium.make_vec``."""
+    """The vector env that `tune` needs.
+
+    Args:
+        id: of a dream or a twin ("Real-...").
+        task: what to do.
+        chunk: control actions of a decision.
+        checkpoint: the world model, where the id does not name one; a twin needs it.
+        num_workers: processes of a twin's simulators; a dream has none.
+        options: of ``gymnasium.make_vec`` (horizon, reward_model, uncertainty_limit, device, ...); by default 256 envs
+            and reward "probability".
+    """
     import gymnasium as gym
 
     import dreamgym  # noqa: F401 - registers the ids
 
-    options: dict[str, Any] = {"num_workers": num_workers} if id.startswith("Real-") else {}
-    if horizon is not None:
-        options["horizon"] = horizon
+    options = {"num_envs": 256, "reward": "probability", **options}
+    if id.startswith("Real-"):
+        options["num_workers"] = num_workers
     if checkpoint is not None:
         options["world_model" if id.startswith("Real-") else "checkpoint"] = checkpoint
-    return gym.make_vec(
-        id,
-        num_envs=num_envs,
-        array="torch",
-        chunk=chunk,
-        task=task,
-        reward=reward,
-        reward_model=reward_model,
-        uncertainty_limit=uncertainty_limit,
-        share_features=True,  # the rollout copies what it keeps
-        device=device,
-        **options,
-    )
+    # The rollout copies what it keeps: features may be shared.
+    return gym.make_vec(id, array="torch", chunk=chunk, task=task, share_features=True, **options)

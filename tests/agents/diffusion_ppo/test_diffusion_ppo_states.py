@@ -6,7 +6,7 @@ import pytest
 from disc import make_store, make_world
 from dreamgym_agents.common.selection import select_demonstrations
 from dreamgym_agents.diffusion_ppo import CloneConfig, tune
-from dreamgym_agents.diffusion_ppo.recipes import clone_task, make_env
+from dreamgym_agents.diffusion_ppo.recipes import PolicyChoice, clone_task, make_env
 from point_policies import TINY_TUNE
 
 from dreamgym.data import EpisodeStore
@@ -30,7 +30,7 @@ def test_those_who_roam_do_not_demonstrate(store):
 
 def test_a_policy_on_states_is_cloned_and_fine_tuned_in_an_mlp_dream(store, world, tmp_path):
     config = CloneConfig(demonstrations=9, epochs=20, lr=1e-3, final_lr=1e-4)
-    policy = clone_task(store, "push_t", world, "diffusion", "tiny", config, tmp_path / "clone")
+    policy = clone_task(store, "push_t", world, PolicyChoice(), config, tmp_path / "clone")
     assert policy.config.feature_dim == 6
     env = make_env("Dream-v0", "push_t", policy.config.chunk, checkpoint=world, num_envs=8, horizon=16)
     result = tune(policy, env, replace(TINY_TUNE, eval_episodes=8), tmp_path / "run", task="push_t", world_model=world)
