@@ -10,6 +10,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from dreamgym.sims.copied import Copied
+
 Sensors = dict[str, np.ndarray]
 STATE = "state"
 CAMERA = "rgb_static"
@@ -17,7 +19,7 @@ RESET_OPTIONS = ("task", "snapshot")
 LARGEST_IMAGE = 4096  # pixels a side: far beyond what anybody trains on, and still drawn
 
 
-class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
+class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
     """A simulator that observes a vector, with the calls that banks of starts and twins make.
 
     Observations: ``state`` (d,) float32; with ``cameras=("static",)`` also ``rgb_static`` (H, W, 3) uint8. Reward 1 and
@@ -39,6 +41,7 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
     tasks: ClassVar[tuple[str, ...]]
     snapshot_size: ClassVar[int]
     """S, entries of a snapshot: the same for every task."""
+    _kept = ("episode_task", "_steps")
 
     def __init__(
         self,
@@ -183,6 +186,12 @@ class StateEnv(gym.Env[Sensors, np.ndarray], ABC):
         if not self._closed:
             self._closed = True
             self._free()
+
+    def _stands(self) -> bool:
+        return self._begun and not self._closed
+
+    def _is_closed(self) -> bool:
+        return self._closed
 
     def _check_open(self) -> None:
         if self._closed:

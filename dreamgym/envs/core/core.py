@@ -496,6 +496,13 @@ class DreamCore:
         self.state = {k: v.detach() for k, v in self.state.items()}
         self.memory = {k: v.detach() for k, v in self.memory.items()}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Raises TypeError: half of a core cannot be copied or pickled (generators, simulators, worker processes)."""
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or pickled: take core.snapshot(), which can, and "
+            "restore() it in another core of the same checkpoint"
+        )
+
     def close(self) -> None:
         """Lets go of the model and the state; later calls raise ClosedEnvironmentError."""
         self.closed = True

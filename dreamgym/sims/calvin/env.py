@@ -17,6 +17,7 @@ from dreamgym.sims.calvin.placement import sample_scene_obs
 from dreamgym.sims.calvin.scenes import ROBOT_LABELS, SCENE_LABELS, Scene, as_vector, find_scene
 from dreamgym.sims.calvin.simulation import Simulation
 from dreamgym.sims.calvin.tasks import TASKS, TaskState, achieved_tasks, check_task
+from dreamgym.sims.copied import Copied
 
 LARGEST_IMAGE = 4096  # pixels a side: far beyond what anybody trains on, and still drawn
 SETTLE_TICKS = 60  # a quarter of a second: blocks dropped at reset come to rest
@@ -27,7 +28,7 @@ SCENE_BOUND = np.array([1.0] * 6 + 3 * _POSE_BOUND, dtype=np.float32)
 RESET_OPTIONS = ("robot_obs", "scene_obs", "snapshot", "task")
 
 
-class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
+class CalvinEnv(Copied, gym.Env[dict[str, np.ndarray], np.ndarray]):
     """A Panda at a play table with a drawer, a sliding door, a button, a switch, two lights and three blocks.
 
     Observations: ``robot_obs`` (15,) and ``scene_obs`` (24,) float32, ``rgb_static`` and ``rgb_gripper`` (H, W, 3)
@@ -57,6 +58,7 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
+    _kept = ("_start", "_episode_task", "_steps")
     state_labels = {"robot_obs": ROBOT_LABELS, "scene_obs": SCENE_LABELS}
 
     def __init__(
@@ -240,6 +242,12 @@ class CalvinEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         if self._simulation is not None:
             self._simulation.close()
             self._simulation = None
+
+    def _stands(self) -> bool:
+        return self._simulation is not None and self._start is not None
+
+    def _is_closed(self) -> bool:
+        return self._simulation is None
 
 
 def _check_cameras(cameras: Sequence[str]) -> tuple[str, ...]:

@@ -1,3 +1,5 @@
+import copy
+import pickle
 import shutil
 
 import pytest
@@ -299,6 +301,18 @@ def test_snapshot_fans_one_env_out():
     assert torch.allclose(obs[:, 0], torch.full((5,), 0.2))
     with pytest.raises(ValueError, match="holds 2 envs"):
         fan.restore(env.snapshot())
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, pickle.dumps])
+def test_a_core_is_not_copied_by_halves(way):
+    env = core(2)
+    env.reset(seed=0)
+    with pytest.raises(TypeError, match=r"take core\.snapshot\(\)"):
+        way(env)
+    other = core(2)
+    other.restore(pickle.loads(pickle.dumps(env.snapshot())))
+    action = actions(RIGHT, STAY)
+    assert torch.equal(env.step(action).obs, other.step(action).obs)
 
 
 def test_gradients_reach_the_actions():
