@@ -214,6 +214,8 @@ def torchrl_env(
         ImportError: torchrl is missing.
         ValueError: not an id of this library, or options that do not fit.
     """
+    if given := sorted({"render_mode", "render_scale"} & set(kwargs)):
+        raise ValueError(f"{given[0]} is no option here: a TorchRL env's env.core.render() gives uint8 [B, H, W, 3]")
     # A copy of few envs costs less than inference mode saves the core that shares nothing.
     kwargs.setdefault("share_features", num_envs > MOST_COPIED)
     kwargs.setdefault("uncertainty", any(k.startswith("uncertainty") for k in info))
