@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dreamgym.fields import convert
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.suites.base import TaskRules
 from dreamgym.suites.registry import suite as suite_by_name
@@ -104,7 +105,10 @@ class DecodedStateReward(RewardModel):
             from dreamgym.world_models.probe import StateProbe
 
             probe = StateProbe.from_config(config["probe"])
-        return cls(config.get("suite", FIRST_SUITE), config["tasks"], config.get("softness"), probe)
+        told = {"suite": FIRST_SUITE, "softness": None, **config}
+        kinds = {"suite": str, "tasks": tuple[str, ...], "softness": float | None}
+        suite, tasks, softness = (convert(told[name], kind, name) for name, kind in kinds.items())
+        return cls(suite, tasks, softness, probe)
 
     def _rules_on(self, device: torch.device) -> TaskRules:
         """The rules with their tensors on a device, made once for each."""

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dreamgym.fields import from_json
 from dreamgym.nn.stacked import StackedLinear
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.types import State
@@ -118,7 +119,7 @@ class SuccessClassifier(RewardModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SuccessClassifier:
         """Builds an untrained classifier from what `to_config` gave."""
-        return cls(SuccessConfig(**config))
+        return cls(from_json(SuccessConfig, config))
 
     # -- on features --
 

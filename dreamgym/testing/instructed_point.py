@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from dreamgym.fields import from_json
 from dreamgym.suites import register_suite
 from dreamgym.testing.point_mass import ACTION, SUITE, PointMassReward
 from dreamgym.testing.points import (
@@ -59,7 +60,7 @@ class InstructedPointModel(PointModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> InstructedPointModel:
         """A new model from the JSON form of its config."""
-        return cls(PointConfig(**config))
+        return cls(from_json(PointConfig, config))
 
     def unroll(self, state: State, actions: Tensor, generator: torch.Generator | None = None) -> list[State]:
         direction = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], device=actions.device)[actions]

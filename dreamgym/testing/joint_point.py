@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from dreamgym.fields import from_json
 from dreamgym.suites import register_suite
 from dreamgym.testing.point_mass import ACTION, SUITE, PointMassReward
 from dreamgym.testing.points import (
@@ -47,7 +48,7 @@ class JointPointModel(PointModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> JointPointModel:
         """A new model from the JSON form of its config."""
-        return cls(PointConfig(**config))
+        return cls(from_json(PointConfig, config))
 
     def sample(self, state: State, actions: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Positions [B, F, 2] and lamps [B, F] of a whole window: the one place where the model is sampled."""

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from dreamgym.envs.core.actions import action_space
 from dreamgym.envs.core.starts import StartBank
+from dreamgym.fields import convert, from_json
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.rewards.registry import register_reward
 from dreamgym.suites import Suite, register_suite
@@ -86,7 +87,7 @@ class PointMassModel(PointModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PointMassModel:
         """A new model from the JSON form of its config."""
-        return cls(PointMassConfig(**config))
+        return cls(from_json(PointMassConfig, config))
 
     def imagine(self, state: State, action: Tensor, generator: torch.Generator | None = None) -> State:
         step = action[:, 0] if action.dim() == 3 else action
@@ -135,7 +136,7 @@ class PointMassReward(RewardModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PointMassReward:
         """From what `to_config` gave."""
-        return cls(config["tasks"])
+        return cls(convert(config["tasks"], tuple[str, ...], "tasks"))
 
 
 class PointMassEnv(gym.Env[Any, np.ndarray]):

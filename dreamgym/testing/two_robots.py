@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dreamgym.envs.core.actions import action_space
+from dreamgym.fields import from_json
 from dreamgym.suites import register_suite
 from dreamgym.testing.point_mass import SUITE, PointMassEnv, PointMassReward
 from dreamgym.testing.points import (
@@ -70,7 +71,7 @@ class TwoRobotsModel(PointModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TwoRobotsModel:
         """A new model from the JSON form of its config."""
-        return cls(PointConfig(**config))
+        return cls(from_json(PointConfig, config))
 
     def imagine(self, state: State, action: Tensor, generator: torch.Generator | None = None) -> State:
         moved, switch = velocity(self.spec.embodiment or "cart", action)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from dreamgym.fields import convert
 from dreamgym.nn.blocks import mlp
 from dreamgym.nn.vectors import VectorCodec
 from dreamgym.types import State
@@ -115,16 +116,12 @@ class StateProbe(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> StateProbe:
-        """Builds what `to_config` described."""
-        vectors = {k: tuple((kind, int(n)) for kind, n in v) for k, v in config["vectors"].items()}
+        """Builds what `to_config` described; KeyError or ValueError where a field is missing or of another type."""
         # Probes of the first checkpoints had no linear maps.
-        return cls(
-            int(config["feature_dim"]),
-            vectors,
-            int(config["units"]),
-            int(config["layers"]),
-            config.get("linear", False),
-        )
+        told = {"linear": False, **config}
+        vectors = dict[str, tuple[tuple[str, int], ...]]
+        kinds = {"feature_dim": int, "vectors": vectors, "units": int, "layers": int, "linear": bool}
+        return cls(*(convert(told[name], kind, name) for name, kind in kinds.items()))
 
 
 class Batches(Protocol):

@@ -48,7 +48,8 @@ def test_test_starts_are_added_and_nothing_else_changes(checkpoint, store, capsy
     size = len(before.starts["task"])
     assert all(torch.equal(after.starts[k][:size], v) for k, v in before.starts.items())
     assert after.starts["split"][size:].tolist() == [2] * 6
-    assert after.starts_meta["counts"] == {t: {"test": 2} for t in before.starts_meta["tasks"]}
+    held = before.starts_meta["counts"]
+    assert after.starts_meta["counts"] == {t: {**held[t], "test": 2} for t in before.starts_meta["tasks"]}
     assert after.metrics["starts"]["counts"] == after.starts_meta["counts"]
     assert "reach_top" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="already has"):
@@ -81,10 +82,10 @@ def test_a_checkpoint_that_comes_with_dreamgym_is_not_amended_in_place(store, tm
         cli.main(["starts", "--checkpoint", "point", "--stores", str(store), "--add"])
     assert not (tmp_path / "point").exists()
     cli.main(["starts", "--checkpoint", "point", "--stores", str(store), "--num-test", "1", "--add", "--out", "mine"])
-    assert load(tmp_path / "mine").starts_meta["counts"]["reach_top"] == {"test": 1}
+    assert load(tmp_path / "mine").starts_meta["counts"]["reach_top"]["test"] == 1
 
 
 def test_a_checkpoint_without_its_card_is_amended(checkpoint, store):
     (checkpoint / "README.md").unlink()
     cli.main(["starts", "--checkpoint", str(checkpoint), "--stores", str(store), "--num-test", "1", "--add"])
-    assert load(checkpoint).starts_meta["counts"]["reach_top"] == {"test": 1}
+    assert load(checkpoint).starts_meta["counts"]["reach_top"]["test"] == 1

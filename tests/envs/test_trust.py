@@ -16,9 +16,9 @@ from dreamgym.evaluation.pages.sequences import load_sequences
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.evaluate import evaluate
 from dreamgym.suites import suite, suites
-from dreamgym.testing import point_mass_checkpoint
+from dreamgym.testing import PointMassModel, point_mass_checkpoint
 from dreamgym.testing.point_mass import SIMULATOR
-from dreamgym.training.checkpoint import CheckpointError, load
+from dreamgym.training.checkpoint import CheckpointError, load, save
 from dreamgym.training.checkpoint.config import digest
 
 MODULE = "a_stranger"
@@ -101,15 +101,19 @@ def test_a_simulator_that_the_caller_names_gets_no_option_of_the_checkpoint(trap
 def test_no_option_of_a_known_simulator_may_be_a_path(simulator: dict[str, Any] | None, tmp_path: Path) -> None:
     """CalvinEnv(assets=...) has Bullet parse the URDF files that stand there."""
     assets = tmp_path / "evil"
-    folder = forged(tmp_path / "dream", simulator={"id": "calvin", "kwargs": {"scene": "D", "assets": str(assets)}})
+    named = {"id": "calvin", "kwargs": {"scene": "D", "assets": str(assets)}}
+    folder = str(save(tmp_path / "dream", PointMassModel(), simulator=named))
     with pytest.raises(CheckpointError, match=r"may set .*'scene'.* not 'assets'.*simulator_kwargs"):
         gym.make("Real-v0", world_model=folder, simulator=simulator)
+    opened = load(point_mass_checkpoint(tmp_path / "whole"))
+    opened.simulator = named
     with pytest.raises(CheckpointError, match="not 'assets'"):
-        load_sequences(load(folder), 1)
+        load_sequences(opened, 1)
 
 
 def test_an_option_of_another_type_is_refused(tmp_path: Path) -> None:
-    folder = forged(tmp_path / "dream", simulator={"id": "calvin", "kwargs": {"scene": ["/etc/passwd"]}})
+    simulator = {"id": "calvin", "kwargs": {"scene": ["/etc/passwd"]}}
+    folder = str(save(tmp_path / "dream", PointMassModel(), simulator=simulator))
     with pytest.raises(CheckpointError, match="scene is str, got"):
         gym.make("Real-v0", world_model=folder)
 

@@ -66,7 +66,8 @@ def test_everything_comes_back(folder: Path) -> None:
     assert loaded.spec.uncertainty_limit == 0.25
     assert loaded.model.spec == loaded.spec
     assert loaded.rewards["decoded"].tasks == ("open_drawer", "turn_on_led")
-    assert loaded.starts_meta == {"tasks": ["open_drawer", "turn_on_led"]}
+    assert loaded.starts_meta["tasks"] == ["open_drawer", "turn_on_led"]
+    assert loaded.starts_meta["counts"] == {"open_drawer": {"train": 3}, "turn_on_led": {"train": 2}}
     assert loaded.starts is not None
     assert {k: v.dtype for k, v in loaded.starts.items()} == {k: v.dtype for k, v in starts().items()}
     assert loaded.probe is not None
@@ -312,7 +313,7 @@ def test_a_bare_reward_is_called_success(tmp_path: Path) -> None:
 def test_a_start_bank_brings_its_tasks(tmp_path: Path) -> None:
     bank = StartBank({"latent": torch.rand(4, 32)}, ("open_drawer", "turn_on_led"), torch.tensor([0, 1, 0, 1]))
     loaded = load(save(tmp_path / "dream", model(), starts=bank))
-    assert loaded.starts_meta == {"tasks": ["open_drawer", "turn_on_led"]}
+    assert loaded.starts_meta["tasks"] == ["open_drawer", "turn_on_led"]
     again = StartBank.from_tensors(loaded.starts or {}, loaded.starts_meta["tasks"])
     assert torch.equal(again.state(torch.arange(4))["latent"], bank.states["latent"].half().float())
 

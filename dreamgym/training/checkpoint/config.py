@@ -36,7 +36,8 @@ DTYPES = (None, "float32", "float16", "bfloat16", "float64", "int8")
 BUILT_FROM = ("config", "spec", "rewards", "probe")
 """Fields that modules are built from: their numbers must be finite, and none so large that building would hang."""
 
-LARGEST = 10**7  # entries of any axis, frames, pixels: far beyond any model that a machine can hold
+LARGEST = 10**6  # entries of any axis, frames, pixels: far beyond any model that a machine can hold
+DEEPEST = 32  # dicts and lists inside each other; what `save` writes has fewer than 10
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -54,8 +55,9 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise CheckpointError(f"{file} is damaged ({error}): copy or download the checkpoint again") from error
-    if not isinstance(config, dict) or not isinstance(config.get("format"), int) or "family" not in config:
+    if not isinstance(config, dict) or type(config.get("format")) is not int or "family" not in config:
         raise CheckpointError(f"{file} is not a dreamgym checkpoint's config: give a folder that `save` wrote")
+    _check_depth(file, config)
     if config["format"] > FORMAT:
         raise CheckpointError(
             f"{file} has format {config['format']}, written by dreamgym {config.get('library_version')}; this is "
@@ -75,13 +77,21 @@ def digest(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
+def _check_depth(file: Path, config: dict[str, Any]) -> None:
+    """`CheckpointError` where dicts and lists lie deeper inside each other than recursion should follow."""
+    layer: list[Any] = [config]
+    for _ in range(DEEPEST):
+        layer = [e for v in layer for e in (v.values() if isinstance(v, dict) else v) if isinstance(e, (dict, list))]
+    if layer:
+        raise CheckpointError(f"{file} is nested more than {DEEPEST} deep: copy or download the checkpoint again")
+
+
 def _check_fields(file: Path, config: dict[str, Any]) -> None:
     for name, kinds in FIELDS.items():
         if name not in config or not isinstance(config[name], kinds):
             expected = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
             raise CheckpointError(f"{file}: {name!r} is {expected}, got {config.get(name, 'nothing')!r:.80}")
-    if strangers := [n for n in config["files"] if Path(n).name != n]:
-        raise CheckpointError(f"{file}: 'files' names {strangers[0]!r}, which is no file of this folder")
+    _check_files(file, config)
     if config.get("dtype") not in DTYPES:
         raise CheckpointError(f"{file}: 'dtype' is one of {DTYPES}, got {config['dtype']!r:.80}")
     limit = config["spec"].get("uncertainty_limit")
@@ -90,17 +100,33 @@ def _check_fields(file: Path, config: dict[str, Any]) -> None:
     starts, simulator = config["starts"], config["simulator"]
     if starts is not None and not _is_names(starts.get("tasks")):
         raise CheckpointError(f"{file}: 'starts.tasks' is a list of names, got {starts.get('tasks')!r:.80}")
-    if simulator is not None and not (
-        isinstance(simulator.get("id"), str) and isinstance(simulator.get("kwargs", {}), dict)
-    ):
-        raise CheckpointError(f"{file}: 'simulator' is {{'id': name, 'kwargs': {{...}}}}, got {simulator!r:.80}")
+    if simulator is not None:
+        simulator.setdefault("kwargs", {})
+        if not isinstance(simulator.get("id"), str) or not isinstance(simulator["kwargs"], dict):
+            raise CheckpointError(f"{file}: 'simulator' is {{'id': name, 'kwargs': {{...}}}}, got {simulator!r:.80}")
     for name, entry in config["rewards"].items():
-        if not isinstance(entry, dict) or not {"kind", "config"} <= entry.keys():
+        form = {"kind": str, "config": dict}
+        if not isinstance(entry, dict) or any(not isinstance(entry.get(k), kind) for k, kind in form.items()):
             raise CheckpointError(f"{file}: 'rewards.{name}' is {{'kind': name, 'config': {{...}}}}, got {entry!r:.80}")
+        if not name or "/" in name:
+            raise CheckpointError(f"{file}: 'rewards' names {name!r}: expected names without '/'")
     for field in BUILT_FROM:
         for where, number in _numbers(config[field], field):
             if not math.isfinite(number) or (isinstance(number, int) and abs(number) > LARGEST):
                 raise CheckpointError(f"{file}: {where!r} is {number:.3g}: no model is built from such a number")
+
+
+def _check_files(file: Path, config: dict[str, Any]) -> None:
+    """Every file that will be read is listed, and no other than those of the folder."""
+    for name, code in config["files"].items():
+        if Path(name).name != name or not isinstance(code, str):
+            raise CheckpointError(f"{file}: 'files' names {name!r} ({code!r:.80}), which is no file of this folder")
+    parts = {"model": True, "rewards": bool(config["rewards"])}
+    parts |= {part: config[part] is not None for part in ("starts", "probe")}
+    for part, told in parts.items():
+        if told != (f"{part}.safetensors" in config["files"]):
+            there = f"lacks {part}.safetensors" if told else f"has {part}.safetensors, though {part!r} is empty"
+            raise CheckpointError(f"{file}: 'files' {there}: save the checkpoint again")
 
 
 def _is_names(value: Any) -> bool:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dreamgym.rewards.base import RewardModel
 from dreamgym.training.checkpoint.config import CARD, FORMAT, digest
 from dreamgym.training.checkpoint.folders import file_sha256, recover, replace_folder
+from dreamgym.training.checkpoint.parts import check_starts, check_tasks, count_starts, try_parts
 from dreamgym.training.frozen import identities, own_tensors
 from dreamgym.training.packing import pack_bits, pack_weight
 from dreamgym.version import __version__
@@ -81,6 +82,9 @@ def save(
     recover(final)
     _check_model(model)
     by_name, (tensors, about_starts) = _rewards(rewards), _starts(starts, starts_meta or {})
+    if about_starts is not None:
+        check_tasks(about_starts["tasks"], simulator, "starts: tasks")
+    try_parts(model, by_name, tensors, probe)
     contents = Contents(
         model, by_name, tensors, about_starts, probe, simulator, metrics or {}, attachments or {}, dtype
     )
@@ -125,7 +129,10 @@ class Contents:
             "frozen": identities(model),
             "dtype": None if self.dtype is None else str(self.dtype).removeprefix("torch."),
             "spec": model.spec.to_dict(),
-            "rewards": {name: {"kind": r.kind, "config": r.to_config()} for name, r in self.rewards.items()},
+            "rewards": {
+                name: {"kind": r.kind, "config": r.to_config(), "tasks": list(r.tasks)}
+                for name, r in self.rewards.items()
+            },
             "starts": self.about_starts,
             "probe": probe.to_config() if probe is not None else None,
             "simulator": dict(simulator) if simulator is not None else None,
@@ -212,21 +219,11 @@ def _starts(
         raise TypeError(f"starts[{wrong[0]!r}]: expected a tensor, got {type(tensors[wrong[0]]).__name__}")
     if told.get("tasks") is None:  # none at all is an answer: starts of data without tasks suit every task
         raise ValueError("starts: their tasks are not named; give a StartBank, or starts_meta={'tasks': [...]}")
-    check_starts(tensors)
+    if not isinstance(told["tasks"], (list, tuple)):
+        raise TypeError(f"starts: their tasks are a list of names, got {told['tasks']!r}")
+    check_starts(tensors, told)
+    told.setdefault("counts", count_starts(tensors, tuple(told["tasks"])))
     return tensors, told
-
-
-def check_starts(tensors: Mapping[str, Tensor]) -> None:
-    """ValueError unless the tensors are a start bank's: states, task and split, one row a start."""
-    missing = [k for k in ("task", "split") if k not in tensors]
-    if missing or not any(k.startswith("state/") for k in tensors):
-        raise ValueError(f"starts: expected 'state/<key>', 'task' and 'split', got {sorted(tensors)}")
-    sizes = {k: len(v) if v.dim() else 0 for k, v in tensors.items()}
-    if len(set(sizes.values())) != 1 or not min(sizes.values()):
-        raise ValueError(f"starts: every tensor has one row a start, got {sizes}")
-    for key, value in tensors.items():
-        if key.startswith("state/") and value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"starts: {key!r} is not finite")
 
 
 def _weights(module: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
