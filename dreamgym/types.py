@@ -89,12 +89,19 @@ class ActionSpec:
         if isinstance(action, torch.Tensor):
             low, high, middle, binary = _bounds(self, action.device)
             out = torch.clamp(action.to(torch.float32), low, high)
-            return torch.where(binary, torch.where(out >= middle, high, low), out) if self.binary else out
+            # The minimum keeps a NaN one: it is to stop its env, not to close a gripper.
+            return (
+                torch.where(binary, torch.where(out >= middle, high, torch.minimum(out, low)), out)
+                if self.binary
+                else out
+            )
         bounds = np.asarray([self.low, self.high], np.float32)
         clipped = np.clip(np.asarray(action, np.float32), bounds[0], bounds[1])
         for i in self.binary:
             middle = (self.low[i] + self.high[i]) / 2
-            clipped[..., i] = np.where(clipped[..., i] >= middle, self.high[i], self.low[i])
+            clipped[..., i] = np.where(
+                clipped[..., i] >= middle, self.high[i], np.minimum(clipped[..., i], np.float32(self.low[i]))
+            )
         return clipped
 
 

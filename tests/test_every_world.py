@@ -296,3 +296,33 @@ def test_fidelity_bank_and_probe_are_exact_on_an_exact_model(name, folders, tmp_
 
 def test_an_instructed_model_is_one(folders):
     assert isinstance(load(folders["instructed_point"]).spec.action, InstructionSpec)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_twin_without_a_bank_steps_and_resets_nobody(fast, folders):
+    for name in TOYS:
+        more = {**options(name), **executor(name)}
+        real = twin.make_core(
+            folders[name], num_envs=2, starts="simulator", autoreset_mode="disabled", fast=fast, **more
+        )
+        real.reset(seed=0)
+        before = real.step(np.stack([real.action_space.sample() for _ in range(2)])).obs
+        assert torch.equal(real.reset(mask=np.zeros(2, bool))[0], before)
+        with pytest.raises(ValueError, match="needs a start bank"):
+            real.reset(options={"start": [0, 1]})
+        with pytest.raises(ValueError, match="a twin cannot be placed"):
+            real.place(real.state, torch.zeros(2, dtype=torch.int64))
+
+
+def test_instructions_unroll_by_default_one_frame_after_the_other(folders):
+    from dreamgym.testing import InstructedPointModel
+    from dreamgym.world_models.base import WorldModel
+
+    model = InstructedPointModel()
+    state = {"position": torch.zeros(2, 2), "lamp": torch.zeros(2)}
+    joint, plain = (
+        model.unroll(state, torch.tensor([0, 1])),
+        list(WorldModel.unroll(model, state, torch.tensor([0, 1]))),
+    )
+    assert len(plain) == len(joint) == 4
+    assert torch.allclose(plain[-1]["position"], joint[-1]["position"])

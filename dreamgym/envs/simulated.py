@@ -37,6 +37,7 @@ class SimulatorWorld(World):
     """
 
     waits = True
+    can_place = False
 
     def __init__(self, sims: Simulators | WorkerSimulators, num_envs: int, executor: Policy | None = None) -> None:
         self.sims, self.executor = sims, executor
@@ -55,6 +56,10 @@ class SimulatorWorld(World):
                 f"a twin cannot begin from options {given}: a simulator needs a snapshot; use {{'start': rows}}"
             )
         envs = list(range(core.num_envs)) if mask is None else mask.nonzero().flatten().tolist()
+        if not envs:  # a reset of nobody
+            part = slice(None) if rows is None else slice(0, 0)
+            state = {k: v[part] for k, v in core.state.items()}
+            return state, core.counters["task"][part], core.counters["start"][part]
         self._fresh[envs] = True
         if core.starts is None:
             return self._begin_by_reset(core, envs, rows, options)
@@ -70,6 +75,8 @@ class SimulatorWorld(World):
         self, core: DreamCore, envs: list[int], rows: Tensor | None, options: Mapping[str, Any]
     ) -> Begun:
         """Episodes that begin where the simulators' own resets put them."""
+        if "start" in options:
+            raise ValueError("options={'start': ...} needs a start bank with snapshots, and this twin has none")
         task, _ = core.beginner.draw_task(core.seed, core.episode, rows, options)
         own = task if rows is not None else task[envs]
         env = torch.tensor(envs, device=core.device)
@@ -214,6 +221,8 @@ class SimulatorWorld(World):
         # The oracle judges against the state at the start, so the episode is begun again and then moved on.
         options = [{"snapshot": b, "task": core.tasks[t]} for b, t in zip(begun, tasks, strict=True)]
         self._reset(core, list(range(core.num_envs)), options)
+        self._fresh[:] = True  # an executor's memory is its own: it begins anew
+        self._reader = None
         self.sensors = self.sims.restore(list(now))
 
     def close(self) -> None:

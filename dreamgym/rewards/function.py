@@ -101,7 +101,15 @@ class FunctionReward(UnsavedReward):
             ValueError: the function returned something else than it should (looked at on the first step).
         """
         after = self._decode(model, next_state)
-        result = self.function(dict(memory), action, dict(after))
+        try:
+            result = self.function(dict(memory), action, dict(after))
+        except KeyError as error:
+            if error.args and error.args[0] in after:
+                raise
+            raise ValueError(
+                f"the reward function asks for {error}, but is given {list(after)}; this model decodes "
+                f"{list(model.spec.decodable)}: name what it reads with FunctionReward(function, keys=[...])"
+            ) from error
         if not self._checked:
             self._check(result, len(task))
             self._checked = True

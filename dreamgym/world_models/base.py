@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from dreamgym.types import Observation, State, WorldModelSpec
+from dreamgym.types import InstructionSpec, Observation, State, WorldModelSpec
 
 
 class Config(Protocol):
@@ -87,6 +87,11 @@ class WorldModel(nn.Module, ABC):
             actions: prepared [B, F * a, A]; or instructions int64 [B], whose F is ``spec.action.clip``.
             generator: source of randomness.
         """
+        if isinstance(self.spec.action, InstructionSpec):
+            for _ in range(self.spec.action.clip):
+                state = self.imagine(state, actions, generator)
+                yield state
+            return
         per_frame = self.spec.actions_per_frame
         for action in actions.split(per_frame, 1):
             state = self.imagine(state, action[:, 0] if per_frame == 1 else action, generator)

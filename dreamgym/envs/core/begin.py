@@ -22,7 +22,8 @@ class Beginner:
     """Draws states and tasks for new episodes.
 
     Draws depend on (seed, env, episode) alone: what one env starts from never depends on when the others were reset,
-    and on the CPU no number is drawn for envs that are not reset.
+    and on the CPU no number is drawn for envs that are not reset. Real histories are another matter: the model's own
+    noise in filtering them is drawn for the whole batch, from the seed and how many episodes all envs have begun.
 
     Attributes:
         tasks: every task of the reward; task numbers index it.
@@ -100,10 +101,10 @@ class Beginner:
             return self.bank.state(drawn), task, drawn
         self.forget()
         start: Tensor | None = self._rows_of(options["start"])[env] if "start" in options else None
-        if start is not None and "task" not in options and bool((self._bank_task[start] >= 0).all()):
-            task, pick = self._bank_task[start], None
-        else:
-            task, pick = self.draw_task(seed, episode, rows, options)
+        task, pick = self.draw_task(seed, episode, rows, options)
+        if start is not None and "task" not in options:  # the bank's own, where the row has one
+            known = self._bank_task[start]
+            task = torch.where(known >= 0, known, task)
         if "history" in options or "state" in options:
             every = self.draw_task(seed, episode, None, options)[0] if self.model.spec.instructions else task
             state = self._given(options, every, seed + int(episode.sum()))

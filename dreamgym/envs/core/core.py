@@ -146,7 +146,7 @@ class DreamCore:
 
     @property
     def elapsed(self) -> Tensor:
-        """[B] int64, control actions since each episode began."""
+        """[B] int64, control actions since each episode began, those included in which an ended env waited."""
         return self.clock - self.counters["begun"]
 
     @property
@@ -467,8 +467,16 @@ class DreamCore:
 
         Returns:
             The observation.
+
+        Raises:
+            ValueError: a twin, whose simulators would stay where they are; states of another model.
         """
         self._check_open()
+        if not self.world.can_place:
+            raise ValueError(
+                "a twin cannot be placed: its simulators would stay where they are; place a dream's core, or restore a "
+                "snapshot of the twin"
+            )
         with self._working:
             if not self.ready:
                 self._begin_seed(seed)

@@ -55,6 +55,8 @@ class Fast:
         if bank is not None and core.num_envs <= MOST_ENVS and on_cpu and "ahead" in tricks:
             core.beginner.ahead = StartsAhead(core.beginner.draw, core.num_envs)
         self._beginner = core.beginner
+        # Features that are the state itself need no look of their own.
+        self._features = None if core.reader.features_are_state else core.model.features
         self._one_task, self._next_horizon = False, 0
         self.threshold: Tensor | None = None
 
@@ -134,7 +136,7 @@ class Fast:
             return None
         if uncertainty is not None and not uncertainty.max().item() < core.rules.highest_uncertainty:
             return None
-        if not surely_finite(state, [] if reward is probability else [reward]):
+        if not self.surely_finite(state, [] if reward is probability else [reward]):
             return None
         return nothing_happened(core.rules, reward, probability, core.counters["achieved"], uncertainty)
 
@@ -144,5 +146,6 @@ class Fast:
         return core.clock >= self._next_horizon
 
     def surely_finite(self, state: State, scores: list[Tensor]) -> bool:
-        """See `judge.surely_finite`."""
-        return "quiet" in self.tricks and surely_finite(state, scores)
+        """See `judge.surely_finite`; features count too."""
+        seen = scores if self._features is None else [*scores, self._features(state)]
+        return "quiet" in self.tricks and surely_finite(state, seen)

@@ -105,6 +105,7 @@ class ObservationReader:
     Attributes:
         mode: "features", "state", "pixels" or "dict".
         space: the single-env space.
+        features_are_state: whether features are a part of the state, without a copy.
         aliases: whether features are handed out that are the state itself.
         images, vectors: what the model decodes, key -> shape (C H W and (d,)), found on a blank state.
     """
@@ -134,6 +135,7 @@ class ObservationReader:
         # A features() that hands out the state itself would let a caller write into the dream.
         held = {v.untyped_storage().data_ptr() for v in blank.values()}
         same = features.untyped_storage().data_ptr() in held
+        self.features_are_state = same
         self._copy = same and copy
         self.aliases = same and not copy
         self._require()

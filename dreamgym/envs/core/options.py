@@ -96,7 +96,7 @@ class CoreOptions:
         if self.autoreset not in AUTORESET:
             raise ValueError(f"autoreset must be one of {AUTORESET}, got {self.autoreset!r}")
         if self.reward_mode not in REWARDS:
-            raise ValueError(f"reward must be one of {REWARDS}, got {self.reward_mode!r}")
+            raise ValueError(f"reward must be one of {REWARDS}, a function or None, got {self.reward_mode!r}")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads must be at least 1, or None for torch's own number, got {self.threads}")
         limit = self.uncertainty_limit

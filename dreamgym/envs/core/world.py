@@ -27,11 +27,13 @@ class World(ABC):
 
     Attributes:
         waits: whether something other than the device is waited for at every step, so that reading values is free.
+        can_place: whether states may be put in from elsewhere; simulators would stay where they are.
         oracle: [B] bool of the frame that `unroll` gave last: the simulator's own verdict; None: the reward model's
             counts.
     """
 
     waits: bool = False
+    can_place: bool = True
     oracle: Tensor | None = None
 
     @abstractmethod

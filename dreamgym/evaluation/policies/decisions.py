@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamgym.types import InstructionSpec, Policy, WorldModelSpec
+from dreamgym.types import ActionSpec, InstructionSpec, Policy, WorldModelSpec
 
 
 def actions_a_decision(policy: Policy, spec: WorldModelSpec) -> int | None:
@@ -40,23 +40,24 @@ def actions_a_decision(policy: Policy, spec: WorldModelSpec) -> int | None:
     return chunk
 
 
-def check_decision(action: Any, running: np.ndarray, chunk: int | None) -> Tensor:
+def check_decision(action: Any, running: np.ndarray, chunk: int | None, spec: ActionSpec | InstructionSpec) -> Tensor:
     """The decision as a tensor.
 
     Args:
         action: what ``act`` returned.
         running: [B] bool, envs whose episode is under way; what is decided for others does not matter.
         chunk: see `actions_a_decision`.
+        spec: of the action.
 
     Raises:
-        ValueError: another shape than [B, chunk, ...], or NaN or infinity.
+        ValueError: another shape than [B, A] or [B, chunk, A], or NaN or infinity.
     """
     action = torch.as_tensor(action)
-    if chunk is not None and (action.dim() != 3 or tuple(action.shape[:2]) != (len(running), chunk)):
-        raise ValueError(
-            f"expected actions [B, chunk, A] = ({len(running)}, {chunk}, A) from a policy with chunk={chunk}, got "
-            f"{tuple(action.shape)}"
-        )
+    if isinstance(spec, ActionSpec):
+        axes = "[B, A]" if chunk is None else "[B, chunk, A]"
+        want = (len(running), *(() if chunk is None else (chunk,)), spec.dim)
+        if tuple(action.shape) != want:
+            raise ValueError(f"expected actions {axes} = {want} from the policy's act, got {tuple(action.shape)}")
     bad = ~torch.isfinite(action).reshape(len(action), -1).all(1).cpu().numpy() & running
     if bad.any():
         raise ValueError(

@@ -124,8 +124,14 @@ def run_episodes(
                 _tell_start(watch, fresh, slots)
             if bound is not None:
                 bound.follow(core)
-            action, carry = policy.act(obs, carry, torch.from_numpy(fresh).to(core.device), generator)
-            action = check_decision(action, slots.running, chunk)
+            decided = policy.act(obs, carry, torch.from_numpy(fresh).to(core.device), generator)
+            if not isinstance(decided, tuple) or len(decided) != 2:
+                raise ValueError(
+                    f"{type(policy).__name__}.act must return (action, carry), got {type(decided).__name__}: a policy "
+                    "that remembers nothing returns its action and None"
+                )
+            action, carry = decided
+            action = check_decision(action, slots.running, chunk, core.spec.action)
             for part, step in zip(core.split(core.spec.prepare(action)), core.frames(action), strict=False):
                 obs = step.obs
                 bar.update(_note(core, step, part, slots, tally, linger, watch))

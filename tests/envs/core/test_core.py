@@ -2,6 +2,7 @@ import copy
 import pickle
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from gymnasium import error
@@ -671,3 +672,35 @@ def test_the_processes_number_of_threads_stands_again_after_each_call():
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_start_without_a_task_leaves_the_others_theirs():
+    bank = point_mass_starts()
+    bank.task[1] = -1
+    for other in (0, 1, 2):
+        env = DreamCore(PointMassModel(), PointMassReward(), bank, num_envs=2)
+        tasks = {env.reset(seed=s, options={"start": [0, other]})[1]["task"][0].item() for s in range(5)}
+        assert tasks == {int(bank.task[0])}
+
+
+class Endless(PointMassModel):
+    """Its state stays finite where its features do not."""
+
+    def features(self, state):
+        features = super().features(state)
+        return torch.where(features[:, :1] > 0.15, torch.full_like(features, torch.inf), features)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_features_that_are_not_finite_are_a_failure_on_either_path(fast):
+    env = DreamCore(
+        Endless(), PointMassReward(), num_envs=2, task="reach_top", autoreset="disabled", uncertainty=False, fast=fast
+    )
+    env.reset(options={"state": at(0.1, 0.0)})
+    assert env.step(actions(RIGHT, STAY)).info["model_failure"].tolist() == [True, False]
+
+
+def test_a_nan_in_a_two_valued_entry_stops_its_env_too():
+    env = core(2, autoreset="disabled", validate=False)
+    assert bool(env.spec.prepare(torch.tensor([0.0, 0.0, float("nan")]))[2].isnan())
+    assert bool(np.isnan(env.spec.prepare(np.array([0.0, 0.0, np.nan]))[2]))

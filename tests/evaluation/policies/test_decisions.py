@@ -6,9 +6,11 @@ import torch
 
 from dreamgym.evaluation.policies.decisions import actions_a_decision, check_decision
 from dreamgym.testing import PointMassModel
-from dreamgym.types import InstructionSpec
+from dreamgym.types import ActionSpec, InstructionSpec
 
 SPEC = PointMassModel().spec
+BOX = SPEC.action
+ONE = ActionSpec((-1.0,), (1.0,))
 JOINT = replace(SPEC, actions_per_frame=5)
 TOLD = replace(SPEC, action=InstructionSpec(("go", "stop"), 4, SPEC.control))
 
@@ -45,13 +47,21 @@ def test_a_policy_that_does_not_fit_the_model_is_told_the_mend(policy, spec, mes
 
 
 def test_a_chunk_of_another_length_is_refused():
-    with pytest.raises(ValueError, match=r"\(2, 4, A\).*got \(2, 3, 3\)"):
-        check_decision(torch.zeros(2, 3, 3), np.ones(2, bool), 4)
+    with pytest.raises(ValueError, match=r"\(2, 4, 3\).*got \(2, 3, 3\)"):
+        check_decision(torch.zeros(2, 3, 3), np.ones(2, bool), 4, BOX)
 
 
 def test_only_envs_under_way_must_act_finitely():
     action = torch.tensor([[0.0], [torch.nan]])
-    assert check_decision(action, np.array([True, False]), None) is action
+    assert check_decision(action, np.array([True, False]), None, ONE) is action
     with pytest.raises(ValueError, match="NaN or infinity in 1 of 2"):
-        check_decision(action, np.array([True, True]), None)
-    assert check_decision(torch.tensor([1, 0]), np.ones(2, bool), None).dtype == torch.int64
+        check_decision(action, np.array([True, True]), None, ONE)
+    assert (
+        check_decision(torch.tensor([1, 0]), np.ones(2, bool), None, InstructionSpec(("a", "b"), 2, BOX)).dtype
+        == torch.int64
+    )
+
+
+def test_actions_of_another_width_are_named():
+    with pytest.raises(ValueError, match=r"expected actions \[B, A\] = \(2, 3\) from the policy's act, got \(2, 4\)"):
+        check_decision(torch.zeros(2, 4), np.ones(2, bool), None, BOX)
