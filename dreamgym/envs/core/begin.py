@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,28 @@ from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel, clone
 
 OPTIONS = ("start", "task", "history", "state", "reset_mask")
+
+
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+"""Types of whole numbers that torch compares and indexes with."""
+
+
+def as_tensor(value: Any, what: str, device: torch.device) -> Tensor:
+    """``value`` as a tensor; ValueError where it is none."""
+    try:
+        return torch.as_tensor(value, device=device)
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{what}: expected numbers, got {type(value).__name__} ({error})") from error
+
+
+def check_tensors(value: Any, option: str) -> None:
+    """ValueError unless ``value`` is a mapping of names to tensors or numeric arrays with a leading dimension."""
+    fits = isinstance(value, Mapping) and all(
+        isinstance(v, Tensor) or (isinstance(v, np.ndarray) and v.dtype.kind in "fiub") for v in value.values()
+    )
+    if not fits or any(v.ndim == 0 for v in value.values()):
+        got = {k: type(v).__name__ for k, v in value.items()} if isinstance(value, Mapping) else type(value).__name__
+        raise ValueError(f"options[{option!r}] takes tensors or arrays by name, [B, ...] each; got {got}")
 
 
 class Beginner:
@@ -168,8 +191,8 @@ class Beginner:
 
     def _index(self, value: Any, option: str, what: str, size: int) -> Tensor:
         """[B] int64 in 0..size-1, from one integer or one an env."""
-        index = torch.as_tensor(value, device=self._env.device)
-        if index.is_floating_point() or index.dtype == torch.bool or index.numel() not in (1, self.num_envs):
+        index = as_tensor(value, f"options[{option!r}]", self._env.device)
+        if index.dtype not in WHOLE or index.numel() not in (1, self.num_envs):
             raise ValueError(
                 f"options[{option!r}] takes {what}: one, or one for each of the {self.num_envs} envs; "
                 f"got {index.dtype} of shape {tuple(index.shape)}"
@@ -196,8 +219,11 @@ class Beginner:
     def _given(self, options: Mapping[str, Any], task: Tensor, seed: int) -> State:
         """The states of all B envs from the caller's states or real frames."""
         device = self._env.device
+        for option in ("state", "history"):
+            if option in options:
+                check_tensors(options[option], option)
         if "state" in options:
-            state = {k: v.to(device) for k, v in options["state"].items()}
+            state = {k: torch.as_tensor(v, device=device) for k, v in options["state"].items()}
             return clone(self.checked(state, "options['state']", self.num_envs))
         spec = self.model.spec
         history = pad_history(sensors_to_torch(options["history"], spec, device), spec)

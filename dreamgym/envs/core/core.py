@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from dreamgym.envs.core import branching
 from dreamgym.envs.core.actions import ActionReader, action_space, check_chunk
-from dreamgym.envs.core.begin import OPTIONS, Beginner
+from dreamgym.envs.core.begin import OPTIONS, Beginner, as_tensor
 from dreamgym.envs.core.fast import Fast
 from dreamgym.envs.core.judge import Rules, Verdict, failures, judge
 from dreamgym.envs.core.observation import ObservationReader, zero_history
@@ -176,6 +177,8 @@ class DreamCore:
         if unknown := [k for k in options if k not in OPTIONS]:
             raise ValueError(f"unknown reset options {unknown}; known: {list(OPTIONS)}")
         mask = self._read_mask(options.pop("reset_mask", mask))
+        if seed is not None and not (isinstance(seed, Integral) and -(2**63) <= seed < 2**63):
+            raise ValueError(f"a seed is a whole number of 64 bits, got {seed!r}")
         if mask is not None and seed is not None:
             raise ValueError(
                 "a partial reset cannot be seeded, the noise of all envs is drawn together: seed a whole reset"
@@ -528,7 +531,7 @@ class DreamCore:
     def _read_mask(self, mask: Any) -> Tensor | None:
         if mask is None:
             return None
-        mask = torch.as_tensor(mask, device=self.device)
+        mask = as_tensor(mask, "a reset mask", self.device)
         if mask.dtype != torch.bool or tuple(mask.shape) != (self.num_envs,):
             raise ValueError(
                 f"a reset mask must be bool of shape ({self.num_envs},), got {mask.dtype} {tuple(mask.shape)}"

@@ -1,0 +1,153 @@
+"""Any arguments to reset and step end in a result or in a ValueError, TypeError or Gymnasium's error with a message.
+
+And a call that was refused leaves the environment as it was: its next step is that of one that was never asked.
+"""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import error
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import dreamgym
+from dreamgym.envs.core.core import DreamCore
+from dreamgym.testing import PointMassModel, PointMassReward, point_mass_checkpoint, point_mass_starts
+
+REFUSED = (ValueError, TypeError, error.Error)
+FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+B, A = 3, 3
+
+NUMBERS = st.one_of(
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=4),
+    st.just(1j),
+    st.binary(max_size=4),
+)
+DTYPES = ["f2", "f4", "f8", "i1", "i4", "i8", "u1", "u4", "u8", "?", "c8", "U3", "O", "M8[s]"]
+SHAPES = st.lists(st.integers(0, 4), max_size=4).map(tuple)
+
+
+@st.composite
+def arrays(draw):
+    """Arrays and tensors of any type and shape, NaN and infinities among them."""
+    shape = draw(st.one_of(SHAPES, st.just((B, A)), st.just((B,)), st.just((A,))))
+    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    values = rng.normal(0, draw(st.sampled_from([0.1, 1.0, 1e30])), shape)
+    if draw(st.booleans()) and values.size:
+        values.flat[0] = draw(st.sampled_from([np.nan, np.inf, -np.inf]))
+    with np.errstate(all="ignore"):
+        made = values.astype("i8").astype(dtype) if dtype.kind == "M" else values.astype(dtype)
+    return (
+        torch.from_numpy(made)
+        if dtype.kind in "fiub?" and dtype.str[1:] not in ("u4", "u8") and draw(st.booleans())
+        else made
+    )
+
+
+ANYTHING = st.one_of(
+    arrays(), NUMBERS, st.lists(NUMBERS, max_size=4), st.dictionaries(st.text(max_size=3), NUMBERS, max_size=2)
+)
+OPTIONS = st.one_of(
+    st.dictionaries(
+        st.sampled_from(["start", "task", "state", "history", "reset_mask", "colour"]), ANYTHING, max_size=3
+    ),
+    NUMBERS,
+    st.lists(NUMBERS, max_size=2),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return str(point_mass_checkpoint(tmp_path_factory.mktemp("world") / "point"))
+
+
+def made(face, folder, **options):
+    assert dreamgym.__version__
+    options = {"checkpoint": folder, "task": "reach_right", "horizon": 50, **options}
+    if face == "core":
+        return dreamgym.make_core(num_envs=B, **options)
+    if face == "single":
+        return gym.make("Dream-v0", **options).unwrapped
+    return gym.make_vec("Dream-v0", num_envs=B, array=face, **options).unwrapped
+
+
+FACES = ["core", "single", "numpy", "torch"]
+
+
+def step(env, face):
+    action = np.full((A,) if face == "single" else (B, A), 0.25, np.float32)
+    action = torch.from_numpy(action) if face in ("torch", "core") else action
+    out = env.step(action)
+    return np.asarray(out.obs if face == "core" else out[0])
+
+
+def refuses(call, *args, **kwargs):
+    """Whether the call is refused, with a message; anything but a refusal or a result fails."""
+    try:
+        call(*args, **kwargs)
+    except REFUSED as refused:
+        told = str(refused)
+    else:
+        return False
+    assert told
+    return True
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_any_action_is_taken_or_refused(face, folder):
+    env, twin = made(face, folder), made(face, folder)
+
+    @FUZZ
+    @given(ANYTHING)
+    def fuzz(action):
+        env.reset(seed=1)
+        twin.reset(seed=1)
+        if refuses(env.step, action):
+            assert np.array_equal(step(env, face), step(twin, face))
+
+    fuzz()
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_any_reset_is_taken_or_refused(face, folder):
+    env, twin = made(face, folder), made(face, folder)
+
+    @FUZZ
+    @given(st.one_of(st.none(), NUMBERS), OPTIONS)
+    def fuzz(seed, options):
+        env.reset(seed=1)
+        twin.reset(seed=1)
+        if refuses(env.reset, seed=seed, options=options):
+            one, other = step(env, face), step(twin, face)
+            assert np.array_equal(one, other)
+        else:
+            env.reset(seed=1)
+            twin.reset(seed=1)
+            assert np.array_equal(step(env, face), step(twin, face))
+
+    fuzz()
+
+
+@FUZZ
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["num_envs", "horizon", "task", "obs", "chunk", "autoreset", "reward_mode", "uncertainty_limit", "split",
+             "threads", "embodiment", "proprioception"]
+        ),
+        st.one_of(NUMBERS, st.integers(-3, 6), st.lists(NUMBERS, max_size=2)).filter(
+            lambda v: not isinstance(v, int) or abs(v) < 10
+        ),
+        max_size=3,
+    )
+)  # fmt: skip
+def test_any_options_of_a_core_are_taken_or_refused(options):
+    refuses(lambda: DreamCore(PointMassModel(), PointMassReward(), point_mass_starts(), **options).reset(seed=0))
