@@ -84,7 +84,7 @@ def test_what_is_learned_from_another_observation_is_asked_for_by_its_name(tmp_p
 
 
 def test_a_device_that_is_not_there_is_told(store, tmp_path):
-    with pytest.raises(SystemExit, match="--device nonsense: torch cannot compute there"):
+    with pytest.raises(SystemExit, match="--device nonsense cannot be used here"):
         main(words(store, tmp_path / "made", "--task", "left", "--device", "nonsense"))
 
 
