@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
+from dreamgym.sims.libero.thinning import thinned
 from dreamgym.sims.mujoco_state import mujoco
 
 COSTLY = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION)
+
+
+HIDDEN = 5  # a geom group that is not drawn
 
 
 class Renderer:
@@ -17,7 +22,7 @@ class Renderer:
     Args:
         model: the MjModel.
         size: pixels of the square image.
-        stock: with shadows, reflections and multisampling.
+        stock: with shadows, reflections, multisampling and every triangle.
     """
 
     def __init__(self, model: Any, size: int, stock: bool = False) -> None:
@@ -26,20 +31,40 @@ class Renderer:
             quality.offsamples = 0
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, size)
         model.vis.global_.offheight = max(model.vis.global_.offheight, size)
-        self._renderer = mujoco.Renderer(model, size, size)
+        with nullcontext() if stock else thinned(model):
+            self._renderer = mujoco.Renderer(model, size, size)
         quality.offsamples = samples
-        self._stock = stock
+        self._model, self._stock = model, stock
+        self._groups = model.geom_group.copy()
         self._option = mujoco.MjvOption()
         self._option.geomgroup[0] = 0
+        self._option.geomgroup[HIDDEN] = 0
 
     def draw(self, data: Any, camera: str) -> np.ndarray:
         """(size, size, 3) uint8."""
-        self._renderer.update_scene(data, camera, self._option)
-        if not self._stock:
+        if self._stock:
+            self._renderer.update_scene(data, camera, self._option)
+        else:
+            groups = self._model.geom_group
+            groups[self._outside(data, camera)] = HIDDEN
+            self._renderer.update_scene(data, camera, self._option)
+            groups[:] = self._groups
             for flag in COSTLY:
                 self._renderer.scene.flags[flag] = 0
         image: np.ndarray = self._renderer.render()
         return image
+
+    def _outside(self, data: Any, camera: str) -> np.ndarray:
+        """Indices of the geoms whose bounding spheres lie wholly beside or behind what the camera sees."""
+        seen = self._model.camera(camera)
+        place, axes = data.cam_xpos[seen.id], data.cam_xmat[seen.id].reshape(3, 3)
+        x, y, z = ((data.geom_xpos - place) @ axes).T
+        half = np.deg2rad(float(seen.fovy[0])) / 2
+        radius = self._model.geom_rbound
+        # The camera looks along -z; a plane at the edge of the picture leans out by half the field of view.
+        aside = np.maximum(np.abs(x), np.abs(y)) * np.cos(half) + z * np.sin(half)
+        outside: np.ndarray = np.flatnonzero((radius > 0) & ((z > radius) | (aside > radius)))
+        return outside
 
     def close(self) -> None:
         """Frees the context."""
