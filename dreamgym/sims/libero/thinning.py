@@ -10,8 +10,8 @@ import numpy as np
 
 from dreamgym.sims.mujoco_state import mujoco
 
-CELLS = 40  # cells of the grid along a mesh's radius
-FINEST, COARSEST = 0.001, 0.006  # m, of a cell
+CELLS = 30  # cells of the grid along a mesh's radius
+FINEST, COARSEST = 0.002, 0.008  # m, of a cell
 SMALL = 300  # meshes of fewer triangles stay
 
 
