@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from inspect import signature
 from typing import Any, Protocol
 
@@ -258,6 +259,11 @@ class Suite:
                 "those of a dream's env need world_model=..."
             ) from wrong
         return env
+
+    def check_installed(self) -> None:
+        """Raises ImportError with the pip line where the simulator's package is not installed; imports nothing."""
+        if self.module is not None and find_spec(self.module) is None:
+            raise self.lacks(ImportError(f"No module named {self.module!r}"))
 
     def lacks(self, missing: ImportError) -> ImportError:
         """The error of a simulator that is not installed, with the pip line where ``missing`` does not say it."""

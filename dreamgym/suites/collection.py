@@ -62,6 +62,7 @@ def collect_suite(
         if num_episodes is None:
             raise ValueError(f"{kind} of {found.name} has no end of its own: give num_episodes or num_steps")
     _check_picklable(factory, found)
+    found.check_installed()
     info = collection_info(found, kind, factory, split)
     if (Path(store) / "info.json").exists():
         info = _checked(EpisodeStore.open(store), info)

@@ -8,7 +8,6 @@ are functions of (seed, i).
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from torch import Tensor
 from dreamgym.training.log import RunLog
 from dreamgym.training.prefetch import Prefetcher, Sampler
 from dreamgym.training.progress import latest, load_progress, read_state, save_progress
+from dreamgym.training.runs import write_json
 from dreamgym.training.stages import ActiveStage, Span, change, plan, rebuild
 from dreamgym.training.stop import Stop, stop_signals
 from dreamgym.world_models.base import WorldModel
@@ -118,7 +118,7 @@ class _Run:
         self.active = self._resume(stages)
         self.log: RunLog | None = None
         if self.main:
-            (run_dir / "fit.json").write_text(json.dumps(asdict(config), indent=1))
+            write_json(run_dir / "fit.json", asdict(config))
             self.log = RunLog(run_dir, self.step)
 
     # -- stages --

@@ -66,10 +66,15 @@ def read_run(run_dir: Path) -> dict[str, Any] | None:
 
 def write_run(run_dir: Path, run: Mapping[str, Any]) -> None:
     """Writes ``run.json`` as a whole."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    temporary = run_dir / "run.tmp"
-    temporary.write_text(json.dumps(run, indent=1))
-    temporary.replace(run_dir / "run.json")
+    write_json(run_dir / "run.json", run)
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Writes a file of JSON as a whole: a kill, or a full disk, leaves the one of before."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    temporary.replace(file)
 
 
 def check_run(run_dir: Path, begun: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

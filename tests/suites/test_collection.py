@@ -140,3 +140,10 @@ def test_a_robosuite_store_has_its_arm(tmp_path):
 
 def json_form(value):
     return {k: list(v) for k, v in value.items()}
+
+
+def test_a_missing_simulator_is_told_before_any_process_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr("dreamgym.suites.base.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r'gym_pusht.*pip install "dreamgym\[pusht\]"'):
+        collect_suite("pusht", tmp_path / "s", num_episodes=1, progress=False)
+    assert not (tmp_path / "s").exists()

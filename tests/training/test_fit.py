@@ -185,3 +185,14 @@ def test_rate_warms_up_and_cools_down() -> None:
 def test_bad_config_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
         FitConfig(**changes)
+
+
+def test_a_stop_while_the_settings_are_written_does_not_lose_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit(model(), Vectors(), config(3), tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_text", lambda path, text, **_: path.open("w").close() or 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fit(model(), Vectors(), config(6), tmp_path)
+    assert json.loads((tmp_path / "fit.json").read_text())["steps"] == 3

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from dreamgym.training.runs import write_json
+
 
 def keep_settings(
     file: Path,
@@ -36,8 +38,7 @@ def keep_settings(
             f"{file.parent} was begun with other settings: {'; '.join(other)}. Use a new run directory, or delete this "
             "one to begin anew"
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({**begun, **now}, indent=1), encoding="utf-8")
+    write_json(file, {**begun, **now})
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:

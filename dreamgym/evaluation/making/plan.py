@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +110,7 @@ def make_plan(
         roles.get("play"), roles.get("demonstration"), roles.get("attempt"), tuple(beginnings), chosen, facts, simulator
     )
     if twin and can_act(plan) and facts.suite is not None:
-        _check_installed(facts.suite)
+        facts.suite.check_installed()
     return plan
 
 
@@ -200,8 +199,3 @@ def _check_starts(stores: Sequence[EpisodeView], tasks: Sequence[str]) -> None:
     found = {c.task for store in stores for c in candidates(store.select(split="train"), tasks)}
     if missing := [task for i, task in enumerate(tasks) if i not in found]:
         raise ValueError(f"no training start for {missing}: collect more play, or demonstrations of it")
-
-
-def _check_installed(suite: Suite) -> None:
-    if suite.module is not None and find_spec(suite.module) is None:
-        raise ImportError(f'{suite.name} needs its simulator: pip install "dreamgym[{suite.extra}]"')

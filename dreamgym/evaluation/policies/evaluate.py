@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from dreamgym.envs import make, twin
+from dreamgym.envs.simulators import suite_of
 from dreamgym.evaluation.policies.bound import BoundCore, is_planner
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.decisions import actions_a_decision
@@ -69,10 +70,13 @@ def evaluate(
         changes: fields of `EvaluationConfig` to change.
 
     Raises:
+        ImportError: the twin's simulator is not installed.
         ValueError: an unknown policy, task or split, a checkpoint without start bank, reward or simulator, or a policy
             whose chunk does not fit the model.
     """
     setup = Setup.of(open_world(world_model), task, replace(config or EvaluationConfig(), **changes))
+    if setup.config.twin and (suite := suite_of(setup.opened.simulator)) is not None:
+        suite.check_installed()  # before the dream's episodes, which take their time
     if device is None:
         device = next((p.device for p in setup.opened.model.parameters()), torch.device("cpu"))
     # Before the policy is loaded: if its file is edited meanwhile, this is another version's hash, and nothing is

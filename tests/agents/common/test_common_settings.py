@@ -29,3 +29,14 @@ def test_what_an_older_version_left_out_is_unchanged_or_its_default(tmp_path):
     file.write_text('{"lr": 0.1}')
     with pytest.raises(ValueError, match="decay False, not True"):
         keep_settings(file, {"lr": 0.1, "decay": True}, read=lambda held: {"decay": False, **held})
+
+
+def test_a_stop_while_they_are_written_leaves_those_of_before(tmp_path, monkeypatch):
+    file = tmp_path / "run.json"
+    keep_settings(file, {"lr": 0.1})
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_text", lambda path, text, **_: path.open("w").close() or 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            keep_settings(file, {"lr": 0.1, "more": 1})
+    keep_settings(file, {"lr": 0.1, "more": 2})
+    assert json.loads(file.read_text())["more"] == 2

@@ -154,3 +154,10 @@ def test_ctrl_c_without_a_folder_claims_nothing(world, capsys, monkeypatch):
         cli.main(["evaluate", "hold", "--world-model", world])
     assert ended.value.code == 130
     assert "nothing was kept" in capsys.readouterr().err
+
+
+def test_a_missing_simulator_is_told_before_the_dreams_episodes(monkeypatch):
+    monkeypatch.setattr("dreamgym.suites.base.find_spec", lambda name: None)
+    monkeypatch.setattr("dreamgym.envs.make.make_core", None)  # would fail if it were called
+    with pytest.raises(SystemExit, match=r'gym_pusht.*pip install "dreamgym\[pusht\]"'):
+        cli.main(["evaluate", "random", "--world-model", "pusht"])
