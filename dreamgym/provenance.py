@@ -37,7 +37,9 @@ def commit() -> str:
     # A virtual environment may lie inside somebody else's repository.
     if not (ROOT / "dreamgym").is_dir() or Path(git("rev-parse", "--show-toplevel") or "/").resolve() != ROOT:
         return ""
-    return git("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+")
+    # Not `describe --dirty`: it writes the index, and a kill or a full disk meanwhile leaves a lock on the checkout.
+    changed = git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
+    return git("rev-parse", "HEAD") + ("+" if changed else "")
 
 
 def machine() -> str:
