@@ -33,7 +33,6 @@ def made(checkpoint: Any, num_envs: int, reward: str, tricks: tuple[str, ...]) -
     options = {"uncertainty": False, "task": task, "horizon": 64, "num_envs": num_envs, "reward": reward}
     core = dreamgym.make_core(checkpoint, **options, fast=bool(tricks))
     if tricks:
-        core.beginner.ahead = None
         core.fast = Fast(core, tricks)
     space = core.action_space
     draw = torch.rand(num_envs, *space.shape, generator=torch.Generator().manual_seed(0))

@@ -10,6 +10,6 @@ The room::
     begin.py          how episodes begin; starts.py the start bank, draws.py its random numbers
     observation.py    what is shown
     branching.py      snapshots
-    fast.py, ahead.py work that is skipped; off with ``fast=False``
+    fast.py           work that is skipped; off with ``fast=False``
     working.py        threads and gradients; rows.py, steps.py small parts
 """

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamgym.envs.core.ahead import StartsAhead
 from dreamgym.envs.core.draws import uniform
 from dreamgym.envs.core.observation import pad_history, sensors_to_torch
 from dreamgym.envs.core.starts import StartBank
@@ -52,7 +51,6 @@ class Beginner:
         tasks: every task of the reward; task numbers index it.
         pool: the tasks that episodes draw from.
         bank: the start bank, or None.
-        ahead: draws a few episodes ahead, where `Fast` has put that in.
     """
 
     def __init__(
@@ -82,7 +80,6 @@ class Beginner:
             # The bank's own task numbers in the order of the reward's; -1 where the reward does not know the task.
             numbers = [tasks.index(t) if t in tasks else -1 for t in bank.tasks]
             self._bank_task = torch.tensor([*numbers, -1], device=device)[self.bank.task]
-        self.ahead: StartsAhead | None = None
 
     def checked(self, state: Mapping[str, Tensor], what: str, size: int | None = None) -> State:
         """The states, if they are this model's (``size`` of them); else ValueError."""
@@ -115,14 +112,6 @@ class Beginner:
             options: see `DreamCore.reset`; every entry speaks of all B envs.
         """
         env = self._env if rows is None else rows
-        if not options and self.bank is not None:
-            if rows is not None and self.ahead is not None:
-                task, drawn = self.ahead(seed, episode, rows)
-            else:
-                self.forget()
-                task, drawn = self.draw(seed, env, episode[env])
-            return self.bank.state(drawn), task, drawn
-        self.forget()
         start: Tensor | None = self._rows_of(options["start"])[env] if "start" in options else None
         task, pick = self.draw_task(seed, episode, rows, options)
         if start is not None and "task" not in options:  # the bank's own, where the row has one
@@ -142,28 +131,12 @@ class Beginner:
             start = sampler(pick, uniform(seed, env, episode[env], 0))
         return self.bank.state(start), task, start
 
-    def draw(self, seed: int, env: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
-        """Tasks of the pool and bank rows, drawn for each env [K] and its episode [K]."""
-        task, pick = self._pool_task(seed, env, episode)
-        return task, self._sampler(pick, uniform(seed, env, episode, 0))
-
     def _pool_task(self, seed: int, env: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
         """Drawn tasks [K], and their places in ``pool``."""
         if len(self.pool) == 1:
             return self._pool.repeat(len(env)), torch.zeros_like(env)
         pick = (uniform(seed, env, episode, 1) * len(self._pool)).long()
         return self._pool[pick], pick
-
-    def forget(self) -> None:
-        """Forgets what was drawn ahead: to be called when a dream goes on from elsewhere."""
-        if self.ahead is not None:
-            self.ahead.forget()
-
-    def candidates(self) -> list[tuple[int, Tensor]]:
-        """Every task of the pool, by number, with the bank rows from which it can start."""
-        if self.bank is None:
-            return []
-        return [(self.tasks.index(t), self.bank.candidates(t, self.split)) for t in self.pool]
 
     def draw_task(
         self, seed: int, episode: Tensor, rows: Tensor | None, options: Mapping[str, Any]

@@ -216,9 +216,7 @@ class DreamCore:
         """New episodes where ``mask`` is true; everywhere where it is None."""
         rows = None if self.fast is None or mask is None else self.fast.rows(mask)
         state, task, start = self.world.begin(self, mask, rows, options)
-        memory = self.fast.remembered(start, mask, options) if self.fast else None
-        if memory is None:
-            memory = self.reward.start(self.model, state, task)
+        memory = self.reward.start(self.model, state, task)
         self.episode = self.episode + (1 if mask is None else mask)
         if self.fast:
             self.fast.note_begin(self, mask, options)

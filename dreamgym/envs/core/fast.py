@@ -5,11 +5,8 @@ devices it would make every step wait. What each is worth: `benchmarks/fast_path
 `benchmarks/results/fast_path.json`.
 
     rows        only envs that begin an episode are begun, scored and shown again, not all of the batch
-    in_place    their rows are written into state and counters that nobody else holds
     quiet       a frame at which surely no env ends is judged by two or three reductions
     inference   model and reward run in inference mode, in which a small operation costs a tenth less
-    ahead       the next starts of every env are drawn at once; draws are a pure function of (seed, env, episode)
-    memories    what the reward model remembers of each start of the bank is computed once
 """
 
 from __future__ import annotations
@@ -17,18 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
-from dreamgym.envs.core.ahead import MOST_ENVS, Memories, StartsAhead
 from dreamgym.envs.core.judge import Verdict, nothing_happened, surely_finite
+from dreamgym.envs.core.rows import put_rows
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.types import State
 
 if TYPE_CHECKING:
     from dreamgym.envs.core.core import DreamCore
 
-TRICKS = ("rows", "in_place", "quiet", "inference", "ahead", "memories")
+TRICKS = ("rows", "quiet", "inference")
 
 
 class Fast:
@@ -47,14 +43,6 @@ class Fast:
         on_cpu, self.tricks, self._pool = core.device.type == "cpu", tricks, core.beginner.pool
         own = on_cpu and not (core.gradients or core.reader.aliases or core.world.waits)
         self.inference = "inference" in tricks and own and not core.options.compile
-        self._in_place = "in_place" in tricks and own
-        bank = core.beginner.bank
-        self._memories: Memories | None = None
-        if bank is not None and not core.gradients and "memories" in tricks:
-            self._memories = Memories(core.model, core.reward, bank, core.beginner.candidates())
-        if bank is not None and core.num_envs <= MOST_ENVS and on_cpu and "ahead" in tricks:
-            core.beginner.ahead = StartsAhead(core.beginner.draw, core.num_envs)
-        self._beginner = core.beginner
         # Features that are the state itself need no look of their own.
         self._features = None if core.reader.features_are_state else core.model.features
         self._one_task, self._next_horizon = False, 0
@@ -66,23 +54,14 @@ class Fast:
 
     def forget(self) -> None:
         """To be called when a core goes on from elsewhere: nothing is known of its episodes."""
-        self._beginner.forget()
         self._one_task, self.threshold, self._next_horizon = False, None, 0
 
     # ------------------------------------------------------------------ beginning
 
-    def remembered(self, start: Tensor, mask: Tensor | None, options: Mapping[str, Any]) -> Memory | None:
-        """What the reward model remembers of the bank rows ``start`` [K]; None: it must be asked."""
-        if self._memories is None:
-            return None
-        if mask is None:
-            self._memories.look()
-        return None if options else self._memories(start)
-
     def write(self, core: DreamCore, rows: Tensor, begun: tuple[State, Memory, Tensor, Tensor]) -> None:
         """Puts episodes that begin into ``rows`` [K] of the core."""
         state, memory, task, start = begun
-        core.state, core.memory = self._put(core, core.state, state, rows), self._put(core, core.memory, memory, rows)
+        core.state, core.memory = put_rows(core.state, rows, state), put_rows(core.memory, rows, memory)
         # Where every env has the one task already, the very same tensor stays: a reward that groups envs by task then
         # need not look at it again.
         new = {"start": start} if self._one_task else {"start": start, "task": task}
@@ -96,15 +75,6 @@ class Fast:
             counters[key].index_copy_(0, rows, value)
         for key, value in fixed.items():
             counters[key].index_fill_(0, rows, value)
-
-    def _put(self, core: DreamCore, old: State, new: State, rows: Tensor) -> State:
-        if len(rows) == core.num_envs:
-            return new
-        if not self._in_place or not all(v.is_contiguous() for v in old.values()):
-            return {k: v.index_copy(0, rows, new[k]) for k, v in old.items()}
-        # Nobody else holds these tensors, and copying a large state for a few rows is what would cost.
-        with torch.inference_mode():
-            return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
 
     def note_begin(self, core: DreamCore, mask: Tensor | None, options: Mapping[str, Any]) -> None:
         """Keeps what is known of the episodes once some, or all, have begun."""

@@ -26,6 +26,11 @@ def take_rows(value: Any, rows: Tensor | None) -> Any:
     return value.index_select(0, rows)
 
 
+def put_rows(old: State, rows: Tensor, new: State) -> State:
+    """A copy of ``old`` [B, ...] with ``new`` [K, ...] at ``rows`` [K]."""
+    return {k: v.index_copy(0, rows, new[k]) for k, v in old.items()}
+
+
 def write_rows(obs: Obs, rows: Tensor, new: Obs) -> Obs:
     """``obs`` with ``new`` at ``rows``, in place."""
     if isinstance(obs, Tensor):
