@@ -20,7 +20,7 @@ TEST_EXTRAS := calvin,metaworld,robosuite,pusht,torchrl,sb3,train,cli,report,hub
 help:
 	@echo "make demo   show a dream beside its simulator, and a policy that improves in it; writes demo/"
 	@echo "make test   the tests, without the slow ones"
-	@echo "make lint   ruff, mypy, import-linter"
+	@echo "make lint   ruff (bandit's rules among others), mypy, import-linter"
 	@echo "make docs   the documentation, strictly, into docs/_build/html"
 	@echo "make pages  runs the commands of the pages that are made to be run (two minutes)"
 	@echo "make clean  remove what these targets made"

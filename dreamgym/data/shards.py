@@ -86,8 +86,11 @@ class ShardCache:
         shape, dtype = self._keys[name]
         mend = _mend(file.parent)
         try:
+            mapped = np.load(file, mmap_mode="r", allow_pickle=False)
+            if mapped.offset + mapped.nbytes != file.stat().st_size or not mapped.flags.c_contiguous:
+                raise ValueError(f"its header says {mapped.dtype} {mapped.shape}, which is not what follows")
             # A plain ndarray over the map: np.memmap's subclass costs microseconds on each slice.
-            array = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+            array = np.asarray(mapped)
         except NPY_ERRORS as error:
             raise ValueError(f"{file} is damaged ({error}): {mend}") from error
         if array.shape[1:] != shape or array.dtype != dtype:
@@ -120,7 +123,9 @@ def read_head(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder} is no episode store: {expected}; collect or import one first") from error
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder}/info.json cannot be read ({error}): {expected}") from error
-    if not isinstance(head, dict) or head.get("format") != FORMAT or not {"version", "keys", "info"} <= set(head):
+    kinds = {"version": int, "keys": dict, "info": dict}
+    fits = isinstance(head, dict) and all(isinstance(head.get(k), kind) for k, kind in kinds.items())
+    if not fits or head.get("format") != FORMAT:
         raise ValueError(f"{folder}/info.json is of another kind: {expected}")
     if head["version"] > VERSION:
         raise ValueError(f"{folder} has version {head['version']}, known are 1 to {VERSION}: upgrade dreamgym")

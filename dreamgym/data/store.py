@@ -182,7 +182,10 @@ class EpisodeStore(EpisodeView):
         """
         folder = Path(path)
         head = read_head(folder)
-        keys = normalise_keys({name: (shape, dtype) for name, (shape, dtype) in head["keys"].items()})
+        try:
+            keys = normalise_keys({name: (shape, dtype) for name, (shape, dtype) in head["keys"].items()})
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise ValueError(f"{folder}/info.json is damaged ({error}): put back the one of this store") from error
         store = cls(folder, keys, head["info"], [], ShardCache(folder, keys))
         store.refresh()
         return store

@@ -56,7 +56,8 @@ def store_facts(view: EpisodeView) -> StoreFacts:
     """Reads the facts of a store: what its info says, else what its suite says, else what its rows show.
 
     Raises:
-        ValueError: the store has no "action", or names a suite that is not registered.
+        ValueError: the store has no "action", or one of another size than it or its suite says; or it names a suite
+            that is not registered.
     """
     if "action" not in view.keys:
         raise ValueError(f"{view.path} has no key 'action', only {sorted(view.keys)}: a world model needs actions")
@@ -65,9 +66,16 @@ def store_facts(view: EpisodeView) -> StoreFacts:
     robot = view.info.get("robot") if found is not None and found.robots else None
     vectors = {k: s.shape[0] for k, s in sensors.items() if s.kind == "vector"}
     known = {} if found is None else found.layouts
+    action = _action(view, found, robot)
+    if view.keys["action"][0] != (action.dim,):
+        said = "its info" if "action" in view.info else f"the suite {view.info.get('suite')!r}"
+        raise ValueError(
+            f"{view.path} holds actions of shape {view.keys['action'][0]}, {said} says {action.dim} entries: collect "
+            "or import it again, or mend 'action' in its info.json"
+        )
     return StoreFacts(
         sensors=sensors,
-        action=_action(view, found, robot),
+        action=action,
         frame_rate=float(view.info.get("frame_rate", FRAME_RATE if found is None else found.frame_rate)),
         suite=found,
         layouts={k: known[k] if _size(known.get(k, ())) == n else (("linear", n),) for k, n in vectors.items()},

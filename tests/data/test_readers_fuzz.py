@@ -6,11 +6,14 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from foreign import write_lerobot_table
 from test_readers_calvin import write_calvin
 
+from dreamgym.data import EpisodeStore
 from dreamgym.data.readers import read
+from dreamgym.suites.facts import store_facts
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("av")
@@ -19,7 +22,7 @@ pytest.importorskip("av")
 def damage(folder: Path, rng: random.Random) -> str:
     """Changes one file; returns which, and how."""
     file = rng.choice(sorted(f for f in folder.rglob("*") if f.is_file()))
-    data, how = bytearray(file.read_bytes()), rng.choice(["flip", "cut", "zero", "digit", "empty"])
+    data, how = bytearray(file.read_bytes()) or bytearray(1), rng.choice(["flip", "cut", "zero", "digit", "empty"])
     if how == "flip":
         for _ in range(rng.choice([1, 3, 20])):
             data[rng.randrange(len(data))] = rng.randrange(256)
@@ -55,10 +58,56 @@ def test_damage_ends_in_a_value_error(kind: str, tmp_path: Path, table: list) ->
     assert refused > 75
 
 
+def test_damage_of_a_minari_data_set_ends_in_a_value_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("minari")
+    from test_readers_minari import write_minari
+
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    write_minari("test/box-v0", [3, 4], pictures=0)
+    whole = tmp_path / "minari" / "test" / "box-v0"
+    rng, refused = random.Random(0), 0
+    for _ in range(80):
+        folder = Path(shutil.copytree(whole, tmp_path / "damaged"))
+        told = damage(folder, rng)
+        try:
+            for _ in read(f"minari:{folder}"):
+                pass
+        except ValueError:
+            refused += 1
+        except Exception as error:
+            pytest.fail(f"{told}: {error!r}")
+        shutil.rmtree(folder)
+    assert refused > 20
+
+
+def test_damage_of_a_store_ends_in_a_value_error(tmp_path: Path) -> None:
+    """Rows that were changed where they lie are not noticed: a store has no checksums."""
+    whole = tmp_path / "whole"
+    store = EpisodeStore.create(whole, {"action": ((2,), "float32"), "seen": ((), "bool")}, info={"frame_rate": 5})
+    for i in range(3):
+        rows = {"action": np.full((4 + i, 2), i, np.float32), "seen": np.zeros(4 + i, bool)}
+        store.append([(rows, {"split": "train", "task": "push"})])
+    rng, refused = random.Random(0), 0
+    for _ in range(400):
+        folder = Path(shutil.copytree(whole, tmp_path / "damaged"))
+        told = damage(folder, rng)
+        try:
+            opened = EpisodeStore.open(folder)
+            for i in range(len(opened)):
+                assert {k: v.shape for k, v in opened.episode(i).items()} == {
+                    k: (int(opened.lengths[i]), *shape) for k, (shape, _) in opened.keys.items()
+                }
+            store_facts(opened)
+        except ValueError:
+            refused += 1
+        except Exception as error:
+            pytest.fail(f"{told}: {error!r}")
+        shutil.rmtree(folder)
+    assert refused > 200
+
+
 @pytest.fixture
 def table() -> list:
-    import numpy as np
-
     rng = np.random.default_rng(0)
     return [
         {"observation.state": rng.normal(size=(6, 3)).astype(np.float32), "action": rng.normal(size=(6, 2))}

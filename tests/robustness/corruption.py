@@ -39,6 +39,7 @@ from worlds import make_world, worlds
 
 from dreamgym.envs.make import make_core
 from dreamgym.envs.twin import choose_simulator
+from dreamgym.provenance import provenance
 from dreamgym.training.checkpoint import CheckpointError, load
 
 LIMIT = 60.0
@@ -52,6 +53,7 @@ OWNERS: dict[str, str] = {
     "config/body*": "which entries it takes for the pushed body's: likewise",
     "probe/vectors*": "how the entries of a sensor lie, where no suite says it",
     "config/noise": "a toy's noise",
+    "config/uncertainty_limit": "a toy's limit, as that of the spec",
 }
 """Fields whose every valid value is as good as another, so that nobody can notice that it was changed, and why."""
 
@@ -204,9 +206,8 @@ def main() -> None:
                 print(f"  {line}", flush=True)
             failed = failed or bool(tally.failures)
             if args.json is not None:
-                args.json.write_text(
-                    json.dumps({"rounds": args.rounds, "seed": args.seed, "outcomes": table}, indent=1)
-                )
+                figures = {**provenance(), "rounds": args.rounds, "seed": args.seed, "outcomes": table}
+                args.json.write_text(json.dumps(figures, indent=1) + "\n")
     sys.exit(failed)
 
 

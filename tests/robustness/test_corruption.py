@@ -56,3 +56,9 @@ def test_damage_repeats_under_its_seed(tmp_path: Path) -> None:
             damage(folder, random.Random(3), whole)
             seen.append({f.name: f.read_bytes() for f in folder.iterdir()})
         assert seen[0] == seen[1]
+
+
+def test_the_table_in_the_docs_is_that_of_the_figures() -> None:
+    from figures import PAGE, page
+
+    assert PAGE.read_text() == page()

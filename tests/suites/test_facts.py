@@ -86,3 +86,15 @@ def test_a_store_without_actions_or_of_an_unknown_suite_is_refused(tmp_path):
         store_facts(store(tmp_path / "a", {"state": ((6,), "float32")}))
     with pytest.raises(ValueError, match="unknown suite 'chess'"):
         store_facts(store(tmp_path / "b", STATE, {"suite": "chess"}))
+
+
+@pytest.mark.parametrize(
+    ("info", "told"),
+    [
+        ({"suite": "metaworld"}, r"shape \(2,\), the suite 'metaworld' says 4 entries"),
+        ({"action": {"low": [-1] * 3, "high": [1] * 3}}, r"shape \(2,\), its info says 3 entries"),
+    ],
+)
+def test_actions_of_another_size_than_the_store_says_are_refused(tmp_path, info, told):
+    with pytest.raises(ValueError, match=told):
+        store_facts(store(tmp_path / "s", STATE, info))

@@ -12,6 +12,12 @@ import numpy as np
 from dreamgym.data.readers.source import Pair, Source
 from dreamgym.data.shards import Meta
 
+DAMAGE = (
+    OSError, ValueError, LookupError, AssertionError, RuntimeError, TypeError, AttributeError, ArithmeticError,
+    MemoryError,
+)  # fmt: skip
+"""What minari and the libraries below it raise where a data set is damaged: h5py's RuntimeError among them."""
+
 
 def read_minari(path_or_id: str | os.PathLike[str]) -> Source:
     """Read a Minari dataset from a folder, or by its id from the local Minari root. Nothing is downloaded.
@@ -47,7 +53,7 @@ def read_minari(path_or_id: str | os.PathLike[str]) -> Source:
     except FileNotFoundError as error:
         mend = f"download it first: minari download {path_or_id}"
         raise ValueError(f"{path_or_id} is neither a folder nor a local Minari dataset: {expected}; {mend}") from error
-    except (OSError, ValueError, KeyError, AssertionError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path_or_id} is a damaged Minari dataset ({error!r}): {expected}") from error
     if not len(dataset):
         raise ValueError(f"{path_or_id} has no episodes: {expected}")
@@ -87,7 +93,7 @@ def _episodes(dataset: Any, name: str, skip: Container[str]) -> Iterator[Pair]:
             details = next(iter(dataset.storage.get_episode_metadata([index])))
             observations = _flatten("observation", data.observations, dataset.observation_space)
             actions = _flatten("action", data.actions, dataset.action_space)
-        except (OSError, KeyError, ValueError) as error:
+        except DAMAGE as error:
             mend = "delete and download it again"
             raise ValueError(f"{name}: episode {index} is damaged ({error!r}): {mend}") from error
         rows = len(data) + 1

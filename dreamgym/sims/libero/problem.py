@@ -109,16 +109,16 @@ def parse_problem(text: str) -> Problem:
 def _parse(text: str) -> list[_Node]:
     """The one list that the text is."""
     stack: list[list[_Node]] = [[]]
-    for token in re.findall(r"[()]|[^\s()]+", re.sub(r";[^\n]*", "", text)):
-        if token == "(":
+    for word in re.findall(r"[()]|[^\s()]+", re.sub(r";[^\n]*", "", text)):
+        if word == "(":
             stack.append([])
-        elif token == ")":
+        elif word == ")":
             if len(stack) == 1:
                 raise ValueError("a ) closes nothing")
             closed = stack.pop()
             stack[-1].append(closed)
         else:
-            stack[-1].append(token)
+            stack[-1].append(word)
     if len(stack) > 1:
         raise ValueError(f"{len(stack) - 1} ( without their )")
     if len(stack[0]) != 1 or not isinstance(stack[0][0], list):
