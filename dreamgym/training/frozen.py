@@ -1,6 +1,7 @@
 """Pretrained modules that a model holds but never trains: left out of every file, verified when a file is read.
 
-A model names them in ``frozen_modules()``: {prefix of its state_dict: what the weights are called}.
+A model names them in ``frozen_modules()``: {name of the module: what the weights are called}; a dot at the end of the
+name makes no difference.
 """
 
 from __future__ import annotations
@@ -14,14 +15,26 @@ from torch import Tensor, nn
 
 
 def frozen_modules(module: nn.Module) -> dict[str, str]:
-    """Prefixes of the module's frozen parts, and what their weights are called."""
+    """Names of the module's frozen parts, without a dot at the end, and what their weights are called.
+
+    Raises:
+        ValueError: no tensor of the module belongs to one of them, so there would be nothing to verify.
+    """
     named = getattr(module, "frozen_modules", None)
-    return dict(named()) if callable(named) else {}
+    parts = {name.rstrip("."): weights for name, weights in (named() if callable(named) else {}).items()}
+    tensors = tuple(module.state_dict()) if parts else ()
+    for name in parts:
+        if not any(tensor.startswith(f"{name}.") for tensor in tensors):
+            raise ValueError(
+                f"frozen_modules() of {type(module).__name__} names {name!r}, to which none of its tensors belongs: "
+                "give the name of a module with weights"
+            )
+    return parts
 
 
 def own_tensors(module: nn.Module) -> dict[str, Tensor]:
     """The state_dict without frozen parts."""
-    prefixes = tuple(f"{prefix.rstrip('.')}." for prefix in frozen_modules(module))
+    prefixes = tuple(f"{name}." for name in frozen_modules(module))
     return {k: v for k, v in module.state_dict().items() if not prefixes or not k.startswith(prefixes)}
 
 
@@ -42,18 +55,18 @@ def identities(module: nn.Module) -> dict[str, dict[str, str]]:
     """For each frozen part what its weights are called, and the sha256 of its tensors."""
     state = module.state_dict()
     return {
-        prefix: {"name": name, "sha256": _sha256({k: v for k, v in state.items() if k.startswith(f"{prefix}.")})}
-        for prefix, name in frozen_modules(module).items()
+        part: {"name": name, "sha256": _sha256({k: v for k, v in state.items() if k.startswith(f"{part}.")})}
+        for part, name in frozen_modules(module).items()
     }
 
 
 def check_identities(module: nn.Module, expected: Mapping[str, Any]) -> None:
     """ValueError unless the module's frozen parts are those that a file was written with."""
     found = identities(module)
-    for prefix in sorted({*found, *expected}):
-        if found.get(prefix) != expected.get(prefix):
+    for part in sorted({*found, *expected}):
+        if found.get(part) != expected.get(part):
             raise ValueError(
-                f"its frozen part {prefix!r} was {expected.get(prefix)}, the model is built with {found.get(prefix)}: "
+                f"its frozen part {part!r} was {expected.get(part)}, the model is built with {found.get(part)}: "
                 "fetch those pretrained weights"
             )
 

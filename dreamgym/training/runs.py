@@ -64,6 +64,19 @@ def read_run(run_dir: Path) -> dict[str, Any] | None:
     return {**{k: fitted[k] for k in ("steps", *SHAPING) if k in fitted}, **run}
 
 
+def run_config(run_dir: Path, run: Mapping[str, Any]) -> FitConfig:
+    """The settings that a run was last called with: of its ``fit.json``, and what ``run`` pins over them.
+
+    Args:
+        run_dir: the run.
+        run: what `read_run` gave.
+    """
+    types = field_types(FitConfig)
+    asked = json.loads((run_dir / "fit.json").read_text())
+    known = {k: convert(v, types[k], k) for k, v in {**asked, **run}.items() if k in types}
+    return FitConfig(**known)
+
+
 def write_run(run_dir: Path, run: Mapping[str, Any]) -> None:
     """Writes ``run.json`` as a whole."""
     write_json(run_dir / "run.json", run)

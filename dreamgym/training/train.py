@@ -25,6 +25,7 @@ from dreamgym.training.runs import (
     data_digest,
     new_run,
     read_run,
+    run_config,
     write_run,
 )
 from dreamgym.training.stages import change, rebuild
@@ -115,12 +116,11 @@ def load_run(run_dir: str | Path) -> WorldModel:
         ValueError: the directory holds no run, or one without progress.
     """
     run_dir = Path(run_dir)
-    path = latest(run_dir)
-    if path is None or not (run_dir / "run.json").exists():
+    path, run = latest(run_dir), read_run(run_dir)
+    if path is None or run is None:
         raise ValueError(f"{run_dir} holds no training progress: train first, or give the run's own directory")
-    run = json.loads((run_dir / "run.json").read_text())
     model = registry.build(run["family"], run["model"])
-    stages = registry.recipe(run["family"]).stages(model.config, FitConfig())
+    stages = registry.recipe(run["family"]).stages(model.config, run_config(run_dir, run))
     index = read_state(path)["extra"].get("stage", 0)
     rebuild(model, stages, index)
     load_averaged(path, model)

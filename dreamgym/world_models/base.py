@@ -140,7 +140,7 @@ class WorldModel(nn.Module, ABC):
         """
 
     def frozen_modules(self) -> Mapping[str, str]:
-        """Pretrained parts that are never trained: {prefix of their parameters: what the weights are called}.
+        """Pretrained parts that are never trained: {name of the module: what the weights are called}.
 
         The constructor loads them. They are written into no file; a file is read only by a model with the same.
         """

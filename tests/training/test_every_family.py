@@ -12,6 +12,7 @@ from dreamgym.suites.facts import store_facts
 from dreamgym.testing import check_world_model
 from dreamgym.training import checkpoint
 from dreamgym.training.fit import FitResult
+from dreamgym.training.runs import read_run, run_config
 from dreamgym.training.train import load_run, train
 from dreamgym.world_models.recipe import FitConfig
 from dreamgym.world_models.registry import build, family, family_names, recipe
@@ -60,7 +61,7 @@ def curve(run: Path) -> list[tuple[int, str, float]]:
 def test_a_resumed_run_follows_the_unbroken_curve(
     name: str, store: EpisodeStore, run: Path, tmp_path: Path, reached: int
 ) -> None:
-    stages = recipe(name).stages(load_run(run).config, FitConfig())
+    stages = recipe(name).stages(load_run(run).config, run_config(run, read_run(run) or {}))
     if len(stages) > 1 and any(stage.updates is None for stage in stages):
         pytest.skip("stages by shares move when a run is asked for more updates")
     begin(name, store, tmp_path, reached)

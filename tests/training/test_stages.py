@@ -31,6 +31,7 @@ class Line(WorldModel):
 
     family = "line"
     backbone_weight = 2.0
+    backbone_name = "backbone"
 
     def __init__(self, backbone: float = 2.0) -> None:
         super().__init__()
@@ -47,7 +48,7 @@ class Line(WorldModel):
         return cls(cls.backbone_weight)
 
     def frozen_modules(self) -> Mapping[str, str]:
-        return {"backbone": "numbers-v1"}
+        return {self.backbone_name: "numbers-v1"}
 
     def start(self, history: Any, generator: Any = None, instruction: Any = None) -> dict[str, Tensor]:
         return {"x": history["x"][:, -1]}
@@ -233,8 +234,10 @@ def test_frozen_parts_stand_in_no_file_and_come_back(tmp_path: Path):
     assert all(torch.equal(value, opened.state_dict()[key]) for key, value in model.state_dict().items())
 
 
-def test_other_frozen_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("name", ["backbone", "backbone."])
+def test_other_frozen_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     register_family("line", Line)
+    monkeypatch.setattr(Line, "backbone_name", name)
     folder = checkpoint.save(tmp_path / "dream", line())
     run(line(), tmp_path / "run", steps=1)
     monkeypatch.setattr(Line, "backbone_weight", 2.5)
@@ -242,6 +245,16 @@ def test_other_frozen_weights_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
         checkpoint.load(folder)
     with pytest.raises(ValueError, match="frozen part 'backbone'"):
         run(Line(2.5), tmp_path / "run", steps=2)
+
+
+@pytest.mark.parametrize("name", ["bakcbone", "", "backbone.weight"])
+def test_frozen_parts_without_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    register_family("line", Line)
+    monkeypatch.setattr(Line, "backbone_name", name)
+    with pytest.raises(ValueError, match=rf"names '{name}', to which none of its tensors belongs"):
+        checkpoint.save(tmp_path / "dream", line())
+    with pytest.raises(ValueError, match=rf"names '{name}'"):
+        run(line(), tmp_path / "run", steps=1)
 
 
 def test_own_parameters_must_all_be_there():

@@ -14,12 +14,16 @@ from disc import SMALL as DISC
 from disc import make_store
 
 from dreamgym.data import EpisodeStore
+from dreamgym.testing import PointMassModel
+from dreamgym.testing.points import PointRecipe
 from dreamgym.training import checkpoint
-from dreamgym.training.fit import FitResult
+from dreamgym.training.fit import FitConfig, FitResult
 from dreamgym.training.progress import latest
 from dreamgym.training.train import load_run, train, training_episodes
 from dreamgym.world_models.families.rssm import RSSM
 from dreamgym.world_models.families.rssm.recipe import gather
+from dreamgym.world_models.recipe import Stage
+from dreamgym.world_models.registry import recipe, register_family
 
 KEYS = {
     "action": ((7,), "float32"),
@@ -269,6 +273,30 @@ def test_a_run_is_saved_as_a_checkpoint(store: EpisodeStore, tmp_path: Path) -> 
     run = load_run(tmp_path / "run")
     exported = checkpoint.load(checkpoint.save(tmp_path / "dream", run)).model
     assert all(torch.equal(v, run.state_dict()[k]) for k, v in exported.state_dict().items())
+
+
+class StagedPoint(PointMassModel):
+    """A toy with as many stages as its run's warmup says; the parameters of each have another name."""
+
+    family = "staged_point"
+
+
+class StagedRecipe(PointRecipe):
+    def stages(self, config: Any, fit: FitConfig) -> tuple[Stage, ...]:
+        def begin(model: Any) -> None:
+            model.extra = torch.nn.Parameter(torch.zeros(fit.warmup))
+
+        def end(model: Any) -> None:
+            del model.extra
+
+        return tuple(Stage(f"stage {i}", updates=1, begin=begin, end=end) for i in range(fit.warmup))
+
+
+def test_a_run_is_opened_with_the_stages_of_its_own_settings(tmp_path: Path) -> None:
+    register_family("staged_point", StagedPoint, StagedRecipe(3, "point_mass"))
+    store = recipe("staged_point").example().write(tmp_path / "store")
+    train(store.path, tmp_path / "run", "staged_point", steps=3, warmup=3, batch_size=2, length=4)
+    assert load_run(tmp_path / "run").state_dict().keys() == StagedPoint().state_dict().keys()
 
 
 def test_directory_without_a_run_cannot_be_loaded(tmp_path: Path) -> None:
