@@ -14,7 +14,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -151,6 +151,44 @@ class WorldModel(nn.Module, ABC):
         unknown = [k for k in keys if k not in self.spec.decodable]
         if unknown:
             raise ValueError(f"{type(self).__name__} cannot decode {unknown}; it decodes {list(self.spec.decodable)}")
+
+
+@runtime_checkable
+class ObservationPredictor(Protocol):
+    """What a family may offer beside `WorldModel`: the next observation as a differentiable normal distribution.
+
+    For agents that learn through a world model of one vector sensor (``isinstance(model, ObservationPredictor)``). The
+    sensor is the only entry of ``spec.observations``; H is ``spec.history``, O its entries, A those of an action.
+    """
+
+    spec: WorldModelSpec
+
+    @property
+    def std(self) -> Tensor:
+        """[O]: standard deviation of the prediction, in the observation's own units."""
+        ...
+
+    @property
+    def obs_std(self) -> Tensor:
+        """[O]: standard deviation of the observations in the training data, in their own units."""
+        ...
+
+    def next_observation(self, obs: Tensor, action: Tensor) -> Tensor:
+        """Mean of the next observation [..., O], in its own units.
+
+        Args:
+            obs: [..., H, O], the last H observations, oldest first.
+            action: [..., H, A], the actions taken at them.
+        """
+        ...
+
+    def fit_statistics(self, obs: Tensor, delta: Tensor) -> None:
+        """Sets scales from training data: observations [N, O] and one-step changes [M, O]."""
+        ...
+
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """As `WorldModel.loss`."""
+        ...
 
 
 def select(state: State, index: Tensor) -> State:

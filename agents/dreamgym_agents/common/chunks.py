@@ -37,5 +37,5 @@ def renewed(plan: Tensor | None, due: Tensor, draw: Callable[[Tensor | slice], T
 
 
 def action_at(chunk: Tensor, step: Tensor) -> Tensor:
-    """[B, A], action number ``step`` [B] of each chunk [B, T, A]."""
+    """[B, ...], action (or frame of actions) number ``step`` [B] of each chunk [B, T, ...]."""
     return chunk[torch.arange(len(chunk), device=chunk.device), step]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.encode import encode, episode_batches, load_episodes
+from dreamgym.types import InstructionSpec
 from dreamgym.world_models.base import WorldModel
 from dreamgym_agents.common.chunks import cut_chunks
 
@@ -47,16 +48,22 @@ def encode_chunks(
     Args:
         model: the frozen world model; the store must hold what it reads.
         view: demonstrations of one task.
-        chunk: T.
+        chunk: T, control actions; a multiple of the model's actions per frame, since a decision is made at a frame.
         passes: times each episode is filtered; the stochastic latents are drawn anew.
         batch_size: episodes filtered together.
         generator: source of those draws.
 
     Raises:
-        ValueError: the data lack a sensor, or no episode is as long as a chunk.
+        ValueError: the data lack a sensor, no episode is as long as a chunk, a chunk that ends inside a frame, or a
+            model that is driven by instructions.
     """
     from tqdm.auto import tqdm
 
+    if isinstance(model.spec.action, InstructionSpec):
+        raise ValueError(f"chunks of actions do not drive a model of family {model.spec.family!r}, instructions do")
+    per_frame = model.spec.actions_per_frame
+    if chunk < 1 or chunk % per_frame:
+        raise ValueError(f"a chunk must be a positive multiple of the {per_frame} actions of a frame, got {chunk}")
     device = next(model.parameters()).device
     keys = [*model.spec.observations, "action"]
     features, chunks = [], []
@@ -64,11 +71,12 @@ def encode_chunks(
     for indices in tqdm(batches, desc="encode demonstrations", leave=False):
         data, lengths = load_episodes(view, indices, keys)
         steps = data["action"].shape[1]
-        seen = encode(model, {k: v.to(device) for k, v in data.items()}, steps, generator).posterior
+        frames = (steps - 1) // per_frame + 1
+        seen = encode(model, {k: v.to(device) for k, v in data.items()}, frames, generator).posterior
         if steps < chunk:
             continue
-        action = cut_chunks(model.spec.prepare(data["action"].to(device)), chunk)
-        whole = torch.arange(action.shape[1]) + chunk <= lengths.unsqueeze(1)
+        action = cut_chunks(model.spec.prepare(data["action"].to(device)), chunk)[:, ::per_frame]
+        whole = torch.arange(action.shape[1]) * per_frame + chunk <= lengths.unsqueeze(1)
         features.append(seen[:, : action.shape[1]][whole.to(device)])
         chunks.append(action[whole.to(device)])
     if not features:

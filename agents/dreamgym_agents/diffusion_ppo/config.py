@@ -17,7 +17,8 @@ class PolicyConfig:
     Attributes:
         feature_dim: Z, size of the world model's features, flattened.
         action_low, action_high: bounds of an action; the networks work on actions scaled to [-1, 1].
-        chunk: actions a decision holds, all of them executed (T_p = T_a = 4).
+        chunk: actions a decision holds, all of them executed (T_p = T_a = 4); a multiple of ``actions_per_frame``.
+        actions_per_frame: control actions between two frames of the world model.
         hidden: widths of the MLP.
         tuned_steps: K', the last denoising steps that have a tunable copy of the network; 0 before fine-tuning. A
             Gaussian policy has one step.
@@ -32,6 +33,7 @@ class PolicyConfig:
     hidden: tuple[int, ...] = (512, 512, 512)
     tuned_steps: int = 0
     min_std: float = 0.1
+    actions_per_frame: int = 1
 
     def __post_init__(self) -> None:
         for name in ("action_low", "action_high", "hidden"):  # JSON has lists
@@ -40,6 +42,10 @@ class PolicyConfig:
             raise ValueError(f"action bounds need one length, got {self.action_low} and {self.action_high}")
         if self.feature_dim < 1 or self.chunk < 1 or not self.hidden:
             raise ValueError(f"feature_dim, chunk and hidden must not be empty, got {self}")
+        if self.actions_per_frame < 1 or self.chunk % self.actions_per_frame:
+            raise ValueError(
+                f"chunk must be a multiple of the {self.actions_per_frame} actions of a frame, got {self.chunk}"
+            )
         if self.min_std <= 0:
             raise ValueError(f"min_std must be positive, got {self.min_std}: a step without noise has no likelihood")
 
@@ -58,9 +64,16 @@ class PolicyConfig:
         return asdict(self)
 
     @staticmethod
-    def sizes(feature_dim: int, action: ActionSpec) -> dict[str, Any]:
-        """The fields that a world model decides."""
-        return {"feature_dim": feature_dim, "action_low": action.low, "action_high": action.high}
+    def sizes(feature_dim: int, action: ActionSpec, actions_per_frame: int = 1) -> dict[str, Any]:
+        """The fields that a world model decides; a chunk is the shortest of whole frames that Table S.3's fits into."""
+        chunk = -(-PolicyConfig.chunk // actions_per_frame) * actions_per_frame
+        return {
+            "feature_dim": feature_dim,
+            "action_low": action.low,
+            "action_high": action.high,
+            "chunk": chunk,
+            "actions_per_frame": actions_per_frame,
+        }
 
 
 @dataclass(frozen=True)
@@ -92,14 +105,14 @@ class DiffusionConfig(PolicyConfig):
             raise ValueError(f"ddim_steps must lie in [1, {self.steps}], got {self.ddim_steps}")
 
     @classmethod
-    def paper(cls, feature_dim: int, action: ActionSpec) -> DiffusionConfig:
+    def paper(cls, feature_dim: int, action: ActionSpec, actions_per_frame: int = 1) -> DiffusionConfig:
         """Table S.3."""
-        return cls(**cls.sizes(feature_dim, action))
+        return cls(**cls.sizes(feature_dim, action, actions_per_frame))
 
     @classmethod
-    def tiny(cls, feature_dim: int, action: ActionSpec) -> DiffusionConfig:
+    def tiny(cls, feature_dim: int, action: ActionSpec, actions_per_frame: int = 1) -> DiffusionConfig:
         """Half the width: a quarter of the work of a denoising step."""
-        return cls(**cls.sizes(feature_dim, action), hidden=(256, 256, 256))
+        return cls(**cls.sizes(feature_dim, action, actions_per_frame), hidden=(256, 256, 256))
 
 
 @dataclass(frozen=True)
@@ -120,11 +133,11 @@ class GaussianConfig(PolicyConfig):
             raise ValueError(f"a Gaussian policy has one step: tuned_steps must be 0 or 1, got {self.tuned_steps}")
 
     @classmethod
-    def paper(cls, feature_dim: int, action: ActionSpec) -> GaussianConfig:
+    def paper(cls, feature_dim: int, action: ActionSpec, actions_per_frame: int = 1) -> GaussianConfig:
         """The diffusion policy's MLP."""
-        return cls(**cls.sizes(feature_dim, action))
+        return cls(**cls.sizes(feature_dim, action, actions_per_frame))
 
     @classmethod
-    def tiny(cls, feature_dim: int, action: ActionSpec) -> GaussianConfig:
+    def tiny(cls, feature_dim: int, action: ActionSpec, actions_per_frame: int = 1) -> GaussianConfig:
         """Half the width."""
-        return cls(**cls.sizes(feature_dim, action), hidden=(256, 256, 256))
+        return cls(**cls.sizes(feature_dim, action, actions_per_frame), hidden=(256, 256, 256))

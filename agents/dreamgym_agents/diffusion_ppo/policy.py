@@ -22,8 +22,8 @@ LOG_2PI = math.log(2 * math.pi)
 class ChunkPolicy(nn.Module, ABC):
     """A policy on world-model features that decides on chunks of actions; satisfies `dreamgym.types.Policy`.
 
-    It executes its chunk itself, an action a call, and has no attribute ``chunk`` for evaluation to heed: an env that
-    was reset in the middle of the others' chunks decides at once, where evaluation would have it wait for the next
+    It executes its chunk itself, the actions of one frame a call, and tells evaluation of no longer ``chunk``: an env
+    that was reset in the middle of the others' chunks decides at once, where evaluation would have it wait for the next
     decision of all, and with that every later draw of noise would be another.
 
     A decision is a *chain* a^{K'}, ..., a^0 of flattened chunks in scaled actions, each step of which has an exact
@@ -52,6 +52,12 @@ class ChunkPolicy(nn.Module, ABC):
 
     # ------------------------------------------------------------------ the Policy protocol
 
+    @property
+    def chunk(self) -> int | None:
+        """Control actions that `act` returns, those of one frame; None where a frame spans one."""
+        per_frame = self.config.actions_per_frame
+        return None if per_frame == 1 else per_frame
+
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> Carry:
         """No chunk under way in any env."""
         config = self.config
@@ -62,7 +68,7 @@ class ChunkPolicy(nn.Module, ABC):
     def act(
         self, obs: Any, carry: Carry, fresh: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Carry]:
-        """The next action of the chunk under way; a new chunk where it is used up or the env was just reset.
+        """The next frame's actions of the chunk under way; a new chunk where it is used up or the env was just reset.
 
         Noise is drawn for all envs at every step, needed or not, so that what one env draws never depends on when
         another was reset.
@@ -74,14 +80,16 @@ class ChunkPolicy(nn.Module, ABC):
             generator: source of the noise; on its device.
 
         Returns:
-            Actions [B, A] within the bounds, and the new carry.
+            Actions [B, A] within the bounds, or [B, a, A] where a frame spans a > 1 of them, and the new carry.
         """
         features = as_features(obs, self.config.feature_dim)
         noise = self.draw_noise(len(features), generator)
         due = are_due(fresh, carry["next"], self.config.chunk)
         place = torch.where(due, 0, carry["next"])
         chunk = renewed(carry["chunk"], due, lambda rows: self.to_actions(self.decide(features[rows], noise[:, rows])))
-        return action_at(chunk, place), {"chunk": chunk, "next": place + 1}
+        per_frame = self.config.actions_per_frame
+        frames = chunk if per_frame == 1 else chunk.unflatten(1, (-1, per_frame))
+        return action_at(frames, place // per_frame), {"chunk": chunk, "next": place + per_frame}
 
     # ------------------------------------------------------------------ scaling
 

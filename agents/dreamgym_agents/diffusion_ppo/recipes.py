@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dreamgym.types import InstructionSpec
 from dreamgym_agents.common.encoded import EncodedChunks, encode_chunks
 from dreamgym_agents.common.selection import select_demonstrations
 from dreamgym_agents.diffusion_ppo.clone import clone
@@ -42,8 +43,17 @@ class PolicyChoice:
     acting: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, spec: WorldModelSpec) -> ChunkPolicy:
-        """A new policy that reads features of such a model."""
-        sizes = math.prod(spec.feature_shape), spec.action
+        """A new policy that reads features of such a model.
+
+        Raises:
+            ValueError: the model is driven by instructions, not by actions.
+        """
+        if isinstance(spec.action, InstructionSpec):
+            raise ValueError(
+                f"a policy of action chunks cannot drive a model of family {spec.family!r}, whose actions are "
+                "instructions: clone on a world model that is driven by control actions"
+            )
+        sizes = math.prod(spec.feature_shape), spec.action, spec.actions_per_frame
         if self.kind == "diffusion":
             return DiffusionPolicy(replace(getattr(DiffusionConfig, self.preset)(*sizes), **self.acting))
         return GaussianPolicy(replace(getattr(GaussianConfig, self.preset)(*sizes), **self.acting))

@@ -9,7 +9,7 @@ Use::
 
     demos = Demonstrations.from_episodes([(obs, action), ...], task=[...])
     config = WARPDConfig.tiny(demos.obs_dim, demos.action_dim, length=100, tasks=demos.tasks, condition="task")
-    agent = WARPD.for_demonstrations(config, demos, dynamics=WorldModelDynamics(MLPWorldModel(...)))
+    agent = WARPD.for_demonstrations(config, demos, dynamics=WorldModelDynamics(world_model))
     train(agent, demos, "runs/warpd")
     policy = PlanningPolicy(agent, task="drawer-open")        # dreamgym.types.Policy: draws anew at its horizon
     policies = agent.generate(obs, task="drawer-open")        # B policies, fixed

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from dreamgym.cli.checks import check_device, check_folder, check_threads
 from dreamgym.training import checkpoint as checkpoints
-from dreamgym.world_models.families.mlp import MLPWorldModel
 from dreamgym_agents.common.demonstrations import Demonstrations
+from dreamgym_agents.warpd.dynamics import check_predictor
 from dreamgym_agents.warpd.options import TrainOptions, told_suite
 from dreamgym_agents.warpd.recipes import as_learned, bounds, cut, make_agent, read_demonstrations
 from dreamgym_agents.warpd.saving import save
@@ -75,10 +75,10 @@ def _tell(demos: Demonstrations, length: int) -> None:
 
 def _deviations(checkpoint: str) -> Tensor:
     """Of each observed entry in the data of a checkpoint's dream, [O]."""
-    model = checkpoints.load(checkpoint).model
-    if not isinstance(model, MLPWorldModel):
-        raise ValueError(f"--checkpoint {checkpoint}: expected an MLP world model, got one of family {model.family!r}")
-    return model.scaling.std
+    try:
+        return check_predictor(checkpoints.load(checkpoint).model).obs_std
+    except ValueError as error:
+        raise ValueError(f"--checkpoint {checkpoint}: {error}") from error
 
 
 COMMANDS = {"train": train}

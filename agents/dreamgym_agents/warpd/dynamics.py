@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from dreamgym.world_models.families.mlp import MLPWorldModel
+from dreamgym.world_models.base import ObservationPredictor
 from dreamgym_agents.common.demonstrations import Demonstrations
 
 
@@ -53,16 +53,23 @@ class Dynamics(nn.Module, ABC):
 
 
 class WorldModelDynamics(Dynamics):
-    """An `MLPWorldModel` (section 4: two layers of 1024) as what WARPD is trained with.
+    """A world model that predicts an observation (section 4: two layers of 1024) as what WARPD is trained with.
 
     Its own loss, a mean over time, is the teacher forcing: every member of an ensemble learns by itself. The rollout
     loss goes through the mean of the members.
+
+    Args:
+        model: of any family with the capability `ObservationPredictor`.
+
+    Raises:
+        ValueError: the family has not, or reads several sensors.
     """
 
-    def __init__(self, model: MLPWorldModel) -> None:
+    def __init__(self, model: ObservationPredictor) -> None:
         super().__init__()
+        check_predictor(model)
         self.model = model
-        self.history = model.config.history
+        self.sensor, self.history = next(iter(model.spec.observations)), model.spec.history
 
     @property
     def std(self) -> Tensor:  # type: ignore[override]
@@ -70,7 +77,7 @@ class WorldModelDynamics(Dynamics):
         return self.model.std
 
     def check(self, obs_dim: int, action_dim: int) -> None:
-        if (seen := self.model.config.obs_dim) != obs_dim:
+        if (seen := self.model.spec.observations[self.sensor].shape[0]) != obs_dim:
             raise ValueError(
                 f"a world model of {seen} observed entries, demonstrations of {obs_dim}: make one for them"
             )
@@ -89,13 +96,28 @@ class WorldModelDynamics(Dynamics):
         return self.model.next_observation(obs, action)
 
     def teacher_forcing(self, obs: Tensor, action: Tensor, recorded: Tensor | None = None) -> Tensor:
-        batch = {self.model.config.sensor: obs, "action": action}
+        batch = {self.sensor: obs, "action": action}
         led_to = whole_runs(recorded, 2)
         if led_to is not None:
             # A snippet begins anywhere: what it does not show of the history is not made up.
             midst = torch.zeros(len(obs), 1, dtype=torch.bool, device=obs.device)
             batch["is_first"] = torch.cat([midst, ~led_to], 1)
         return self.model.loss(batch)["loss"]
+
+
+def check_predictor(model: object) -> ObservationPredictor:
+    """The model, where it predicts the next observation of one sensor.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not isinstance(model, ObservationPredictor) or len(model.spec.observations) != 1:
+        family = getattr(model, "family", type(model).__name__)
+        raise ValueError(
+            f"WARPD needs a world model that predicts the next observation of one vector sensor "
+            f"(dreamgym.world_models.base.ObservationPredictor); family {family!r} does not"
+        )
+    return model
 
 
 def kl_of_equal_std(mean: Tensor, other: Tensor, std: Tensor, counted: Tensor | None = None) -> Tensor:

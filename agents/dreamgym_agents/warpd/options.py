@@ -36,9 +36,10 @@ class TrainOptions:
         diffusion_epochs: of the second stage, or of a baseline's only one.
         batch_size: snippets an update.
         decay: whether learning rates fall over each stage.
-        checkpoint: an MLP world model (a shipped name, a folder, or hf://organisation/name), in whose dream and twin
-            the policy is to act: observations are scaled by no less than a tenth of the dream's own deviations, since
-            what hardly changes in the demonstrations would have the dream's errors in it magnified.
+        checkpoint: a world model of the same observation (a shipped name, a folder, or hf://organisation/name), in
+            whose dream and twin the policy is to act: observations are scaled by no less than a tenth of the dream's
+            own deviations, since what hardly changes in the demonstrations would have the dream's errors in it
+            magnified.
         obs_key: which of the store's observations to read.
         seed: of everything random.
         device: where to compute.

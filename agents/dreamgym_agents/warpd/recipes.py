@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,17 +13,20 @@ from torch import Tensor
 
 from dreamgym import suites
 from dreamgym.data import EpisodeStore
-from dreamgym.types import ActionSpec
-from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
+from dreamgym.suites.facts import FRAME_RATE, StoreFacts
+from dreamgym.types import ActionSpec, ObservationSpec
+from dreamgym.world_models import registry
 from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.selection import select_demonstrations
 from dreamgym_agents.warpd.agent import Agent
 from dreamgym_agents.warpd.baselines import DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy
 from dreamgym_agents.warpd.config import WARPDConfig
-from dreamgym_agents.warpd.dynamics import WorldModelDynamics
+from dreamgym_agents.warpd.dynamics import WorldModelDynamics, check_predictor
 from dreamgym_agents.warpd.warpd import WARPD
 
 PRESETS = ("paper", "tiny")
+WORLD_MODEL_PRESETS = {"paper": "paper", "tiny": "tiny_single"}
+"""Of the world model's recipe, by the agent's own preset."""
 WITHOUT_WORLD_MODEL = "warpd_no_world_model"
 BASELINES: dict[str, type[Agent]] = {a.kind: a for a in (DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy)}
 METHODS = (WARPD.kind, WITHOUT_WORLD_MODEL, *BASELINES)
@@ -124,16 +128,29 @@ def make_agent(
     """
     scaled: dict[str, Any] = {"constant": "ignore", "finest": finest}
     if method == WARPD.kind:
-        size = MLPConfig.paper if preset == "paper" else MLPConfig.tiny
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.train.seed)
-            world = WorldModelDynamics(MLPWorldModel(size(demonstrations.obs_dim, action, ensemble=1, unroll=1)))
+            world = make_dynamics(demonstrations.obs_dim, action, preset)
         return WARPD.for_demonstrations(config, demonstrations, dynamics=world, **scaled)
     if method == WITHOUT_WORLD_MODEL:
         return WARPD.for_demonstrations(config.without_world_model(), demonstrations, **scaled)
     if method not in BASELINES:
         raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
     return BASELINES[method].for_demonstrations(config, demonstrations, **scaled)
+
+
+def make_dynamics(obs_dim: int, action: ActionSpec, preset: str = "tiny") -> WorldModelDynamics:
+    """A new world model of one vector, of the family that is registered for such stores.
+
+    Args:
+        obs_dim: O.
+        action: its bounds.
+        preset: "paper" or "tiny".
+    """
+    facts = StoreFacts({"state": ObservationSpec("vector", (obs_dim,))}, action, FRAME_RATE)
+    family = registry.suggest(facts)
+    config = registry.recipe(family).config(facts, WORLD_MODEL_PRESETS[preset], {})
+    return WorldModelDynamics(check_predictor(registry.build(family, json.loads(json.dumps(config.to_dict())))))
 
 
 def bounds(demonstrations: Demonstrations) -> ActionSpec:

@@ -95,7 +95,7 @@ class WARPD(Agent):
         dynamics = self.dynamics if config.vae.rollout_after is not None else None
         if config.vae.rollout_after is not None and dynamics is None:
             raise ValueError(
-                "WARPD trains with a world model: pass dynamics=WorldModelDynamics(MLPWorldModel(...)), or use "
+                "WARPD trains with a world model: pass dynamics=WorldModelDynamics(world_model), or use "
                 "config.without_world_model()"
             )
         networks = [*self.vae.encoder.parameters(), *self.vae.decoder.parameters()]

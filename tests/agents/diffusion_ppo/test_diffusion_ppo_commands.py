@@ -12,6 +12,9 @@ from dreamgym_agents.diffusion_ppo import load_policy, save_policy
 from torch.optim import Adam
 
 from dreamgym.cli import main
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.testing.instructed_point import instructed_point_checkpoint
+from dreamgym.testing.two_robots import two_robots_checkpoint
 from dreamgym.training.ema import EMA
 
 
@@ -28,6 +31,27 @@ def test_clone_then_tune(point_checkpoint, tmp_path, capsys):
     assert told["task"] == "reach_right"
     assert told["world_model"] == point_checkpoint
     assert "0 simulator steps" in capsys.readouterr().out
+
+
+def test_clone_tune_and_evaluate_where_a_frame_spans_five_actions(tmp_path, capsys):
+    world = str(two_robots_checkpoint(tmp_path / "world"))
+    write_store(tmp_path / "demos", (21, 24, 26))
+    main(clone_words(tmp_path, world, "--policy", "gaussian"))
+    config = load_policy(tmp_path / "base").config
+    assert (config.chunk, config.actions_per_frame) == (5, 5)
+    words = ["tune", "--policy", str(tmp_path / "base"), "--run", str(tmp_path / "run"), "--env", "Dream-v0"]
+    words += ["--checkpoint", world, "--num-envs", "4", "--horizon", "20", "--total-steps", "80", "--eval-every", "1"]
+    main(["diffusion-ppo", *words, "--set", "eval_episodes=4"])
+    found = evaluate(str(tmp_path / "run" / "best"), world, "reach_right", episodes=4, horizon=20)
+    assert set(found.dream.length.tolist()) <= {5, 10, 15, 20}
+    assert found.dream.length.tolist() == found.twin.length.tolist()
+
+
+def test_a_world_that_instructions_drive_is_refused(tmp_path):
+    write_store(tmp_path / "demos")
+    world = str(instructed_point_checkpoint(tmp_path / "world"))
+    with pytest.raises(SystemExit, match="cannot drive a model of family 'instructed_point', whose actions are instr"):
+        main(clone_words(tmp_path, world))
 
 
 def test_what_is_wrong_is_told_without_a_traceback(tmp_path):

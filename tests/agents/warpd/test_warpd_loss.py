@@ -9,7 +9,8 @@ from dreamgym_agents.warpd.dynamics import Dynamics, rollout_loss, windows
 from dreamgym_agents.warpd.vae import kl_to_standard_normal
 from torch import Tensor
 
-from dreamgym.types import ActionSpec
+from dreamgym.testing import PointMassModel
+from dreamgym.types import ActionSpec, ObservationSpec, WorldModelSpec
 from dreamgym.world_models.families.mlp import MLPConfig, MLPWorldModel
 
 Make = Callable[..., Dynamics]
@@ -188,3 +189,47 @@ def test_the_mlp_world_model_serves(demonstrations: Demonstrations, config: Conf
     agent.vae.loss(batch_of(demonstrations), None, dynamics, rollout=True)["loss"].backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in dynamics.parameters())
     assert all(p.grad is not None and p.grad.isfinite().all() for p in agent.vae.parameters())
+
+
+class Drift(torch.nn.Module):
+    """A predictor of no registered family: the next observation is where the action goes, plus a learned drift."""
+
+    family = "drift"
+
+    def __init__(self, sensors: tuple[str, ...] = ("place",)) -> None:
+        super().__init__()
+        self.drift = torch.nn.Parameter(torch.zeros(2))
+        self.register_buffer("obs_std", torch.ones(2))
+        observations = {name: ObservationSpec("vector", (2,)) for name in sensors}
+        action = ActionSpec((-3.0,) * 2, (3.0,) * 2)
+        self.spec = WorldModelSpec("drift", observations, action, feature_shape=(2,), decodable=())
+
+    @property
+    def std(self) -> Tensor:
+        return 0.5 * self.obs_std
+
+    def next_observation(self, obs: Tensor, action: Tensor) -> Tensor:
+        return obs[..., -1, :] + 0.1 * action[..., -1, :] + self.drift
+
+    def fit_statistics(self, obs: Tensor, delta: Tensor) -> None:
+        self.obs_std.copy_(obs.std(0))
+
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        ahead = self.next_observation(batch["place"].unsqueeze(2), batch["action"].unsqueeze(2))[:, :-1]
+        return {"loss": (ahead - batch["place"][:, 1:]).square().mean()}
+
+
+def test_any_family_that_predicts_an_observation_serves(demonstrations: Demonstrations, config: Configure) -> None:
+    dynamics = WorldModelDynamics(Drift())
+    agent = WARPD.for_demonstrations(config(), demonstrations, dynamics=dynamics)
+    dynamics.check(2, 2)
+    dynamics.prepare(demonstrations)
+    torch.testing.assert_close(dynamics.std, 0.5 * demonstrations.obs.std(0))
+    agent.vae.loss(batch_of(demonstrations), None, dynamics, rollout=True)["loss"].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in dynamics.parameters())
+
+
+@pytest.mark.parametrize(("model", "family"), [(PointMassModel(), "point_mass"), (Drift(("place", "speed")), "drift")])
+def test_a_world_model_that_predicts_no_single_observation_is_refused(model: torch.nn.Module, family: str) -> None:
+    with pytest.raises(ValueError, match=rf"next observation of one vector sensor .*; family '{family}' does not"):
+        WorldModelDynamics(model)

@@ -10,6 +10,7 @@ from dreamgym.types import ActionSpec
 
 PAPER: dict[str, Any] = {"ensemble": 1}
 TINY: dict[str, Any] = {"hidden": (128, 128), "ensemble": 4, "unroll": 3}
+TINY_SINGLE: dict[str, Any] = {"hidden": (128, 128), "ensemble": 1, "unroll": 1}
 """Sizes of the presets."""
 
 

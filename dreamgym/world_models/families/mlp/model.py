@@ -43,12 +43,17 @@ class MLPWorldModel(WorldModel):
         """Builds from the JSON form of `MLPConfig`."""
         return cls(MLPConfig.from_dict(config))
 
-    # -- the distribution that WARPD's losses are made of --
+    # -- `ObservationPredictor`: the distribution that WARPD's losses are made of --
 
     @property
     def std(self) -> Tensor:
         """[O]: standard deviation of the predictive Gaussian, in the observation's own units."""
         return self.config.std * self.scaling.delta_std
+
+    @property
+    def obs_std(self) -> Tensor:
+        """[O]: standard deviation of the training data, in the observation's own units; 1 where nothing moved."""
+        return self.scaling.std
 
     def next_observation(self, obs: Tensor, action: Tensor) -> Tensor:
         """Mean of the next observation, differentiable in everything it is made of.

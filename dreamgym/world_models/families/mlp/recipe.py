@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dreamgym.data.store import EpisodeView
 from dreamgym.suites.facts import StoreFacts
-from dreamgym.world_models.families.mlp.config import PAPER, TINY, MLPConfig
+from dreamgym.world_models.families.mlp.config import PAPER, TINY, TINY_SINGLE, MLPConfig
 from dreamgym.world_models.families.mlp.model import MLPWorldModel
 from dreamgym.world_models.recipe import Example, Preset, Recipe, Windows
 
@@ -20,9 +20,16 @@ SENSOR = "state"
 OPENINGS = 0.4
 """Share of windows that begin where an episode does: every dream does, and of windows drawn anywhere hardly one."""
 
+TINY_FIT: Mapping[str, Any] = {
+    "steps": 3000, "lr": 2e-3, "weight_decay": 1e-4, "warmup": 50, "ema": 0.995, "cooldown": 0.2, "precision": "fp32",
+}  # fmt: skip
+TINY_WINDOWS = Windows(batch_size=32, length=14, openings=OPENINGS, balance="episode")
+
 
 class MLPRecipe(Recipe):
     """One stage on the windows of a single vector sensor.
+
+    "tiny_single" is "tiny" as WARPD trains a policy with it: one member, one step ahead.
 
     WARPD's learning rate is 1e-4 in its section 4 and 3e-4 in its Table 9; "paper" takes the text's, for it speaks of
     all experiments.
@@ -35,15 +42,9 @@ class MLPRecipe(Recipe):
             fit={"steps": 3000, "lr": 1e-4, "weight_decay": 0.0, "warmup": 1, "cooldown": 0.2, "precision": "fp32"},
             windows=Windows(batch_size=32, length=33, openings=OPENINGS, balance="episode"),
         ),
-        "tiny": Preset(
-            model=TINY,
-            fit={
-                "steps": 3000, "lr": 2e-3, "weight_decay": 1e-4, "warmup": 50, "ema": 0.995, "cooldown": 0.2,
-                "precision": "fp32",
-            },
-            windows=Windows(batch_size=32, length=14, openings=OPENINGS, balance="episode"),
-        ),
-    }  # fmt: skip
+        "tiny": Preset(model=TINY, fit=TINY_FIT, windows=TINY_WINDOWS),
+        "tiny_single": Preset(model=TINY_SINGLE, fit=TINY_FIT, windows=TINY_WINDOWS),
+    }
 
     def config(self, facts: StoreFacts, preset: str, changes: Mapping[str, Any]) -> MLPConfig:
         """The sensor called "state", or the only vector there is; what the suite knows of its entries.
