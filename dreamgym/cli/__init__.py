@@ -2,10 +2,10 @@
 report; info.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
-options (tyro), as do the fields of an argument that is a dataclass. ``dreamgym COMMAND --help`` lists them. Every
-command takes ``--import MODULE`` or ``--import FILE.py``, before or after its name: code of yours that registers a
-family, a reward or a suite. Other packages add commands of their own (`dreamgym.cli.installed`), as the agents do:
-``dreamgym diffusion-ppo tune``.
+options (tyro), as do the fields of an argument that is a dataclass. ``dreamgym COMMAND --help`` lists them, ``dreamgym
+--version`` tells the version. Every command takes ``--import MODULE`` or ``--import FILE.py``, before or after its
+name: code of yours that registers a family, a reward or a suite. Other packages add commands of their own
+(`dreamgym.cli.installed`), as the agents do: ``dreamgym diffusion-ppo tune``.
 
 Exit codes: 0 once all is done; 1 after an error, told in one line on stderr; 2 for words that are no options; 130 and
 143 after SIGINT and SIGTERM, with the progress of the run saved.
@@ -29,10 +29,12 @@ from dreamgym.cli.import_ import import_
 from dreamgym.cli.info import info
 from dreamgym.cli.installed import described, installed_commands, load_command
 from dreamgym.cli.join import join
+from dreamgym.cli.listed import fill_help
 from dreamgym.cli.own_code import import_code, split_imports
 from dreamgym.cli.report import report
 from dreamgym.cli.rewards import rewards
 from dreamgym.cli.starts import starts
+from dreamgym.version import __version__
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "collect": collect,
@@ -52,7 +54,10 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 # Commands whose required arguments are words without a flag before them, and arguments that are so alone.
 POSITIONAL = (evaluate, report)
-POSITIONAL_ARGUMENTS = {import_: "source"}
+POSITIONAL_ARGUMENTS: dict[Callable[..., Any], tuple[str, Any]] = {
+    import_: ("source", str),
+    info: ("id", str | None),
+}
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -64,16 +69,22 @@ def main(args: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: bad arguments, an error or a signal (message on stderr); see the module for the codes.
     """
+    words = list(sys.argv[1:] if args is None else args)
+    if words == ["--version"]:
+        print(f"dreamgym {__version__}")
+        return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         tyro = _tyro()
-        own, words = split_imports(sys.argv[1:] if args is None else args)
+        own, words = split_imports(words)
         for name in own:
             import_code(name)
         prog, commands, rest = _chosen(words)
         place = tyro.conf.configure(tyro.conf.PositionalRequiredArgs)
-        for call, argument in POSITIONAL_ARGUMENTS.items():
-            call.__annotations__[argument] = tyro.conf.Positional[str]  # here, for tyro is heavy to import
+        for call, (argument, kind) in POSITIONAL_ARGUMENTS.items():
+            call.__annotations__[argument] = tyro.conf.Positional[kind]  # here, for tyro is heavy to import
+        for name in [name for name in commands if name in rest[:1]] or commands:
+            fill_help(commands[name])
         commands = {name: place(call) if call in POSITIONAL else call for name, call in commands.items()}
         about = __doc__ if prog == "dreamgym" else None
         flat = (tyro.conf.OmitArgPrefixes,)
@@ -109,7 +120,3 @@ def _chosen(words: Sequence[str]) -> tuple[str, dict[str, Callable[..., Any]], l
     if isinstance(found, Mapping):
         return f"dreamgym {words[0]}", dict(found), list(words[1:])
     return "dreamgym", {words[0]: found}, list(words)
-
-
-if __name__ == "__main__":
-    main()

@@ -22,21 +22,21 @@ class CollectOptions:
 
     Attributes:
         store: folder of the episode store; an unfinished one is continued.
-        suite: "calvin" (CALVIN's scenes and PlayTable), "metaworld", "pusht", "robosuite", or one of your own.
-        kind: what to collect; the suite's first kind where not given ("play" of CALVIN).
+        suite: {suites}; `dreamgym info` tells of each, ``--import`` adds one of your own.
+        kind: what to collect; the suite's first where not given: {kinds}.
         num_steps: rows to hold in the end; 200,000 where no target is given and the kind has no whole set.
         num_episodes: episodes to hold in the end, instead.
         tasks: tasks of single-task episodes; all where not given.
         operators: scripted operators, in turn; all that demonstrate where not given.
-        scene: of CALVIN: "playtable" (built in; where not given), or "D" (needs DREAMGYM_CALVIN_ASSETS).
-        robot: of robosuite: the arm ("Panda" where not given).
+        scene: of suites with several; the suite's usual one where not given.
+        robot: of suites with several; the first where not given: {robots}.
         episode_steps: rows of one play episode (1,000).
         max_steps: rows of an operator's episode at most.
         linger: rows that an operator's episode has from the first success on (10).
         whole: go on to max-steps after success, so that all episodes have one length.
-        num_train: CALVIN's demonstrations, and as many failed ones, or attempts, a task for training (50).
+        num_train: episodes a task for training, and as many failed ones, of kinds that count them so (50).
         num_val: the same, held out (20).
-        image_size: of CALVIN: side of the camera frames, pixels (64).
+        image_size: side of the camera frames, pixels, of suites whose collections have cameras (64).
         split: all episodes are of this split, drawn apart from other splits; where not given some are held out ("val").
         num_workers: processes.
         seed: of the whole collection.
@@ -72,9 +72,8 @@ class CollectOptions:
 def collect(options: CollectOptions) -> None:
     """Collects episodes of a suite with its scripted hands into an episode store; resumable.
 
-    CALVIN and PlayTable: "play" (long and task-agnostic), "demonstrations" (experts and their failures at single
-    tasks), "attempts" (near misses and second tries). Metaworld, PushT and robosuite: "demonstrations", by the
-    operators named. A store takes one suite, scene, robot, kind and settings.
+    What each suite can collect: {kinds}. "play" is long and of no task, "demonstrations" are single tasks, "attempts"
+    near misses and second tries. A store takes one suite, scene, robot, kind and settings.
     """
     from dreamgym.suites.collection import collect_suite
     from dreamgym.suites.registry import suite as suite_by_name

@@ -29,8 +29,7 @@ class EvaluateOptions:
         seed: of the starts and of every draw.
         split: which starts: "test" for figures that are reported, "val" for choices, "train"; "auto": "test" where the
             start bank has some of every task, else "val".
-        horizon: control steps of an episode; where not given the suite's (CALVIN 64, Metaworld 150, PushT 300,
-            robosuite 400), in dream and twin alike.
+        horizon: control steps of an episode; where not given the suite's, in dream and twin alike: {horizons}.
         twin: run the simulator too, not the dream alone.
         simulators: how many at a time; the model's noise is drawn for all of them together.
         num_workers: processes for them; 0: this process.

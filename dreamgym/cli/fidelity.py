@@ -5,7 +5,7 @@ from __future__ import annotations
 from json import dumps
 from pathlib import Path
 
-from dreamgym.cli.show import amend, table
+from dreamgym.cli.show import amend, curve_rows, table
 
 
 def fidelity(
@@ -45,23 +45,12 @@ def fidelity(
         metrics = {**opened.metrics, "fidelity": found.to_dict()}
         spec = opened.spec.with_uncertainty_limit(found.uncertainty["p99"])
         amend(opened.path, None, metrics, card=write_card(opened.path.name, metrics), spec=spec)
-    last = found.config.steps
-    for title, curves in (("open-loop fidelity", found.curves), ("from a reset", found.openings)):
-        measured = {s for curve in curves.values() for s in curve.steps}
-        shown = [s for s in STEPS if s in measured] or [last]
-        rows = [
-            [f"{name}, {curve.unit}", who, *(_cell(curve.steps, getattr(curve, who), s) for s in shown)]
-            for name, curve in curves.items()
-            for who in ("model", "repeat", "held", "mean")
-            if getattr(curve, who)
-        ]
+    told = found.to_dict()
+    for title, part in (("open-loop fidelity", "curves"), ("from a reset", "openings")):
+        heads, rows = curve_rows(told[part], STEPS, ("model", "repeat", "held", "mean"))
         if rows:
-            table(f"{title}, {windows} windows", ["measure", "of", *(f"step {i}" for i in shown)], rows)
+            table(f"{title}, {windows} windows", heads, rows)
     for name, value in found.uncertainty.items():
         if "auroc" in name:
             kind = name.replace("auroc_", "").replace("_", " ")
             print(f"uncertainty finds the worst tenth of errors ({kind}) with an AUROC of {value:.3f}")
-
-
-def _cell(steps: list[int], values: list[float], step: int) -> str:
-    return f"{values[steps.index(step)]:.3g}" if step in steps else "-"

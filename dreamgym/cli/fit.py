@@ -17,7 +17,7 @@ class FitOptions:
     Attributes:
         store: episode store that ``dreamgym collect`` or ``dreamgym import`` filled.
         run: folder of the run: run.json, progress, log.jsonl, tensorboard/.
-        family: of world models, yours among them; by default what the store's sensors suggest.
+        family: of world models, {families}, or yours (``--import``); by default what the store's sensors suggest.
         preset: "tiny", sizes for two CPU cores (the default), or "paper".
         steps: updates in all, those before a resume included; the preset's where not given, as for the options below.
         set: fields of the family's config as FIELD=JSON: variant=hybrid hidden=[256,256].

@@ -29,7 +29,7 @@ class ImportOptions:
             "language_instruction" of CALVIN, or a feature of text of LeRobot.
         val_share: of each task's episodes.
         test_share: the same.
-        suite: name of the suite that the data were recorded in; then its measures and simulators apply.
+        suite: that the data were recorded in ({suites}); then its measures and simulators apply.
         frame_rate: rows a second, where the data set does not say.
         image_size: side of the images in the store, pixels.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,28 @@ def read_card(folder: Path) -> str:
     """The card of a checkpoint; empty where somebody took it away."""
     card = folder / "README.md"
     return card.read_text(encoding="utf-8") if card.is_file() else ""
+
+
+def curve_rows(
+    curves: Mapping[str, Mapping[str, Any]], steps: Sequence[int], who: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Measured curves as a table's heads and rows.
+
+    Args:
+        curves: by name, each with "unit", "steps" and, by who predicts, the errors at these steps.
+        steps: to show, of those that were measured; the last one alone where none of them was.
+        who: who predicts, a row each.
+    """
+    from dreamgym.evaluation.making.measures import format_value
+
+    measured = {step for curve in curves.values() for step in curve["steps"]}
+    shown = [step for step in steps if step in measured] or sorted(measured)[-1:]
+    rows = []
+    for name, curve in curves.items():
+        for predictor in (w for w in who if curve.get(w)):
+            at = dict(zip(curve["steps"], curve[predictor], strict=True))
+            rows.append([name, predictor, *(format_value(at.get(step), curve["unit"], 2) for step in shown)])
+    return ["measure", "of", *(f"step {step}" for step in shown)], rows
 
 
 def table(title: str, heads: list[str], rows: list[list[str]]) -> None:

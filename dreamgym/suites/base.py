@@ -187,6 +187,8 @@ class Suite:
             ``snapshot() -> [S] float64``, ``restore(snapshot)``, ``observe()``.
         extra: dreamgym's extra that installs it; None: nothing to install.
         module: a module whose presence tells that the extra is installed.
+        needs: what no extra installs, such as assets and the variable that names their folder; empty: nothing.
+        licence: of the simulator and of its assets.
         robots: actions by robot, for suites with several; the simulator then takes ``robot=name``.
         instructions: a sentence for each task that has one; else the task's name with blanks.
         layouts: vector sensors of the simulator's state, by name; what a probe reads.
@@ -218,6 +220,8 @@ class Suite:
     simulator: str | Callable[..., gym.Env]
     extra: str | None = None
     module: str | None = None
+    needs: str = ""
+    licence: str = ""
     robots: Mapping[str, ActionSpec] = field(default_factory=dict)
     instructions: Mapping[str, str] = field(default_factory=dict)
     layouts: Mapping[str, Layout] = field(default_factory=dict)

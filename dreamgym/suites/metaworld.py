@@ -111,6 +111,7 @@ SUITE = Suite(
     simulator="dreamgym.sims.metaworld:MetaworldEnv",
     extra="metaworld",
     module="metaworld",
+    licence="Meta-World MIT, MuJoCo Apache-2.0",
     layouts={"state": (("linear", 39),)},
     measures=(
         Measure("hand", "state", (0, 1, 2), "cm", scale=100.0, moved=0.03),

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import re
 import resource
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +23,19 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         cli.main([command, "--help"])
     assert stop.value.code == 0
     assert command in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "listed"),
+    [("collect", "robosuite, point_mass"), ("evaluate", "point_mass 64"), ("fit", "rssm, mlp,")],
+)
+def test_help_lists_what_is_registered(command: str, listed: str) -> None:
+    """In a process of its own: tyro remembers the docstrings that it has read."""
+    words = [command, "--help", "--import", "dreamgym.testing.point_mass"]
+    run = [sys.executable, "-c", "from dreamgym.cli import main; main()", *words]
+    told = subprocess.run(run, capture_output=True, text=True, env={**os.environ, "COLUMNS": "4000"}).stdout
+    assert listed in told
+    assert not re.search(r"\{(suites|families|horizons|robots|kinds)\}", told)
 
 
 def test_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

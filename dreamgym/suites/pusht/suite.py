@@ -60,6 +60,7 @@ SUITE = Suite(
     simulator="dreamgym.sims.pusht:make_env",
     extra="pusht",
     module="gym_pusht",
+    licence="gym-pusht Apache-2.0, pymunk MIT",
     layouts={"state": (("linear", 6),)},
     measures=(
         Measure("disc", "state", DISC, "px", moved=15.0),

@@ -38,6 +38,7 @@ SUITE = Suite(
     simulator="dreamgym.sims.robosuite:make_env",
     extra="robosuite",
     module="robosuite",
+    licence="robosuite MIT, MuJoCo Apache-2.0",
     robots=dict.fromkeys(ROBOTS, ACTION),
     # The length of the state depends on the gripper: the object is counted from its end.
     measures=(
