@@ -18,6 +18,7 @@ from dreamgym.envs.registration import DREAMS
 from dreamgym.envs.simulators import suite_of
 from dreamgym.rewards.base import RewardModel
 from dreamgym.rewards.function import Function, FunctionReward, NoReward
+from dreamgym.suites.drawing import Drawing
 
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
@@ -106,6 +107,16 @@ def core_options(checkpoint: Checkpoint, reward: Any, autoreset_mode: Any, chang
     return CoreOptions(reward_mode=mode, autoreset=mode_name(autoreset_mode), **given)
 
 
+def drawing_of(simulator: Mapping[str, Any] | None) -> Drawing | None:
+    """What draws the states of a suite's simulator; None: nothing does."""
+    suite = suite_of(simulator)
+    if simulator is None or suite is None or not suite.draws:
+        return None
+    kwargs = {k: v for k, v in (simulator.get("kwargs") or {}).items() if k in suite.settings}
+    suite.check_settings(kwargs)
+    return Drawing(suite, kwargs)
+
+
 def make_core(
     checkpoint: str | Checkpoint | None = None,
     *,
@@ -129,7 +140,8 @@ def make_core(
     opened = open_checkpoint(checkpoint)
     made = core_options(opened, reward, autoreset_mode, options)
     scores = choose_reward(opened, reward_model, reward)
-    return DreamCore(opened.model, scores, start_bank(opened), made, device=device)
+    drawing = drawing_of(opened.simulator)
+    return DreamCore(opened.model, scores, start_bank(opened), made, device=device, drawing=drawing)
 
 
 def make_single(

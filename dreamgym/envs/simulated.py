@@ -199,6 +199,9 @@ class SimulatorWorld(World):
 
     def picture(self, core: DreamCore) -> Tensor:
         cameras = self.sims.cameras
+        if not cameras and core.drawing is not None:
+            keys = core.drawing.keys
+            return core.draw({k: np.stack([obs[k] for obs in self.sensors]) for k in keys})
         if not cameras:
             raise ValueError(f"nothing to render: {CAMERAS}")
         height = max(self.sensors[0][k].shape[0] for k in cameras)
@@ -206,7 +209,9 @@ class SimulatorWorld(World):
         return torch.from_numpy(np.stack(rows))
 
     def missing_camera(self, core: DreamCore) -> str | None:
-        return None if self.sims.cameras else f"a camera: {CAMERAS}"
+        if self.sims.cameras:
+            return None
+        return f"a camera: {CAMERAS}" if core.drawing is None else core.drawing.missing
 
     # ------------------------------------------------------------------ branching
 

@@ -20,7 +20,7 @@ from dreamgym.envs.core.options import CoreOptions
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.faces.single import DreamEnv
 from dreamgym.envs.faces.vector import MODES, DreamVectorEnv, mode_name
-from dreamgym.envs.make import choose_reward, core_options, open_checkpoint, start_bank
+from dreamgym.envs.make import choose_reward, core_options, drawing_of, open_checkpoint, start_bank
 from dreamgym.envs.simulated import SimulatorWorld
 from dreamgym.envs.simulators import (
     Sensors,
@@ -35,6 +35,7 @@ from dreamgym.envs.twin_options import TwinKwargs, TwinOptions
 from dreamgym.rewards.base import RewardModel
 from dreamgym.rewards.function import Function
 from dreamgym.suites import suites
+from dreamgym.suites.drawing import Drawing
 from dreamgym.types import InstructionSpec, Policy
 from dreamgym.world_models.base import WorldModel
 
@@ -51,7 +52,7 @@ class TwinCore(DreamCore):
         simulator: what to simulate: {"id": ..., "kwargs": {...}}.
         num_workers: worker processes for the simulators; 0: this process.
         executor: carries instructions out, for models that are driven by them (see `Policy.follow`).
-        options, device, changes: as for `DreamCore`.
+        options, device, drawing, changes: as for `DreamCore`.
 
     Raises:
         ValueError: the simulator lacks a sensor that the model reads, or has it in another shape; a model driven by
@@ -71,6 +72,7 @@ class TwinCore(DreamCore):
         num_workers: int = 0,
         executor: Policy | None = None,
         device: Any = None,
+        drawing: Drawing | None = None,
         **changes: Any,
     ) -> None:
         if isinstance(model.spec.action, InstructionSpec) and executor is None:
@@ -90,7 +92,7 @@ class TwinCore(DreamCore):
         )
         try:
             world = SimulatorWorld(sims, num_envs, executor)
-            super().__init__(model, reward, starts, options, world=world, device=device)
+            super().__init__(model, reward, starts, options, world=world, device=device, drawing=drawing)
         except BaseException:
             sims.close()
             raise
@@ -142,7 +144,7 @@ def make_core(
     scores = choose_reward(opened, reward_model, reward)
     bank = start_bank(opened) if twin.starts == "bank" else None
     more: dict[str, Any] = {"num_workers": twin.num_workers, "executor": twin.executor, "device": device}
-    return TwinCore(opened.model, scores, bank, simulator, made, **more)
+    return TwinCore(opened.model, scores, bank, simulator, made, **more, drawing=drawing_of(simulator))
 
 
 def choose_simulator(

@@ -11,7 +11,10 @@ import numpy as np
 from dreamgym.sims.state_env import StateEnv
 
 try:
+    import mujoco
+
     from dreamgym.sims.mujoco_state import Picture, dump_physics, load_physics, physics_size
+    from dreamgym.sims.posing import solve_pose
 
     importlib.import_module("metaworld")
 except ImportError as error:
@@ -35,6 +38,9 @@ TASKS = tuple(NAMES)
 FRAME = 18
 QUATERNIONS = (slice(7, 11), slice(14, 18))  # of a frame
 VECTOR = 6  # most entries of the vector that places a task's objects
+ARM = 7  # the arm's joints come first, then two fingers, then what moves of the task
+NEAR = 0.005  # metres: a goal so near is the same goal
+TURN = 0.1  # metres that a radian counts as where a pose is solved for
 ROOM = 80  # entries kept for the physics, which differ by task, so that snapshots have one length
 # What the quaternions of an episode's first frame point along. Uneven, so that no simple rotation is at right angles.
 FIRST = np.zeros(FRAME)
@@ -133,6 +139,38 @@ class MetaworldEnv(StateEnv):
         self._success = bool(world.evaluate_state(world._get_obs(), np.zeros(4, np.float32))[1]["success"])
         world._prev_obs = world._get_curr_obs_combined_no_goal()
 
+    def _pose(self, state: np.ndarray) -> None:
+        """Furniture where the goal says, then hand, fingers and what moves by solving for the joints."""
+        world = self.world
+        model, data = world.model, world.data
+        self._furnish(state[-3:])
+        turn = np.array(data.body("hand").xquat)
+
+        def hand() -> np.ndarray:
+            return np.concatenate([world.get_endeff_pos(), TURN * _signed4(data.body("hand").xquat, turn)])
+
+        solve_pose(model, data, range(ARM), hand, np.concatenate([state[:3], TURN * turn]))
+        moving = _signed(state[:FRAME], FIRST)
+        solve_pose(model, data, range(ARM, ARM + 2), lambda: self._seen()[3:4], moving[3:4])
+        solve_pose(model, data, range(ARM + 2, model.nv), lambda: self._seen()[4:], moving[4:])
+        mujoco.mj_forward(model, data)
+
+    def _seen(self) -> np.ndarray:
+        return _signed(self.world._get_curr_obs_combined_no_goal(), FIRST)
+
+    def _furnish(self, goal: np.ndarray) -> None:
+        """Places objects so that the goal (3,) is where it should be: it keeps its distance from what it belongs to."""
+        world, placed = self.world, self._placed.get(self.episode_task)
+        if placed is None:
+            placed = _draw_placement(world, self.episode_task, np.random.default_rng(0))
+            self._place(placed)
+        off = goal - world._get_pos_goal()
+        if np.linalg.norm(off) > NEAR:
+            space = world._random_reset_space
+            vector = np.array(placed)
+            vector[-3:] += off
+            self._place(np.clip(vector, space.low, space.high))
+
     def _draw(self, size: int) -> np.ndarray:
         name = self.episode_task
         if name not in self._pictures:
@@ -153,6 +191,10 @@ def _signed(frame: np.ndarray, before: np.ndarray) -> np.ndarray:
         if out[part] @ before[part] < 0:
             out[part] *= -1
     return out
+
+
+def _signed4(quaternion: np.ndarray, near: np.ndarray) -> np.ndarray:
+    return quaternion if quaternion @ near >= 0 else -quaternion
 
 
 def _make_world(name: str) -> Any:

@@ -124,6 +124,10 @@ class PushTEnv(StateEnv):
         for body in (agent, block):
             self._suite.space.reindex_shapes_for_body(body)
 
+    def _pose(self, state: np.ndarray) -> None:
+        turn = math.atan2(state[5], state[4])
+        self._load(np.array([*state[:2], 0.0, 0.0, *state[2:4], 0.0, 0.0, turn, 0.0]))
+
     def _draw(self, size: int) -> np.ndarray:
         # As in the suite's own observations: `render` also marks the last action.
         image: np.ndarray = self._suite._get_img(self._suite._draw(), size, size, render_action=False)

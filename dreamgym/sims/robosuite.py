@@ -14,7 +14,10 @@ from dreamgym.sims.perturbed import PROBABILITY, perturbed
 from dreamgym.sims.state_env import StateEnv
 
 try:
+    import mujoco
+
     from dreamgym.sims.mujoco_state import Picture, dump_physics, load_physics, physics_size, refresh_poses
+    from dreamgym.sims.posing import rotation_of, solve_pose
 
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)  # it warns of optional parts at every import
     importlib.import_module("robosuite")
@@ -31,6 +34,7 @@ ROOM = 220  # entries kept for the physics, which differ by task and arm, so tha
 ARM = ROOM - 1  # the last of them: which of `ROBOTS`
 EXTRA = 24  # the same for what the controllers remember, and at its end a push that is not over
 PUSH = 1 + 6
+TURN = 0.1  # metres that a radian counts as where a pose is solved for
 _MODEL_SEED = 0  # the cube's size is drawn when a model is built: the same for every env
 
 
@@ -189,6 +193,25 @@ class RobosuiteEnv(StateEnv):
         for controller in self._arm.part_controllers.values():
             controller.new_update = True  # else they go by what they saw before
         self._push_left, self._push = float(vector[-PUSH]), vector[-PUSH + 1 :].copy()
+
+    def _pose(self, state: np.ndarray) -> None:
+        """The arm by inverse kinematics, fingers and object as the state says; what else lies about stays."""
+        sim, arm = self.world.sim, self._arm
+        model, data = sim.model._model, sim.data._data
+        fingers = arm._ref_gripper_joint_pos_indexes["right"]
+        data.qpos[fingers] = state[POSE : POSE + len(fingers)]
+        pose = state[POSE + len(fingers) :][:POSE]
+        body = sim.model.body_name2id(NAMES[self.episode_task][1])
+        at = model.jnt_qposadr[model.body_jntadr[body]]
+        data.qpos[at : at + 3] = pose[:3]
+        mujoco.mju_mat2Quat(data.qpos[at + 3 : at + 7], rotation_of(pose[3:]).ravel())
+        hand = np.concatenate([state[:3], TURN * rotation_of(state[3:POSE])[:, :2].T.ravel()])
+        solve_pose(model, data, arm._ref_joint_vel_indexes, self._hand, hand)
+        mujoco.mj_forward(model, data)
+
+    def _hand(self) -> np.ndarray:
+        position, rotation = self.gripper_pose
+        return np.concatenate([position, TURN * rotation[:, :2].T.ravel()])
 
     def _draw(self, size: int) -> np.ndarray:
         name, sim = self.episode_task, self.world.sim

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -181,6 +181,33 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
         self._check_begun("render")
         return self._draw(self.image_size)
 
+    def picture(self, sensors: Mapping[str, np.ndarray], task: str) -> np.ndarray:
+        """Draws a state that was recorded or imagined: the scene is posed as the state says, nothing is stepped.
+
+        What a state does not tell stands as the simulator's model has it. The episode, if one was going on, is over:
+        call `reset` before the next `step`.
+
+        Args:
+            sensors: "state" (d,), finite.
+            task: whose scene it is.
+
+        Returns:
+            (H, W, 3) uint8, H and W ``image_size``.
+
+        Raises:
+            ValueError: another task or shape, a number that is not finite, or the environment is closed.
+        """
+        self._check_open()
+        self.episode_task = self.check_task(task)
+        space = self.observation_space
+        assert isinstance(space, spaces.Dict)
+        state, shape = np.asarray(sensors[STATE], np.float64), space[STATE].shape
+        if state.shape != shape or not np.isfinite(state).all():
+            raise ValueError(f"{STATE}: expected {shape} finite numbers, got {state!r}")
+        self._begun = False
+        self._pose(state)
+        return self._draw(self.image_size)
+
     def close(self) -> None:
         """Frees what the simulator holds; may be called again."""
         if not self._closed:
@@ -228,6 +255,10 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
     @abstractmethod
     def _load(self, vector: np.ndarray) -> None:
         """Sets the state from `_dump`; `episode_task` is set already."""
+
+    def _pose(self, state: np.ndarray) -> None:
+        """Puts the scene of `episode_task` where a state [d] says, for `_draw`."""
+        raise ValueError(f"{type(self).__name__} cannot be posed from its state: draw its episodes with a camera")
 
     @abstractmethod
     def _draw(self, size: int) -> np.ndarray:

@@ -208,6 +208,8 @@ class Suite:
             or None where it does not say; see `recorded_in`.
         settings: options of the simulator that a checkpoint may set, with their types (`dreamgym.fields.convert`):
             none that is a path or code, since a checkpoint is a stranger's data.
+        draws: vector sensors from which the simulator can draw a picture without being stepped: it then has
+            ``picture(sensors, task) -> (H, W, 3) uint8`` and the option ``image_size``; see `dreamgym.suites.drawing`.
         trials: (sensors, the options of the simulator) -> `Trials` whose frames have at least those sensors; None: by
             ``operators``; see `dreamgym.suites.trials.open_trials`.
     """
@@ -235,6 +237,7 @@ class Suite:
     collectors: Mapping[str, Callable[..., CollectionFactory]] = field(default_factory=dict)
     simulator_kwargs: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any] | None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    draws: tuple[str, ...] = ()
     trials: Callable[..., Trials] | None = None
 
     def __post_init__(self) -> None:

@@ -125,5 +125,6 @@ SUITE = Suite(
         "random": RandomWalk,
     },
     collectors={"demonstrations": partial(demonstrations, max_steps=200)},
+    draws=("state",),
     settings={"cameras": tuple[str, ...], "image_size": int, "camera_name": str},
 )

@@ -60,8 +60,27 @@ def test_unknown_options_of_the_plain_simulator_are_a_value_error():
 def test_an_option_of_the_simulator_is_sent_where_a_twin_takes_it(folder):
     with pytest.raises(ValueError, match=r"'perturbation'.* no options of a twin.*simulator_kwargs=.*50.0"):
         gym.make("Real-PushT-v0", world_model=folder, perturbation=50.0)
-    with pytest.raises(ValueError, match=r"needs a camera: .*simulator_kwargs=\{'cameras'"):
-        gym.make("Real-PushT-v0", world_model=folder, render_mode="rgb_array")
+
+
+@pytest.mark.parametrize("twin", [False, True])
+def test_states_are_drawn_where_no_camera_is(folder, twin):
+    name, options = ("Real-PushT-v0", {"world_model": folder}) if twin else ("Dream-v0", {"checkpoint": folder})
+    env = gym.make(name, render_mode="rgb_array", **options)
+    assert env.metadata["render_modes"] == ["rgb_array"]
+    env.reset(seed=0)
+    first = env.render()
+    assert first.shape == (128, 128, 3)
+    for _ in range(4):
+        env.step(env.action_space.high)
+    assert (env.render() != first).any()
+    env.close()
+
+
+def test_a_picture_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setattr("dreamgym.suites.base.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r'needs .*pip install "dreamgym\[pusht\]"'):
+        gym.make("Dream-v0", checkpoint=folder, render_mode="rgb_array")
+    assert gym.make("Dream-v0", checkpoint=folder).metadata["render_modes"] == []
 
 
 def test_a_vector_of_plain_simulators():

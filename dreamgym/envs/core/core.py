@@ -18,6 +18,7 @@ from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import error, spaces
 from torch import Tensor
@@ -35,6 +36,7 @@ from dreamgym.envs.core.steps import Final, Info, Obs, Snapshot, Step
 from dreamgym.envs.core.working import Working
 from dreamgym.envs.core.world import DreamWorld, World
 from dreamgym.rewards.base import Memory, RewardModel
+from dreamgym.suites.drawing import Drawing
 from dreamgym.types import InstructionSpec, State
 from dreamgym.world_models.base import WorldModel, where
 
@@ -50,6 +52,8 @@ class DreamCore:
         world: where transitions come from; None: the model's own dynamics.
         device: where to dream; None: where the model is. Elsewhere than that, the core works on copies of model and
             reward.
+        drawing: makes pictures of states, where the model decodes no images or a twin has no camera; None: nothing
+            does. Closed with the core.
         changes: fields of `CoreOptions` to change.
 
     Attributes:
@@ -81,8 +85,10 @@ class DreamCore:
         *,
         world: World | None = None,
         device: torch.device | str | None = None,
+        drawing: Drawing | None = None,
         **changes: Any,
     ) -> None:
+        self.drawing = drawing
         self.options = options = replace(options or CoreOptions(), **changes)
         if options.embodiment is not None:
             model = model.embody(options.embodiment)
@@ -432,6 +438,11 @@ class DreamCore:
         with torch.no_grad():
             return self.world.picture(self)
 
+    def draw(self, sensors: Mapping[str, np.ndarray]) -> Tensor:
+        """Pictures of each env's state, uint8 [B, H, W, 3], from its vector sensors [B, d]; needs ``drawing``."""
+        assert self.drawing is not None
+        return torch.from_numpy(self.drawing(sensors, [self.tasks[t] for t in self.counters["task"].tolist()]))
+
     def snapshot(self) -> Snapshot:
         """A copy of everything that decides how this core goes on, noise included."""
         self._check_ready("snapshot")
@@ -517,6 +528,8 @@ class DreamCore:
         self.closed = True
         self.state, self.memory = {}, {}
         self.world.close()
+        if self.drawing is not None:
+            self.drawing.close()
 
     # ------------------------------------------------------------------ inside
 

@@ -107,10 +107,15 @@ class DreamWorld(World):
         return core.reader.fresh(take_rows(core.state, rows), task, rows)
 
     def picture(self, core: DreamCore) -> Tensor:
-        return core.reader.picture(core.state)
+        if core.reader.images or core.drawing is None:
+            return core.reader.picture(core.state)
+        decoded = core.model.decode(core.state, list(core.drawing.keys))
+        return core.draw({k: v.cpu().numpy() for k, v in decoded.items()})
 
     def missing_camera(self, core: DreamCore) -> str | None:
         if core.reader.images:
             return None
+        if core.drawing is not None and set(core.drawing.keys) <= set(core.reader.vectors):
+            return core.drawing.missing
         decodes = list(core.spec.decodable)
         return f"a model that decodes images; this {core.spec.family} model decodes {decodes}. Use render_mode=None"

@@ -71,5 +71,6 @@ SUITE = Suite(
     hints={"state": {"position": DISC, "body": BLOCK + TURN}},
     operators={"pusher": planned, "habitual": habitual, "clumsy": Clumsy, "random": RandomWalk},
     collectors={"demonstrations": demonstrations},
+    draws=("state",),
     settings={"cameras": tuple[str, ...], "image_size": int, "success_coverage": float},
 )

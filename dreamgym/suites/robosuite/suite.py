@@ -51,5 +51,6 @@ SUITE = Suite(
     },
     collectors={"demonstrations": demonstrations},
     simulator_kwargs=simulator_kwargs,
+    draws=("state",),
     settings={"robot": str, "cameras": tuple[str, ...], "image_size": int, "camera_name": str},
 )
