@@ -18,6 +18,7 @@ _SUITES: dict[str, str | Suite] = {
     "metaworld": "dreamgym.suites.metaworld:SUITE",
     "pusht": "dreamgym.suites.pusht:SUITE",
     "robosuite": "dreamgym.suites.robosuite:SUITE",
+    "robosuite_arms": "dreamgym.suites.robosuite.arms:SUITE",
 }
 
 

@@ -160,7 +160,7 @@ class Operator:
             self._still = int(self.rng.integers(2, 8))
         base = self.env.base_rotation.T
         move = base @ (target - position) / STEP * style.gain
-        turn = base @ _axis_angle(self.upright @ rotation.T) / TURN * style.gain
+        turn = base @ axis_angle(self.upright @ rotation.T) / TURN * style.gain
         if self._still > 0:
             self._still -= 1
             move, turn = np.zeros(3), np.zeros(3)
@@ -226,7 +226,7 @@ class Operator:
         return (low if self._wait < 5 else over), OPEN
 
 
-def _axis_angle(rotation: np.ndarray) -> np.ndarray:
+def axis_angle(rotation: np.ndarray) -> np.ndarray:
     """(3,) of a rotation matrix, angles below pi."""
     cos = float(np.clip((np.trace(rotation) - 1) / 2, -1.0, 1.0))
     angle = math.acos(cos)
