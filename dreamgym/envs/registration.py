@@ -35,6 +35,7 @@ REALS: dict[str, dict[str, Any]] = {
     "Real-LIBERO-v0": {"simulator": {"id": "libero", "kwargs": {}}},
     "Real-Metaworld-v0": {"simulator": {"id": "metaworld", "kwargs": {}}},
     "Real-PushT-v0": {"simulator": {"id": "pusht", "kwargs": {}}},
+    "Real-Robosuite-Arms-v0": {"simulator": {"id": "robosuite_arms", "kwargs": {}}},
     "Real-Robosuite-v0": {"simulator": {"id": "robosuite", "kwargs": {}}},
     "Real-v0": {},
 }

@@ -5,6 +5,11 @@ loader in the entry-point group ``dreamgym.policies``. So any package can bring 
 
     [project.entry-points."dreamgym.policies"]
     my_agent = "my_package.saving:load"          # load(folder: Path, device) -> Policy
+
+Policies that need no folder (planners) have names of their own, by the group ``dreamgym.policy_factories``::
+
+    [project.entry-points."dreamgym.policy_factories"]
+    my_planner = "my_package.planning:planner"   # planner(spec: WorldModelSpec) -> Policy
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from dreamgym.training.checkpoint import file_sha256
 from dreamgym.types import InstructionSpec, Policy, WorldModelSpec
 
 GROUP = "dreamgym.policies"
+FACTORIES = "dreamgym.policy_factories"
 _READ: dict[Path, str] = {}
 """sha256 of the files of policies when they were imported: one that was edited since is imported again."""
 
@@ -95,9 +101,9 @@ def load_policy(
     """A policy from its name.
 
     Args:
-        source: "random" or "hold"; "package.module:factory" or "path/to/file.py:factory", where the factory takes the
-            world model's spec, or nothing, and returns a policy; a folder that an agent saved; such a factory itself;
-            or a policy, which passes as it is.
+        source: "random" or "hold"; a name that an installed package registered ("cem"); "package.module:factory" or
+            "path/to/file.py:factory", where the factory takes the world model's spec, or nothing, and returns a
+            policy; a folder that an agent saved; such a factory itself; or a policy, which passes as it is.
         spec: of the world model that it will act in.
         device: where a saved policy is to act.
 
@@ -116,6 +122,8 @@ def load_policy(
         return BUILT_IN[name](spec, device)
     if Path(name).is_dir():
         return _from_folder(Path(name), device)
+    if installed := entry_points(group=FACTORIES, name=name):
+        return _called(next(iter(installed)).load(), spec, name)
     where, colon, attribute = name.rpartition(":")
     if not colon:
         _refuse(name)
@@ -126,7 +134,8 @@ def load_policy(
 
 
 def _refuse(name: str) -> None:
-    known = f"{list(BUILT_IN)}, 'package.module:factory', 'path/to/file.py:factory' or the folder of a saved policy"
+    named = [*BUILT_IN, *(entry.name for entry in entry_points(group=FACTORIES))]
+    known = f"{named}, 'package.module:factory', 'path/to/file.py:factory' or the folder of a saved policy"
     if "/" in name or "\\" in name or name.startswith("."):
         raise FileNotFoundError(f"no folder {name!r}; a policy is one of {known}")
     raise ValueError(f"unknown policy {name!r}: expected one of {known}")

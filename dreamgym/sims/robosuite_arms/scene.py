@@ -18,6 +18,8 @@ try:
     from robosuite.environments.manipulation.manipulation_env import ManipulationEnv
     from robosuite.models.arenas import TableArena
     from robosuite.models.tasks import ManipulationTask
+
+    logging.getLogger("robosuite_logs").setLevel(logging.ERROR)  # which its import sets anew
 except ImportError as error:
     raise ImportError('robosuite is missing: pip install "dreamgym[robosuite]"') from error
 

@@ -1,4 +1,4 @@
-"""The scripted operator of the table that several robots share: lifts an object and puts it down beside where it lay."""
+"""The scripted operator of the table that several robots share: lifts an object and puts it down elsewhere."""
 
 from __future__ import annotations
 

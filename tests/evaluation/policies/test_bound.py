@@ -2,40 +2,29 @@
 
 import pytest
 import torch
+from dreamgym_agents.planning import Planner
 
 from dreamgym.evaluation.policies.evaluate import evaluate
-from dreamgym.testing import PointMassConfig, point_mass_checkpoint
+from dreamgym.testing import PointMassConfig, PointMassModel, point_mass_checkpoint
 from dreamgym.training.checkpoint import load
 
 
-class Shooting:
-    """Random shooting: of many action sequences, begins the one that the dream thinks best."""
+class Shooting(Planner):
+    """Random shooting, which notes what it was shown and where its core stood."""
 
-    def __init__(self, candidates=64, steps=6):
-        self.candidates, self.steps = candidates, steps
+    def __init__(self, candidates=64):
+        super().__init__(PointMassModel().spec, method="shooting", candidates=candidates, frames=6, rounds=1, elites=1)
         self.core, self.cores, self.seen = None, [], []
 
     def bind(self, core):
+        super().bind(core)
         self.core = core
         self.cores.append(core)
 
-    def start(self, num_envs, generator):
-        return None
-
     def act(self, obs, carry, fresh, generator):
-        core, num, k = self.core, len(obs), self.candidates
+        core = self.core
         self.seen.append((obs.clone(), core.model.features(core.state), core.elapsed.clone()))
-        plans = torch.rand((num * k, self.steps, 3), generator=generator) * 2 - 1
-        plans[:, :, 2] = -1
-        rows = torch.arange(num).repeat_interleave(k)
-        state, memory = ({n: v[rows] for n, v in d.items()} for d in (core.state, core.memory))
-        task, value = core.counters["task"][rows], torch.zeros(num * k)
-        for t in range(self.steps):
-            before, state = state, core.model.imagine(state, plans[:, t], generator)
-            _, probability, memory = core.reward.step(core.model, memory, before, plans[:, t], state, task)
-            value += probability
-        best = value.view(num, k).argmax(1)
-        return plans.view(num, k, self.steps, 3)[torch.arange(num), best, 0], None
+        return super().act(obs, carry, fresh, generator)
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +57,11 @@ def test_imagining_in_the_core_does_not_move_the_world(folder):
         def act(self, obs, carry, fresh, generator):
             for _ in range(3):
                 self.core.step(torch.ones(len(obs), 3))
-            return torch.tensor([0.5, 0.0, -1.0]).expand(len(obs), 3), None
+            return torch.tensor([0.5, 0.0, -1.0]).expand(len(obs), 1, 3), carry
 
     class Calm(Restless):
         def act(self, obs, carry, fresh, generator):
-            return torch.tensor([0.5, 0.0, -1.0]).expand(len(obs), 3), None
+            return torch.tensor([0.5, 0.0, -1.0]).expand(len(obs), 1, 3), carry
 
     restless, calm = (evaluate(p(), folder, "reach_right", **OPTIONS) for p in (Restless, Calm))
     assert restless.twin.to_dict() == calm.twin.to_dict()
@@ -89,7 +78,7 @@ def test_a_planner_knows_the_model_and_not_the_future(tmp_path):
             happened.append(obs.clone())
             action = torch.tensor([0.1, 0.0, -1.0]).expand(len(obs), 3)
             foreseen.append(self.core.step(action).obs)
-            return action, None
+            return action[:, None], carry
 
     evaluate(Seer(), opened, "reach_right", episodes=4, horizon=3, twin=False)
     gaps = torch.stack([(f - h).abs()[:, :2].max() for f, h in zip(foreseen[:-1], happened[1:], strict=True)])
@@ -107,7 +96,7 @@ def test_a_twins_planner_imagines_with_the_model_when_it_is_wrong(tmp_path):
         def act(self, obs, carry, fresh, generator):
             action = torch.tensor([0.1, 0.0, -1.0]).expand(len(obs), 3)
             moves.append((self.core.step(action).obs - obs)[:, 0])
-            return action, None
+            return action[:, None], carry
 
     evaluate(Seer(), opened, "reach_right", episodes=3, horizon=4, dream=False, simulators=3)
     torch.testing.assert_close(torch.cat(moves), torch.full((len(moves) * 3,), 0.015), atol=1e-4, rtol=0)
