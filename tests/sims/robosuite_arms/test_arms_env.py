@@ -39,7 +39,9 @@ def test_some_instances_and_categories_are_held_out():
     assert set(HELD_OUT_CATEGORIES) <= {t.category for t in THINGS}
 
 
-@pytest.mark.parametrize("robot", EMBODIMENTS)
+@pytest.mark.parametrize(
+    "robot", [r if r in ("panda_joints", HELD_OUT) else pytest.param(r, marks=pytest.mark.slow) for r in EMBODIMENTS]
+)
 def test_each_robot_lifts_an_object_and_puts_it_down(worlds, robot):
     env = worlds(robot)
     _, info = env.reset(seed=3, options={"task": "move_cylinder"})
