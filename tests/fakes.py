@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -126,3 +126,19 @@ KEYS = {
     "scene_obs": ((24,), "float32"),
     "rgb_static": ((8, 8, 3), "uint8"),
 }
+
+
+class Listener(FakeModel):
+    """A `FakeModel` that is told what to do, and notes what it was begun with."""
+
+    def __init__(self, instructions=("open the drawer", "turn on led"), history: int = 1) -> None:
+        super().__init__(history=history)
+        self.spec = replace(self.spec, instructions=instructions)
+        self.heard: list[str] = []
+        self.begun: list[dict[str, torch.Tensor]] = []
+
+    def start(self, history, generator=None, instruction=None):
+        if instruction is not None:  # `observe` starts anew, untold
+            self.heard += instruction
+            self.begun.append(history)
+        return super().start(history, generator)

@@ -78,24 +78,33 @@ class SequenceSampler:
             Each key as [B, T, ...]: images uint8 [B, T, C, H, W] (a channels-last view, not a copy), vectors as
             stored; and "is_first" bool [B, T], True at row 0 of an episode only.
         """
-        generator = np.random.default_rng([self.seed, step])
-        draws = generator.random(self.batch_size) * self._edges[-1]
-        chosen = np.searchsorted(self._edges, draws, side="right").clip(max=len(self._usable) - 1)
-        starts = (generator.random(self.batch_size) * self._starts[chosen]).astype(np.int64)
-        if self.openings:
-            starts[generator.random(self.batch_size) < self.openings] = 0
+        episodes, starts = self._draw(step)
         arrays = {
             name: np.empty((self.batch_size, self.length, *shape), dtype)
             for name, (shape, dtype) in self._store.keys.items()
             if name in self._names
         }
-        for b, (i, start) in enumerate(zip(self._usable[chosen], starts, strict=True)):
+        for b, (i, start) in enumerate(zip(episodes, starts, strict=True)):
             for name, rows in self._store.episode(int(i), self._names, int(start), int(start) + self.length).items():
                 arrays[name][b] = rows
         out = {name: _to_torch(array) for name, array in arrays.items()}
         out["is_first"] = torch.zeros(self.batch_size, self.length, dtype=torch.bool)
         out["is_first"][:, 0] = torch.from_numpy(starts == 0)
         return out
+
+    def episodes(self, step: int) -> np.ndarray:
+        """Which episodes of the view the windows of `batch` are of: indices, int64 [B]."""
+        return self._draw(step)[0]
+
+    def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Episodes and first rows of the windows of one step, int64 [B] each."""
+        generator = np.random.default_rng([self.seed, step])
+        draws = generator.random(self.batch_size) * self._edges[-1]
+        chosen = np.searchsorted(self._edges, draws, side="right").clip(max=len(self._usable) - 1)
+        starts = (generator.random(self.batch_size) * self._starts[chosen]).astype(np.int64)
+        if self.openings:
+            starts[generator.random(self.batch_size) < self.openings] = 0
+        return self._usable[chosen], starts
 
     def prefetch(self, start_step: int = 0, num_workers: int = 1, depth: int = 4) -> Iterator[dict[str, torch.Tensor]]:
         """batch(start_step), batch(start_step + 1), ... without end, prepared ahead by threads, always in that order.

@@ -102,7 +102,8 @@ def core_options(checkpoint: Checkpoint, reward: Any, autoreset_mode: Any, chang
     given = dict(changes)
     if given.get("horizon") is None:
         given["horizon"] = usual_horizon(checkpoint)
-    given.setdefault("proprioception", None if suite is None else suite.proprioception)
+    if suite is not None:
+        given = {"proprioception": suite.proprioception, "instructions": suite.instructions, **given}
     mode = reward if isinstance(reward, str) else "probability"
     return CoreOptions(reward_mode=mode, autoreset=mode_name(autoreset_mode), **given)
 

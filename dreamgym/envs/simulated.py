@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from dreamgym.envs.core.draws import uniform
-from dreamgym.envs.core.observation import ObservationReader, pad_history, sensors_to_torch
+from dreamgym.envs.core.observation import ObservationReader, sensors_to_torch
 from dreamgym.envs.core.steps import Obs
 from dreamgym.envs.core.world import Begun, World
 from dreamgym.envs.simulators import Sensors, Simulators, WorkerSimulators
 from dreamgym.types import InstructionSpec, Policy, State
+from dreamgym.world_models.history import begin
 
 if TYPE_CHECKING:
     from dreamgym.envs.core.core import DreamCore
@@ -44,6 +45,7 @@ class SimulatorWorld(World):
         self.sensors: list[Sensors] = [{} for _ in range(num_envs)]
         self._begun: list[np.ndarray] = [np.empty(0) for _ in range(num_envs)]
         self._fresh = torch.ones(num_envs, dtype=torch.bool)
+        self._left = torch.zeros(num_envs, dtype=torch.bool)
         self._carry: Any = None
         self._reader: ObservationReader | None = None
 
@@ -60,7 +62,7 @@ class SimulatorWorld(World):
             part = slice(None) if rows is None else slice(0, 0)
             state = {k: v[part] for k, v in core.state.items()}
             return state, core.counters["task"][part], core.counters["start"][part]
-        self._fresh[envs] = True
+        self._fresh[envs], self._left[envs] = True, False
         if core.starts is None:
             return self._begin_by_reset(core, envs, rows, options)
         state, task, start = core.beginner.begin(core.seed, core.episode, rows, options)
@@ -94,9 +96,9 @@ class SimulatorWorld(World):
     def _first_state(self, core: DreamCore, env: int, seed: int, sentence: str | None) -> State:
         """The filtered first frame of one env, hold steps before it; leading dimension 1."""
         frame = {k: v[:, None] for k, v in self._stack(core, [env]).items()}
-        history = pad_history(sensors_to_torch(frame, core.spec, core.device), core.spec)
+        history = sensors_to_torch(frame, core.spec, core.device)
         told = None if sentence is None else [sentence]
-        return core.model.start(history, torch.Generator(core.device).manual_seed(seed), told)
+        return begin(core.model, history, torch.Generator(core.device).manual_seed(seed), told)
 
     def _reset(self, core: DreamCore, envs: list[int], options: list[dict[str, Any]]) -> None:
         for env, (obs, snapshot) in zip(envs, self.sims.reset(envs, options), strict=True):
@@ -126,9 +128,8 @@ class SimulatorWorld(World):
         for each in core.split(action):
             success = torch.zeros(core.num_envs, dtype=torch.bool)
             for control in self._controls(core, each):
-                envs = list(range(core.num_envs))
-                if core.frozen is not None:
-                    envs = (~core.frozen).nonzero().flatten().tolist()
+                still = self._left if core.frozen is None else self._left | core.frozen.cpu()
+                envs = (~still).nonzero().flatten().tolist()
                 moved = self.sims.step(envs, control.detach().cpu().numpy()[envs])
                 for env, (obs, done) in zip(envs, moved, strict=True):
                     self.sensors[env] = obs
@@ -136,6 +137,9 @@ class SimulatorWorld(World):
             frame = self._stack(core, list(range(core.num_envs)))
             self.oracle = success.to(core.device)
             yield core.model.observe(core.state, each, sensors_to_torch(frame, core.spec, core.device), core.generator)
+
+    def leave(self, mask: Tensor) -> None:
+        self._left = mask.cpu().clone()
 
     def _controls(self, core: DreamCore, action: Tensor) -> Iterator[Tensor]:
         """The control actions [B, A] of one frame, one after the other."""
@@ -226,7 +230,7 @@ class SimulatorWorld(World):
         # The oracle judges against the state at the start, so the episode is begun again and then moved on.
         options = [{"snapshot": b, "task": core.tasks[t]} for b, t in zip(begun, tasks, strict=True)]
         self._reset(core, list(range(core.num_envs)), options)
-        self._fresh[:] = True  # an executor's memory is its own: it begins anew
+        self._fresh[:], self._left[:] = True, False  # an executor's memory is its own: it begins anew
         self._reader = None
         self.sensors = self.sims.restore(list(now))
 

@@ -10,70 +10,8 @@ import torch
 from torch import Tensor
 
 from dreamgym.data.store import EpisodeView
-from dreamgym.types import Observation, State
-from dreamgym.world_models.base import WorldModel, to_frames
-
-
-def sensors(model: WorldModel, batch: Mapping[str, Tensor]) -> Observation:
-    """The entries of ``batch`` that the model reads; ValueError names one that is missing."""
-    missing = [k for k in model.spec.observations if k not in batch]
-    if missing:
-        raise ValueError(f"this model reads {list(model.spec.observations)}; the data lack {missing}")
-    return {k: batch[k] for k in model.spec.observations}
-
-
-def start_at(model: WorldModel, obs: Observation, generator: torch.Generator | None = None) -> State:
-    """State after the first of the frames ``obs`` [B, T, ...] alone: its history is padded with hold steps."""
-    length = model.spec.history
-    history = {k: v[:, :1].expand(-1, length, *v.shape[2:]) for k, v in obs.items()}
-    first = next(iter(obs.values()))
-    hold = torch.tensor(model.spec.control.hold, device=first.device)
-    history["action"] = hold.expand(first.shape[0], (length - 1) * model.spec.actions_per_frame, -1)
-    return model.start(history, generator)
-
-
-def filtered(
-    model: WorldModel, batch: Mapping[str, Tensor], generator: torch.Generator | None = None, stop: int | None = None
-) -> Iterator[State]:
-    """States after each recorded frame 0, 1, ... of ``batch``, up to ``stop``.
-
-    Args:
-        model: any family that is driven by actions.
-        batch: sensors and "action" as [B, T, ...], a row a control step; a frame spans ``spec.actions_per_frame`` of
-            them.
-        generator: source of randomness.
-        stop: frames; None: all of the window.
-    """
-    frames = to_frames({**sensors(model, batch), "action": model.spec.prepare(batch["action"])}, per_frame(model))
-    action, obs = frames["action"], sensors(model, frames)
-    state = start_at(model, obs, generator)
-    yield state
-    for t in range(1, action.shape[1] + 1 if stop is None else stop):
-        state = model.observe(state, action[:, t - 1], {k: v[:, t] for k, v in obs.items()}, generator)
-        yield state
-
-
-def filter_to(
-    model: WorldModel, batch: Mapping[str, Tensor], frames: int, generator: torch.Generator | None = None
-) -> State:
-    """The state after the first ``frames`` recorded frames."""
-    state: State = {}
-    for state in filtered(model, batch, generator, frames):  # noqa: B007 - the last one is what is wanted
-        pass
-    return state
-
-
-def imagined(
-    model: WorldModel, state: State, action: Tensor, generator: torch.Generator | None = None
-) -> Iterator[State]:
-    """States after each frame of the actions [B, F * a, A], without real observations."""
-    if action.shape[1]:
-        yield from model.unroll(state, model.spec.prepare(action), generator)
-
-
-def per_frame(model: WorldModel) -> int:
-    """Control actions a frame."""
-    return model.spec.actions_per_frame
+from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.filtering import filtered, imagined
 
 
 @dataclass(frozen=True)
@@ -94,20 +32,35 @@ class Encoded:
 
 @torch.no_grad()
 def encode(
-    model: WorldModel, batch: Mapping[str, Tensor], context: int, generator: torch.Generator | None = None
+    model: WorldModel,
+    batch: Mapping[str, Tensor],
+    context: int,
+    generator: torch.Generator | None = None,
+    told: Sequence[str] | None = None,
 ) -> Encoded:
-    """Filters windows [B, T, ...] and imagines them from frame ``context`` on."""
-    a = per_frame(model)
+    """Filters windows [B, T, ...] and imagines them from frame ``context`` on.
+
+    Args:
+        model: any family.
+        batch: see `dreamgym.world_models.filtering.filtered`.
+        context: frames seen before imagining.
+        generator: source of randomness.
+        told: B sentences, for models that are told something.
+
+    Raises:
+        ValueError: a context outside the window, or what `filtered` refuses.
+    """
+    a = model.spec.actions_per_frame
     length = (batch["action"].shape[1] - 1) // a + 1
     if not 1 <= context <= length:
         raise ValueError(f"context must lie in [1, {length}] for windows of {length} frames, got {context}")
     posterior, begin = [], None
-    for t, state in enumerate(filtered(model, batch, generator)):
+    for t, state in enumerate(filtered(model, batch, generator, told=told)):
         posterior.append(model.features(state).flatten(1))
         begin = state if t == context - 1 else begin
     assert begin is not None
     ahead = batch["action"][:, (context - 1) * a : (length - 1) * a]
-    prior = [model.features(s).flatten(1) for s in imagined(model, begin, ahead, generator)]
+    prior = [model.features(s).flatten(1) for s in imagined(model, begin, ahead, generator, told)]
     empty = posterior[0].new_zeros(posterior[0].shape[0], 0, posterior[0].shape[1])
     return Encoded(torch.stack(posterior, 1), torch.stack(prior, 1) if prior else empty, context)
 

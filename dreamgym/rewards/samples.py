@@ -15,6 +15,7 @@ from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.encode import encode, episode_batches, load_episodes
 from dreamgym.suites.facts import store_tasks, suite_of
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.instructions import told_of
 
 DEMO_POSTERIOR, DEMO_PRIOR, PLAY_POSTERIOR, PLAY_PRIOR = range(4)
 SOURCES = ("demo_posterior", "demo_prior", "play_posterior", "play_prior")
@@ -92,7 +93,8 @@ def add_demonstrations(
     the start, in the middle and at the end.
 
     Raises:
-        ValueError: the store has no "success" key, or no episode of one of the tasks.
+        ValueError: the store has no "success" key, no episode of one of the tasks, or one of which a model that is
+            told something knows no sentence.
     """
     view = view.select(lambda meta: meta.get("task") in samples.tasks)
     keys = [*model.spec.observations, "action", "success"]
@@ -102,7 +104,8 @@ def add_demonstrations(
         data, lengths = load_episodes(view, indices, keys)
         steps = (data["action"].shape[1] - 1) // a + 1  # frames
         context = int(np.clip(round(steps * (number + 0.5) / (passes + 0.5)) if number else min(4, steps), 1, steps))
-        encoded = encode(model, {k: v.to(device) for k, v in data.items()}, context, generator)
+        told = told_of(model.spec, view, indices)
+        encoded = encode(model, {k: v.to(device) for k, v in data.items()}, context, generator, told)
         rows = samples.put(encoded.posterior)
         imagined = samples.put(encoded.prior[:, :imagine_steps])
         for b, i in enumerate(indices):
@@ -159,7 +162,8 @@ def add_play(
         progress: whether to show a bar.
 
     Raises:
-        ValueError: the store is of no suite that can judge recorded state, or lacks the sensors for it.
+        ValueError: the store is of no suite that can judge recorded state, or lacks the sensors for it; an episode of
+            which a model that is told something knows no sentence.
     """
     suite = suite_of(view)
     if suite is None or suite.succeeded is None or suite.startable is None:
@@ -173,7 +177,7 @@ def add_play(
     device = _device(model)
     for step in tqdm(range(-(-windows.num // batch_size)), desc="encode play", disable=not progress, leave=False):
         batch = {k: v.to(device) for k, v in sampler.batch(step).items()}
-        encoded = encode(model, batch, context, generator)
+        encoded = encode(model, batch, context, generator, told_of(model.spec, view, sampler.episodes(step)))
         rows, imagined = samples.put(encoded.posterior), samples.put(encoded.prior)
         state = {k: batch[k][:, ::a].cpu().numpy() for k in recorded}
         start = {k: v[:, context - 1] for k, v in state.items()}

@@ -102,6 +102,12 @@ def suite_of(view: EpisodeView) -> Suite | None:
     return None
 
 
+def store_instructions(view: EpisodeView) -> Mapping[str, str]:
+    """The sentences that say what a store's tasks are, by task: its suite's, where it is of one."""
+    found = suite_of(view)
+    return {} if found is None else found.instructions
+
+
 def store_tasks(view: EpisodeView) -> tuple[str, ...]:
     """Tasks of a store: those its info names, else its episodes' and those that skills of play achieved.
 

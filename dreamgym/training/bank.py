@@ -18,10 +18,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dreamgym.data.store import EpisodeView
-from dreamgym.rewards.encode import filter_to
-from dreamgym.suites.facts import suite_of
+from dreamgym.suites.facts import store_instructions, suite_of
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.filtering import filter_to
+from dreamgym.world_models.instructions import told
 
 SPLITS = ("train", "val", "test")
 SNAPSHOT = "snapshot"
@@ -137,7 +138,7 @@ def build_starts(
     config = BankConfig() if config is None else config
     chosen, counts = _choose(stores, tasks, config, splits)
     starts = [c for c, _ in chosen]
-    tensors = {f"state/{k}": v for k, v in _filter(model, starts, config, progress).items()}
+    tensors = {f"state/{k}": v for k, v in _filter(model, starts, tasks, config, progress).items()}
     tensors["task"] = torch.tensor([c.task for c in starts])
     tensors["split"] = torch.tensor([split for _, split in chosen])
     if all(SNAPSHOT in store.keys for store in stores):
@@ -223,16 +224,33 @@ def _one_each(found: list[Candidate], num_tasks: int, wanted: int, rng: np.rando
     return out
 
 
-def _filter(model: WorldModel, starts: list[Candidate], config: BankConfig, progress: bool) -> State:
+def _filter(
+    model: WorldModel, starts: list[Candidate], tasks: Sequence[str], config: BankConfig, progress: bool
+) -> State:
     """Model states at the starts, fp16."""
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(config.seed)
     parts: list[State] = []
     for at in tqdm(range(0, len(starts), config.batch_size), desc="start bank", disable=not progress, leave=False):
         batch = window_batch(model, starts[at : at + config.batch_size], config.context)
-        state = filter_to(model, {k: v.to(device) for k, v in batch.items()}, config.context, generator)
+        told = sentences_of(model, starts[at : at + config.batch_size], tasks)
+        state = filter_to(model, {k: v.to(device) for k, v in batch.items()}, config.context, generator, told)
         parts.append({k: (v.half() if v.is_floating_point() else v).cpu() for k, v in state.items()})
     return {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
+
+
+def sentences_of(model: WorldModel, starts: Sequence[Candidate], tasks: Sequence[str]) -> list[str] | None:
+    """What a model that is told something is told of each start: its episode's own words, else its task's."""
+    out: list[str] = []
+    for c in starts:
+        meta = dict(c.view.metas[c.episode])
+        if c.task != ANY_TASK and meta.get("task") != tasks[c.task]:  # play: the skill of this row alone
+            meta = {"task": tasks[c.task]}
+        one = told(model.spec, [meta], store_instructions(c.view))
+        if one is None:
+            return None
+        out += one
+    return out
 
 
 def window_batch(model: WorldModel, starts: Sequence[Candidate], context: int) -> dict[str, Tensor]:

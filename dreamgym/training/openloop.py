@@ -14,6 +14,8 @@ from torch import Tensor
 from dreamgym.suites.base import Measure
 from dreamgym.types import WorldModelSpec
 from dreamgym.world_models.base import WorldModel, to_frames
+from dreamgym.world_models.filtering import imagined
+from dreamgym.world_models.history import begin
 
 HORIZONS = (1, 5, 20, 50)
 """Frames at which open-loop errors are looked at."""
@@ -26,15 +28,20 @@ def rows_of(spec: WorldModelSpec, horizon: int) -> int:
 
 @torch.no_grad()
 def open_loop_eval(
-    model: WorldModel, batch: Mapping[str, Tensor], horizons: Sequence[int] = HORIZONS, measures: Sequence[Measure] = ()
+    model: WorldModel,
+    batch: Mapping[str, Tensor],
+    horizons: Sequence[int] = HORIZONS,
+    measures: Sequence[Measure] = (),
+    told: Sequence[str] | None = None,
 ) -> dict[str, float]:
     """Errors after h imagined frames from ``spec.history`` context frames.
 
     Args:
-        model: any family that is driven by actions.
+        model: any family.
         batch: windows [B, T, ...] of at least `rows_of` rows; sensors, "action".
         horizons: frames at which to compare.
         measures: of the suite; those whose sensor is decoded and recorded are reported.
+        told: B sentences, for models that are told something.
 
     Returns:
         Scalars: "psnr/<camera>/<h>" and "psnr_repeat/<camera>/<h>" in dB (mean of per-frame values);
@@ -42,21 +49,21 @@ def open_loop_eval(
         measure "<name>/<h>" and "<name>_repeat/<h>", in its unit (of a flag the share that is right).
     """
     context, a = model.spec.history, model.spec.actions_per_frame
-    frames = to_frames({**batch, "action": model.spec.prepare(batch["action"])}, a)
+    frames = to_frames(batch, a)
     history = {k: frames[k][:, :context] for k in model.spec.observations}
     history["action"] = batch["action"][:, : (context - 1) * a]
     generator = torch.Generator(batch["action"].device).manual_seed(0)
-    state = model.start(history, generator)
+    state = begin(model, history, generator, told)
     keys = [k for k in model.spec.decodable if k in batch]
     known = [m for m in measures if m.key in keys]
-    ahead = frames["action"][:, context - 1 : context - 1 + max(horizons)].flatten(1, 2)
+    ahead = batch["action"][:, (context - 1) * a : (context - 1 + max(horizons)) * a]
     last = {k: frames[k][:, context - 1] for k in keys}
     out: dict[str, float] = {}
-    for step, imagined in enumerate(model.unroll(state, ahead, generator), 1):
+    for step, after in enumerate(imagined(model, state, ahead, generator, told), 1):
         if step not in horizons:
             continue
         truth = {k: frames[k][:, context + step - 1] for k in keys}
-        decoded = model.decode(imagined, keys)
+        decoded = model.decode(after, keys)
         for name in keys:
             out |= _errors(name, step, decoded[name], last[name], truth[name])
         for measure in known:

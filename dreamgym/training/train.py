@@ -29,9 +29,9 @@ from dreamgym.training.runs import (
     write_run,
 )
 from dreamgym.training.stages import change, rebuild
-from dreamgym.types import InstructionSpec
 from dreamgym.world_models import registry
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.instructions import following, told_of
 from dreamgym.world_models.recipe import FitConfig, Recipe, Stage, Windows
 
 _log = logging.getLogger(__name__)
@@ -137,19 +137,21 @@ def evaluation(model: WorldModel, facts: StoreFacts, held_out: EpisodeView, keys
     """Open-loop errors on held-out episodes, at those horizons that one of them is long enough for.
 
     Returns:
-        What `fit` calls; None without such episodes, or for models that are driven by instructions.
+        What `fit` calls; None without such episodes (of a model that is told something, such that say it).
     """
     spec = model.spec
+    held_out = following(spec, held_out)
     reached = [h for h in HORIZONS if len(held_out) and (held_out.lengths >= rows_of(spec, h)).any()]
-    if not reached or isinstance(spec.action, InstructionSpec):
+    if not reached:
         return None
     sampler = SequenceSampler(held_out, rows_of(spec, max(reached)), 16, keys, seed=1)
     measures = () if facts.suite is None else facts.suite.measures
+    told = told_of(spec, held_out, sampler.episodes(0))
 
     def evaluate(trained: WorldModel, step: int) -> dict[str, float]:
         device = next(trained.parameters()).device
         batch = {k: v.to(device) for k, v in sampler.batch(0).items()}
-        return open_loop_eval(trained, batch, reached, measures)
+        return open_loop_eval(trained, batch, reached, measures, told)
 
     return evaluate
 

@@ -5,6 +5,9 @@ The room::
     base.py       the contract of every family, `WorldModel`
     recipe.py     the contract of how a family is trained, `Recipe`
     registry.py   families by name
+    history.py    how a model begins from real frames
+    instructions.py  what a model is told of an episode
+    filtering.py  a model along recorded episodes, filtered and imagined
     probe.py      simulator state from features
     families/     a folder a family: config, model, loss, recipe
 """

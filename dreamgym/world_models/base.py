@@ -50,7 +50,8 @@ class WorldModel(nn.Module, ABC):
 
         Args:
             history: every sensor of ``spec.observations`` as [B, H, ...] with H = ``spec.history``, and the actions
-                between them under "action" as [B, (H - 1) * a, A] (absent or empty when H = 1).
+                between them under "action" as [B, (H - 1) * a, A] (empty when H = 1), prepared: control actions, of a
+                model that is driven by instructions too.
             generator: source of randomness.
             instruction: B sentences, for action-conditioned families that are told what to do (``spec.instructions``).
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from dreamgym.fields import convert
 from dreamgym.nn.blocks import mlp
 from dreamgym.nn.vectors import VectorCodec
-from dreamgym.types import State
-from dreamgym.world_models.base import WorldModel, to_frames
+from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.filtering import filtered, imagined
 
 
 class StateProbe(nn.Module):
@@ -160,6 +160,7 @@ def fit_probe(
     sampler: Batches,
     vectors: Mapping[str, Sequence[tuple[str, int]]],
     config: ProbeFitConfig,
+    told: Callable[[int], Sequence[str] | None] | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> StateProbe:
     """Trains a probe on filtered and on open-loop imagined features: a ridge regression, and a network for the rest.
@@ -173,6 +174,7 @@ def fit_probe(
         sampler: windows of *training* episodes with the sensors of ``vectors``, the model's own and "action".
         vectors: sensors to read off, with layouts.
         config: how.
+        told: (number of a batch) -> what a model that is told something is told of each of its windows.
         progress: called with (gradient step, loss).
 
     Returns:
@@ -183,7 +185,7 @@ def fit_probe(
         probe = StateProbe(model.spec.feature_shape[0], vectors, config.units)
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(config.seed)
-    features, targets = _frames(model, sampler, config, tuple(vectors), generator)
+    features, targets = _frames(model, sampler, config, tuple(vectors), generator, told or (lambda step: None))
     probe.to(device).train()
     probe.fit_statistics(targets)
     probe.solve_linear(features, targets)
@@ -203,14 +205,19 @@ def fit_probe(
 
 
 def _frames(
-    model: WorldModel, sampler: Batches, config: ProbeFitConfig, names: tuple[str, ...], generator: torch.Generator
+    model: WorldModel,
+    sampler: Batches,
+    config: ProbeFitConfig,
+    names: tuple[str, ...],
+    generator: torch.Generator,
+    told: Callable[[int], Sequence[str] | None],
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Features [N, Z] float16 of the frames of all batches, and what they are to be read as, [N, d] each."""
     features: list[Tensor] = []
     targets: dict[str, list[Tensor]] = {k: [] for k in names}
     for step in range(config.steps):
         batch = {k: v.to(generator.device) for k, v in sampler.batch(step).items()}
-        seen, frames = window_features(model, batch, config.imagined, generator)
+        seen, frames = window_features(model, batch, config.imagined, generator, told(step))
         features.append(seen.flatten(0, 1).half())
         for name in names:
             targets[name].append(batch[name][:, frames].flatten(0, 1))
@@ -219,33 +226,30 @@ def _frames(
 
 @torch.no_grad()
 def window_features(
-    model: WorldModel, batch: Mapping[str, Tensor], imagined: float, generator: torch.Generator | None = None
+    model: WorldModel,
+    batch: Mapping[str, Tensor],
+    ahead: float,
+    generator: torch.Generator | None = None,
+    told: Sequence[str] | None = None,
 ) -> tuple[Tensor, slice]:
     """Features of windows: filtered first, then imagined with the real actions.
 
     Args:
-        model: any family that is driven by actions.
-        batch: sensors and "action", [B, T, ...], a row a control step.
-        imagined: share of the window's frames, at its end, to imagine.
+        model: any family.
+        batch: see `dreamgym.world_models.filtering.filtered`.
+        ahead: share of the window's frames, at its end, to imagine.
         generator: source of randomness.
+        told: B sentences, for models that are told something.
 
     Returns:
         Features [B, F - H + 1, Z] and the slice of rows they belong to (H = ``spec.history``).
     """
     context, a = model.spec.history, model.spec.actions_per_frame
-    sensors = {k: batch[k] for k in model.spec.observations}
-    frames = to_frames({**sensors, "action": model.spec.prepare(batch["action"])}, a)
-    length = frames["action"].shape[1] + 1
-    history = {k: frames[k][:, :context] for k in sensors}
-    history["action"] = batch["action"][:, : (context - 1) * a]
-    state: State = model.start(history, generator)
-    features = [model.features(state)]
-    filtered = length - round(imagined * (length - context))
-    for t in range(context, filtered):
-        obs = {k: frames[k][:, t] for k in sensors}
-        state = model.observe(state, frames["action"][:, t - 1], obs, generator)
+    length = (batch["action"].shape[1] - 1) // a + 1
+    stop = length - round(ahead * (length - context))
+    features = []
+    for state in filtered(model, batch, generator, stop, told, seen=context):
         features.append(model.features(state))
-    if filtered < length:
-        ahead = frames["action"][:, filtered - 1 :].flatten(1, 2)
-        features += [model.features(s) for s in model.unroll(state, ahead, generator)]
+    actions = batch["action"][:, (stop - 1) * a : (length - 1) * a]
+    features += [model.features(s) for s in imagined(model, state, actions, generator, told)]
     return torch.stack(features, dim=1), slice((context - 1) * a, (length - 1) * a + 1, a)

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from dreamgym.envs.core.draws import uniform
-from dreamgym.envs.core.observation import pad_history, sensors_to_torch
+from dreamgym.envs.core.observation import sensors_to_torch
+from dreamgym.envs.core.options import CoreOptions
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel, clone
+from dreamgym.world_models.history import begin
+from dreamgym.world_models.instructions import told
 
 OPTIONS = ("start", "task", "history", "state", "reset_mask")
 
@@ -57,13 +60,12 @@ class Beginner:
         self,
         model: WorldModel,
         tasks: tuple[str, ...],
-        task: str | Sequence[str],
         bank: StartBank | None,
-        split: str | None,
-        num_envs: int,
+        options: CoreOptions,
         blank: State,
     ) -> None:
-        self.model, self.tasks, self.num_envs, self.split = model, tasks, num_envs, split
+        self.model, self.tasks, self.num_envs, self.split = model, tasks, options.num_envs, options.split
+        self.instructions, task = options.instructions, options.task
         self.pool = tasks if task == "all" else (task,) if isinstance(task, str) else tuple(task)
         unknown = [n for n in self.pool if n not in tasks]
         if unknown or not self.pool:
@@ -71,12 +73,12 @@ class Beginner:
         self._shapes = {k: tuple(v.shape[1:]) for k, v in blank.items()}
         device = next(iter(blank.values())).device
         self._pool = torch.tensor([tasks.index(t) for t in self.pool], device=device)
-        self._env = torch.arange(num_envs, device=device)
+        self._env = torch.arange(self.num_envs, device=device)
         self.bank: StartBank | None = None
         if bank is not None:
             self.checked(bank.states, "the start bank")
             self.bank = bank.to(device)
-            self._sampler = self.bank.sampler(self.pool, split)
+            self._sampler = self.bank.sampler(self.pool, self.split)
             # The bank's own task numbers in the order of the reward's; -1 where the reward does not know the task.
             numbers = [tasks.index(t) if t in tasks else -1 for t in bank.tasks]
             self._bank_task = torch.tensor([*numbers, -1], device=device)[self.bank.task]
@@ -182,12 +184,7 @@ class Beginner:
         """
         if not self.model.spec.instructions:
             return None
-        said = [self.tasks[i] for i in task.tolist()]
-        known = self.model.spec.instructions
-        out = [name if name in known else name.replace("_", " ") for name in said]
-        if unknown := sorted({name for name in out if name not in known}):
-            raise ValueError(f"the model knows no instruction for {unknown}; it knows {list(known)}")
-        return out
+        return told(self.model.spec, [{"task": self.tasks[i]} for i in task.tolist()], self.instructions)
 
     def _given(self, options: Mapping[str, Any], task: Tensor, seed: int) -> State:
         """The states of all B envs from the caller's states or real frames."""
@@ -198,8 +195,7 @@ class Beginner:
         if "state" in options:
             state = {k: torch.as_tensor(v, device=device) for k, v in options["state"].items()}
             return clone(self.checked(state, "options['state']", self.num_envs))
-        spec = self.model.spec
-        history = pad_history(sensors_to_torch(options["history"], spec, device), spec)
+        history = sensors_to_torch(options["history"], self.model.spec, device)
         # A generator of its own: a partial reset must not move the noise of the envs that dream on.
-        state = self.model.start(history, torch.Generator(device).manual_seed(seed), self.sentences(task))
+        state = begin(self.model, history, torch.Generator(device).manual_seed(seed), self.sentences(task))
         return self.checked(state, "the history", self.num_envs)

@@ -28,7 +28,7 @@ from dreamgym.envs.core.actions import ActionReader, action_space, check_chunk
 from dreamgym.envs.core.begin import OPTIONS, Beginner, as_tensor
 from dreamgym.envs.core.fast import Fast
 from dreamgym.envs.core.judge import Rules, Verdict, failures, judge
-from dreamgym.envs.core.observation import ObservationReader, zero_history
+from dreamgym.envs.core.observation import ObservationReader
 from dreamgym.envs.core.options import CoreOptions
 from dreamgym.envs.core.rows import copy_to, take_rows, write_rows
 from dreamgym.envs.core.starts import StartBank
@@ -39,6 +39,7 @@ from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.suites.drawing import Drawing
 from dreamgym.types import InstructionSpec, State
 from dreamgym.world_models.base import WorldModel, where
+from dreamgym.world_models.history import blank_state
 
 
 class DreamCore:
@@ -105,14 +106,10 @@ class DreamCore:
         self.report_uncertainty = options.uncertainty or self.rules.uncertainty_limit is not None
         self.generator = torch.Generator(self.device)
         with torch.no_grad():
-            blank = self.model.start(
-                zero_history(self.spec, 1, self.device),
-                torch.Generator(self.device),
-                list(self.spec.instructions[:1]) or None,
-            )
+            blank = blank_state(self.model, self.device)
         shared, proprioception = options.share_features, options.proprioception
         self.reader = ObservationReader(self.model, options.obs, self.tasks, blank, not shared, proprioception)
-        self.beginner = Beginner(self.model, self.tasks, options.task, starts, options.split, self.num_envs, blank)
+        self.beginner = Beginner(self.model, self.tasks, starts, options, blank)
         self.read_actions = ActionReader(self.spec.action, self.num_envs, self.chunk, self.device, options.validate)
         free = self.world.waits or self.device.type == "cpu"
         self.fast = Fast(self) if (free if options.fast is None else options.fast) else None

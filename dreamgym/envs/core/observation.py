@@ -10,71 +10,10 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from dreamgym.types import InstructionSpec, State, WorldModelSpec
+from dreamgym.types import State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
 
 OBS_MODES = ("features", "state", "pixels", "dict")
-
-
-def zero_history(spec: WorldModelSpec, batch: int, device: torch.device | str) -> dict[str, Tensor]:
-    """A blank history [B, H, ...] of the right shapes: the probe with which an env learns a model's state layout."""
-    history = {}
-    for key, sensor in spec.observations.items():
-        dtype = torch.uint8 if sensor.kind == "image" else torch.float32
-        history[key] = torch.zeros((batch, spec.history, *sensor.shape), dtype=dtype, device=device)
-    if not isinstance(spec.action, InstructionSpec):
-        history["action"] = hold_actions(spec, batch, spec.history - 1, device)
-    return history
-
-
-def hold_actions(spec: WorldModelSpec, batch: int, frames: int, device: torch.device | str) -> Tensor:
-    """[B, frames * a, A]: actions that keep the robot where it is for so many frames."""
-    hold = torch.tensor(spec.control.hold, device=device)
-    return hold.expand(batch, frames * spec.actions_per_frame, -1)
-
-
-def pad_history(history: dict[str, Tensor], spec: WorldModelSpec) -> dict[str, Tensor]:
-    """Brings a history to exactly H observations: the last H, or the first one repeated with hold steps before
-    it.
-
-    Args:
-        history: sensors [B, h, ...] with h >= 1, and "action" [B, (h - 1) * a, A] (hold steps where absent;
-            none for a model that is driven by instructions).
-
-    Raises:
-        ValueError: a missing sensor or one of the wrong shape.
-    """
-    missing = [k for k in spec.observations if k not in history]
-    if missing:
-        raise ValueError(f"the history lacks {missing}; give every sensor of {list(spec.observations)} as [B, h, ...]")
-    first = history[next(iter(spec.observations))]
-    batch, length = first.shape[:2]
-    out: dict[str, Tensor] = {}
-    for key, sensor in spec.observations.items():
-        value = history[key]
-        if tuple(value.shape) != (batch, length, *sensor.shape):
-            raise ValueError(
-                f"history {key!r} has shape {tuple(value.shape)}, expected {(batch, length, *sensor.shape)} (B, h, "
-                "then the sensor's own shape; torch images are C H W, numpy images H W C)"
-            )
-        value = value.to(torch.uint8 if sensor.kind == "image" else torch.float32)
-        short = spec.history - length
-        out[key] = (
-            torch.cat([value[:, :1].expand(-1, short, *sensor.shape), value], 1) if short > 0 else value[:, -short:]
-        )
-    if isinstance(spec.action, InstructionSpec):
-        return out
-    action, a = history.get("action"), spec.actions_per_frame
-    if action is None:
-        action = hold_actions(spec, batch, length - 1, first.device)
-    want = (batch, (length - 1) * a, spec.action.dim)
-    if tuple(action.shape) != want:
-        raise ValueError(f"history 'action' has shape {tuple(action.shape)}, expected {want}")
-    action = spec.action.prepare(action)
-    if spec.history > length:
-        action = torch.cat([hold_actions(spec, batch, spec.history - length, first.device), action], 1)
-    out["action"] = action[:, action.shape[1] - (spec.history - 1) * a :]
-    return out
 
 
 def sensors_to_torch(obs: dict[str, Any], spec: WorldModelSpec, device: torch.device | str) -> dict[str, Tensor]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 AUTORESET = ("same_step", "next_step", "disabled")
@@ -19,6 +19,7 @@ class CoreKwargs(TypedDict, total=False):
     task: str | Sequence[str]
     obs: str
     proprioception: str | None
+    instructions: Mapping[str, str]
     uncertainty: bool
     uncertainty_limit: float | str | None
     chunk: int | None
@@ -47,6 +48,7 @@ class CoreOptions:
             are truncated. Not in twins, whose oracle pays 0 or 1.
         obs: "features", "state", "pixels" or "dict".
         proprioception: the decoded vector that ``obs="dict"`` shows under that name too, where there is one.
+        instructions: sentences of tasks, for models that are told what to do; of a task without one, its name counts.
         autoreset: "same_step", "next_step" or "disabled", per env, as Gymnasium defines them. A finished env under
             "disabled" waits: it keeps its state, pays 0 and repeats its flags until it is reset.
         uncertainty: report the model's uncertainty each step (costs what the model charges for it).
@@ -75,6 +77,7 @@ class CoreOptions:
     reward_mode: str = "success"
     obs: str = "features"
     proprioception: str | None = None
+    instructions: Mapping[str, str] = field(default_factory=dict)
     autoreset: str = "same_step"
     uncertainty: bool = True
     uncertainty_limit: float | str | None = None

@@ -61,6 +61,9 @@ class World(ABC):
     def missing_camera(self, core: DreamCore) -> str | None:
         """What is missing where nothing can be rendered, and the mend; None where it can."""
 
+    def leave(self, mask: Tensor) -> None:  # noqa: B027 - a dream costs the same
+        """Nobody looks at the envs where ``mask`` [B] is true until they begin anew: their world may stand still."""
+
     def snapshot(self, core: DreamCore) -> np.ndarray | None:
         """What a snapshot of the core must hold beside its tensors."""
         return None

@@ -18,12 +18,13 @@ from tqdm import tqdm
 from dreamgym.data.store import EpisodeView
 from dreamgym.evaluation.making.measures import Curve, StateReader, psnr, rounded_json
 from dreamgym.evaluation.making.tally import Scored, Tally
-from dreamgym.evaluation.making.windows import Window, Windows, reachable, statistics, training_mean
+from dreamgym.evaluation.making.windows import Window, Windows, followed, reachable, statistics, training_mean
 from dreamgym.evaluation.making.yardstick import Yardstick
-from dreamgym.rewards.encode import imagined, start_at
 from dreamgym.suites.facts import StoreFacts, store_facts
 from dreamgym.types import InstructionSpec
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.filtering import imagined
+from dreamgym.world_models.history import begin
 
 ONE_STEP_FRAMES = 4096
 
@@ -124,6 +125,7 @@ def measure_fidelity(
     facts = store_facts(held_out)
     model = as_recorded(model, facts)
     context = model.spec.history if config.context is None else config.context
+    held_out = followed(model, held_out)
     steps = reachable(model, held_out, context, config.steps)
     config = FidelityConfig(**{**vars(config), "context": context, "steps": steps})
     yardstick = _yardstick(model, held_out, training, probe, config.seed)
@@ -131,14 +133,14 @@ def measure_fidelity(
     size = (config.windows, context, steps, config.batch_size, config.seed)
     run = _Run(model, yardstick, config, generator)
     for window in tqdm(
-        Windows(model, held_out, yardstick.keys, *size, suite=facts.suite).batches(generator),
+        Windows(model, held_out, yardstick.keys, *size).batches(generator),
         desc="fidelity", disable=not progress, leave=False,
     ):  # fmt: skip
         run.predict(window)
         run.predict_one_step(window)
     again = _Run(model, yardstick, config, generator)
     if config.openings:
-        for window in Windows(model, held_out, yardstick.keys, *size, True, facts.suite).batches(generator):
+        for window in Windows(model, held_out, yardstick.keys, *size, True).batches(generator):
             again.predict(window)
     return Fidelity(
         config,
@@ -215,7 +217,8 @@ class _Run:
             return
         model, yardstick, generator = self.model, self.yardstick, self.generator
         action, observed = window.frames["action"], tuple(model.spec.observations)
-        state = start_at(model, {k: window.frames[k] for k in observed}, generator)
+        first = {k: window.frames[k][:, :1] for k in observed}
+        state = begin(model, first, generator, window.told)
         actions = model.spec.prepare(action)
         for t in range(action.shape[1]):
             if t:

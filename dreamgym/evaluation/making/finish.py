@@ -42,6 +42,7 @@ from dreamgym.training.packing import round_weights
 from dreamgym.training.progress import latest
 from dreamgym.training.train import load_run, training_episodes
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.instructions import told_of
 from dreamgym.world_models.probe import ProbeFitConfig, StateProbe, fit_probe
 
 _log = logging.getLogger(__name__)
@@ -180,7 +181,8 @@ class _Finish:
             length = min(32, int(train.lengths.max()))
             sampler = SequenceSampler(train, length=length, batch_size=16, keys=keys, seed=self.config.seed)
             how = ProbeFitConfig(self.config.probe_steps, seed=self.config.seed)
-            probe = fit_probe(self.model, sampler, vectors, how)
+            spec = self.model.spec
+            probe = fit_probe(self.model, sampler, vectors, how, lambda n: told_of(spec, train, sampler.episodes(n)))
             self._round(probe)
             return probe.state_dict(), probe.to_config()
 

@@ -18,7 +18,8 @@ from dreamgym.evaluation.statistics.comparison import Sequences as ActionSequenc
 from dreamgym.rewards.base import RewardModel
 from dreamgym.rewards.calibrate import f1_score
 from dreamgym.suites.base import Attempt, Trials
-from dreamgym.world_models.base import WorldModel, to_frames
+from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.filtering import frames_of, imagined
 
 
 @dataclass(frozen=True)
@@ -180,26 +181,35 @@ class Scores:
 def score_rollouts(
     model: WorldModel, reward: RewardModel, bank: StartBank, rollouts: Rollouts, seed: int = 0
 ) -> Scores:
-    """Scores rollouts by a reward model, both on real frames (filtered) and in imagination."""
+    """Scores rollouts by a reward model, both on real frames (filtered) and in imagination.
+
+    Args:
+        model: a family that is driven by actions.
+        reward: scores frames.
+        bank: where the rollouts began.
+        rollouts: real episodes.
+        seed: of the model's draws.
+    """
     device, a = next(model.parameters()).device, model.spec.actions_per_frame
     generator = torch.Generator(device).manual_seed(seed)
     task = torch.tensor([reward.tasks.index(rollouts.tasks[i]) for i in rollouts.task.tolist()], device=device)
     begin = {k: v.to(device) for k, v in bank.state(rollouts.row).items()}
     memory = reward.start(model, begin, task)
     last = torch.cat([rollouts.action, rollouts.action[:, -1:]], 1)  # a row an observation; the last one leads nowhere
-    rows = {k: rollouts.obs[k] for k in model.spec.observations} | {"action": model.spec.prepare(last)}
-    frames = {k: v.to(device) for k, v in to_frames(rows, a).items()}
-    seen, dreamt = begin, begin
+    rows = {k: rollouts.obs[k].to(device) for k in model.spec.observations} | {"action": last.to(device)}
+    frames = frames_of(model, rows)
+    action = frames["action"]
+    dream = imagined(model, begin, action.flatten(1, 2), generator)  # the operator's whole way: one prediction
+    seen = begin
     zero = torch.zeros(len(task), device=device)
-    real, dream, unsure = [zero], [zero], [zero]
-    for t in range(frames["action"].shape[1]):
-        action = frames["action"][:, t, 0] if a == 1 else frames["action"][:, t]
-        seen = model.observe(seen, action, {k: frames[k][:, t + 1] for k in model.spec.observations}, generator)
-        dreamt = model.imagine(dreamt, action, generator)
-        real.append(reward.probability(model, memory, seen, task))
-        dream.append(reward.probability(model, memory, dreamt, task))
+    on_real, in_dream, unsure = [zero], [zero], [zero]
+    for t in range(action.shape[1]):
+        obs = {k: frames[k][:, t + 1] for k in model.spec.observations}
+        seen, dreamt = model.observe(seen, action[:, t], obs, generator), next(dream)
+        on_real.append(reward.probability(model, memory, seen, task))
+        in_dream.append(reward.probability(model, memory, dreamt, task))
         unsure.append(model.uncertainty(dreamt))
-    return Scores(torch.stack(real, 1), torch.stack(dream, 1), torch.stack(unsure, 1), a)
+    return Scores(torch.stack(on_real, 1), torch.stack(in_dream, 1), torch.stack(unsure, 1), a)
 
 
 def success_agreement(reward: RewardModel, rollouts: Rollouts, scores: Scores) -> dict[str, dict[str, float]]:

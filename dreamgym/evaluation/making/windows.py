@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from dreamgym.data.sampler import SequenceSampler
-from dreamgym.data.store import EpisodeView, Meta
-from dreamgym.rewards.encode import filter_to, imagined, sensors
-from dreamgym.suites import Suite
+from dreamgym.data.store import EpisodeView
 from dreamgym.types import InstructionSpec, State
 from dreamgym.world_models.base import WorldModel, to_frames
+from dreamgym.world_models.filtering import filter_to, imagined, sensors
+from dreamgym.world_models.history import begin, hold_actions
+from dreamgym.world_models.instructions import following, known_sentences, told_of
 
 HORIZONS = (1, 5, 10, 20, 25, 50)
 """Control steps that a prediction ends at where no episode is long enough for all that was asked for."""
@@ -59,19 +60,18 @@ class Window:
         frames: sensors [B, C + F, ...] and "action" [B, C + F - 1, a, A], as recorded; C real frames, F to predict.
         begin: the model's state after the C-th frame.
         context: C.
-        instruction: int64 [B] of a model that is driven by instructions, or None.
+        told: B sentences, of a model that is told something; else None.
     """
 
     frames: Mapping[str, Tensor]
     begin: State
     context: int
-    instruction: Tensor | None = None
+    told: Sequence[str] | None = None
 
     def predict(self, model: WorldModel, generator: torch.Generator) -> Iterable[State]:
         """The model's states after each of the F frames, without real observations."""
-        if self.instruction is not None:
-            return model.unroll(self.begin, self.instruction, generator)
-        return imagined(model, self.begin, self.frames["action"][:, self.context - 1 :].flatten(1, 2), generator)
+        ahead = self.frames["action"][:, self.context - 1 :].flatten(1, 2)
+        return imagined(model, self.begin, ahead, generator, self.told)
 
     def sensors(self, frame: int, keys: Sequence[str]) -> dict[str, Tensor]:
         """What was recorded at ``frame``, [B, ...]."""
@@ -93,7 +93,6 @@ class Windows:
         seed: of the choice.
         openings: whether they begin with an episode's first frame, seen as a reset shows it: its history is that frame,
             with hold steps between.
-        suite: whose sentences its tasks have, for a model that is driven by instructions.
     """
 
     model: WorldModel
@@ -105,77 +104,65 @@ class Windows:
     batch_size: int
     seed: int
     openings: bool = False
-    suite: Suite | None = None
 
     def batches(self, generator: torch.Generator) -> Iterator[Window]:
         """The windows, ``batch_size`` at a time."""
-        action = self.model.spec.action
-        if not isinstance(action, InstructionSpec):
-            yield from self._of(self.view, self.num, None, generator)
-            return
-        told = {s: self._following(s) for s in action.sentences}
-        told = {s: v for s, v in told.items() if len(v) and v.lengths.max() >= self._rows}
-        if not told:
-            raise ValueError(
-                f"{self.view.path}: no episode of {self._rows} rows or more follows an instruction of this model "
-                f"({list(action.sentences)}): write it into the episodes' meta as 'instruction'"
-            )
-        for text, own in told.items():
-            yield from self._of(own, -(-self.num // len(told)), action.sentences.index(text), generator)
+        model, size = self.model, min(self.batch_size, self.num)
+        rows = rows_of(self.context, self.steps, model.spec.actions_per_frame)
+        names = [k for k in self.view.keys if k in (*model.spec.observations, *self.keys, "action")]
+        sampler = SequenceSampler(self.view, rows, size, names, self.seed, "episode", float(self.openings))
+        for step in range(-(-self.num // size)):
+            batch = {k: v for k, v in sampler.batch(step).items() if k in names}
+            batch = {k: v[: self.num - step * size].to(generator.device) for k, v in batch.items()}
+            told = told_of(model.spec, self.view, sampler.episodes(step)[: len(batch["action"])])
+            yield self._window(batch, told, generator)
 
-    def _following(self, text: str) -> EpisodeView:
-        return self.view.select(lambda meta: sentence(meta, self.suite) == text)
-
-    @property
-    def _rows(self) -> int:
-        return rows_of(self.context, self.steps, self.model.spec.actions_per_frame)
-
-    def _of(self, view: EpisodeView, num: int, told: int | None, generator: torch.Generator) -> Iterator[Window]:
-        device, size = generator.device, min(self.batch_size, num)
-        names = [k for k in view.keys if k in (*self.model.spec.observations, *self.keys, "action")]
-        sampler = SequenceSampler(view, self._rows, size, names, self.seed, "episode", float(self.openings))
-        for step in range(-(-num // size)):
-            batch = {k: v[: num - step * size].to(device) for k, v in sampler.batch(step).items()}
-            batch = {k: v for k, v in batch.items() if k in names}
-            size_now = len(batch["action"])
-            index = None if told is None else torch.full((size_now,), told, dtype=torch.int64, device=device)
-            yield self._window(batch, index, generator)
-
-    def _window(self, batch: dict[str, Tensor], told: Tensor | None, generator: torch.Generator) -> Window:
+    def _window(self, batch: dict[str, Tensor], told: list[str] | None, generator: torch.Generator) -> Window:
         model, a = self.model, self.model.spec.actions_per_frame
         context = 1 if self.openings else self.context
         frames = to_frames({k: v[:, : rows_of(context, self.steps, a)] for k, v in batch.items()}, a)
         if self.openings:
-            return Window(frames, opening_state(model, frames, generator), context, told)
-        if told is None:
-            return Window(frames, filter_to(model, batch, context, generator), context)
-        history = {k: v[:, :context] for k, v in sensors(model, frames).items()}
-        history["action"] = frames["action"][:, : context - 1].flatten(1, 2)
-        return Window(frames, model.start(history, generator), context, told)
+            state = opening_state(model, frames, generator, told)
+        elif isinstance(model.spec.action, InstructionSpec):
+            # What the robot did before is control actions, which `observe` does not take.
+            history = {k: v[:, :context] for k, v in sensors(model, frames).items()}
+            history["action"] = frames["action"][:, : context - 1].flatten(1, 2)
+            state = begin(model, history, generator, told)
+        else:
+            state = filter_to(model, batch, context, generator, told)
+        return Window(frames, state, context, told)
 
 
-def opening_state(model: WorldModel, frames: Mapping[str, Tensor], generator: torch.Generator | None = None) -> State:
+def followed(model: WorldModel, view: EpisodeView) -> EpisodeView:
+    """The episodes that can be predicted: all, or those that say what a model that is told something must be told.
+
+    Raises:
+        ValueError: there are episodes, and none says it.
+    """
+    found = following(model.spec, view)
+    if len(view) and not len(found):
+        raise ValueError(
+            f"{view.path}: no episode follows an instruction of this model ({list(known_sentences(model.spec))}): "
+            "write it into the episodes' meta as 'instruction'"
+        )
+    return found
+
+
+def opening_state(
+    model: WorldModel,
+    frames: Mapping[str, Tensor],
+    generator: torch.Generator | None = None,
+    told: Sequence[str] | None = None,
+) -> State:
     """The state after the first of ``frames`` [B, F, ...], as at a reset: H times that frame, with hold actions between
     that leave two-valued entries as the first action has them.
     """
     spec, action = model.spec, frames["action"]
-    seen = sensors(model, frames)
-    history = {k: v[:, :1].expand(-1, spec.history, *v.shape[2:]) for k, v in seen.items()}
-    hold = torch.tensor(spec.control.hold, device=action.device).to(action)
-    between = hold.repeat(len(action), (spec.history - 1) * spec.actions_per_frame, 1)
+    history = {k: v[:, :1].expand(-1, spec.history, *v.shape[2:]) for k, v in sensors(model, frames).items()}
+    between = hold_actions(spec, len(action), spec.history - 1, action.device).clone()
     for i in spec.control.binary:
         between[..., i] = spec.control.prepare(action[:, 0, 0])[:, None, i]
-    return model.start({**history, "action": between}, generator)
-
-
-def sentence(meta: Meta, suite: Suite | None) -> str | None:
-    """The instruction that an episode follows: its own, or that of its task; None where it has neither."""
-    if meta.get("instruction"):
-        return str(meta["instruction"])
-    task = meta.get("task")
-    if task is None:
-        return None
-    return suite.instruction(task) if suite is not None else str(task).replace("_", " ")
+    return begin(model, {**history, "action": between}, generator, told)
 
 
 def statistics(view: EpisodeView, keys: Sequence[str], rows: int = 200_000) -> dict[str, tuple[Tensor, Tensor]]:

@@ -71,8 +71,9 @@ def evaluate_all(
         sources: names of policies, or folders of runs (see `expand`).
         world_model, task: see `evaluate`; None: what the policy's folder says it was made for.
         config: see `EvaluationConfig`.
-        out: folder for one JSON file a policy (and its clips); a file that is there already is taken as it is if policy
-            (see `fingerprint`), settings and the hashes of world model, reward and start bank are the same.
+        out: folder for one JSON file a policy (and its clips); a file that is there already is taken as it is if the
+            policy (see `fingerprint`), the settings and the hashes of world model, reward and start bank are the same.
+            What has no hash is evaluated again.
         device: where to dream and act.
         progress: whether to show bars.
 
@@ -108,8 +109,10 @@ def _kept(file: Path, source: str, setup: Setup) -> Evaluation | None:
     except ValueError as error:
         _log.warning("%s: evaluated again", error)
         return None
-    same = old.training.get("fingerprint") == fingerprint(source)
     executor = setup.config.executor
-    same &= old.training.get("executor") == (None if executor is None else fingerprint(executor))
-    same &= old.hashes == checkpoint_hashes(setup.opened)
-    return old if same and setup.config.asks_no_more_than(old.config) else None
+    now = {"policy": fingerprint(source), **checkpoint_hashes(setup.opened)}
+    then = {"policy": old.training.get("fingerprint"), **old.hashes}
+    if executor is not None:
+        now["executor"], then["executor"] = fingerprint(executor), old.training.get("executor")
+    told = None not in now.values() and len(now) > 1  # what has no hash may be another thing by now
+    return old if told and now == then and setup.config.asks_no_more_than(old.config) else None

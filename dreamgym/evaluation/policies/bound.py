@@ -23,11 +23,15 @@ class BoundCore:
     """
 
     def __init__(self, core: DreamCore, policy: Policy, seed: int) -> None:
-        self.core = core
-        # The world is seeded with the same number: with it, the core would know the world's noise.
-        self._noise = np.random.default_rng([seed, 1])
+        self.core, self._seed = core, seed
+        self.begin(0)
         core.reset(seed=self._draw())
         policy.bind(core)  # type: ignore[attr-defined]
+
+    def begin(self, wave: int) -> None:
+        """Seeds the core's noise for a wave of episodes (see `run_episodes`)."""
+        # Another stream than the world's, whose noise the core would know otherwise.
+        self._noise = np.random.default_rng([self._seed, wave, 1])
 
     def follow(self, world: DreamCore) -> None:
         """Puts the core where ``world`` stands: states, reward memory, tasks and elapsed time of all envs."""

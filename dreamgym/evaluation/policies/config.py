@@ -17,8 +17,8 @@ class EvaluationConfig:
             or "auto": "test" where the bank has test starts of every task, else "val". The result says which.
         horizon: control steps of an episode; None: those of the suite, in dream and twin alike.
         dream, twin: which of the two worlds.
-        simulators: how many at a time. The model's noise is drawn for all of them together, so another number is
-            another evaluation wherever model or policy draw.
+        simulators: how many at a time. Noise is keyed by episode for a given number: another number is another
+            evaluation wherever model or policy draw.
         num_workers: processes for them; 0: this process.
         reward_model: which of the checkpoint's; None: its default.
         embodiment: the robot, of models that know several; None: the model's own.

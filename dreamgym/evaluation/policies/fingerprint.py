@@ -5,32 +5,70 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 from dreamgym.training.checkpoint import file_sha256
+
+GROUP, FACTORIES = "dreamgym.policies", "dreamgym.policy_factories"
+"""Entry points of packages: what loads their saved policies, and what makes those that have a name."""
+
+BUILT_IN = dict.fromkeys(("random", "hold"), Path(__file__).with_name("load.py"))
+"""Where the policies are that come with dreamgym."""
 
 CONFIG = "config.json"
 """What the folder of a saved policy says of it."""
 
 
 def fingerprint(source: Any) -> str | None:
-    """A hash of what a policy is made of; None of what has no file (a built-in name, an object).
+    """A hash of what a policy is made of; None where nothing tells (an object, a package without files).
 
-    Of the folder of a saved policy: its config, which holds the hashes of its weights. Of "path/to/file.py:factory" and
-    "package.module:factory": the file, and what it imports from its own folder or package, directly or not.
+    Of the folder of a saved policy: its config, which holds the hashes of its weights, and the code of the package that
+    loads it. Of "path/to/file.py:factory" and "package.module:factory": the file, and what it imports from its own
+    folder or package, directly or not; of a module without a source file, the version of its distribution. Of a
+    name: the module that defines it, with what that imports if another package brought it.
     """
     if not isinstance(source, str | Path):
         return None
     if (Path(source) / CONFIG).is_file():
-        return file_sha256(Path(source) / CONFIG)
+        own, code = file_sha256(Path(source) / CONFIG), _loader_code(Path(source))
+        return None if code is None else _hash([own, code])
     where, colon, _ = str(source).rpartition(":")
-    found = own_files(where) if colon else []
-    if not found:
+    return _code(where) if colon else _named(str(source))
+
+
+def _named(name: str) -> str | None:
+    """What makes the policy that has this name; None where there is none."""
+    if name in BUILT_IN:
+        return file_sha256(BUILT_IN[name])
+    found = next(iter(entry_points(group=FACTORIES, name=name)), None)
+    return None if found is None else _code(found.module)
+
+
+def _loader_code(folder: Path) -> str | None:
+    """What the loader of a saved policy is made of; None where no installed package has it."""
+    try:
+        kind = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["policy"]
+    except (ValueError, KeyError, TypeError):
         return None
-    parts = sorted(f"{os.path.relpath(f, found[0].parent)} {file_sha256(f)}" for f in found)
+    found = next((e for e in entry_points(group=GROUP) if e.name == kind), None)
+    return None if found is None else _code(found.module)
+
+
+def _code(where: str) -> str | None:
+    """A hash of a module's own files, else of its distribution's version; None where there is neither."""
+    found = own_files(where)
+    if found:
+        return _hash(sorted(f"{os.path.relpath(f, found[0].parent)} {file_sha256(f)}" for f in found))
+    names = packages_distributions().get(where.partition(".")[0], ())
+    return _hash(sorted(f"{name} {version(name)}" for name in names)) if names else None
+
+
+def _hash(parts: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -29,12 +29,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamgym.evaluation.policies.fingerprint import CONFIG, own_files
+from dreamgym.evaluation.policies.fingerprint import CONFIG, FACTORIES, GROUP, own_files
 from dreamgym.training.checkpoint import file_sha256
 from dreamgym.types import InstructionSpec, Policy, WorldModelSpec
 
-GROUP = "dreamgym.policies"
-FACTORIES = "dreamgym.policy_factories"
 _READ: dict[Path, str] = {}
 """sha256 of the files of policies when they were imported: one that was edited since is imported again."""
 

@@ -17,6 +17,7 @@ from dreamgym.evaluation.statistics.calibration import Reliability
 from dreamgym.evaluation.statistics.comparison import Sequences, Trajectories
 from dreamgym.rewards.base import RewardModel
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.filtering import imagined
 
 
 class TwinRecorder:
@@ -107,9 +108,24 @@ class DreamRecorder:
 
 @torch.no_grad()
 def replay(
-    model: WorldModel, reward: RewardModel, bank: StartBank, sequences: Sequences, probe: Any = None, seed: int = 0
+    model: WorldModel,
+    reward: RewardModel,
+    bank: StartBank,
+    sequences: Sequences,
+    probe: Any = None,
+    seed: int = 0,
+    chunk: int | None = None,
 ) -> Trajectories:
     """Imagines along recorded actions from the bank's states, never looking again: open loop, on a policy's own path.
+
+    Args:
+        model: a family that is driven by actions.
+        reward: scores the frames.
+        bank: where the sequences began.
+        sequences: recorded actions.
+        probe: reads vectors off the features of a model that does not decode them.
+        seed: of the model's draws.
+        chunk: control actions that the policy decided on at a time, which the model predicts together; None: a frame's.
 
     Returns:
         Vector sensors as far as they can be read (`StateReader`), probabilities, verdicts and uncertainty; no frames.
@@ -120,13 +136,14 @@ def replay(
     task = torch.tensor([reward.tasks.index(name) for name in sequences.names], device=device)
     state = {k: v.to(device) for k, v in bank.state(torch.from_numpy(sequences.row)).items()}
     memory, per_frame = reward.start(model, state, task), model.spec.actions_per_frame
+    actions = torch.from_numpy(sequences.action).to(device)
+    frames = imagined(model, state, actions, generator, chunk=chunk or per_frame)
     zero = torch.zeros(len(task), device=device)
     columns: list[list[torch.Tensor]] = [[zero], [zero], [zero]]
     read = [reader(state)]
-    for frame in torch.from_numpy(sequences.action).to(device).split(per_frame, 1):
-        action = frame[:, 0] if per_frame == 1 else frame
-        after = model.imagine(state, action, generator)
-        _, probability, memory = reward.step(model, memory, state, action, after, task)
+    for action, after in zip(actions.split(per_frame, 1), frames, strict=True):
+        given = action[:, 0] if per_frame == 1 else action
+        _, probability, memory = reward.step(model, memory, state, given, after, task)
         values = (probability, reward.succeeded(probability, task).float(), model.uncertainty(after))
         for column, value in zip(columns, values, strict=True):
             column.append(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,30 +46,32 @@ class Frame:
 Watcher = Callable[[Frame], None]
 
 
-class _Slots:
-    """Which episode each env runs. An env whose episode has ended waits for the next decision, then begins another."""
+@dataclass(frozen=True)
+class _Wave:
+    """Episodes that run side by side, one an env, from their common beginning until the last has ended.
 
-    def __init__(self, row: np.ndarray, task: np.ndarray, num_envs: int) -> None:
-        self.row, self.task = row, task
-        self.episode = np.zeros(num_envs, np.int64)
-        self.running = np.zeros(num_envs, bool)
-        self.next = 0
+    Each draws the noise of its place and its time, so that what a policy comes to from a start depends neither on when
+    other episodes end nor on how many follow.
 
-    def begin(self) -> np.ndarray:
-        """Gives waiting envs the next episodes; [B] bool: those that got one."""
-        fresh = np.zeros_like(self.running)
-        for env in np.flatnonzero(~self.running)[: len(self.row) - self.next]:
-            self.episode[env], fresh[env] = self.next, True
-            self.next += 1
-        self.running |= fresh
-        return fresh
+    Attributes:
+        number: of the wave.
+        episode: [B] int64, which of the N episodes each env runs.
+        running: [B] bool, envs whose episode is under way; envs for which none was left never run. Written to.
+    """
 
-    def options(self) -> dict[str, Any]:
-        """Reset options: the start and the task of each env's episode."""
-        return {
-            "start": torch.from_numpy(self.row[self.episode]),
-            "task": torch.from_numpy(self.task[self.episode]),
-        }
+    number: int
+    episode: np.ndarray
+    running: np.ndarray
+
+    def seed(self, seed: int) -> int:
+        """Of model and policy, from the evaluation's."""
+        return int(np.random.default_rng([seed, self.number]).integers(2**62))
+
+
+def _waves(num: int, num_envs: int) -> Iterator[_Wave]:
+    for number, first in enumerate(range(0, num, num_envs)):
+        episode = first + np.arange(num_envs)
+        yield _Wave(number, episode.clip(max=num - 1), episode < num)
 
 
 @torch.no_grad()
@@ -85,10 +87,11 @@ def run_episodes(
     watch: Watcher | None = None,
     progress: str | None = None,
 ) -> Episodes:
-    """Runs N episodes, as many at a time as the core has envs.
+    """Runs N episodes, in waves of as many as the core has envs.
 
     An episode ends at its first success or at the core's horizon (or where the model fails), inside a policy's chunk
-    too; that env begins its next episode at the next decision.
+    too. Noise is keyed by episode: two policies with decisions of the same length, from the same starts, on a core of
+    the same number of envs, meet the same noise, and the first n of N episodes are those of n (from n = B on).
 
     Args:
         core: a dream or a twin, made with autoreset "disabled", reward_mode "probability", the policy's chunk and at
@@ -109,34 +112,65 @@ def run_episodes(
     """
     chunk = actions_a_decision(policy, core.spec)
     _check_core(core, len(row), chunk)
-    generator = torch.Generator(core.device).manual_seed(seed)
-    slots, tally = _Slots(row, task, core.num_envs), _Tally(len(row))
-    obs, carry = None, policy.start(core.num_envs, generator)
+    tally = _Tally(len(row))
     with tqdm(total=len(row), desc=progress, disable=progress is None, leave=False) as bar:
-        while True:
-            fresh = slots.begin()
-            if not slots.running.any():
-                return tally.episodes(row, task)
-            if fresh.any():
-                where = {"seed": seed} if obs is None else {"mask": torch.from_numpy(fresh)}
-                obs, _ = core.reset(**where, options=slots.options())
-                carry = _begin(policy, carry, fresh, core, slots)
-                _tell_start(watch, fresh, slots)
-            if bound is not None:
-                bound.follow(core)
-            decided = policy.act(obs, carry, torch.from_numpy(fresh).to(core.device), generator)
-            if not isinstance(decided, tuple) or len(decided) != 2:
-                raise ValueError(
-                    f"{type(policy).__name__}.act must return (action, carry), got {type(decided).__name__}: a policy "
-                    "that remembers nothing returns its action and None"
-                )
-            action, carry = decided
-            action = check_decision(action, slots.running, chunk, core.spec.action)
-            for part, step in zip(core.split(core.spec.prepare(action)), core.frames(action), strict=False):
-                obs = step.obs
-                bar.update(_note(core, step, part, slots, tally, linger, watch))
-                if not slots.running.any():
-                    break
+
+        def note(wave: _Wave, step: Step, action: torch.Tensor) -> None:
+            bar.update(_note(core, step, action, wave, task, tally, linger, watch))
+
+        for wave in _waves(len(row), core.num_envs):
+            _run_wave(core, policy, wave, row, task, wave.seed(seed), chunk, bound, watch, note)
+    return tally.episodes(row, task)
+
+
+def _run_wave(
+    core: DreamCore,
+    policy: Policy,
+    wave: _Wave,
+    row: np.ndarray,
+    task: np.ndarray,
+    seed: int,
+    chunk: int | None,
+    bound: BoundCore | None,
+    watch: Watcher | None,
+    note: Callable[[_Wave, Step, torch.Tensor], None],
+) -> None:
+    generator = torch.Generator(core.device).manual_seed(seed)
+    begun = {"start": torch.from_numpy(row[wave.episode]), "task": torch.from_numpy(task[wave.episode])}
+    obs, _ = core.reset(seed=seed, options=begun)
+    if bound is not None:
+        bound.begin(wave.number)
+    fresh = torch.ones(core.num_envs, dtype=torch.bool, device=core.device)
+    carry = policy.start(core.num_envs, generator)
+    begin = getattr(policy, "begin", None)
+    if begin is not None:
+        carry = begin(carry, fresh, [core.tasks[i] for i in task[wave.episode]])
+    _tell_start(watch, wave)
+    core.world.leave(torch.from_numpy(~wave.running))
+    while wave.running.any():
+        if bound is not None:
+            bound.follow(core)
+        action, carry = _decide(policy, obs, carry, fresh, generator)
+        fresh = torch.zeros_like(fresh)
+        action = check_decision(action, wave.running, chunk, core.spec.action)
+        for part, step in zip(core.split(core.spec.prepare(action)), core.frames(action), strict=False):
+            obs = step.obs
+            note(wave, step, part)
+            if not wave.running.any():
+                break
+            core.world.leave(torch.from_numpy(~wave.running))
+
+
+def _decide(
+    policy: Policy, obs: Any, carry: Any, fresh: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, Any]:
+    decided = policy.act(obs, carry, fresh, generator)
+    if not isinstance(decided, tuple) or len(decided) != 2:
+        raise ValueError(
+            f"{type(policy).__name__}.act must return (action, carry), got {type(decided).__name__}: a policy that "
+            "remembers nothing returns its action and None"
+        )
+    return decided
 
 
 def _check_core(core: DreamCore, num: int, chunk: int | None) -> None:
@@ -155,49 +189,41 @@ def _note(
     core: DreamCore,
     step: Step,
     action: torch.Tensor,
-    slots: _Slots,
+    wave: _Wave,
+    task: np.ndarray,
     tally: _Tally,
     linger: int,
     watch: Watcher | None,
 ) -> int:
     """Takes in one frame of all envs; how many episodes ended at it."""
-    frame = _frame(core, step, action, slots)
+    frame = _frame(core, step, action, wave)
     achieved = step.info["is_success"].cpu().numpy()[frame.env]
-    tally.add(frame, achieved, core, slots.task)
+    tally.add(frame, achieved, core, task)
     if watch is not None:
         watch(frame)
     over = step.truncated.cpu().numpy()[frame.env]
     over = over | (achieved & (frame.elapsed >= tally.length[frame.episode] + linger))
-    slots.running[frame.env[over]] = False
+    wave.running[frame.env[over]] = False
     return int(over.sum())
 
 
-def _begin(policy: Policy, carry: Any, fresh: np.ndarray, core: DreamCore, slots: _Slots) -> Any:
-    """The carry of a policy that asks what each env is to do, told so; any other's as it is."""
-    begin = getattr(policy, "begin", None)
-    if begin is None:
-        return carry
-    names = [core.tasks[i] for i in slots.task[slots.episode]]
-    return begin(carry, torch.from_numpy(fresh).to(core.device), names)
-
-
-def _tell_start(watch: Watcher | None, fresh: np.ndarray, slots: _Slots) -> None:
+def _tell_start(watch: Watcher | None, wave: _Wave) -> None:
     if watch is not None:
-        env = np.flatnonzero(fresh)
+        env = np.flatnonzero(wave.running)
         zero = np.zeros(len(env))
-        watch(Frame(env, slots.episode[env], zero.astype(np.int64), None, zero.astype(bool), zero, zero))
+        watch(Frame(env, wave.episode[env], zero.astype(np.int64), None, zero.astype(bool), zero, zero))
 
 
-def _frame(core: DreamCore, step: Step, action: torch.Tensor, slots: _Slots) -> Frame:
+def _frame(core: DreamCore, step: Step, action: torch.Tensor, wave: _Wave) -> Frame:
     """What a step showed of the envs whose episode is under way."""
-    env = np.flatnonzero(slots.running)
+    env = np.flatnonzero(wave.running)
     info = {k: v.cpu().numpy() for k, v in step.info.items()}
     probability = info["success_probability"][env].astype(np.float64)
     uncertainty = info["uncertainty"][env].astype(np.float64) if "uncertainty" in info else np.zeros(len(env))
     # A twin pays what the oracle says of this very frame; a dream's verdict is the threshold's.
     label = step.reward.cpu().numpy()[env] > 0.5 if isinstance(core, TwinCore) else info["is_success"][env]
     elapsed = core.elapsed.cpu().numpy()[env]
-    return Frame(env, slots.episode[env], elapsed, action.cpu().numpy()[env], label, probability, uncertainty)
+    return Frame(env, wave.episode[env], elapsed, action.cpu().numpy()[env], label, probability, uncertainty)
 
 
 class _Tally:

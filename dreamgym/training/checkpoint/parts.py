@@ -18,6 +18,7 @@ from dreamgym.rewards.base import RewardModel
 from dreamgym.suites import suite, suites
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.history import blank_state
 
 SPLITS = ("train", "val", "test")
 ANY = ("any",)  # the one task of data without tasks
@@ -136,17 +137,10 @@ def try_parts(
 
 
 def _blank_state(model: WorldModel) -> State:
-    spec, device = model.spec, next((p.device for p in model.parameters()), torch.device("cpu"))
+    spec = model.spec
     if sum(math.prod(sensor.shape) for sensor in spec.observations.values()) * spec.history > LARGEST_HISTORY:
         raise ValueError(f"a history of {spec.history} frames of {spec.observations} is too large")
-    history: dict[str, Tensor] = {}
-    for name, sensor in spec.observations.items():
-        dtype = torch.uint8 if sensor.kind == "image" else torch.float32
-        history[name] = torch.zeros(1, spec.history, *sensor.shape, dtype=dtype, device=device)
-    hold = torch.tensor(spec.control.hold, device=device)
-    history["action"] = hold.expand(1, (spec.history - 1) * spec.actions_per_frame, -1)
-    told = [spec.instructions[0]] if spec.instructions else None
-    return model.start(history, torch.Generator(device).manual_seed(0), told)
+    return blank_state(model, next((p.device for p in model.parameters()), torch.device("cpu")))
 
 
 def _check_states(held: State, state: State) -> None:

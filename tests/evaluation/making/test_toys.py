@@ -115,12 +115,37 @@ def test_an_instruction_is_followed_for_one_clip(tmp_path):
     assert max(measure(InstructedPointModel(), own).curves["position"].model) < 1e-5  # the meta's own word wins
     nobody = make_store(
         tmp_path / "none", PointMassEnv(), wander(3), {"suite": "instructed_point"},
-        metas=lambda i: {"instruction": "dance"},
+        metas=lambda i: {"task": "dance"},
     )  # fmt: skip
-    with pytest.raises(ValueError, match="no episode of .* rows or more follows an instruction of this model"):
+    with pytest.raises(ValueError, match="no episode follows an instruction of this model"):
         measure(InstructedPointModel(), nobody)
     with pytest.raises(ValueError, match="driven by instructions"):
         finish_model(InstructedPointModel(), [store], tmp_path / "made", QUICK)
+
+
+def test_episodes_shorter_than_a_clip_are_predicted_as_far_as_they_go(tmp_path):
+    store = make_store(
+        tmp_path / "s", PointMassEnv(), lambda rng, i: lambda t: [0, 0.5, -1], {"suite": "instructed_point"},
+        length=8, metas=lambda i: {"instruction": "go up"},
+    )  # fmt: skip
+    histories = []
+
+    class Watched(InstructedPointModel):
+        def start(self, history, generator=None, instruction=None):
+            histories.append(history)
+            return super().start(history, generator)
+
+    found = measure(Watched(PointConfig(history=2)), store, replace(CONFIG, context=2, steps=8))
+    assert found.curves["position"].steps == [2, 4]  # eight rows: two frames seen, two of the clip's four
+    assert max(found.curves["position"].model) < 1e-5 < 0.01 < max(found.curves["position"].repeat)
+    assert all(h["robot_obs"].shape[1] == 2 and h["action"].shape[1:] == (2, 3) for h in histories)
+    seen = histories[0]
+    assert bool((seen["action"][:, 0] == torch.tensor([0.0, 0.5, -1.0])).all())  # what the robot did in between
+    moved = seen["robot_obs"][:, 1] - seen["robot_obs"][:, 0]
+    assert torch.allclose(moved[:, 1], torch.tensor(0.1), atol=1e-5)
+    longer = measure(Watched(PointConfig(history=1)), store, replace(CONFIG, context=3, steps=2))
+    assert max(longer.curves["position"].model) < 1e-5
+    assert histories[-1]["robot_obs"].shape[1] == 1
 
 
 def test_a_store_without_a_suite_is_measured_in_standard_deviations_and_finished(tmp_path):

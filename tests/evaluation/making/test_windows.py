@@ -1,18 +1,21 @@
 import numpy as np
 import pytest
 import torch
-from fakes import KEYS, FakeModel, episode
+from fakes import KEYS, FakeModel, Listener, episode
 
 from dreamgym.data import EpisodeStore
-from dreamgym.evaluation.making.windows import Windows, reachable, sentence, statistics, training_mean
-from dreamgym.suites import suite
+from dreamgym.evaluation.making.windows import Windows, reachable, statistics, training_mean
+
+SAID = ("two", "three", "one")
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     rng = np.random.default_rng(0)
     made = EpisodeStore.create(tmp_path_factory.mktemp("windows"), KEYS)
-    made.append([(episode(rng, length), {"split": "train"}) for length in (30, 40, 60)])
+    made.append(
+        [(episode(rng, n), {"split": "train", "instruction": s}) for n, s in zip((30, 40, 60), SAID, strict=True)]
+    )
     return made
 
 
@@ -45,11 +48,17 @@ def test_openings_begin_with_an_episodes_first_frame(store):
     assert window.context == 1
 
 
-def test_an_episodes_sentence_is_its_own_or_its_tasks():
-    assert sentence({"instruction": "lift it", "task": "lift"}, suite("calvin")) == "lift it"
-    assert sentence({"task": "open_drawer"}, suite("calvin")) == suite("calvin").instruction("open_drawer")
-    assert sentence({"task": "open_drawer"}, None) == "open drawer"
-    assert sentence({}, None) is None
+@pytest.mark.parametrize("openings", [True, False])
+def test_a_model_that_is_told_what_to_do_is_told_what_each_windows_episode_says(store, openings):
+    model = Listener(SAID, history=3)
+    windows = Windows(model, store, ("scene_obs",), 16, 4, 20, 8, 0, openings)
+    for window in windows.batches(torch.Generator().manual_seed(0)):
+        first = window.frames["action"][:, 0, 0, 0]
+        owners = [[i for i in range(3) if a in np.array(store.episode(i)["action"])[:, 0]] for a in first.numpy()]
+        assert window.told == [SAID[i] for (i,) in owners]
+        assert model.heard[-8:] == list(window.told)
+        assert all(v.shape[1] == 3 for k, v in model.begun[-1].items() if k != "action")
+        assert model.begun[-1]["action"].shape == (8, 2, 7)
 
 
 def test_statistics_are_of_every_step_and_of_no_step_across_episodes(store):

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 
 import pytest
 import torch
@@ -75,6 +76,23 @@ def test_what_was_evaluated_by_the_same_settings_is_not_evaluated_again(world, t
     assert counted == ["random", "hold", "hold"]
 
 
+def test_what_has_no_hash_is_evaluated_again(world, tmp_path, counted, monkeypatch):
+    monkeypatch.setattr(batch, "fingerprint", lambda source: None)
+    monkeypatch.setattr("dreamgym.evaluation.policies.evaluate.fingerprint", lambda source: None)
+    for _ in range(2):
+        list(evaluate_all(["hold"], world, "reach_top", CONFIG, out=tmp_path))
+    assert counted == ["hold", "hold"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seed": 1}, {"horizon": 11}, {"split": "train"}, {"imagined": 7}, {"episodes": 5}, {"twin": False}]
+)
+def test_other_settings_are_another_evaluation(world, tmp_path, counted, changes):
+    list(evaluate_all(["hold"], world, "reach_top", CONFIG, out=tmp_path))
+    list(evaluate_all(["hold"], world, "reach_top", replace(CONFIG, **changes), out=tmp_path))
+    assert counted == ["hold", "hold"]
+
+
 def test_another_number_of_simulators_is_another_evaluation(world, tmp_path, counted):
     # The noise of policy and model is drawn for all envs together.
     two = next(evaluate_all(["random"], world, "reach_top", CONFIG, out=tmp_path))
@@ -94,8 +112,14 @@ def test_a_damaged_evaluation_is_made_again(world, tmp_path, counted, text, capl
     assert kept["episodes"] == done.to_dict()["episodes"]
 
 
+def load_held(folder, device):
+    return HoldPolicy(PointMassModel().spec)
+
+
 def test_a_policy_that_was_saved_anew_is_evaluated_again(world, tmp_path, counted, monkeypatch):
-    monkeypatch.setattr("dreamgym.evaluation.policies.load._from_folder", lambda *_: HoldPolicy(PointMassModel().spec))
+    found = [EntryPoint("held", f"{__name__}:load_held", "dreamgym.policies")]
+    for module in ("load", "fingerprint"):
+        monkeypatch.setattr(f"dreamgym.evaluation.policies.{module}.entry_points", lambda group: found)
     save(tmp_path, "000100", world_model=world, task="reach_top", metrics={"dream_steps": 5000})
     run = [str(tmp_path)]
     done = next(iter(evaluate_all(run, config=CONFIG, out=tmp_path / "evaluations")))

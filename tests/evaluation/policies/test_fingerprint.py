@@ -1,9 +1,10 @@
 import json
 import sys
+from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
-from dreamgym.evaluation.policies.fingerprint import fingerprint
+from dreamgym.evaluation.policies.fingerprint import BUILT_IN, fingerprint, own_files
 
 
 @pytest.fixture
@@ -49,16 +50,71 @@ def test_a_file_and_its_neighbours_by_a_path_that_looks_like_a_module(tmp_path, 
     assert fingerprint("p.py:P") != codes[0]
 
 
-def test_a_saved_policy_is_known_by_its_config(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"files": {"model": "ab"}}))
-    before = fingerprint(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({"files": {"model": "cd"}}))
-    assert None is not fingerprint(str(tmp_path)) != before
+@pytest.fixture
+def saved(package, tmp_path, monkeypatch):
+    """A saved policy whose loader is ``own_package.policy:load``."""
+    found = [EntryPoint("own", "own_package.policy:load", "dreamgym.policies")]
+    monkeypatch.setattr("dreamgym.evaluation.policies.fingerprint.entry_points", lambda group: found)
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"policy": "own", "files": {"model": "ab"}}))
+    return folder
+
+
+def test_a_saved_policy_is_known_by_its_config(saved):
+    before = fingerprint(saved)
+    (saved / "config.json").write_text(json.dumps({"policy": "own", "files": {"model": "cd"}}))
+    assert None is not fingerprint(str(saved)) != before
+
+
+@pytest.mark.parametrize("name", ["policy.py", "deep/blocks.py"])
+def test_a_saved_policy_is_another_once_the_code_that_loads_it_was_edited(saved, package, name):
+    before = fingerprint(saved)
+    (package / name).write_text((package / name).read_text() + "Y = 2\n")
+    assert None is not fingerprint(saved) != before
+    (package / "unused.py").write_text("Y = 2\n")
+    assert fingerprint(saved) != before
+
+
+def test_a_saved_policy_that_nothing_loads_has_none(saved):
+    (saved / "config.json").write_text(json.dumps({"policy": "somebody elses"}))
+    assert fingerprint(saved) is None
+    (saved / "config.json").write_text("{")
+    assert fingerprint(saved) is None
+
+
+def test_the_loaders_of_this_repositorys_agents_have_source_files():
+    for entry in entry_points(group="dreamgym.policies"):
+        assert own_files(entry.module), entry
+
+
+def test_a_module_without_a_source_file_is_known_by_its_distributions_version(monkeypatch):
+    before = fingerprint("numpy.random.mtrand:RandomState")  # compiled
+    assert before is not None
+    monkeypatch.setattr("dreamgym.evaluation.policies.fingerprint.version", lambda name: "0.0.0")
+    assert fingerprint("numpy.random.mtrand:RandomState") != before
+
+
+def test_a_built_in_policy_is_known_by_the_module_that_defines_it(tmp_path, monkeypatch):
+    before = fingerprint("random")
+    edited = tmp_path / "load.py"
+    edited.write_text("# another\n")
+    monkeypatch.setitem(BUILT_IN, "random", edited)
+    assert None is not before != fingerprint("random")
+
+
+def test_a_policy_that_a_package_brought_by_name_is_known_by_its_code(package, monkeypatch):
+    made = [EntryPoint("planner", "own_package.policy:planner", "dreamgym.policy_factories")]
+    monkeypatch.setattr("dreamgym.evaluation.policies.fingerprint.entry_points", lambda group, name: made)
+    before = fingerprint("planner")
+    (package / "nets.py").write_text("Y = 2\n")
+    assert None is not before != fingerprint("planner")
 
 
 def test_what_has_no_file_has_no_fingerprint(tmp_path):
-    assert fingerprint("random") is None
     assert fingerprint(object()) is None
+    assert fingerprint(f"{tmp_path}/no_such_folder") is None
+    assert fingerprint("no_such_name") is None
     assert fingerprint("no_such_package.paced:Still") is None
     assert fingerprint(f"{tmp_path}/no.py:Still") is None
 

@@ -5,7 +5,7 @@ import torch
 from dreamgym.envs.make import make_core
 from dreamgym.evaluation.policies.evaluate import evaluate
 from dreamgym.evaluation.policies.rollout import run_episodes
-from dreamgym.testing import point_mass_checkpoint, point_mass_starts
+from dreamgym.testing import PointMassConfig, point_mass_checkpoint, point_mass_starts
 from dreamgym.testing.instructed_point import instructed_point_checkpoint
 from dreamgym.testing.joint_point import JointPointModel, joint_point_checkpoint
 from dreamgym.testing.points import point_starts
@@ -86,12 +86,79 @@ def test_what_follows_a_success_inside_a_chunk_is_not_counted(folder):
     assert (found.twin.length[~reached] == HORIZON).all()
 
 
-def test_an_env_that_ended_begins_its_next_episode_at_the_next_decision(folder):
+def test_episodes_begin_in_waves_and_end_one_by_one(folder):
     policy = InChunks(1.0)
     found = scored(folder, policy, episodes=6, simulators=2, dream=False)
     assert found.twin.rate == 1
-    assert sum(int(f.sum()) for f in policy.fresh) == 6
+    assert {tuple(f.tolist()) for f in policy.fresh} == {(True, True), (False, False)}
+    assert sum(bool(f.all()) for f in policy.fresh) == 3
     assert len(np.unique(found.twin.row)) == 6
+
+
+def test_simulators_of_episodes_that_are_over_stand_still(folder, monkeypatch):
+    from dreamgym.envs.simulators import Simulators
+
+    moved, step = [], Simulators.step
+    monkeypatch.setattr(Simulators, "step", lambda self, envs, action: moved.extend(envs) or step(self, envs, action))
+    found = scored(folder, Rightward(), episodes=7, simulators=3, dream=False)
+    ended = found.twin.success & (found.twin.length < HORIZON)
+    linger = np.minimum(5, HORIZON - found.twin.length) * ended  # frames after a success, for the reward model to see
+    assert len(moved) == int((found.twin.length + linger).sum())
+
+
+class Drunken(Rightward):
+    """A noisy walk to the right; env by env of another width, so that some are soon there and some never."""
+
+    def act(self, obs, carry, fresh, generator):
+        noise = torch.randn((len(obs), 3), generator=generator)
+        return (torch.tensor([self.pace, 0.0, -1.0]) + noise).clamp(-1, 1), None
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    return str(point_mass_checkpoint(tmp_path_factory.mktemp("noisy") / "point", PointMassConfig(noise=0.05)))
+
+
+def test_two_policies_from_one_start_meet_the_same_noise(noisy):
+    # The noise is what remains of a path once what the policy did is taken off: of quick and slow policies the same.
+    paths = {}
+    for pace in (0.0, 0.4, 0.9):
+        core = make_core(noisy, num_envs=4, horizon=30, autoreset_mode="disabled", reward="probability", split=None)
+        rows = core.starts.candidates("reach_right", None)[:10].numpy()
+        kept = {}
+
+        def watch(frame, core=core, kept=kept):
+            for env, episode, elapsed in zip(frame.env, frame.episode, frame.elapsed, strict=True):
+                kept[int(episode), int(elapsed)] = float(core.state["position"][env, 1])  # nobody steers upwards
+
+        run_episodes(core, Rightward(pace), rows, np.zeros(10, int), seed=3, watch=watch)
+        paths[pace] = kept
+    shared = set(paths[0.4]) & set(paths[0.9])
+    assert len(shared) < len(paths[0.4]) < len(paths[0.0])  # they end at other times
+    assert max(episode for episode, _ in shared) == 9
+    for key in shared:
+        assert paths[0.9][key] == paths[0.4][key] == paths[0.0][key]
+    last = [paths[0.0][n, 5] - paths[0.0][n, 4] for n in range(10)]
+    assert len(set(last)) == 10  # every episode has noise of its own
+
+
+def test_an_episode_does_not_depend_on_how_many_follow(noisy):
+    few, many = (scored(noisy, Drunken(0.3), episodes=n, imagined=i) for n, i in ((5, 70), (11, 130)))
+    for side in ("twin", "dream"):
+        short, long = (getattr(found, side) for found in (few, many))
+        num = len(short)
+        for name in ("row", "success", "length", "returns", "probability"):
+            assert getattr(long, name)[:num].tolist() == getattr(short, name).tolist(), name
+    assert len(set(few.dream.length.tolist())) > 3
+
+
+def test_a_stochastic_policy_comes_to_the_same_whatever_was_evaluated_before(noisy):
+    policies = {"drunken": Drunken(0.3), "random": "random", "chunks": InChunks()}
+    one = {name: scored(noisy, policy, episodes=6).to_dict()["episodes"] for name, policy in policies.items()}
+    torch.manual_seed(1)  # global noise does not count
+    other = {name: scored(noisy, policies[name], episodes=6).to_dict()["episodes"] for name in reversed(policies)}
+    assert one == other
+    assert one["drunken"] != one["random"]
 
 
 class CraneInChunks(Rightward):
