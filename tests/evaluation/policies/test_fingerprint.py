@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
+from dreamgym.evaluation.policies import load
 from dreamgym.evaluation.policies.fingerprint import BUILT_IN, fingerprint, own_files
 
 
@@ -97,6 +98,7 @@ def test_a_module_without_a_source_file_is_known_by_its_distributions_version(mo
 
 def test_a_built_in_policy_is_known_by_the_module_that_defines_it(tmp_path, monkeypatch):
     before = fingerprint("random")
+    assert set(BUILT_IN) == set(load.BUILT_IN)
     edited = tmp_path / "load.py"
     edited.write_text("# another\n")
     monkeypatch.setitem(BUILT_IN, "random", edited)
