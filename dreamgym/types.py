@@ -27,6 +27,9 @@ State: TypeAlias = dict[str, Tensor]
 Observation: TypeAlias = dict[str, Tensor]
 """Real observations by sensor name, each [B, ...] or [B, T, ...]; images uint8 C H W, vectors float32."""
 
+SPLITS = ("train", "val", "test")
+"""What episodes and start states are for: training, every choice (thresholds, epochs, recipes), what is reported."""
+
 ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
 
 

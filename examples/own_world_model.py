@@ -157,7 +157,7 @@ def swing(seed: int) -> dict[str, np.ndarray]:
 
 
 def collect(path: Path, num_episodes: int = 40) -> EpisodeStore:
-    """Episodes in a store; every 20th is held out."""
+    """Episodes in a store; one of every 20 is held out."""
     store = EpisodeStore.create(path, KEYS, INFO)
     store.append([(swing(seed), {"split": split_of(seed)}) for seed in range(num_episodes)])
     return store

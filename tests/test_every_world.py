@@ -294,8 +294,18 @@ def test_fidelity_bank_and_probe_are_exact_on_an_exact_model(name, folders, tmp_
     assert torch.allclose(read[..., :2], batch["robot_obs"][:, ::a][..., :2], atol=0.1)
 
 
-def test_an_instructed_model_is_one(folders):
-    assert isinstance(load(folders["instructed_point"]).spec.action, InstructionSpec)
+def test_a_step_of_an_instructed_world_is_one_clip(folders):
+    core = dreamgym.make_core(folders["instructed_point"], num_envs=3)
+    spec = core.spec.action
+    assert isinstance(spec, InstructionSpec)
+    assert core.action_space.n == len(spec.sentences)
+    before = core.reset(seed=0)[0].clone()
+    step = core.step(torch.tensor([0, 1, 2]))
+    assert core.elapsed.tolist() == [spec.clip * core.spec.actions_per_frame] * 3
+    moved = torch.tensor([[0.1 * spec.clip, 0.0, 0.0], [0.0, 0.1 * spec.clip, 0.0], [0.0, 0.0, 1.0]])
+    torch.testing.assert_close(step.obs - before, moved)
+    with pytest.raises(ValueError, match="a step of this model is one instruction"):
+        dreamgym.make_core(folders["instructed_point"], chunk=4)
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -88,6 +88,10 @@ def collect(options: CollectOptions) -> None:
         suite, store, kind, num_steps=num_steps, num_episodes=num_episodes, split=options.split,
         num_workers=options.num_workers, seed=options.seed, **settings,
     )  # fmt: skip
-    print(f"{store}: {len(done.store)} episodes, {done.store.num_steps} steps, {done.new_episodes} new")
+    held_out = len(done.store.select(split="val")) + len(done.store.select(split="test"))
+    print(
+        f"{store}: {len(done.store)} episodes ({held_out} held out), {done.store.num_steps} steps, "
+        f"{done.new_episodes} new"
+    )
     if done.stopped:
         raise KeyboardInterrupt("stopped before the target; the same command goes on")

@@ -133,7 +133,7 @@ def _space(space: Any) -> str:
 def _starts(opened: Checkpoint) -> None:
     if opened.starts is None:
         return
-    from dreamgym.envs.core.starts import SPLITS
+    from dreamgym.types import SPLITS
 
     counts = Counter(opened.starts["split"].tolist())
     told = ", ".join(f"{counts[i]:,} {split}" for i, split in enumerate(SPLITS) if counts[i])

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from dreamgym.bars import progress_bar
 from dreamgym.data.store import EpisodeStore
 from dreamgym.data.workers import SPLIT_SEEDS, Crew, EpisodeFactory, Interrupts
 
@@ -60,8 +59,8 @@ def collect(
 
     Every worker builds `make_episode(seed)`, so which worker makes an episode does not matter, and a collection that
     was killed and called again ends with the episodes of one that was not. To each meta are added `episode_index`,
-    `seed` and, where the generator gives none, `split` ("val" for every 20th index). An episode that raises, or kills
-    its process, is logged, tried once more with another seed, and then left out and reported.
+    `seed` and, where the generator gives none, `split` ("val" for indices 1, 21, 41, ...). An episode that raises, or
+    kills its process, is logged, tried once more with another seed, and then left out and reported.
 
     SIGINT once: the episodes in flight are finished. Twice: they are given up, and KeyboardInterrupt is raised.
 
@@ -201,7 +200,7 @@ class Plan:
             self.retries.add(index)
 
 
-def _run(crew: Crew, plan: Plan, num_workers: int, interrupts: Interrupts, bar: tqdm) -> None:
+def _run(crew: Crew, plan: Plan, num_workers: int, interrupts: Interrupts, bar: Any) -> None:
     while True:
         while not interrupts.count and crew.num_busy < num_workers and (index := plan.next()) is not None:
             if not crew.give(index, plan.is_retry(index)):
@@ -221,8 +220,10 @@ def _run(crew: Crew, plan: Plan, num_workers: int, interrupts: Interrupts, bar: 
             raise CollectError(f"{plan.failed_in_a_row} episodes in a row failed: {plan.last_failure}")
 
 
-def _bar(path: Path, plan: Plan, progress: bool) -> tqdm:
-    return tqdm(total=plan.expected_steps, initial=plan.steps, unit="step", desc=path.name, disable=not progress)
+def _bar(path: Path, plan: Plan, progress: bool) -> Any:
+    return progress_bar(
+        total=plan.expected_steps, initial=plan.steps, unit="step", desc=path.name, shown=progress, leave=True
+    )
 
 
 def _done_already(path: Path, about: dict[str, Any]) -> dict[int, int]:

@@ -48,8 +48,8 @@ def episode_rng(seed: int, episode_index: int) -> np.random.Generator:
 
 
 def split_of(episode_index: int) -> Literal["train", "val"]:
-    """Every 20th episode is held out."""
-    return "val" if episode_index % VAL_EVERY == VAL_EVERY - 1 else "train"
+    """One of every 20 episodes is held out, the second of them, so that a small collection has one too."""
+    return "val" if episode_index % VAL_EVERY == 1 else "train"
 
 
 class Crew:

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import trange
 
+from dreamgym.bars import progress_bar
 from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.calibrate import calibrate
 from dreamgym.rewards.samples import DEMO_POSTERIOR, SOURCES, PlayWindows, Samples, add_demonstrations, add_play
@@ -162,7 +162,7 @@ def _optimise(
     label = (torch.arange(fit.batch_size) < fit.batch_size // 2).expand(len(balanced), -1).to(device)
     losses: dict[str, Tensor] = {}
     classifier.train()
-    for _ in trange(updates, desc="fit rewards", disable=not progress, leave=False):
+    for _ in progress_bar(range(updates), desc="fit rewards", unit="update", shown=progress):
         rows = torch.stack([b.draw(fit.batch_size, draws) for b in balanced]).to(device)
         start = pool[rows[..., 1]].float() if classifier.start_layer is not None else None
         losses = success_loss(classifier, pool[rows[..., 0]].float(), start, label)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from dreamgym.bars import progress_bar
 from dreamgym.data.sampler import SequenceSampler
 from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.encode import encode, episode_batches, load_episodes
@@ -100,7 +100,7 @@ def add_demonstrations(
     keys = [*model.spec.observations, "action", "success"]
     device, a = _device(model), model.spec.actions_per_frame
     batches = [(p, i) for p in range(passes) for i in episode_batches(view, batch_size)]
-    for number, indices in tqdm(batches, desc="encode demonstrations", disable=not progress, leave=False):
+    for number, indices in progress_bar(batches, desc="encode demonstrations", shown=progress):
         data, lengths = load_episodes(view, indices, keys)
         steps = (data["action"].shape[1] - 1) // a + 1  # frames
         context = int(np.clip(round(steps * (number + 0.5) / (passes + 0.5)) if number else min(4, steps), 1, steps))
@@ -175,7 +175,7 @@ def add_play(
     length, batch_size = (context + windows.steps - 1) * a + 1, min(windows.batch_size, windows.num)
     sampler = SequenceSampler(view, length, batch_size, keys, windows.seed)
     device = _device(model)
-    for step in tqdm(range(-(-windows.num // batch_size)), desc="encode play", disable=not progress, leave=False):
+    for step in progress_bar(range(-(-windows.num // batch_size)), desc="encode play", shown=progress):
         batch = {k: v.to(device) for k, v in sampler.batch(step).items()}
         encoded = encode(model, batch, context, generator, told_of(model.spec, view, sampler.episodes(step)))
         rows, imagined = samples.put(encoded.posterior), samples.put(encoded.prior)

@@ -93,7 +93,7 @@ class ScriptedGenerator:
         tasks, operators = self.config.tasks, self.config.operators
         rest, task = divmod(episode_index, len(tasks))
         turn, operator = divmod(rest, len(operators))
-        return tasks[task], operators[operator], "val" if turn % VAL_EVERY == VAL_EVERY - 1 else "train"
+        return tasks[task], operators[operator], "val" if turn % VAL_EVERY == 1 else "train"
 
     def episode(self, episode_index: int) -> tuple[Episode, Meta]:
         """One episode that comes to success (or of an operator whose failures are kept).

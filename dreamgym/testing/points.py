@@ -53,12 +53,23 @@ class PointModel(WorldModel):
         self.gain = nn.Parameter(torch.tensor(GAIN))
 
     def start(self, history: Observation, generator: torch.Generator | None = None, instruction: Any = None) -> State:
+        self._check(history, (self.spec.history,))
         return self.seen(history["robot_obs"][:, -1])
 
     def observe(
         self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None
     ) -> State:
+        self._check(obs, (), len(action))
         return self.seen(obs["robot_obs"])
+
+    def _check(self, obs: Observation, time: tuple[int, ...], batch: int | None = None) -> None:
+        """ValueError unless every sensor of the spec is there, of shape [B, *time, ...]."""
+        for key, sensor in self.spec.observations.items():
+            if key not in obs:
+                raise ValueError(f"{type(self).__name__} reads {list(self.spec.observations)}; {key!r} is missing")
+            batch, want = len(obs[key]) if batch is None else batch, (*time, *sensor.shape)
+            if tuple(obs[key].shape) != (batch, *want):
+                raise ValueError(f"{key!r}: expected {(batch, *want)} = [B, ...], got {tuple(obs[key].shape)}")
 
     def seen(self, robot_obs: Tensor) -> State:
         """The state that the vector sensor [B, 3] shows: all of it."""

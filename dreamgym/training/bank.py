@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from dreamgym.bars import progress_bar
 from dreamgym.data.store import EpisodeView
 from dreamgym.suites.facts import store_instructions, suite_of
-from dreamgym.types import State
+from dreamgym.types import SPLITS, State
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.filtering import filter_to
 from dreamgym.world_models.instructions import told
 
-SPLITS = ("train", "val", "test")
 SNAPSHOT = "snapshot"
 ANY_TASK = -1  # of a start that suits every task, as `StartBank` has it
 EVERY = 16  # rows between starts of an episode that is of no task
@@ -231,7 +230,7 @@ def _filter(
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(config.seed)
     parts: list[State] = []
-    for at in tqdm(range(0, len(starts), config.batch_size), desc="start bank", disable=not progress, leave=False):
+    for at in progress_bar(range(0, len(starts), config.batch_size), desc="start bank", shown=progress):
         batch = window_batch(model, starts[at : at + config.batch_size], config.context)
         told = sentences_of(model, starts[at : at + config.batch_size], tasks)
         state = filter_to(model, {k: v.to(device) for k, v in batch.items()}, config.context, generator, told)

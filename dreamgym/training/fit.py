@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dreamgym.bars import progress_bar
 from dreamgym.training.log import RunLog
 from dreamgym.training.prefetch import Prefetcher, Sampler
 from dreamgym.training.progress import latest, load_progress, read_state, save_progress
@@ -161,12 +162,10 @@ class _Run:
 
     def train(self, stop: Stop) -> FitResult:
         """Runs to ``config.steps`` or until ``stop`` is set."""
-        from tqdm.auto import tqdm
-
         first, steps = self.step, self.config.steps
         self.began = self.logged = time.monotonic()
         self.saved: float | None = None
-        bar = tqdm(total=steps, initial=first, unit="update", dynamic_ncols=True, disable=not self.main, mininterval=2)
+        bar = progress_bar(total=steps, initial=first, unit="update", desc="fit", shown=self.main, leave=True)
         with bar:
             while self.step < steps and not stop.is_set():
                 if self.step >= self.active.span.stop:

@@ -15,6 +15,7 @@ from dreamgym.data import EpisodeStore, EpisodeView, SequenceSampler
 from dreamgym.fields import check_names, convert, field_types
 from dreamgym.suites.facts import StoreFacts, store_facts
 from dreamgym.training.fit import EvalFn, FitResult, fit
+from dreamgym.training.fitting import check_fits
 from dreamgym.training.openloop import HORIZONS, open_loop_eval, rows_of
 from dreamgym.training.progress import latest, load_averaged, load_matching, read_state
 from dreamgym.training.runs import (
@@ -89,11 +90,12 @@ def train(
     config = FitConfig(**{**{k: _typed(k, run[k]) for k in SHAPING}, **free, "steps": run["steps"]})
     torch.manual_seed(config.seed)
     model = registry.build(run["family"], json.loads(json.dumps(run["model"])))
+    keys = sorted({*recipe.keys(model.config), "action"})
+    check_fits(model.spec, keys, store, facts)
     if begun is None:
         _first_weights(recipe, model, episodes, init)
     windows = Windows(**{k: run[k] for k in WINDOWS})
     stages = recipe.stages(model.config, config)
-    keys = sorted({*recipe.keys(model.config), "action"})
     samplers = {s.name: _sampler(episodes, windows, s, keys, config.seed) for s in stages}
     write_run(run_dir, run)
     return fit(model, samplers, config, run_dir, evaluation(model, facts, chosen.select(split="val"), keys), stages)

@@ -161,10 +161,13 @@ def test_no_policy_is_a_mistake() -> None:
 
 
 def test_an_interrupt_while_the_command_line_is_imported_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
+    class Interrupted:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "tyro":
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_tyro", interrupted)
+    monkeypatch.delitem(sys.modules, "tyro", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
     with pytest.raises(SystemExit) as stop:
         cli.main(["info"])
     assert stop.value.code == 130

@@ -42,8 +42,8 @@ def test_it_stops_at_the_target_and_fills_the_metas(tmp_path: Path) -> None:
     np.testing.assert_array_equal(result.store.episode(3)["action"][0], expected.random(7).astype(np.float32))
 
 
-def test_every_twentieth_episode_is_held_out() -> None:
-    assert [i for i in range(60) if split_of(i) == "val"] == [19, 39, 59]
+def test_one_of_twenty_is_held_out_and_of_fewer_too() -> None:
+    assert [i for i in range(60) if split_of(i) == "val"] == [1, 21, 41]
     assert {split_of(i) for i in range(60)} == {"train", "val"}
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from disc import SMALL as DISC
 from disc import make_store
 
 from dreamgym.data import EpisodeStore
-from dreamgym.testing import PointMassModel
+from dreamgym.testing import PointMassConfig, PointMassModel
 from dreamgym.testing.points import PointRecipe
 from dreamgym.training import checkpoint
 from dreamgym.training.fit import FitConfig, FitResult
@@ -236,6 +237,48 @@ def test_a_run_cannot_live_in_a_file(store: EpisodeStore, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="notes is a file: give the run a folder"):
         begin(store, tmp_path / "notes", 1)
     assert (tmp_path / "notes").read_text() == "mine"
+
+
+# -- a model and a store that do not belong together --
+
+
+def vectors(path: Path, sensor: str, entries: int, actions: int) -> Path:
+    made = EpisodeStore.create(path, {sensor: ((entries,), "float32"), "action": ((actions,), "float32")})
+    made.append([({sensor: np.ones((9, entries), "f4"), "action": np.ones((9, actions), "f4")}, {})])
+    return made.path
+
+
+@pytest.mark.parametrize(
+    ("store", "told"),
+    [
+        (("robot_obs", 5, 3), r"robot_obs \[3\] and actions of 3; .* has robot_obs \[5\] and actions of 3"),
+        (("robot_obs", 3, 7), r"has robot_obs \[3\] and actions of 7"),
+        (("state", 3, 3), r"has state \[3\] and actions of 3: change the config .* or name a family that suits it"),
+    ],
+)
+def test_a_family_that_does_not_fit_the_store_is_told_with_both_shapes(
+    tmp_path: Path, store: tuple[str, int, int], told: str
+) -> None:
+    register_family("vector_point", VectorPoint, VectorRecipe(3, "point_mass"))
+    with pytest.raises(ValueError, match=rf"family 'vector_point' with this config reads .*{told}"):
+        train(vectors(tmp_path / "store", *store), tmp_path / "run", "vector_point", steps=1, length=4)
+    assert not (tmp_path / "run").exists()
+
+
+class VectorPoint(PointMassModel):
+    """A toy that sees its vector sensor alone, in three entries, whatever the store has."""
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        observations = {"robot_obs": self.spec.observations["robot_obs"]}
+        self.spec = dataclasses.replace(self.spec, family="vector_point", observations=observations)
+
+
+class VectorRecipe(PointRecipe):
+    config_class = PointMassConfig
+
+    def keys(self, config: Any) -> tuple[str, ...]:
+        return ("robot_obs",)
 
 
 # -- other runs' weights --

@@ -9,12 +9,6 @@ from dreamgym.world_models import WorldModel, build, family, family_names, regis
 from dreamgym.world_models.families.rssm import RSSM
 
 
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
-    monkeypatch.setattr(registry, "_CLASSES", dict(registry._CLASSES))
-
-
 @pytest.mark.parametrize("name", family_names())
 def test_every_family_calls_itself_by_its_name(name: str) -> None:
     assert issubclass(family(name), WorldModel)
@@ -39,17 +33,17 @@ def test_unknown_config_field_is_named() -> None:
 
 
 def test_own_family_by_import_path() -> None:
-    register_family("mine", "dreamgym.world_models.families.rssm.model:RSSM")
-    assert family("mine") is RSSM
+    register_family("by_path", "dreamgym.world_models.families.rssm.model:RSSM")
+    assert family("by_path") is RSSM
 
 
 def test_own_family_by_class() -> None:
     class Mine(RSSM):
-        family = "mine"
+        family = "by_class"
 
-    register_family("mine", Mine)
-    register_family("mine", Mine)
-    assert isinstance(build("mine", calvin_rssm.tiny(variant="state", deter=8).to_dict()), Mine)
+    register_family("by_class", Mine)
+    register_family("by_class", Mine)
+    assert isinstance(build("by_class", calvin_rssm.tiny(variant="state", deter=8).to_dict()), Mine)
 
 
 def test_name_that_is_taken_is_refused() -> None:
@@ -59,7 +53,7 @@ def test_name_that_is_taken_is_refused() -> None:
 
 def test_target_of_another_form_is_refused() -> None:
     with pytest.raises(ValueError, match="module:Class"):
-        register_family("mine", "somewhere.else.Model")
+        register_family("no_form", "somewhere.else.Model")
 
 
 def test_families_are_imported_only_when_asked_for() -> None:
@@ -68,8 +62,8 @@ def test_families_are_imported_only_when_asked_for() -> None:
 
 
 def test_an_installed_package_brings_its_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("mine", "dreamgym.world_models.families.rssm.model:RSSM", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group, name: [entry] if name == "mine" else [])
-    assert family("mine") is RSSM
+    entry = EntryPoint("installed", "dreamgym.world_models.families.rssm.model:RSSM", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group, name: [entry] if name == "installed" else [])
+    assert family("installed") is RSSM
     with pytest.raises(ValueError, match="'theirs'.*entry point 'dreamgym.families'"):
         family("theirs")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dreamgym.bars import progress_bar
 from dreamgym.data.store import EpisodeView
 from dreamgym.rewards.encode import encode, episode_batches, load_episodes
 from dreamgym.types import InstructionSpec
@@ -57,8 +58,6 @@ def encode_chunks(
         ValueError: the data lack a sensor, no episode is as long as a chunk, a chunk that ends inside a frame, or a
             model that is driven by instructions.
     """
-    from tqdm.auto import tqdm
-
     if isinstance(model.spec.action, InstructionSpec):
         raise ValueError(f"chunks of actions do not drive a model of family {model.spec.family!r}, instructions do")
     per_frame = model.spec.actions_per_frame
@@ -68,7 +67,7 @@ def encode_chunks(
     keys = [*model.spec.observations, "action"]
     features, chunks = [], []
     batches: Iterable[list[int]] = [i for _ in range(passes) for i in episode_batches(view, batch_size)]
-    for indices in tqdm(batches, desc="encode demonstrations", leave=False):
+    for indices in progress_bar(batches, desc="encode demonstrations"):
         data, lengths = load_episodes(view, indices, keys)
         steps = data["action"].shape[1]
         frames = (steps - 1) // per_frame + 1

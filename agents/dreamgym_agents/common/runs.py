@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dreamgym.bars import progress_bar
 from dreamgym.training.ema import EMA
 from dreamgym.training.log import RunLog
 from dreamgym.training.progress import latest, load_averaged, load_progress, save_progress
@@ -120,13 +121,8 @@ def run_stages(
 
 def _run(stage: StageRun, folder: Path, before: int, stop: Stop, save_every_s: float, show: bool) -> None:
     """Steps until the budget is used up; ``before``: steps of earlier stages, from where the log counts on."""
-    from tqdm.auto import tqdm
-
     log, saved = RunLog(folder, before + stage.count), time.monotonic()
-    bar = tqdm(
-        total=stage.budget, initial=stage.done, unit=stage.unit, desc=stage.name, dynamic_ncols=True, mininterval=2,
-        disable=not show,
-    )  # fmt: skip
+    bar = progress_bar(total=stage.budget, initial=stage.done, unit=stage.unit, desc=stage.name, shown=show, leave=True)
     try:
         with bar:
             while stage.done < stage.budget and not stop.is_set():
@@ -136,7 +132,7 @@ def _run(stage: StageRun, folder: Path, before: int, stop: Stop, save_every_s: f
                 bar.update(stage.done - done)
                 if values:
                     log.write(before + stage.count, stage.name, values)
-                    bar.set_postfix({k: f"{v:.3g}" for k, v in list(values.items())[:4]}, refresh=False)
+                    bar.set_postfix(refresh=False, **{k: f"{v:.3g}" for k, v in list(values.items())[:4]})
                 if time.monotonic() - saved > save_every_s:
                     stage.save(folder)
                     saved = time.monotonic()

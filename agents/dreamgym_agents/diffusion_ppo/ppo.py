@@ -150,7 +150,7 @@ def update(
         kl = torch.zeros((), device=device)
         order = torch.randperm(len(samples.features), generator=generator, device=device).split(size)
         for rows in order:
-            loss, step = _loss(learner, samples, rows, config, generator, train_actor)
+            loss, step = minibatch_loss(learner, samples, rows, config, generator, train_actor)
             _descend(optimizer, loss, config.max_grad_norm)
             kl = kl + step.get("kl", 0.0)
             told = {key: told.get(key, 0.0) + value for key, value in step.items()}
@@ -170,7 +170,7 @@ def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float) ->
     optimizer.zero_grad(set_to_none=True)
 
 
-def _loss(
+def minibatch_loss(
     learner: Learner,
     samples: Samples,
     rows: Tensor,

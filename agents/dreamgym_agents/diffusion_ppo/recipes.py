@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dreamgym.data import EpisodeStore
 from dreamgym.types import InstructionSpec
 from dreamgym_agents.common.encoded import EncodedChunks, encode_chunks
 from dreamgym_agents.common.selection import select_demonstrations
@@ -23,6 +25,8 @@ from dreamgym_agents.diffusion_ppo.schedules import CloneConfig
 if TYPE_CHECKING:
     from dreamgym.training.checkpoint import Checkpoint
     from dreamgym.types import WorldModelSpec
+
+_log = logging.getLogger(__name__)
 
 HELD_OUT = 20
 """Held-out demonstrations on which the cloning loss is logged."""
@@ -86,7 +90,6 @@ def clone_task(
         ValueError: no such demonstration, or a run in ``run_dir`` that was begun with other settings.
         Stopped: SIGINT or SIGTERM ended the run; its progress is saved.
     """
-    from dreamgym.data import EpisodeStore
     from dreamgym.training.checkpoint import load
 
     opened, store = load(checkpoint, device), EpisodeStore.open(demonstrations)
@@ -101,9 +104,22 @@ def clone_task(
 
     data = encoded("train", config.demonstrations)
     held_out = encoded("val", HELD_OUT) if len(store.select(task=task, split="val", success=True)) else None
+    _warn_of_few(store, task, data.episodes, config.demonstrations, held_out)
     about = {"task": task, "world_model": str(checkpoint)}
     clone(policy.to(device), data, config, run_dir, held_out, about)
     return policy.eval()
+
+
+def _warn_of_few(store: EpisodeStore, task: str, found: int, wanted: int, held_out: EncodedChunks | None) -> None:
+    """Says what a store lacks whose collection has not come to its end."""
+    if found < wanted:
+        _log.warning(
+            "%s has %d of the %d successful training demonstrations of %s that were asked for: cloning on these. If it "
+            "is unfinished, the same `dreamgym collect` goes on with it",
+            store.path, found, wanted, task,
+        )  # fmt: skip
+    if held_out is None:
+        _log.warning("%s holds out no successful demonstration of %s: no held-out loss is logged", store.path, task)
 
 
 def make_env(

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from dreamgym.bars import progress_bar
 from dreamgym.data.readers.marks import SuccessRule, success_rule
 from dreamgym.data.readers.resize import resize_area
 from dreamgym.data.readers.source import Source
@@ -98,7 +98,9 @@ def import_dataset(
     split = _Splits(config, source, [] if target is None else target.metas)
     pending: list[tuple[Episode, Meta]] = []
     rows, total = 0, None if source is None else len(source)
-    with tqdm(total=total, initial=len(known), unit="episode", desc="import", disable=not progress) as bar:
+    with progress_bar(
+        total=total, initial=len(known), unit="episode", desc="import", shown=progress, leave=True
+    ) as bar:
         for episode, meta in pairs:
             if target is None:
                 assert not isinstance(store, EpisodeStore)

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from dreamgym.types import State
+from dreamgym.types import SPLITS, State
 
-SPLITS = {"train": 0, "val": 1, "test": 2}
-"""What a start is for: training, every choice (thresholds, epochs, recipes), and every success that is reported."""
 ANY_TASK = -1
 
 
@@ -20,7 +18,7 @@ class StartBank:
     Attributes:
         states: model state by key, [N, ...]; floats are stored as they came (fp16 in checkpoints) and leave as float32.
         task: [N] int64, index into ``tasks``; -1 marks a start that suits every task.
-        split: [N] int64, 0 train, 1 val, 2 test.
+        split: [N] int64, a position in `dreamgym.types.SPLITS`: 0 train, 1 val, 2 test.
         snapshot: [N, S] float64 simulator snapshots that belong to the states, or None.
         tasks: names that ``task`` refers to.
     """
@@ -77,7 +75,7 @@ class StartBank:
         return out
 
     def candidates(self, task: str, split: str | None) -> Tensor:
-        """[K] int64: rows from which ``task`` can start in ``split`` (None: either split).
+        """[K] int64: rows from which ``task`` can start in ``split`` (None: all three).
 
         Raises:
             ValueError: an unknown split or task, or no such row.
@@ -87,7 +85,7 @@ class StartBank:
         number = self.tasks.index(task) if task in self.tasks else ANY_TASK
         rows = (self.task == number) | (self.task == ANY_TASK)
         if split is not None:
-            rows = rows & (self.split == SPLITS[split])
+            rows = rows & (self.split == SPLITS.index(split))
         index = rows.nonzero().flatten()
         if len(index) == 0:
             held = sorted({self.tasks[i] for i in self.task.tolist() if i >= 0})
@@ -107,7 +105,7 @@ class StartBank:
         Args:
             task: [B] int64, indices into ``self.tasks``.
             generator: source of randomness; one number is drawn for each env.
-            split: "train", "val" or None for both.
+            split: "train", "val", "test" or None for all three.
 
         Returns:
             [B] int64 rows.

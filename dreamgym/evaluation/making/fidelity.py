@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
+from dreamgym.bars import progress_bar
 from dreamgym.data.store import EpisodeView
 from dreamgym.evaluation.making.measures import Curve, StateReader, psnr, rounded_json
 from dreamgym.evaluation.making.tally import Scored, Tally
@@ -132,9 +132,9 @@ def measure_fidelity(
     generator = torch.Generator(next(model.parameters()).device).manual_seed(config.seed)
     size = (config.windows, context, steps, config.batch_size, config.seed)
     run = _Run(model, yardstick, config, generator)
-    for window in tqdm(
+    for window in progress_bar(
         Windows(model, held_out, yardstick.keys, *size).batches(generator),
-        desc="fidelity", disable=not progress, leave=False,
+        desc="fidelity", shown=progress,
     ):  # fmt: skip
         run.predict(window)
         run.predict_one_step(window)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from dreamgym.envs.core.starts import SPLITS, StartBank
+from dreamgym.bars import progress_bar
+from dreamgym.envs.core.starts import StartBank
 from dreamgym.evaluation.statistics.comparison import Sequences as ActionSequences
 from dreamgym.rewards.base import RewardModel
 from dreamgym.rewards.calibrate import f1_score
 from dreamgym.suites.base import Attempt, Trials
+from dreamgym.types import SPLITS
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.filtering import frames_of, imagined
 
@@ -109,7 +110,7 @@ def operator_rollouts(
         drawn = rng.permutation(np.resize(rng.permutation(rows), config.per_task))
         plan += [(i, int(r)) for r in drawn[: config.per_task]]
     attempts = []
-    for i, row in tqdm(plan, desc="operators in the simulator", disable=not progress, leave=False):
+    for i, row in progress_bar(plan, desc="operators in the simulator", shown=progress):
         miss = bool(rng.random() < config.miss_share)
         made = trials.attempt(
             tasks[i], bank.snapshot[row].numpy(), rng,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from dreamgym.bars import progress_bar
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.core.steps import Step
 from dreamgym.envs.twin import TwinCore
@@ -113,7 +113,7 @@ def run_episodes(
     chunk = actions_a_decision(policy, core.spec)
     _check_core(core, len(row), chunk)
     tally = _Tally(len(row))
-    with tqdm(total=len(row), desc=progress, disable=progress is None, leave=False) as bar:
+    with progress_bar(total=len(row), desc=progress or "", unit="episode", shown=progress is not None) as bar:
 
         def note(wave: _Wave, step: Step, action: torch.Tensor) -> None:
             bar.update(_note(core, step, action, wave, task, tally, linger, watch))

@@ -13,12 +13,13 @@ import gymnasium as gym
 import numpy as np
 
 from dreamgym.envs import make
-from dreamgym.envs.core.starts import ANY_TASK, SPLITS, StartBank
+from dreamgym.envs.core.starts import ANY_TASK, StartBank
 from dreamgym.envs.simulators import suite_of
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.rewards.base import RewardModel
 from dreamgym.suites import Measure
 from dreamgym.training.checkpoint import read_config
+from dreamgym.types import SPLITS
 from dreamgym.world_models.base import WorldModel
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Setup:
 def _has_start(bank: StartBank, task: str, split: str) -> bool:
     number = bank.tasks.index(task) if task in bank.tasks else ANY_TASK
     own = (bank.task == number) | (bank.task == ANY_TASK)
-    return bool((own & (bank.split == SPLITS[split])).any())
+    return bool((own & (bank.split == SPLITS.index(split))).any())
 
 
 def choose_rows(

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 
 from dreamgym.rewards.base import RewardModel
 from dreamgym.suites import suite, suites
-from dreamgym.types import State
+from dreamgym.types import SPLITS, State
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.history import blank_state
 
-SPLITS = ("train", "val", "test")
 ANY = ("any",)  # the one task of data without tasks
 LARGEST_HISTORY = 10**9  # entries of what one `start` reads
 

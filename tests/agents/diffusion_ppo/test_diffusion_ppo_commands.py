@@ -64,6 +64,13 @@ def clone_words(tmp_path, checkpoint, *more):
     return [*words, "--checkpoint", checkpoint, "--out", str(tmp_path / "base"), "--epochs", "1", *more]
 
 
+def test_cloning_on_a_store_that_is_not_finished_says_so(point_checkpoint, tmp_path, caplog):
+    write_store(tmp_path / "demos", (9, 12))
+    main(clone_words(tmp_path, point_checkpoint, "--num", "2"))
+    assert "has 1 of the 2 successful training demonstrations of reach_right" in caplog.text
+    assert "holds out no" not in caplog.text
+
+
 def test_a_diffusion_policy_may_act_by_ddim(point_checkpoint, tmp_path):
     write_store(tmp_path / "demos")
     main(clone_words(tmp_path, point_checkpoint, "--sampler", "ddim", "--ddim-steps", "3"))

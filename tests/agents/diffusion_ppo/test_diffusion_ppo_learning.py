@@ -4,9 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from dreamgym_agents.diffusion_ppo import ppo
 from dreamgym_agents.diffusion_ppo.advantages import denoising_weights, gae
-from dreamgym_agents.diffusion_ppo.ppo import Learner, cloning_loss, optimizer_of, policy_loss, prepare, update
+from dreamgym_agents.diffusion_ppo.ppo import (
+    Learner,
+    cloning_loss,
+    minibatch_loss,
+    optimizer_of,
+    policy_loss,
+    prepare,
+    update,
+)
 from dreamgym_agents.diffusion_ppo.rollout import Rollout
 from point_policies import TINY_TUNE, make_policy
 
@@ -112,7 +119,7 @@ def test_no_further_pass_once_the_policy_has_moved_far_enough():
 def test_the_regulariser_is_added_times_its_weight_and_left_out_at_nought():
     def parts(weight):
         learner, samples, config, generator = decisions(bc_weight=weight)
-        loss, told = ppo._loss(learner, samples, torch.arange(32), config, generator, True)
+        loss, told = minibatch_loss(learner, samples, torch.arange(32), config, generator, True)
         return float(loss.detach()), told
 
     (none, without), (one, told), (three, again) = (parts(w) for w in (0.0, 1.0, 3.0))
