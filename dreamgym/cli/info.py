@@ -30,7 +30,7 @@ def info(id: str | None = None) -> None:
             tasks, spaces, robots, licence and measured fidelity.
     """
     if id is not None:
-        from dreamgym.cli.described import describe
+        from dreamgym.cli.describe import describe
 
         describe(id)
         return

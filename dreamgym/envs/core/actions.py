@@ -15,11 +15,15 @@ _SLACK = 1e-3
 """Overshoot of a bound that validation forgives, as a share of the range: float rounding makes it."""
 
 
-def action_space(spec: ActionSpec | InstructionSpec, chunk: int | None = None) -> spaces.Space:
-    """Box (A,), Box (chunk, A), or Discrete over sentences."""
+def action_space(
+    spec: ActionSpec | InstructionSpec, chunk: int | None = None, normalized: bool = False
+) -> spaces.Space:
+    """Box (A,), Box (chunk, A), or Discrete over sentences; ``normalized``: with bounds of -1 and 1."""
     if isinstance(spec, InstructionSpec):
         return spaces.Discrete(len(spec.sentences))
     low, high = np.array(spec.low, np.float32), np.array(spec.high, np.float32)
+    if normalized:
+        low, high = np.full_like(low, -1.0), np.full_like(high, 1.0)
     if chunk is not None:
         low, high = np.tile(low, (chunk, 1)), np.tile(high, (chunk, 1))
     return spaces.Box(low, high, dtype=np.float32)
@@ -54,6 +58,16 @@ class ActionReader:
     A wrong shape or dtype always raises. NaN and values outside the bounds raise when ``validate`` is set; without it
     values are clipped in silence (a NaN then stops the env it reaches, as a model failure), because looking at values
     would make an accelerator wait.
+
+    Args:
+        spec: of the action.
+        num_envs, chunk: B, and the control actions of a step; see `check_chunk`.
+        device: of what is returned.
+        validate: raise on values.
+        normalized: callers give values between -1 and 1, which are scaled to the bounds.
+
+    Raises:
+        ValueError: instructions, which have no bounds, are to be ``normalized``.
     """
 
     def __init__(
@@ -63,13 +77,19 @@ class ActionReader:
         chunk: int | None,
         device: torch.device,
         validate: bool,
+        normalized: bool = False,
     ) -> None:
-        self.spec, self.device, self.validate = spec, device, validate
+        self.spec, self.device, self.validate, self.normalized = spec, device, validate, normalized
         self.shape: tuple[int, ...] = (num_envs,)
         if isinstance(spec, InstructionSpec):
+            if normalized:
+                raise ValueError("normalize_actions: this model takes instructions, which are not scaled: leave it out")
             return
         self.shape = (num_envs, spec.dim) if chunk is None else (num_envs, chunk, spec.dim)
         low, high = torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device)
+        self._middle, self._reach = (low + high) / 2, (high - low) / 2
+        if normalized:
+            low, high = -torch.ones_like(low), torch.ones_like(high)
         slack = (high - low) * _SLACK
         self._low, self._high = low - slack, high + slack
 
@@ -94,7 +114,7 @@ class ActionReader:
             action = action.to(self.device)
         if self.validate:
             self._check_values(action, self.spec)
-        return self.spec.prepare(action)
+        return self.spec.prepare(action * self._reach + self._middle if self.normalized else action)
 
     def _instructions(self, action: Any, spec: InstructionSpec) -> Tensor:
         index = torch.as_tensor(action, device=self.device)
@@ -120,7 +140,8 @@ class ActionReader:
         if not bool(flat.isfinite().all()):
             rows = (~flat.isfinite().all(1)).nonzero().flatten().tolist()
             raise ValueError(f"actions of env(s) {rows[:8]} are not finite; look for a diverged policy")
+        low, high = ([-1.0], [1.0]) if self.normalized else (list(spec.low), list(spec.high))
         raise ValueError(
-            f"actions run from {float(flat.min()):.4g} to {float(flat.max()):.4g}, outside low={list(spec.low)}, "
-            f"high={list(spec.high)}; clip them, or make the env with validate=False, which clips in silence"
+            f"actions run from {float(flat.min()):.4g} to {float(flat.max()):.4g}, outside low={low}, high={high}; "
+            "clip them, or make the env with validate=False, which clips in silence"
         )

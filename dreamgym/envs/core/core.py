@@ -62,7 +62,8 @@ class DreamCore:
         state, memory: what model and reward model go on from, [B, ...].
         frozen: [B] bool, envs that ended and keep still during this step; None: none.
         counters: tensors [B]: "task", "start" (bank row), "begun" (the clock then), "done" (ended, waits for its reset)
-            and "achieved" (succeeded earlier in the episode; kept where success does not end it).
+            and "achieved" (succeeded earlier in the episode; kept where success does not end it). With
+            ``episode_stats`` also "return" and "length" of the episode so far.
         episode: [B] int64, how many episodes each env has begun since the last seeded reset.
         seed: of the last seeded reset.
 
@@ -110,7 +111,9 @@ class DreamCore:
         shared, proprioception = options.share_features, options.proprioception
         self.reader = ObservationReader(self.model, options.obs, self.tasks, blank, not shared, proprioception)
         self.beginner = Beginner(self.model, self.tasks, starts, options, blank)
-        self.read_actions = ActionReader(self.spec.action, self.num_envs, self.chunk, self.device, options.validate)
+        self.read_actions = ActionReader(
+            self.spec.action, self.num_envs, self.chunk, self.device, options.validate, options.normalize_actions
+        )
         free = self.world.waits or self.device.type == "cpu"
         self.fast = Fast(self) if (free if options.fast is None else options.fast) else None
         self._shared = self.reader.aliases
@@ -131,7 +134,7 @@ class DreamCore:
     @property
     def action_space(self) -> spaces.Space:
         """Of one env: Box (A,), Box (chunk, A), or Discrete over sentences."""
-        return action_space(self.spec.action, self.chunk)
+        return action_space(self.spec.action, self.chunk, self.options.normalize_actions)
 
     @property
     def starts(self) -> StartBank | None:
@@ -239,7 +242,10 @@ class DreamCore:
         """Counters [B] of episodes that begin now."""
         done, achieved = torch.zeros((2, len(task)), dtype=torch.bool, device=self.device)
         begun = torch.full_like(task, self.clock)
-        return {"task": task, "start": start, "begun": begun, "done": done, "achieved": achieved}
+        counters = {"task": task, "start": start, "begun": begun, "done": done, "achieved": achieved}
+        if self.options.episode_stats:
+            counters |= {"return": torch.zeros(len(task), device=self.device), "length": torch.zeros_like(task)}
+        return counters
 
     # ------------------------------------------------------------------ step
 
@@ -344,7 +350,7 @@ class DreamCore:
             quiet = self.fast.quiet(self, state, reward, scores, uncertainty)
             if quiet is not None:
                 self.state, self.memory = state, memory
-                return quiet
+                return self._counted(quiet, None)
         success = self.world.oracle if self.world.oracle is not None else self._succeeded(scores)
         numbers = [scores] if reward is scores else [reward, scores]
         numbers += [] if uncertainty is None else [uncertainty]
@@ -362,7 +368,21 @@ class DreamCore:
         self.state, self.memory = state, memory
         if achieved is not None:
             counters["achieved"] = verdict.is_success.clone()
+        return self._counted(verdict, frozen)
+
+    def _counted(self, verdict: Verdict, frozen: Tensor | None) -> Verdict:
+        """The verdict, whose reward and actions count for the episodes of the envs that are not ``frozen``."""
+        if self.options.episode_stats:
+            actions = self.spec.actions_per_frame
+            length = self.counters["length"] + (actions if frozen is None else actions * ~frozen)
+            self.counters |= {"return": self.counters["return"] + verdict.reward.detach(), "length": length}
         return verdict
+
+    def stats(self) -> Info:
+        """With ``episode_stats``, "episode_return" and "episode_length" [B] of the episodes so far; else nothing."""
+        if not self.options.episode_stats:
+            return {}
+        return {f"episode_{name}": self.counters[name].clone() for name in ("return", "length")}
 
     def _score(
         self, frames: Iterator[State], before: State, action: Tensor
@@ -387,7 +407,7 @@ class DreamCore:
     def _finish(self, verdict: Verdict, waiting: Tensor | None) -> Step:
         """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
         reward, terminated, truncated = verdict.reward, verdict.terminated, verdict.truncated
-        info, final = verdict.info(), None
+        info, final = {**verdict.info(), **self.stats()}, None
         done, ended = self._note_ends(verdict, waiting)
         if self.autoreset == "next_step" and waiting is not None:
             obs, info = self._restart(waiting, None, info)
@@ -497,6 +517,8 @@ class DreamCore:
             self.counters = self._counters_of(task, torch.full_like(task, -1))
             if elapsed is not None:
                 self.counters["begun"] -= elapsed.to(self.device)
+                if self.options.episode_stats:
+                    self.counters["length"] += elapsed.to(self.device)
             self._last = None
             self._resume()
             return self._observe()
@@ -505,6 +527,9 @@ class DreamCore:
         """Goes on from state and counters that were put in from elsewhere."""
         if self.fast:
             self.fast.forget()
+        # A snapshot of a core that counted other things: what it lacks begins at nought.
+        begun = self._counters_of(self.counters["task"], self.counters["start"])
+        self.counters = {name: self.counters.get(name, value) for name, value in begun.items()}
         self.ready = True
         self._waiting = self.autoreset != "same_step" and (self.fast is None or bool(self.counters["done"].any()))
 

@@ -70,6 +70,8 @@ class Fast:
             fixed["done"] = False
         if core.rules.reward != "success":
             fixed["achieved"] = False
+        if core.options.episode_stats:
+            fixed |= {"return": 0.0, "length": 0}
         counters = core.counters
         for key, value in new.items():
             counters[key].index_copy_(0, rows, value)

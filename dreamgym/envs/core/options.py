@@ -23,6 +23,8 @@ class CoreKwargs(TypedDict, total=False):
     uncertainty: bool
     uncertainty_limit: float | str | None
     chunk: int | None
+    normalize_actions: bool
+    episode_stats: bool
     embodiment: str | None
     validate: bool
     split: str | None
@@ -55,6 +57,9 @@ class CoreOptions:
         uncertainty_limit: truncate above it: a number, "auto" (the limit in the checkpoint) or None (never).
         chunk: control actions a step takes, as [B, chunk, A], judged frame by frame, stopping at the first end; None:
             one frame's worth, [B, A] where a frame is one action. An instruction is always one clip.
+        normalize_actions: take actions between -1 and 1 and scale them to the robot's bounds.
+        episode_stats: report the return and the length (control actions) of each episode so far, as "episode_return"
+            and "episode_length"; Gymnasium's and SB3's faces tell them of episodes that ended, as "episode".
         embodiment: act as this robot of the model's; None: its own.
         validate: raise on NaN or out-of-range actions (see `ActionReader`).
         split: "train", "val", "test" or None (all): which starts of the bank.
@@ -82,6 +87,8 @@ class CoreOptions:
     uncertainty: bool = True
     uncertainty_limit: float | str | None = None
     chunk: int | None = None
+    normalize_actions: bool = False
+    episode_stats: bool = False
     embodiment: str | None = None
     validate: bool = False
     split: str | None = "train"

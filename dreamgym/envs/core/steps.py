@@ -40,7 +40,8 @@ class Step(NamedTuple):
         terminated: [B] bool, the task succeeded (reward "success" only).
         truncated: [B] bool, cut off by the horizon, the uncertainty limit or a model failure; never with terminated.
         info: is_success, success_probability, uncertainty, task, horizon_reached, uncertainty_exceeded (where a limit
-            is set), model_failure; false and zero where the env was just reset.
+            is set), model_failure, episode_return and episode_length (with ``episode_stats``); false and zero where the
+            env was just reset.
         final: set where an autoreset took place in this step (on other devices than the CPU: may have).
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.core.steps import Final
-from dreamgym.envs.faces.vector import check_render, enlarge, to_numpy
+from dreamgym.envs.faces.vector import check_render, enlarge, to_numpy, without_stats
 from dreamgym.envs.registration import make_core_by_id
 
 try:
@@ -24,6 +25,8 @@ class DreamVecEnv(VecEnv):
 
     Infos of an env that goes on: ``is_success``, ``success_probability`` (and ``uncertainty`` where the core reports
     it). Infos of an env that ended add ``terminal_observation``, ``TimeLimit.truncated``, ``task`` and the reasons.
+    With ``episode_stats`` they also have ``episode`` (return "r", length "l" in control actions, seconds "t"), which
+    SB3 logs: no `VecMonitor` is needed.
     A truncation by the uncertainty limit or a model failure has ``TimeLimit.truncated`` false: SB3 bootstraps the value
     of the last state where it is true, and there that value means nothing.
 
@@ -38,7 +41,7 @@ class DreamVecEnv(VecEnv):
             raise ValueError(f"the SB3 face needs a core with autoreset='same_step', got {core.autoreset!r}")
         self.core, self.render_scale = core, render_scale
         self.render_mode = check_render(core, render_mode, render_scale)
-        self._closed = False
+        self._closed, self._began = False, time.monotonic()
         super().__init__(core.num_envs, core.observation_space, core.action_space)
 
     def reset(self) -> Any:
@@ -70,7 +73,9 @@ class DreamVecEnv(VecEnv):
         obs, last = to_numpy(final.obs), {k: v.tolist() for k, v in final.info.items()}
         for place, env in enumerate(rows.tolist()):
             i = env if final.rows is None else place
-            info = {k: v[i] for k, v in last.items()}
+            info, episode = without_stats({k: v[i] for k, v in last.items()})
+            if episode is not None:
+                info["episode"] = {**episode, "t": time.monotonic() - self._began}
             info["task"] = self.core.tasks[info["task"]]
             info["TimeLimit.truncated"] = truncated[env] and not (
                 info["model_failure"] or info.get("uncertainty_exceeded", False)

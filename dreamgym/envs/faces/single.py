@@ -8,14 +8,15 @@ import gymnasium as gym
 import numpy as np
 
 from dreamgym.envs.core.core import DreamCore
-from dreamgym.envs.faces.vector import check_render, enlarge, frames_per_second, to_numpy
+from dreamgym.envs.faces.vector import check_render, enlarge, frames_per_second, to_numpy, without_stats
 
 
 class DreamEnv(gym.Env[Any, np.ndarray]):
     """A core of one env as `gymnasium.Env`.
 
     ``info`` holds plain Python values: is_success, success_probability, uncertainty, task (its name), horizon_reached,
-    uncertainty_exceeded, model_failure.
+    uncertainty_exceeded, model_failure; with ``episode_stats`` at an episode's end "episode": its return "r" and length
+    "l" (control actions).
 
     Args:
         core: a core with ``num_envs`` 1 and ``autoreset`` "disabled".
@@ -46,7 +47,11 @@ class DreamEnv(gym.Env[Any, np.ndarray]):
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """See `DreamCore.step`."""
         obs, reward, terminated, truncated, info, _ = self.core.step(np.asarray(action)[None])
-        return self._obs(obs), float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._info(info)
+        info, episode = without_stats(info)
+        told = self._info(info)
+        if episode is not None and bool(terminated[0] | truncated[0]):
+            told["episode"] = {name: value[0].item() for name, value in episode.items()}
+        return self._obs(obs), float(reward[0]), bool(terminated[0]), bool(truncated[0]), told
 
     def _obs(self, obs: Any) -> Any:
         if not isinstance(obs, dict):

@@ -29,6 +29,8 @@ INFO = {
     "horizon_reached": torch.bool,
     "uncertainty_exceeded": torch.bool,
     "model_failure": torch.bool,
+    "episode_return": torch.float32,
+    "episode_length": torch.int64,
 }
 
 
@@ -68,7 +70,8 @@ class DreamTorchRLEnv(EnvBase):
         spaces = core.observation_space.spaces if self._dict else {"observation": core.observation_space}  # type: ignore[attr-defined]
         specs = {k: _spec(v, batch, self.device) for k, v in spaces.items()}
         for key in self.info:
-            specs[key] = _info_spec(INFO[key], (*batch, 1), len(core.tasks), self.device)
+            highest = len(core.tasks) if key == "task" else None
+            specs[key] = _info_spec(INFO[key], (*batch, 1), highest, self.device)
         self.observation_spec = Composite(specs, shape=batch, device=self.device)
         self.action_spec = _spec(core.action_space, batch, self.device)
         self.reward_spec = Unbounded((*batch, 1), device=self.device)
@@ -97,7 +100,7 @@ class DreamTorchRLEnv(EnvBase):
     def _stepped(self, action: Tensor) -> dict[str, Tensor]:
         """The entries of a step: observation, info, reward and ends, each [B, ...]."""
         obs, verdict = self.core.step_bare(action)
-        info = verdict.info() if self.info else {}
+        info = {**verdict.info(), **self.core.stats()} if self.info else {}
         if "task" in self.info:
             info["task"] = self.core.counters["task"].clone()
         out = self._entries(obs, info)
@@ -190,11 +193,12 @@ def _spec(space: gym.Space, batch: torch.Size, device: torch.device) -> Any:
     return Bounded(low, high, shape=shape, dtype=dtype, device=device)
 
 
-def _info_spec(dtype: torch.dtype, shape: tuple[int, ...], num_tasks: int, device: torch.device) -> Any:
+def _info_spec(dtype: torch.dtype, shape: tuple[int, ...], highest: int | None, device: torch.device) -> Any:
+    """The spec of an info entry; ``highest``: how many values it can take, where it is an index."""
     if dtype == torch.bool:
         return Binary(1, shape=shape, dtype=dtype, device=device)
-    if dtype == torch.int64:
-        return Categorical(num_tasks, shape=shape, dtype=dtype, device=device)
+    if highest is not None:
+        return Categorical(highest, shape=shape, dtype=dtype, device=device)
     return Unbounded(shape, dtype=dtype, device=device)
 
 
@@ -219,4 +223,5 @@ def torchrl_env(
     # A copy of few envs costs less than inference mode saves the core that shares nothing.
     kwargs.setdefault("share_features", num_envs > MOST_COPIED)
     kwargs.setdefault("uncertainty", any(k.startswith("uncertainty") for k in info))
+    kwargs.setdefault("episode_stats", any(k.startswith("episode_") for k in info))
     return DreamTorchRLEnv(make_core_by_id(id, num_envs=num_envs, autoreset_mode="disabled", **kwargs), info)

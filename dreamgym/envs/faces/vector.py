@@ -29,6 +29,14 @@ def mode_name(mode: str | AutoresetMode) -> str:
     raise ValueError(f"autoreset_mode must be one of {list(MODES)} or a gymnasium AutoresetMode, got {mode!r}")
 
 
+def without_stats(info: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The info without the statistics of episodes, and these as Gymnasium calls them: "r" and "l"; None: not kept."""
+    if "episode_return" not in info:
+        return info, None
+    rest = {k: v for k, v in info.items() if k not in ("episode_return", "episode_length")}
+    return rest, {"r": info["episode_return"], "l": info["episode_length"]}
+
+
 def to_numpy(value: Any) -> Any:
     """Tensors of a nested dict as numpy arrays; on the CPU the memory is shared (the core hands out fresh tensors)."""
     if isinstance(value, dict):
@@ -43,6 +51,9 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
     "same_step" the last observation and info of ended envs are ``final_obs`` and ``final_info``; numpy ``final_obs`` is
     Gymnasium's array of objects (None where no env ended), torch ``final_obs`` a dense [B, ...] tensor to be read where
     ``_final_obs`` is true. On an accelerator both are there after every step, since looking for an end would wait.
+
+    With ``episode_stats`` the return "r" and length "l" (control actions) of the episodes that ended stand where
+    Gymnasium's `RecordEpisodeStatistics` puts them: in ``infos["episode"]``, with the mask ``_episode``.
 
     Args:
         core: the simulation.
@@ -78,7 +89,10 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """See `DreamCore.step`."""
         obs, reward, terminated, truncated, info, final = self.core.step(actions)
+        info, episode = without_stats(info)
         infos = self._info(info, torch.ones_like(terminated) if final is None else ~final.mask)
+        if episode is not None and self.core.autoreset != "same_step":
+            infos |= self._episode(episode, terminated | truncated)
         if final is not None:
             infos |= self._final(final, obs)
         out = self._out
@@ -95,12 +109,19 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
             out[f"_{key}"] = self._out(torch.ones_like(mask) if key == "task" else mask)
         return out
 
+    def _episode(self, episode: dict[str, Tensor], ended: Tensor) -> dict[str, Any]:
+        """Statistics of the episodes that ended; zero elsewhere."""
+        kept = {name: self._out(value.masked_fill(~ended, 0)) for name, value in episode.items()}
+        return {"episode": kept, "_episode": self._out(ended)}
+
     def _final(self, final: Final, obs: Obs) -> dict[str, Any]:
         mask = self._out(final.mask)
         dense = final.info if final.rows is None else _scatter(final.info, final.rows, self.num_envs)
         final_obs = self._final_objects(final) if self.array == "numpy" else _fill(final, obs)
-        info = self._info(dense, final.mask) | {"_task": mask}  # type: ignore[arg-type]
-        return {"final_obs": final_obs, "_final_obs": mask, "final_info": info, "_final_info": mask}
+        told, episode = without_stats(dense)  # type: ignore[arg-type]
+        info = self._info(told, final.mask) | {"_task": mask}
+        out = {"final_obs": final_obs, "_final_obs": mask, "final_info": info, "_final_info": mask}
+        return out if episode is None else out | self._episode(episode, final.mask)
 
     def _final_objects(self, final: Final) -> np.ndarray:
         """[B] objects: the last observation of each env that ended, else None."""
