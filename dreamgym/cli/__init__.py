@@ -96,7 +96,7 @@ def main(args: Sequence[str] | None = None) -> None:
         # The message names the mend; a traceback would bury it.
         raise SystemExit(f"dreamgym: {told}") from error
     except KeyboardInterrupt as stopped:
-        told = str(stopped) or "stopped; the same command goes on with what was written so far"
+        told = str(stopped) or "stopped before it was done: run the same command again"
         print(f"dreamgym: {told}", file=sys.stderr)
         raise SystemExit(getattr(stopped, "exit_code", 130)) from None  # as shells report signals
 

@@ -26,6 +26,12 @@ ERRORS: dict[str, type[Exception]] = {
     "error": RuntimeError,
 }
 
+NO_GUARD = (
+    'a script that makes simulators with num_workers does so under `if __name__ == "__main__":`, since each worker '
+    "imports the script"
+)
+"""Why a process may end before its own work begins."""
+
 Sensors = dict[str, np.ndarray]
 
 
@@ -276,10 +282,7 @@ class WorkerSimulators:
         process = self._processes[worker]
         process.join(timeout=5)
         if process.exitcode == 1:  # as Python ends where it fails before the worker's own work begins
-            return (
-                f"simulator worker {worker} could not start: a script that makes simulators with num_workers does so "
-                'under `if __name__ == "__main__":`, since each worker imports the script'
-            )
+            return f"simulator worker {worker} could not start: {NO_GUARD}"
         return (
             f"simulator worker {worker} ended without a word (killed, or out of memory; exit code {process.exitcode})"
         )

@@ -23,6 +23,7 @@ from dreamgym.envs.faces.vector import MODES, DreamVectorEnv, mode_name
 from dreamgym.envs.make import choose_reward, core_options, drawing_of, open_checkpoint, start_bank
 from dreamgym.envs.simulated import SimulatorWorld
 from dreamgym.envs.simulators import (
+    NO_GUARD,
     Sensors,
     Simulators,
     WorkerSimulators,
@@ -229,7 +230,10 @@ def _simulators(num_envs: int, *, autoreset_mode: Any = "same_step", num_workers
     make = [partial(_simulator, **kwargs) for _ in range(num_envs)]
     mode = MODES[mode_name(autoreset_mode)]
     if num_workers > 0:
-        return AsyncVectorEnv(make, autoreset_mode=mode, context="spawn")
+        try:
+            return AsyncVectorEnv(make, autoreset_mode=mode, context="spawn")
+        except (EOFError, ConnectionError) as ended:  # of a pipe whose process is gone
+            raise RuntimeError(f"a simulator worker could not start: {NO_GUARD}") from ended
     return SyncVectorEnv(make, autoreset_mode=mode)
 
 

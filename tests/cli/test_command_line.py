@@ -160,6 +160,18 @@ def test_no_policy_is_a_mistake() -> None:
     assert stop.value.code not in (0, None)
 
 
+def test_an_interrupt_claims_nothing_that_a_command_did_not_say(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_tyro", interrupted)
+    with pytest.raises(SystemExit):
+        cli.main(["info"])
+    assert capsys.readouterr().err == "dreamgym: stopped before it was done: run the same command again\n"
+
+
 def test_an_interrupt_while_the_command_line_is_imported_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted:
         def find_spec(self, name: str, path: object = None, target: object = None) -> None:

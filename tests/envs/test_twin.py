@@ -197,9 +197,10 @@ def test_a_worker_that_cannot_begin_says_why():
         WorkerSimulators({"id": "no_such_module:Env", "kwargs": {}}, 1, 1)
 
 
-def test_a_script_without_a_main_guard_is_told_so(folder, tmp_path):
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_script_without_a_main_guard_is_told_so(folder, tmp_path, plain):
     script = tmp_path / "script.py"
-    options = f"world_model={folder!r}, simulator={SIMULATOR!r}, num_envs=2, num_workers=1"
+    options = f"simulator={SIMULATOR!r}, num_envs=2, num_workers=2" + ("" if plain else f", world_model={folder!r}")
     script.write_text(f"import gymnasium as gym, dreamgym.testing\ngym.make_vec('Real-PlayTable-v0', {options})\n")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1

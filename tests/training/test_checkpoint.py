@@ -359,6 +359,11 @@ def test_a_target_that_cannot_be_is_known_before_the_work(tmp_path: Path, folder
     for path in (tmp_path / "notes", tmp_path / "notes" / "dream", tmp_path):
         with pytest.raises(ValueError, match="choose another path"):
             check_target(path)
+    for name in ("n" * 245, "a/" * 2100, "n" * 300 + "/dream"):
+        with pytest.raises(ValueError, match="choose another"):
+            check_target(tmp_path / name)
+        with pytest.raises(ValueError, match="choose another"):
+            save(tmp_path / name, model())
     assert check_target(folder) == folder
     assert check_target(tmp_path / "new" / "dream") == tmp_path / "new" / "dream"
 
@@ -391,6 +396,17 @@ def test_a_kill_between_the_renames_loses_no_checkpoint(
     else:
         assert load(folder).metrics == {"psnr": 30.5}
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_folder_left_aside_is_that_of_its_own_name_alone(tmp_path: Path) -> None:
+    names = ("dream", "dream-two", "dr[ea]m")
+    for name in names:
+        save(tmp_path / name, model(), metrics={"name": name})
+        (tmp_path / name).rename(tmp_path / f".old-{name}-0123abcd")  # as a kill between the two renames leaves it
+    save(tmp_path / "dream", model(seed=2), metrics={"name": "anew"})
+    assert load(tmp_path / "dream").metrics == {"name": "anew"}
+    for name in names[1:]:
+        assert load(tmp_path / name).metrics == {"name": name}
 
 
 # -- the card --
@@ -472,6 +488,13 @@ def test_a_field_that_does_not_fit_is_named(folder: Path, where: str, value: obj
 
 def seal(config: dict[str, object]) -> dict[str, object]:
     return config | {"digest": digest({k: v for k, v in config.items() if k != "digest"})}
+
+
+def test_a_huge_model_is_refused_before_its_memory_is_asked_for(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())["config"]
+    edit(folder, config={**config, "units": 10**6})
+    with pytest.raises(CheckpointError, match="makes a tensor of"):
+        load(folder)
 
 
 def test_deeply_nested_json_is_damaged(folder: Path) -> None:

@@ -13,10 +13,27 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dreamgym.training.checkpoint import CheckpointError, file_sha256, replace_folder, verify_file
+from dreamgym.training.checkpoint import CheckpointError, check_place, file_sha256, replace_folder, verify_file
 from dreamgym.version import __version__
 
 FORMAT = 1
+
+
+def check_target(path: str | os.PathLike[str], noun: str, weights: str) -> Path:
+    """The path, if a policy can be saved there; asked before the work whose result it is to hold.
+
+    Args:
+        path: the folder.
+        noun: what will be saved, for messages.
+        weights: name of the file of weights, by which an older folder of the same kind is known.
+
+    Raises:
+        ValueError: the path holds something else, or cannot be written to.
+    """
+    final = check_place(path)
+    if final.exists() and any(final.iterdir()) and not (final / weights).exists():
+        raise ValueError(f"{final} exists and is no {noun}'s folder: choose another path")
+    return final
 
 
 def write_folder(
@@ -43,9 +60,7 @@ def write_folder(
     Raises:
         ValueError: the path holds something else.
     """
-    final = Path(path)
-    if final.exists() and any(final.iterdir()) and not (final / weights).exists():
-        raise ValueError(f"{final} exists and is no {noun}'s folder: choose another path")
+    final = check_target(path, noun, weights)
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.parent / f".tmp-{final.name}-{uuid.uuid4().hex[:8]}"
     temporary.mkdir()

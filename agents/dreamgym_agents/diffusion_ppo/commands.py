@@ -21,7 +21,8 @@ import torch
 
 from dreamgym.cli.checks import check_device, check_folder, check_threads
 from dreamgym.evaluation.policies.config import EvaluationConfig
-from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
+from dreamgym_agents.common.folders import check_target
+from dreamgym_agents.diffusion_ppo.checkpoint import WEIGHTS, load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.options import CloneOptions, DemoOptions, TuneOptions
 from dreamgym_agents.diffusion_ppo.recipes import PolicyChoice, clone_task
 from dreamgym_agents.diffusion_ppo.tune import tune as fine_tune
@@ -30,7 +31,7 @@ from dreamgym_agents.diffusion_ppo.tune import tune as fine_tune
 def clone(options: CloneOptions) -> None:
     """Clones a policy from demonstrations of one task, or goes on with it; Ctrl-C saves and stops."""
     _check(options.threads, options.device)
-    check_folder("--out", options.out.parent)
+    check_target(options.out, "policy", WEIGHTS)
     if options.policy == "gaussian" and options.sampler != "ddpm":
         raise ValueError("a Gaussian policy has no denoising steps to leave out: --sampler is for --policy diffusion")
     acting: dict[str, Any] = {}
@@ -88,6 +89,7 @@ def demo(options: DemoOptions) -> None:
     from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
 
     _check(options.threads, None)
+    check_folder("--out", options.out)
     source = options.policy or next(iter(shipped_policies().values()))
     usual = TuningDemoConfig()
     config = replace(

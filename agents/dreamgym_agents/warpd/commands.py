@@ -17,13 +17,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dreamgym.cli.checks import check_device, check_folder, check_threads
+from dreamgym.cli.checks import check_device, check_threads
 from dreamgym.training import checkpoint as checkpoints
 from dreamgym_agents.common.demonstrations import Demonstrations
+from dreamgym_agents.common.folders import check_target
 from dreamgym_agents.warpd.dynamics import check_predictor
 from dreamgym_agents.warpd.options import TrainOptions, told_suite
 from dreamgym_agents.warpd.recipes import as_learned, bounds, cut, make_agent, read_demonstrations
-from dreamgym_agents.warpd.saving import save
+from dreamgym_agents.warpd.saving import WEIGHTS, save
 from dreamgym_agents.warpd.training import train as fit
 
 FINEST = 0.1  # of a dream's own deviations: the least that its observations are scaled by
@@ -33,7 +34,7 @@ def train(options: TrainOptions) -> None:
     """Trains WARPD or a baseline on demonstrations, or goes on with it; Ctrl-C saves and stops."""
     check_threads(options.threads)
     check_device(options.device)
-    check_folder("--out", options.out.parent)
+    check_target(options.out, "agent", WEIGHTS)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     demos = _demonstrations(options)

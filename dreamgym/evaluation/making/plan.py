@@ -13,6 +13,7 @@ from dreamgym.data.store import EpisodeView, Meta
 from dreamgym.suites import Suite
 from dreamgym.suites.facts import StoreFacts, store_facts, store_tasks
 from dreamgym.training.bank import SNAPSHOT, candidates
+from dreamgym.training.checkpoint import check_target
 from dreamgym.types import InstructionSpec
 from dreamgym.world_models.base import WorldModel
 
@@ -84,8 +85,7 @@ def make_plan(
             task, a sensor that is missing, or an ``out`` that is something else.
         ImportError: the simulator is missing; the message is the pip line.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "config.json").exists())):
-        raise ValueError(f"{out} exists and is no checkpoint folder: choose another path")
+    check_target(out)
     if isinstance(model.spec.action, InstructionSpec):
         raise ValueError(
             "rewards and starts are read off recorded actions, and this model is driven by instructions: give its "

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path
+
+LONGEST_NAME = 255
+"""Bytes of the name of a file or folder, on the file systems in use."""
+UNDER_WAY = ".tmp--00000000"
+"""What a folder's name has besides while it is written or replaced."""
 
 
 class CheckpointError(ValueError):
@@ -30,16 +36,37 @@ def verify_file(file: Path, expected: str) -> None:
         )
 
 
+def check_place(path: str | os.PathLike[str]) -> Path:
+    """The path, if a folder can be written there; asked before the work whose result it is to hold.
+
+    Raises:
+        ValueError: a file stands there or on the way, a name is too long, or nothing can be written there.
+        TypeError: no path.
+    """
+    final = Path(path)
+    if any(len(os.fsencode(name)) > LONGEST_NAME for name in (*final.parts[:-1], f"{final.name}{UNDER_WAY}")):
+        raise ValueError(f"{str(final)[:80]}...: a name of over {LONGEST_NAME - len(UNDER_WAY)} bytes: choose another")
+    try:
+        there = next(place for place in (final, *final.absolute().parents) if place.exists())
+    except OSError as error:  # as a whole too long, or not ours to look at
+        raise ValueError(f"{str(final)[:80]}... cannot be written ({error.strerror}): choose another path") from error
+    if not there.is_dir():
+        raise ValueError(f"{final}: {there} is a file, not a folder: choose another path")
+    for place in {there, final.absolute().parent if there == final else there}:
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise ValueError(f"{final}: {place} cannot be written to: choose another path")
+    return final
+
+
 def replace_folder(temporary: Path, final: Path) -> None:
     """Renames into place. An older folder steps aside first, since a folder that is not empty cannot be overwritten.
 
     A process that is killed between the two renames leaves the older folder aside; `recover` puts it back.
     """
-    aside = final.parent / f"{_aside(final)}{uuid.uuid4().hex[:8]}"
     if final.exists():
-        os.rename(final, aside)
+        os.rename(final, final.parent / f".old-{final.name}-{uuid.uuid4().hex[:8]}")
     os.rename(temporary, final)
-    for old in final.parent.glob(f"{_aside(final)}*"):
+    for old in _aside(final):
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -47,10 +74,12 @@ def recover(final: Path) -> None:
     """Puts back the folder that a killed `replace_folder` left aside, where nothing stands at ``final``."""
     if final.exists() or not final.parent.is_dir():
         return
-    left = sorted(final.parent.glob(f"{_aside(final)}*"), key=lambda folder: folder.stat().st_mtime)
+    left = sorted(_aside(final), key=lambda folder: folder.stat().st_mtime)
     if left:
         os.rename(left[-1], final)
 
 
-def _aside(final: Path) -> str:
-    return f".old-{final.name}-"
+def _aside(final: Path) -> list[Path]:
+    """The folders that stepped aside for ``final``, and not for another whose name begins alike."""
+    name = re.compile(rf"\.old-{re.escape(final.name)}-[0-9a-f]{{8}}")
+    return [folder for folder in final.parent.iterdir() if name.fullmatch(folder.name)]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dreamgym.rewards.base import RewardModel
 from dreamgym.training.checkpoint.config import CARD, FORMAT, digest
-from dreamgym.training.checkpoint.folders import file_sha256, recover, replace_folder
+from dreamgym.training.checkpoint.folders import check_place, file_sha256, recover, replace_folder
 from dreamgym.training.checkpoint.parts import check_starts, check_tasks, count_starts, try_parts
 from dreamgym.training.frozen import identities, own_tensors
 from dreamgym.training.packing import pack_bits, pack_weight
@@ -167,13 +167,11 @@ def check_target(path: str | os.PathLike[str]) -> Path:
     """The path, if a checkpoint can be written there; asked before the work whose result it is to hold.
 
     Raises:
-        ValueError: a file stands there or on the way, or a folder of something else.
+        ValueError: a file stands there or on the way, or a folder of something else; or nothing can be written there.
     """
-    final = Path(path)
-    if final.exists() and (not final.is_dir() or any(final.iterdir())) and not (final / "config.json").exists():
+    final = check_place(path)
+    if final.exists() and any(final.iterdir()) and not (final / "config.json").exists():
         raise ValueError(f"{final} exists and is no checkpoint folder: choose another path")
-    if files := [parent for parent in final.parents if parent.is_file()]:
-        raise ValueError(f"{final}: {files[0]} is a file, not a folder: choose another path")
     return final
 
 

@@ -59,6 +59,15 @@ def test_what_is_wrong_is_told_without_a_traceback(tmp_path):
         main(["diffusion-ppo", "tune", "--policy", str(tmp_path), "--run", str(tmp_path / "run")])
 
 
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_trained(point_checkpoint, tmp_path):
+    write_store(tmp_path / "demos")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "mine").write_text("notes")
+    with pytest.raises(SystemExit, match="base exists and is no policy's folder: choose another path"):
+        main(clone_words(tmp_path, point_checkpoint))
+    assert not (tmp_path / "base.run").exists()
+
+
 def clone_words(tmp_path, checkpoint, *more):
     words = ["diffusion-ppo", "clone", "--demonstrations", str(tmp_path / "demos"), "--task", "reach_right"]
     return [*words, "--checkpoint", checkpoint, "--out", str(tmp_path / "base"), "--epochs", "1", *more]

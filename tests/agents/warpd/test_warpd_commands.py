@@ -64,6 +64,14 @@ def test_what_is_wrong_is_told_without_a_traceback(store, tmp_path):
         main(words(store, tmp_path / "made", "--task", "left", "--checkpoint", "playtable"))
 
 
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_trained(store, tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "mine").write_text("notes")
+    with pytest.raises(SystemExit, match="made exists and is no agent's folder: choose another path"):
+        main(words(store, tmp_path / "made", "--task", "left"))
+    assert not (tmp_path / "made.run").exists()
+
+
 def test_a_task_that_is_not_learned_is_refused_before_training(store, tmp_path):
     with pytest.raises(SystemExit, match=r"--task up is not among the tasks to learn, \['left', 'right'\]"):
         main(words(store, tmp_path / "made", "--tasks", "left", "right", "--task", "up"))
