@@ -9,6 +9,7 @@ from dreamgym.sims.calvin.tasks import DRAWER, LED, LIGHTBULB, SLIDER
 from dreamgym.suites.base import Layout, Measure, Suite, Trials
 from dreamgym.suites.calvin.attempts import AttemptConfig
 from dreamgym.suites.calvin.demonstrations import DemonstrationConfig
+from dreamgym.suites.calvin.operators import OPERATORS, OperatorConfig
 from dreamgym.suites.calvin.play import PlayConfig
 from dreamgym.suites.calvin.tasks import SCENE, TASKS, Rules, startable, succeeded
 from dreamgym.types import ActionSpec
@@ -61,6 +62,20 @@ def attempts(
     return AttemptConfig(PlayConfig(scene=scene, image_size=image_size), tasks, num_train, num_val)
 
 
+def operators(
+    suite: Suite,
+    *,
+    scene: str = "playtable",
+    image_size: int = 64,
+    tasks: tuple[str, ...] = TASKS,
+    operators: tuple[str, ...] = tuple(OPERATORS),
+    num_train: int = 50,
+    num_val: int = 10,
+) -> OperatorConfig:
+    """Successes of operators of several proficiencies and ways, in turn."""
+    return OperatorConfig(PlayConfig(scene=scene, image_size=image_size), tasks, operators, num_train, num_val)
+
+
 def trials(sensors: Sequence[str] = (), **kwargs: Any) -> Trials:
     """Scripted skills, in a simulator that draws those cameras alone which ``sensors`` name: drawing costs most."""
     from dreamgym.suites.calvin.trials import CalvinTrials  # pybullet is an extra
@@ -91,7 +106,7 @@ SUITE = Suite(
     startable=startable,
     succeeded=succeeded,
     rules=Rules,
-    collectors={"play": play, "demonstrations": demonstrations, "attempts": attempts},
+    collectors={"play": play, "demonstrations": demonstrations, "attempts": attempts, "operators": operators},
     simulator_kwargs=simulator_kwargs,
     settings={
         "scene": str,
