@@ -1,0 +1,186 @@
+"""Rebuilds every table of the README and of the docs' pages that holds measured figures, from the result files.
+
+    python benchmarks/figures.py           # writes them between their markers
+    python benchmarks/figures.py --check   # exits with 1 where a page says something else than the results
+
+A table stands between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``; `BLOCKS` says which function makes it. Pages
+under docs/results/ are rendered whole by `diwa_results.py`, `converged_clones_page.py` and `warpd/plot.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from dreamgym.evaluation.making.markdown import table
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def results(name: str) -> Any:
+    """A result file."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def diwa() -> str:
+    """Mean success of all tasks and seeds before and after fine-tuning."""
+    lines = []
+    for variant, words in {
+        "vision": "world model from pixels (`Dream-CALVIN-v0`)",
+        "state": "world model from states",
+    }.items():
+        rows = [r for r in results("diwa")["rows"] if r["variant"] == variant]
+        lines.append((words, *(f"{100 * mean(r[side] for r in rows):.1f}%" for side in ("base", "tuned"))))
+    return table(("success in the simulator, mean of eight tasks", "base", "tuned"), lines)
+
+
+def longer_cloning() -> str:
+    """Policies of one seed that were cloned for longer, beside those that were fine-tuned."""
+    real = {p["name"]: p["real"] for p in results("agreement")["policies"]}
+    tasks = [name.removesuffix("_tuned_56") for name in real if name.endswith("_tuned_56")]
+    lines = [(f"`{t}`", *(f"{100 * real[f'{t}_{kind}']:.3g}%" for kind in ("120", "tuned_56"))) for t in sorted(tasks)]
+    heads = ("success in the simulator", "cloned for 120 epochs", "cloned for 20 or 40, then fine-tuned")
+    return table(heads, lines)
+
+
+def parity() -> str:
+    """Our simulator of scene D beside the original."""
+    physics = results("calvin_parity")["physics"]
+    sides = [physics[f"solver_order_{name}"] for name in ("reference", "sorted")]
+
+    def millimetres(key: str) -> list[str]:
+        return [f"{1000 * side['largest_difference'][key]:.1f} mm".replace("0.0 mm", "0 mm") for side in sides]
+
+    unequal = [(side["steps_where_oracles_disagree"], side["steps"]) for side in sides]
+    lines = [
+        ("largest difference of the hand's path", *millimetres("tcp_m")),
+        ("largest difference of drawer, slider, switch, button", *millimetres("furniture_joints_m")),
+        ("largest difference of a block", *millimetres("blocks_m")),
+        ("steps at which the task oracles disagree", *(f"{a} of {b}" if a else "0" for a, b in unequal)),
+    ]
+    order = "constraints solved in calvin_env's order"
+    return table(("", order, "as shipped (sorted, so that snapshots replay exactly)"), lines)
+
+
+OVER_BARE = ("core_over_bare", "core_over_bare_without_successes", "core_over_bare_inference_without_successes")
+OVER_TORCHRL = ("torchrl_over_worldmodelenv", "torchrl_over_worldmodelenv_without_successes")
+
+
+def speed() -> str:
+    """Imagined steps per second of the core, as ratios within one run."""
+    told = results("throughput")
+    lines = []
+    for n in (1, 16, 64, 256, 1024):
+        ratios = [f"{told['ratios'][name][str(n)]:.2f}" for name in (*OVER_BARE, *OVER_TORCHRL)]
+        lines.append((f"{n:,}", *ratios, _rate(told, "core", n), _rate(told, "twin", n)))
+    heads = (
+        "envs", "core / bare loop", "the same, no successes", "the same, bare loop in inference mode",
+        "TorchRL face / `WorldModelEnv`", "the same, no successes", "core, steps/s", "twin, steps/s",
+    )  # fmt: skip
+    return table(heads, lines)
+
+
+def _rate(told: dict[str, Any], face: str, num_envs: int) -> str:
+    """Steps per second under "success" without uncertainty; "" where it was not measured."""
+    wanted = {"face": face, "num_envs": num_envs, "reward": "success", "uncertainty": False}
+    return next((f"{r['steps_per_s']:,.0f}" for r in told["rows"] if wanted.items() <= r.items()), "")
+
+
+def trust() -> str:
+    """How scene D's dream ranks and scores bad and good policies, over all and by task."""
+    told = results("agreement")
+    tasks = list(told["by_task"])
+
+    def gap(task: str | None) -> str:
+        own = [p for p in told["policies"] if task in (None, p["task"])]
+        return f"{100 * mean(p['imagined'] - p['real'] for p in own):+.0f}"
+
+    low, high = told["pearson_interval_95"]
+    pearson = f"{told['pearson']:.3f} ({low:.3f} to {high:.3f})"
+    within = f"{told['mmrv']:.3f}; within tasks, averaged: {told['mmrv_within_tasks']:.3f}"
+    lines = [
+        ("Pearson r", pearson, *(f"{told['by_task'][t]['pearson']:.3f}" for t in tasks)),
+        ("MMRV", within, *(f"{told['by_task'][t]['mmrv']:.3f}" for t in tasks)),
+        ("imagined minus real success, points", gap(None), *(gap(t) for t in tasks)),
+    ]
+    return table(("", "all", *(f"`{t}`" for t in tasks)), lines)
+
+
+def tuning_profile() -> str:
+    """Where the time of a fine-tuning iteration goes."""
+    told = results("tuning_profile")
+    words = {
+        "learning": "learning: likelihoods and gradients of policy and critic, five passes",
+        "world_model": "world model", "policy": "policy while it acts", "reward": "reward model",
+        "env_core": "the env's core", "rest": "everything else",
+    }  # fmt: skip
+    lines = [(words[key], f"{100 * told['share'][key]:.1f}%") for key in words]
+    steps = f"{told['seconds_per_iteration']:.1f} s, {told['env_steps_per_iteration']:,} imagined steps"
+    return table((f"part of an iteration ({steps})", "share"), lines)
+
+
+def files_crossed() -> str:
+    """How many files of the library a step or a training run crosses."""
+    files = {side: told["files"] for side, told in results("files_crossed").items()}
+    words = {
+        "quiet_step": "a step of `Dream-PlayTable-v0` (16 envs, numpy), no env ends",
+        "ending_step": "the same, some envs end and begin anew",
+        "plain_step": "the same with `fast=False`",
+        "training_run": "`dreamgym fit` of an RSSM on vectors, 2 updates",
+    }
+    lines = [(words[key], files["before"].get(key, "no such switch"), files["now"][key]) for key in words]
+    return table(("", "before", "now"), lines)
+
+
+BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"diwa": diwa, "longer cloning": longer_cloning, "parity": parity, "speed": speed},
+    "docs/evaluate.md": {"trust": trust},
+    "docs/diffusion_ppo.md": {"tuning profile": tuning_profile},
+    "docs/architecture.md": {"files crossed": files_crossed},
+}
+"""The tables of each page, by the name in their markers."""
+
+
+def block(name: str) -> re.Pattern[str]:
+    """Finds a marked table: its beginning, what stands there, its end."""
+    mark = re.escape(name)
+    return re.compile(rf"(<!-- {mark}: begin -->\n)(.*?)(\n<!-- {mark}: end -->)", re.DOTALL)
+
+
+def rebuilt(page: str, text: str) -> str:
+    """The text of a page with its tables made anew.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    for name, make in BLOCKS[page].items():
+        found = block(name).search(text)
+        if found is None or block(name).search(text, found.end()):
+            raise ValueError(f"{page} needs its table between <!-- {name}: begin --> and <!-- {name}: end -->, once")
+        text = text[: found.start(2)] + make() + text[found.end(2) :]
+    return text
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Writes the tables, or with ``--check`` says which pages differ."""
+    check, differ = "--check" in (sys.argv[1:] if args is None else args), []
+    for page in BLOCKS:
+        old = (ROOT / page).read_text(encoding="utf-8")
+        new = rebuilt(page, old)
+        if new != old:
+            differ.append(page)
+        if not check:
+            (ROOT / page).write_text(new, encoding="utf-8")
+    if check and differ:
+        print(f"differ from their results: {', '.join(differ)}; run python benchmarks/figures.py")
+    return int(check and bool(differ))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
