@@ -73,7 +73,8 @@ def collect(options: CollectOptions) -> None:
     """Collects episodes of a suite with its scripted hands into an episode store; resumable.
 
     What each suite can collect: {kinds}. "play" is long and of no task, "demonstrations" are single tasks, "attempts"
-    near misses and second tries, "operators" single tasks as several people would show them. A store takes one suite, scene, robot, kind and settings.
+    near misses and second tries, "operators" single tasks as several people would show them. A store takes one
+    suite, scene, robot, kind and settings.
     """
     from dreamgym.suites.collection import collect_suite
     from dreamgym.suites.registry import suite as suite_by_name
