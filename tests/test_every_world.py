@@ -59,7 +59,7 @@ def executor(name):
 
 def steps_of(opened, name, control):
     """How many steps so many control actions are."""
-    core = dreamgym.make_core(opened, **options(name))
+    core = dreamgym.make_core(opened, **(options(name) if name in TOYS else {}))
     return max(1, control // (core.num_frames * core.spec.actions_per_frame))
 
 
@@ -118,22 +118,46 @@ def test_torchrls_checker_passes(name, folders):
     assert env.rollout(12, break_when_any_done=False).shape == (3, 12)
 
 
-@pytest.mark.parametrize("name", TOYS)
+@pytest.mark.parametrize("name", [*TOYS, *built_in_names()])
 @pytest.mark.parametrize("autoreset", AUTORESET)
 def test_the_plain_path_gives_the_same(name, autoreset, folders):
-    settings = {"num_envs": 4, "horizon": 30, "autoreset_mode": autoreset, "task": "all", **options(name)}
-    fast, plain = (dreamgym.make_core(folders[name], fast=switch, **settings) for switch in (True, False))
+    per_step = 40 // steps_of(folders.get(name, name), name, 40)
+    settings = {"num_envs": 4, "horizon": 7 * per_step, "autoreset_mode": autoreset, "task": "all"}
+    settings |= {"uncertainty_limit": "auto", **(options(name) if name in TOYS else {})}
+    fast, plain = (dreamgym.make_core(folders.get(name, name), fast=switch, **settings) for switch in (True, False))
     assert fast.fast is not None and plain.fast is None
     fast.action_space.seed(0)
     for core in (fast, plain):
         core.reset(seed=4)
+    ended = 0
     for _ in range(12):
         action = np.stack([fast.action_space.sample() for _ in range(4)])
         one, two = fast.step(action), plain.step(action)
-        assert torch.equal(one.obs, two.obs)
-        assert torch.equal(one.reward, two.reward)
-        assert torch.equal(one.terminated, two.terminated)
-        assert torch.equal(one.truncated, two.truncated)
+        for field in ("obs", "reward", "terminated", "truncated"):
+            assert torch.equal(getattr(one, field), getattr(two, field)), field
+        same(one.info, two.info)
+        ended += int((one.terminated | one.truncated).sum())
+        final_same(one.final, two.final)
+        assert (one.final is not None) == (autoreset == "same_step" and bool((one.terminated | one.truncated).any()))
+    assert ended >= 4  # or there was no end to be alike
+
+
+def same(one, two):
+    """Tensors by name are equal, to the last digit."""
+    assert set(one) == set(two)
+    for key, value in one.items():
+        assert torch.equal(value, two[key]), key
+
+
+def final_same(fast, plain):
+    """The fast path gives the rows of envs that ended, the plain one all of them and which ended."""
+    if fast is None:
+        assert plain is None or not plain.mask.any()
+        return
+    assert torch.equal(fast.mask, plain.mask)
+    assert fast.rows.tolist() == fast.mask.nonzero().flatten().tolist()
+    assert torch.equal(fast.obs, plain.obs[fast.rows])
+    same(fast.info, {k: v[fast.rows] for k, v in plain.info.items()})
 
 
 def test_a_chunk_of_jointly_predicted_frames_is_one_sampling(folders, monkeypatch):

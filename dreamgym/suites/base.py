@@ -194,6 +194,7 @@ class Suite:
         layouts: vector sensors of the simulator's state, by name; what a probe reads.
         measures: what fidelity reports.
         proprioception: the sensor that ``obs="dict"`` shows as "proprioception".
+        cameras: what the simulator's option ``cameras`` calls each image sensor ({"rgb_static": "static"}).
         hints: facts of a sensor's entries that a family may use, by sensor ({"state": {"position": (0, 1)}}).
         startable: (task, rows) -> bool [...]: whether the task is undone and can be done from a recorded state; None:
             wherever an operator began it.
@@ -229,6 +230,7 @@ class Suite:
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     measures: tuple[Measure, ...] = ()
     proprioception: str | None = None
+    cameras: Mapping[str, str] = field(default_factory=dict)
     hints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     startable: Callable[[str, Rows], np.ndarray] | None = None
     succeeded: Callable[[str, Rows, Rows], np.ndarray] | None = None

@@ -53,5 +53,6 @@ SUITE = Suite(
     operators={"random": RandomWalk},
     collectors={"demonstrations": demonstrations},
     simulator_kwargs=simulator_kwargs,
+    cameras={"rgb_static": "static", "rgb_gripper": "gripper"},
     settings={"robot": str, "cameras": tuple[str, ...], "image_size": int, "visuals": str},
 )

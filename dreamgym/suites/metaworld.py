@@ -126,5 +126,6 @@ SUITE = Suite(
     },
     collectors={"demonstrations": partial(demonstrations, max_steps=200)},
     draws=("state",),
+    cameras={"rgb_static": "static"},
     settings={"cameras": tuple[str, ...], "image_size": int, "camera_name": str},
 )

@@ -53,8 +53,7 @@ class _Checker:
         history, per_frame = model.spec.history, model.spec.actions_per_frame
         self.instructed = isinstance(model.spec.action, InstructionSpec)
         self.history = self.sensors(history, draws)
-        if not self.instructed:
-            self.history["action"] = self.boxed((history - 1) * per_frame, draws)
+        self.history["action"] = self.boxed((history - 1) * per_frame, draws)
         self.action = self.frame_actions(draws)
         self.frame = {k: v[:, 0] for k, v in self.sensors(1, draws).items()}
         self.num_frames = model.spec.action.clip if isinstance(model.spec.action, InstructionSpec) else 3

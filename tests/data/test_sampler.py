@@ -177,3 +177,12 @@ def test_balance_by_a_meta_entry(tmp_path: Path) -> None:
 def test_arguments_out_of_range(store: EpisodeStore, arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"length, batch_size >= 1 and seed >= 0"):
         SequenceSampler(store, **arguments)
+
+
+def test_the_episodes_of_a_batch_are_those_that_its_windows_are_of(store: EpisodeStore) -> None:
+    sampler = SequenceSampler(store, length=8, batch_size=20, balance="episode", openings=0.3)
+    batch, episodes = sampler.batch(3), sampler.episodes(3)
+    assert set(episodes.tolist()) == {0, 1, 2, 3}
+    for row, i in zip(batch["robot_obs"].numpy(), episodes, strict=True):
+        recorded = store.episode(int(i), ["robot_obs"])["robot_obs"]
+        assert any(np.array_equal(row, recorded[t : t + 8]) for t in range(len(recorded) - 7))

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/fakes.py
 import numpy as np
 import pytest
 import torch
-from fakes import KEYS, FakeModel, episode
+from fakes import KEYS, FakeModel, Listener, episode
 
 from dreamgym.data import EpisodeStore
 from dreamgym.rewards.samples import (
@@ -91,3 +91,21 @@ def test_tasks_are_those_of_the_episodes_and_one_that_has_none_is_named(tmp_path
         tasks_of(store, ("turn_on_led", "open_drawer"))
     with pytest.raises(ValueError, match="no episode of any task"):
         tasks_of(EpisodeStore.create(tmp_path / "none", KEYS))
+
+
+def test_a_model_that_is_told_something_is_told_what_each_demonstration_says(tmp_path):
+    store = marked(tmp_path / "s")
+    model = Listener(("open drawer",))
+    add_demonstrations(Samples(("open_drawer",)), model, store, passes=1, batch_size=2)
+    assert model.heard == ["open drawer"] * 3
+    with pytest.raises(ValueError, match=r"no instruction for \['open_drawer'\]"):
+        add_demonstrations(Samples(("open_drawer",)), Listener(("wave",)), store)
+
+
+def test_play_that_says_nothing_is_refused_by_a_model_that_is_told_something(tmp_path):
+    rng = np.random.default_rng(0)
+    store = EpisodeStore.create(tmp_path / "play", KEYS, {"suite": "calvin"})
+    store.append([(episode(rng, 60), {"split": "train"})])
+    windows = PlayWindows(num=2, context=2, steps=8, batch_size=2)
+    with pytest.raises(ValueError, match="an episode without a task"):
+        add_play(Samples(("open_drawer",)), Listener(), store, windows)

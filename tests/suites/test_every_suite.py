@@ -58,6 +58,16 @@ def test_facts_are_whole(made):
     assert made.collectors
     assert made.proprioception is None or made.proprioception in made.layouts
     assert all(made.instruction(task) for task in made.tasks)
+    assert bool(made.cameras) == ("cameras" in made.settings)
+
+
+def test_the_simulator_has_the_cameras_that_the_suite_names(simulated):
+    made, _ = simulated
+    for sensor, camera in made.cameras.items():
+        env = made.make(cameras=(camera,))
+        images = [k for k, space in env.observation_space.spaces.items() if space.dtype == np.uint8]
+        env.close()
+        assert images == [sensor]
     # Whoever can tell success from recorded state says when a task can start, and the other way round.
     assert (made.startable is None) == (made.succeeded is None) == (made.rules is None)
     assert not made.operators or set(made.operators) & {*ROAMING}

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fakes import KEYS, FakeModel, episode
+from fakes import KEYS, FakeModel, Listener, episode
 
 from dreamgym.data import EpisodeStore
 from dreamgym.envs.core.starts import StartBank
@@ -191,3 +191,22 @@ def test_starts_of_other_tasks_are_not_added(play):
 def test_a_split_without_starts_of_a_task_is_named(play):
     with pytest.raises(ValueError, match="no test start"):
         build_starts(FakeModel(), [play], TASKS, BankConfig(), splits=("test",))
+
+
+def test_a_model_that_is_told_something_is_told_the_task_of_each_start(play):
+    model = Listener(("open drawer", "turn on the lamp"))
+    with pytest.raises(ValueError, match="no instruction for .*turn_on_led"):
+        build_starts(model, [play], TASKS, BankConfig(num_train=2, num_val=1))
+    model = Listener(("open drawer", "turn on led"))
+    tensors, _ = build_starts(model, [play], TASKS, BankConfig(num_train=3, num_val=1))
+    assert model.heard == [model.spec.instructions[t] for t in tensors["task"].tolist()]
+    assert set(model.heard) == set(model.spec.instructions)
+
+
+def test_the_words_of_a_demonstration_come_before_its_tasks(tmp_path):
+    store, rng = EpisodeStore.create(tmp_path / "demos", KEYS), np.random.default_rng(0)
+    said = ("open drawer", "pull", "shout")  # the last is nothing that the model knows
+    store.append([(episode(rng, 20), {"split": "train", "task": "open_drawer", "instruction": s}) for s in said])
+    model = Listener(("open drawer", "pull"))
+    build_starts(model, [store], ("open_drawer",), BankConfig(num_train=3, num_val=0, offsets=(0,)))
+    assert model.heard == ["open drawer", "pull", "open drawer"]

@@ -12,6 +12,7 @@ from torch import Tensor
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.types import Observation, State
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.history import begin
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,18 @@ class DecodedDistance:
 
 
 @torch.no_grad()
-def features_of(model: WorldModel, history: Observation, generator: torch.Generator | None = None) -> Tensor:
+def features_of(
+    model: WorldModel,
+    history: Observation,
+    generator: torch.Generator | None = None,
+    told: Sequence[str] | None = None,
+) -> Tensor:
     """Features [B, *feature_shape] of observed goals.
 
     Args:
         model: whose features.
-        history: as `WorldModel.start` takes it: sensors [B, H, ...], "action" between them.
+        history: sensors [B, h, ...] and "action" between them, as `dreamgym.world_models.history.begin` takes them.
         generator: of the filter's randomness.
+        told: B sentences, for a model that is told what to do.
     """
-    return model.features(model.start(history, generator))
+    return model.features(begin(model, history, generator, told))

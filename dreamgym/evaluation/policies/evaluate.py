@@ -191,10 +191,11 @@ class _Run:
     def _cameras_read(self) -> dict[str, Any]:
         """The simulator's cameras that the model or the policy reads: frames that nobody reads cost most of a step."""
         opened = self.setup.opened
-        recorded = (opened.simulator or {}).get("kwargs", {}).get("cameras")
-        if recorded is None or getattr(self.policy, "obs", "features") != "features":
+        suite, recorded = suite_of(opened.simulator), (opened.simulator or {}).get("kwargs", {}).get("cameras")
+        if suite is None or recorded is None or getattr(self.policy, "obs", "features") != "features":
             return {}
-        return {"cameras": tuple(c for c in recorded if f"rgb_{c}" in opened.spec.observations)}
+        read = [camera for sensor, camera in suite.cameras.items() if sensor in opened.spec.observations]
+        return {"cameras": tuple(c for c in recorded if c in read or c not in suite.cameras.values())}
 
 
 def _training(policy: Any) -> dict[str, Any]:

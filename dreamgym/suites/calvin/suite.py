@@ -108,6 +108,7 @@ SUITE = Suite(
     rules=Rules,
     collectors={"play": play, "demonstrations": demonstrations, "attempts": attempts, "operators": operators},
     simulator_kwargs=simulator_kwargs,
+    cameras={"rgb_static": "static", "rgb_gripper": "gripper"},
     settings={
         "scene": str,
         "image_size": int | tuple[int, int],

@@ -72,5 +72,6 @@ SUITE = Suite(
     operators={"pusher": planned, "habitual": habitual, "clumsy": Clumsy, "random": RandomWalk},
     collectors={"demonstrations": demonstrations},
     draws=("state",),
+    cameras={"rgb_static": "static"},
     settings={"cameras": tuple[str, ...], "image_size": int, "success_coverage": float},
 )

@@ -57,5 +57,6 @@ SUITE = Suite(
     },
     collectors={"demonstrations": demonstrations},
     simulator_kwargs=simulator_kwargs,
+    cameras={"rgb_static": "static"},
     settings={"robot": str, "cameras": tuple[str, ...], "image_size": int, "instances": str},
 )

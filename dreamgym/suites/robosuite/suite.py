@@ -52,5 +52,6 @@ SUITE = Suite(
     collectors={"demonstrations": demonstrations},
     simulator_kwargs=simulator_kwargs,
     draws=("state",),
+    cameras={"rgb_static": "static"},
     settings={"robot": str, "cameras": tuple[str, ...], "image_size": int, "camera_name": str},
 )

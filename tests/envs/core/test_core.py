@@ -1,6 +1,7 @@
 import copy
 import pickle
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -274,6 +275,32 @@ def test_history_is_padded_and_filtered():
     obs, info = env.reset(options={"history": {"robot_obs": position.unsqueeze(1), "rgb_static": images}})
     assert torch.equal(obs, position)
     assert info["start"].tolist() == [-1, -1]
+
+
+def told_core(**changes):
+    """A core of a model that is told what to do, and what it was told."""
+    heard = []
+
+    class Told(PointMassModel):
+        def start(self, history, generator=None, instruction=None):
+            heard.append(instruction)
+            return super().start(history, generator)
+
+    model = Told(PointMassConfig(history=1))
+    model.spec = replace(model.spec, instructions=("go to the right", "reach top"))
+    made = DreamCore(model, PointMassReward(("reach_right", "reach_top")), None, num_envs=2, **changes)
+    heard.clear()
+    return made, heard
+
+
+def test_a_model_is_told_the_suites_sentence_of_a_task_or_else_its_name():
+    env, heard = told_core(instructions={"reach_right": "go to the right"})
+    history = {"robot_obs": torch.zeros(2, 1, 3), "rgb_static": torch.zeros(2, 1, 3, 16, 16, dtype=torch.uint8)}
+    env.reset(options={"history": history, "task": ["reach_top", "reach_right"]})
+    assert heard == [["reach top", "go to the right"]]
+    env, _ = told_core()
+    with pytest.raises(ValueError, match=r"no instruction for \['reach_right'\]"):
+        env.reset(options={"history": history, "task": ["reach_top", "reach_right"]})
 
 
 def test_tasks_are_drawn_from_the_pool():

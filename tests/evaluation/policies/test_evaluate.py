@@ -1,4 +1,6 @@
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from dreamgym.evaluation.policies.result import Evaluation, evaluation_file
 from dreamgym.evaluation.policies.setup import choose_rows, open_world
 from dreamgym.testing import PointMassConfig, point_mass_checkpoint, point_mass_starts
 from dreamgym.training.checkpoint import load
+
+evaluation = sys.modules["dreamgym.evaluation.policies.evaluate"]
 
 
 class Right:
@@ -184,15 +188,31 @@ def test_rows_repeat_only_when_all_were_used():
     assert set(np.unique(row, return_counts=True)[1].tolist()) <= {25 // own, 25 // own + 1}
 
 
+class Looking(Right):
+    obs = "pixels"
+
+    def act(self, obs, carry, fresh, generator):
+        assert obs["rgb_static"].shape == (len(fresh), 16, 16, 3)
+        return super().act(obs, carry, fresh, generator)
+
+
 def test_a_policy_may_ask_for_pixels(folder):
-    class Looking(Right):
-        obs = "pixels"
-
-        def act(self, obs, carry, fresh, generator):
-            assert obs["rgb_static"].shape == (len(fresh), 16, 16, 3)
-            return super().act(obs, carry, fresh, generator)
-
     assert run(folder, Looking(), episodes=2).twin.rate == 1
+
+
+def test_cameras_that_the_model_does_not_read_are_not_drawn(folder, monkeypatch):
+    asked, suite = (
+        [],
+        replace(evaluation.suite_of({"id": "point_mass"}), cameras={"rgb_static": "top", "rgb_x": "side"}),
+    )
+    opened = replace(load(folder), simulator={"id": "point_mass", "kwargs": {"cameras": ["side", "top", "other"]}})
+    monkeypatch.setattr(evaluation, "suite_of", lambda simulator: suite)
+    monkeypatch.setattr(evaluation.twin, "make_core", lambda *_, **options: asked.append(options) or 1 / 0)
+    for policy in (Right(), Looking()):
+        with pytest.raises(ZeroDivisionError):
+            run(opened, policy, dream=False)
+    assert asked[0]["simulator_kwargs"] == {"cameras": ("top", "other")}  # of another nothing is known
+    assert asked[1]["simulator_kwargs"] == {}  # this one looks at all of them
 
 
 def test_clips_show_successes_and_disagreements(tmp_path):
