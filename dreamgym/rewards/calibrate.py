@@ -74,30 +74,78 @@ def scores(classifier: SuccessClassifier, samples: Samples, task: int, batch_siz
     return torch.cat(parts)
 
 
-def calibrate(classifier: SuccessClassifier, samples: Samples) -> dict[str, Any]:
+def folds(label: Tensor, group: Tensor, seed: int = 0) -> Tensor:
+    """Deals episodes into two folds at random, those with a success and those without apart.
+
+    So both folds have episodes of either kind wherever there are two of each. Order in the data does not count: in
+    ours experts and failed attempts alternate.
+
+    Args:
+        label: bool [n], frames of success.
+        group: int64 [n], each frame's episode.
+        seed: of the deal.
+
+    Returns:
+        0 or 1 for each frame, [n].
+    """
+    episodes, index = torch.unique(group, return_inverse=True)
+    succeeded = torch.zeros(len(episodes)).index_add(0, index, label.float()) > 0
+    generator = torch.Generator().manual_seed(seed)
+    fold = torch.zeros(len(episodes), dtype=torch.int64)
+    dealt = 0
+    for kind in (succeeded, ~succeeded):
+        own = kind.nonzero().flatten()
+        own = own[torch.randperm(len(own), generator=generator)]
+        fold[own] = (dealt + torch.arange(len(own))) % 2  # an odd one of one kind is made up for by the other
+        dealt += len(own)
+    return fold[index]
+
+
+def cross_fitted(probability: Tensor, label: Tensor, group: Tensor, parts: Sequence[Tensor], seed: int = 0) -> Tensor:
+    """Frames called a success, each by the threshold that was chosen on the other fold's episodes.
+
+    A fold in which nothing succeeds chooses the threshold 0.5.
+
+    Args:
+        probability, label, group: of n frames.
+        parts: bool [n] each, frames that are averaged over apart (see `best_threshold`).
+        seed: of `folds`.
+
+    Returns:
+        bool [n].
+    """
+    fold = folds(label, group, seed)
+    predicted = torch.zeros_like(label)
+    for own in (0, 1):
+        others = [p & (fold != own) for p in parts]
+        threshold = best_threshold([(probability[p], label[p], group[p]) for p in others])
+        predicted[fold == own] = probability[fold == own] >= threshold
+    return predicted
+
+
+def calibrate(classifier: SuccessClassifier, samples: Samples, seed: int = 0) -> dict[str, Any]:
     """Sets ``classifier.thresholds`` from held-out ``samples`` and reports on them.
 
     A threshold maximises the mean F1 of frames and of episodes, filtered and imagined. The F1 that is reported is
-    cross-fitted: each half of the episodes is scored with the threshold chosen on the other half.
+    cross-fitted: each half of the episodes is scored with the threshold chosen on the other half (`folds`).
+
+    Args:
+        classifier: whose thresholds are set.
+        samples: held out.
+        seed: of the halves.
 
     Returns:
         For each task: threshold, f1 (filtered frames of demonstrations), f1_off_edge (the same without the last frame
         before and the first frame after the crossing), f1_imagined, precision, recall (at the final threshold,
-        filtered), episode_f1 (an episode counts as a success once any of its frames does), num_episodes, curve (the
-        sweep on filtered frames).
+        filtered), episode_f1 (an episode counts as a success once any of its frames does), num_episodes,
+        num_successes (episodes with one), curve (the sweep on filtered frames).
     """
     out = {}
     for i, name in enumerate(classifier.tasks):
         _, label, source, group = samples.of(i)
         probability = scores(classifier, samples, i)
         parts = [source == s for s in (DEMO_POSTERIOR, DEMO_PRIOR)]
-        predicted = torch.zeros_like(label)
-        _, half = torch.unique(group, return_inverse=True)
-        half = half % 2
-        for fold in (0, 1):
-            others = [p & (half != fold) for p in parts]
-            other = best_threshold([(probability[p], label[p], group[p]) for p in others])
-            predicted[half == fold] = probability[half == fold] >= other
+        predicted = cross_fitted(probability, label, group, parts, seed)
         threshold = best_threshold([(probability[p], label[p], group[p]) for p in parts])
         classifier.thresholds[i] = threshold
         real = parts[0]
@@ -113,6 +161,7 @@ def calibrate(classifier: SuccessClassifier, samples: Samples) -> dict[str, Any]
             "recall": _ratio(final & label[real], label[real]),
             "episode_f1": _episode_f1(predicted[real], label[real], group[real]),
             "num_episodes": int(group[real].unique().numel()),
+            "num_successes": int(group[real][label[real]].unique().numel()),
             "curve": {k: v[::4] for k, v in sweep.items()},
         }
     return out

@@ -115,7 +115,7 @@ def fit_success(
         classifier = SuccessClassifier(config).to(device)
     losses = _optimise(classifier, train, fit, progress)
     classifier.eval()
-    per_task = calibrate(classifier, held_out)
+    per_task = calibrate(classifier, held_out, fit.seed)
     metrics = {"tasks": per_task, "fit": asdict(fit), "losses": losses, "frames": int(train.pool_size)}
     for key in ("f1", "f1_off_edge", "f1_imagined", "episode_f1"):
         metrics[f"mean_{key}"] = sum(m[key] for m in per_task.values()) / len(per_task)

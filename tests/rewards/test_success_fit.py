@@ -5,7 +5,6 @@ from fakes import FEATURES, KEYS, FakeModel, episode
 
 from dreamgym.data import EpisodeStore
 from dreamgym.rewards import SuccessConfig
-from dreamgym.rewards.calibrate import best_threshold, curve, edges, f1_score
 from dreamgym.rewards.encode import encode
 from dreamgym.rewards.fit import SuccessFitConfig, fit_success
 from dreamgym.sims.calvin import scene_obs_success
@@ -113,31 +112,6 @@ def test_an_exact_model_imagines_what_it_filters():
     assert not torch.allclose(off.prior, off.posterior[:, 5:], atol=1e-3)
 
 
-def test_the_threshold_is_the_middle_of_the_best_plateau():
-    probability, label = torch.tensor([0.1, 0.3, 0.7, 0.9]), torch.tensor([False, False, True, True])
-    assert best_threshold([(probability, label)]) == pytest.approx(0.5, abs=0.03)
-    sweep = curve(probability, label)
-    assert sweep["recall"][0] == 1
-    assert sweep["precision"][0] == pytest.approx(0.5)
-    assert f1_score(probability > 0.2, label) == pytest.approx(0.8)
-
-
-def test_a_single_false_frame_costs_a_threshold_the_episode_it_ends():
-    # Episodes of ten frames: successes at 0.8, one true half at 0.6; failures whose one frame in ten says 0.65.
-    probability = torch.cat([torch.full((10,), 0.8), torch.full((10,), 0.6), *[torch.zeros(10)] * 8])
-    label = torch.arange(100) < 20
-    probability[20::10] = 0.65
-    group = torch.arange(100) // 10
-    assert best_threshold([(probability, label)]) < 0.6  # eight wrong frames for ten right ones
-    assert best_threshold([(probability, label, group)]) > 0.65  # but eight wrong episodes for one
-
-
 def test_a_mix_without_a_source_is_refused():
     with pytest.raises(ValueError, match="mix"):
         SuccessFitConfig(mix=(1.0, 1.0, 1.0, 0.0))
-
-
-def test_edges_are_the_frames_on_either_side_of_a_crossing():
-    label = torch.tensor([0, 0, 1, 1, 1, 0, 0], dtype=torch.bool)
-    group = torch.tensor([0, 0, 0, 0, 0, 1, 1])
-    assert edges(label, group).tolist() == [False, True, True, False, False, False, False]
