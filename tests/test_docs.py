@@ -34,6 +34,18 @@ def run_page(page: Path, folder: Path) -> list[str]:
     return told
 
 
+def test_the_toy_worlds_open_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = [text for _, text in BLOCK.findall((ROOT / "docs" / "add_a_world_model.md").read_text())]
+    (toys,) = [text for text in blocks if "joint_point_checkpoint" in text]
+    exec(compile(toys, "add_a_world_model.md", "exec"), {})
+    told = capsys.readouterr().out
+    for space in ("(6, 3)", "(5, 3)", "(5, 4)", "Discrete(3)"):
+        assert space in told, told
+
+
 @pytest.mark.slow
 def test_own_data(tmp_path: Path) -> None:
     for module in ("tyro", "rich", "pyarrow", "av", "accelerate", "metaworld"):

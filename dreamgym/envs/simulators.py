@@ -34,6 +34,12 @@ NO_GUARD = (
 
 Sensors = dict[str, np.ndarray]
 
+OWN_SUITE = (
+    "if it is a suite of your own (gym_suite, register_suite), run the file that registers it first: --import FILE.py "
+    "on the command line, an import in Python"
+)
+"""The mend where a suite that a script registers is not known yet."""
+
 
 def resolve_simulator(simulator: Mapping[str, Any]) -> dict[str, Any]:
     """{"id", "kwargs"} with a twin's env id ("Real-PlayTable-v0") replaced by the suite that it stands for."""
@@ -64,7 +70,8 @@ def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
         return suite(name).make(**kwargs)
     if name not in gym.registry and name.count(":") != 1:
         raise ValueError(
-            f"unknown simulator {name!r}: expected one of the suites {list(suites())}, a Gymnasium id or 'module:Class'"
+            f"unknown simulator {name!r}: expected one of the suites {list(suites())}, a Gymnasium id or "
+            f"'module:Class'; {OWN_SUITE}"
         )
     try:
         if name in gym.registry:
@@ -118,9 +125,9 @@ def check_trusted(simulator: Mapping[str, Any], file: Path) -> dict[str, Any]:
     name = chosen["id"]
     if name not in suites():
         raise CheckpointError(
-            f"{file} names the simulator {name!r}, which is none of the suites {list(suites())}, and "
-            "running what a checkpoint names would let it run any code: pass simulator={'id': ..., 'kwargs': {...}} "
-            "yourself, or trust_simulator=True if you know where the checkpoint comes from"
+            f"{file} names the simulator {name!r}, which is none of the suites {list(suites())}, and running what a "
+            f"checkpoint names would let it run any code: {OWN_SUITE}; else pass "
+            "simulator={'id': ..., 'kwargs': {...}} yourself, or trust_simulator=True if you know where the checkpoint comes from"
         )
     try:
         suite(name).check_settings(simulator.get("kwargs") or {})

@@ -73,7 +73,7 @@ class FunctionReward(UnsavedReward):
         function: ``(decoded, action, next_decoded) -> reward``, or ``-> (reward, success)``. ``decoded`` maps each key
             to a tensor as `WorldModel.decode` gives it: vectors float32 [B, d], images float32 [B, C, H, W] in [0, 1].
             ``action`` is prepared: [B, A], or [B, a, A] where a frame spans a > 1 actions. Reward: a number per env,
-            [B]; success: bool [B]. Without ``success`` no env ever succeeds.
+            [B]; success, whether the task is achieved: bool [B]; it ends no episode. Without it no env ever succeeds.
         keys: what to decode; every decodable key but images where not given.
         tasks: task names of the start bank, where there is one.
     """

@@ -156,3 +156,10 @@ def test_a_checkpoint_of_the_hub_is_no_more_trusted(
     with pytest.raises(CheckpointError, match="trust_simulator=True"):
         gym.make("Real-v0", world_model="hf://somebody/dream")
     assert not trap.exists()
+
+
+def test_the_twin_of_a_suite_that_a_script_registers_asks_for_the_script(tmp_path: Path) -> None:
+    folder = forged(tmp_path / "own", simulator={"id": "MyCar-v0", "kwargs": {}})
+    for make in (FACES["make"], FACES["evaluate"]):
+        with pytest.raises(CheckpointError, match=r"'MyCar-v0', which is none of the suites .*--import FILE\.py"):
+            make(folder)
