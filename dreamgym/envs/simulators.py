@@ -127,7 +127,8 @@ def check_trusted(simulator: Mapping[str, Any], file: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{file} names the simulator {name!r}, which is none of the suites {list(suites())}, and running what a "
             f"checkpoint names would let it run any code: {OWN_SUITE}; else pass "
-            "simulator={'id': ..., 'kwargs': {...}} yourself, or trust_simulator=True if you know where the checkpoint comes from"
+            "simulator={'id': ..., 'kwargs': {...}} yourself, or trust_simulator=True if you know where the checkpoint "
+            "comes from"
         )
     try:
         suite(name).check_settings(simulator.get("kwargs") or {})

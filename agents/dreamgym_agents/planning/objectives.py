@@ -122,7 +122,7 @@ def features_of(
     generator: torch.Generator | None = None,
     told: Sequence[str] | None = None,
 ) -> Tensor:
-    """Features [B, *feature_shape] of observed goals.
+    """Features, ``[B, *feature_shape]``, of observed goals.
 
     Args:
         model: whose features.
