@@ -1,5 +1,5 @@
-"""The command line, as the data flows: collect or import, fit, rewards, starts, finish, fidelity, demo, evaluate,
-report; info.
+"""The command line, as the data flows: collect or import, fit, adapt, rewards, starts, finish, fidelity, demo,
+evaluate, report; info.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
 options (tyro), as do the fields of an argument that is a dataclass. ``dreamgym COMMAND --help`` lists them, ``dreamgym
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dreamgym.cli.adapt import adapt
 from dreamgym.cli.collect import collect
 from dreamgym.cli.demo import demo
 from dreamgym.cli.errors import in_one_line
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "import": import_,
     "join": join,
     "fit": fit,
+    "adapt": adapt,
     "rewards": rewards,
     "starts": starts,
     "finish": finish,

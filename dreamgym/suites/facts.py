@@ -40,6 +40,7 @@ class StoreFacts:
         hints: what a family may use, by sensor; see `Suite.hints`.
         tasks: names of the tasks that its episodes are of, or that its play came to.
         robot: the suite's robot, where there are several.
+        robots: actions by robot of a store that has episodes of several; their key "embodiment" says which.
     """
 
     sensors: Mapping[str, ObservationSpec]
@@ -50,6 +51,7 @@ class StoreFacts:
     hints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tasks: tuple[str, ...] = ()
     robot: str | None = None
+    robots: Mapping[str, ActionSpec] = field(default_factory=dict)
 
 
 def store_facts(view: EpisodeView) -> StoreFacts:
@@ -82,6 +84,7 @@ def store_facts(view: EpisodeView) -> StoreFacts:
         hints={} if found is None else {k: v for k, v in found.hints.items() if k in sensors},
         tasks=store_tasks(view),
         robot=robot,
+        robots={name: _spec(told) for name, told in view.info.get("robots", {}).items()},
     )
 
 
@@ -141,10 +144,15 @@ def _size(layout: Layout) -> int:
 
 def _action(view: EpisodeView, found: Suite | None, robot: str | None) -> ActionSpec:
     if "action" in view.info:
-        return ActionSpec(**{k: tuple(v) for k, v in view.info["action"].items()})
+        return _spec(view.info["action"])
     if found is not None:
         return found.robots.get(robot or "", found.action)
     return action_from_rows(view)
+
+
+def _spec(told: Mapping[str, Any]) -> ActionSpec:
+    """An action as a store's info tells it."""
+    return ActionSpec(**{k: tuple(v) for k, v in told.items()})
 
 
 def action_from_rows(view: EpisodeView) -> ActionSpec:

@@ -119,7 +119,7 @@ def load_averaged(path: Path, model: nn.Module) -> None:
     Raises:
         ValueError: as `load_progress`.
     """
-    _load(path, model, _averaged(path))
+    _load(path, model, averaged_weights(path))
 
 
 def _load(path: Path, model: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -135,22 +135,27 @@ def _load(path: Path, model: nn.Module, tensors: dict[str, Tensor]) -> None:
         ) from error
 
 
-def load_matching(path: Path, model: nn.Module) -> list[str]:
-    """Loads a run's averaged weights into ``model`` wherever name and shape agree; returns what was left as it was.
+def load_matching(tensors: dict[str, Tensor], model: nn.Module, source: Path) -> list[str]:
+    """Loads weights into ``model`` wherever name and shape agree; returns what was left as it was.
+
+    Args:
+        tensors: a run's averaged weights, or a checkpoint's.
+        model: to be loaded.
+        source: where they are from, for the message.
 
     Raises:
-        ValueError: nothing agrees: a run of another family.
+        ValueError: nothing agrees: weights of another family.
     """
-    tensors = _averaged(path)
     own = model.state_dict()
     fitting = {k: v for k, v in tensors.items() if k in own and v.shape == own[k].shape}
     if not fitting:
-        raise ValueError(f"{path} holds no weight of this model's names and shapes: give a run of the same family")
+        raise ValueError(f"{source} holds no weight of this model's names and shapes: give a run of the same family")
     model.load_state_dict(fitting, strict=False)
     return sorted(own.keys() - fitting.keys())
 
 
-def _averaged(path: Path) -> dict[str, Tensor]:
+def averaged_weights(path: Path) -> dict[str, Tensor]:
+    """The weights of a folder of progress; averaged where an average is kept."""
     tensors = load_file(path / "model.safetensors")
     if (path / "ema.safetensors").exists():
         tensors.update(load_file(path / "ema.safetensors"))

@@ -14,10 +14,12 @@ import torch
 from dreamgym.data import EpisodeStore, EpisodeView, SequenceSampler
 from dreamgym.fields import check_names, convert, field_types
 from dreamgym.suites.facts import StoreFacts, store_facts
+from dreamgym.training import checkpoint
 from dreamgym.training.fit import EvalFn, FitResult, fit
 from dreamgym.training.fitting import check_fits
+from dreamgym.training.frozen import own_tensors
 from dreamgym.training.openloop import HORIZONS, open_loop_eval, rows_of
-from dreamgym.training.progress import latest, load_averaged, load_matching, read_state
+from dreamgym.training.progress import averaged_weights, latest, load_averaged, load_matching, read_state
 from dreamgym.training.runs import (
     SHAPING,
     WINDOWS,
@@ -65,8 +67,8 @@ def train(
         changes: fields of the family's config.
         tasks: use the episodes of these tasks only; () for all.
         refresh_data: take in episodes appended since the run began (from here on the curve is another).
-        init: another run, whose averaged weights this one begins with wherever name and shape agree; its optimizer
-            begins anew. Without effect on a run that has progress.
+        init: another run, whose averaged weights this one begins with wherever name and shape agree, or a checkpoint's
+            folder; the optimizer begins anew. Without effect on a run that has progress.
         settings: fields of `FitConfig` and `Windows`.
 
     Raises:
@@ -139,12 +141,13 @@ def evaluation(model: WorldModel, facts: StoreFacts, held_out: EpisodeView, keys
     """Open-loop errors on held-out episodes, at those horizons that one of them is long enough for.
 
     Returns:
-        What `fit` calls; None without such episodes (of a model that is told something, such that say it).
+        What `fit` calls; None without such episodes (of a model that is told something, such that say it), and of stores
+        of several robots, whose actions mean different things.
     """
     spec = model.spec
     held_out = following(spec, held_out)
     reached = [h for h in HORIZONS if len(held_out) and (held_out.lengths >= rows_of(spec, h)).any()]
-    if not reached:
+    if not reached or facts.robots:
         return None
     sampler = SequenceSampler(held_out, rows_of(spec, max(reached)), 16, keys, seed=1)
     measures = () if facts.suite is None else facts.suite.measures
@@ -235,12 +238,15 @@ def _first_weights(recipe: Recipe, model: WorldModel, episodes: EpisodeView, ini
         _warm_start(model, Path(init))
 
 
-def _warm_start(model: WorldModel, run_dir: Path) -> None:
-    path = latest(run_dir)
-    if path is None:
-        raise ValueError(f"{run_dir} holds no training progress to begin with: give a run's own directory")
-    fresh = load_matching(path, model)
-    _log.info("began with the weights of %s; fresh: %s", path, fresh or "none")
+def _warm_start(model: WorldModel, source: Path) -> None:
+    path = latest(source)
+    if path is None and not (source / "config.json").exists():
+        raise ValueError(
+            f"{source} holds no training progress to begin with: give a run's own directory, or a checkpoint's"
+        )
+    tensors = own_tensors(checkpoint.load(source).model) if path is None else averaged_weights(path)
+    fresh = load_matching(tensors, model, source)
+    _log.info("began with the weights of %s; fresh: %s", path or source, fresh or "none")
 
 
 def best_precision() -> str:

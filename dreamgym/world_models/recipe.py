@@ -249,6 +249,20 @@ class Recipe(ABC):
         """Sets what training does not: statistics of the training episodes, as buffers of the fresh model."""
         return
 
+    def adapted(self, config: Any, facts: StoreFacts, robot: str | None, order: str | None) -> Mapping[str, Any]:
+        """Fields of the config, all of them, of a model that is to learn a new robot; its stages are of adaptation.
+
+        Args:
+            config: of the model as it is.
+            facts: of the new robot's store.
+            robot: what to call it; None: as the store does.
+            order: which stages; None: the family's own.
+
+        Raises:
+            ValueError: the family has one robot, or the store does not fit the model.
+        """
+        raise ValueError(f"{type(config).__name__}: models of this family know one robot and cannot be taught another")
+
     def stages(self, config: Any, fit: FitConfig) -> tuple[Stage, ...]:
         """The run's stages, in order."""
         return (Stage(),)

@@ -25,6 +25,7 @@ GROUP = "dreamgym.families"
 _FAMILIES: dict[str, str] = {
     "rssm": "dreamgym.world_models.families.rssm.model:RSSM",
     "mlp": "dreamgym.world_models.families.mlp.model:MLPWorldModel",
+    "latent_action": "dreamgym.world_models.families.latent_action.model:LatentActionModel",
 }
 
 
