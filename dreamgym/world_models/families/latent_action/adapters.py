@@ -28,6 +28,8 @@ def merge(part: nn.Module) -> None:
             module.merge()  # type: ignore[operator]
             above, _, attribute = name.rpartition(".")
             setattr(part.get_submodule(above), attribute, module.get_base_layer())
+    if hasattr(part, "peft_config"):
+        del part.peft_config
 
 
 def _peft() -> Any:
