@@ -141,7 +141,7 @@ def evaluation(model: WorldModel, facts: StoreFacts, held_out: EpisodeView, keys
     """Open-loop errors on held-out episodes, at those horizons that one of them is long enough for.
 
     Returns:
-        What `fit` calls; None without such episodes (of a model that is told something, such that say it), and of stores
+        What `fit` calls; None without such episodes (of a model that is told something, such that say it) and of stores
         of several robots, whose actions mean different things.
     """
     spec = model.spec
