@@ -1,5 +1,5 @@
-"""The command line, as the data flows: collect or import, fit, adapt, rewards, starts, finish, fidelity, demo,
-evaluate, report; info.
+"""The command line, as the data flows: collect or import, fit, adapt, rewards, starts, finish, fidelity, compare,
+demo, evaluate, report; info.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
 options (tyro), as do the fields of an argument that is a dataclass. ``dreamgym COMMAND --help`` lists them, ``dreamgym
@@ -20,6 +20,7 @@ from typing import Any
 
 from dreamgym.cli.adapt import adapt
 from dreamgym.cli.collect import collect
+from dreamgym.cli.compare import compare
 from dreamgym.cli.demo import demo
 from dreamgym.cli.errors import in_one_line
 from dreamgym.cli.evaluate import evaluate
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "starts": starts,
     "finish": finish,
     "fidelity": fidelity,
+    "compare": compare,
     "demo": demo,
     "evaluate": evaluate,
     "report": report,
@@ -56,9 +58,10 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 # Commands whose required arguments are words without a flag before them, and arguments that are so alone.
 POSITIONAL = (evaluate, report)
-POSITIONAL_ARGUMENTS: dict[Callable[..., Any], tuple[str, Any]] = {
-    import_: ("source", str),
-    info: ("id", str | None),
+POSITIONAL_ARGUMENTS: dict[Callable[..., Any], dict[str, Any]] = {
+    import_: {"source": str},
+    compare: {"old": str, "new": str},
+    info: {"id": str | None},
 }
 
 
@@ -83,8 +86,9 @@ def main(args: Sequence[str] | None = None) -> None:
             import_code(name)
         prog, commands, rest = _chosen(words)
         place = tyro.conf.configure(tyro.conf.PositionalRequiredArgs)
-        for call, (argument, kind) in POSITIONAL_ARGUMENTS.items():
-            call.__annotations__[argument] = tyro.conf.Positional[kind]  # here, for tyro is heavy to import
+        for call, arguments in POSITIONAL_ARGUMENTS.items():
+            for argument, kind in arguments.items():
+                call.__annotations__[argument] = tyro.conf.Positional[kind]  # here, for tyro is heavy to import
         for name in [name for name in commands if name in rest[:1]] or commands:
             fill_help(commands[name])
         commands = {name: place(call) if call in POSITIONAL else call for name, call in commands.items()}

@@ -5,6 +5,7 @@ The room, in the order in which a checkpoint is made and shown::
     making/        measures.py  errors, `Curve`, `StateReader`; yardstick.py what is compared, windows.py along what
                    fidelity.py  open-loop drift on held-out episodes against baselines: `measure_fidelity`
                    rollouts.py  fresh episodes of scripted operators in the simulator, scored in dream and twin
+                   gate.py      two checkpoints on the same episodes: `compare_checkpoints`
                    finish.py    from a trained run to a complete checkpoint: `finish_run`; plan.py refuses first,
                                 kept_parts.py keeps what was made, describe.py and card.py tell of it
     statistics/    comparison.py  the same actions in dream and twin: `compare`

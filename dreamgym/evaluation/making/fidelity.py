@@ -128,7 +128,7 @@ def measure_fidelity(
     held_out = followed(model, held_out)
     steps = reachable(model, held_out, context, config.steps)
     config = FidelityConfig(**{**vars(config), "context": context, "steps": steps})
-    yardstick = _yardstick(model, held_out, training, probe, config.seed)
+    yardstick = make_yardstick(model, held_out, training, probe, config.seed)
     generator = torch.Generator(next(model.parameters()).device).manual_seed(config.seed)
     size = (config.windows, context, steps, config.batch_size, config.seed)
     run = _Run(model, yardstick, config, generator)
@@ -159,7 +159,12 @@ def as_recorded(model: WorldModel, facts: StoreFacts) -> WorldModel:
     return model.embody(robot) if robot in model.spec.embodiments and model.spec.embodiment is None else model
 
 
-def _yardstick(model: WorldModel, held_out: EpisodeView, training: EpisodeView, probe: Any, seed: int) -> Yardstick:
+def make_yardstick(model: WorldModel, held_out: EpisodeView, training: EpisodeView, probe: Any, seed: int) -> Yardstick:
+    """What of a model is compared with held-out episodes; means and deviations are of the training episodes.
+
+    Raises:
+        ValueError: nothing that the model shows is in the data.
+    """
     facts = store_facts(held_out)
     cameras = tuple(k for k in model.spec.cameras if k in held_out.keys)
     vectors = [k for k in facts.layouts if k in held_out.keys and k in training.keys]

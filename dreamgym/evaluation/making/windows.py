@@ -61,12 +61,14 @@ class Window:
         begin: the model's state after the C-th frame.
         context: C.
         told: B sentences, of a model that is told something; else None.
+        episodes: of which each is a window: B positions in the view.
     """
 
     frames: Mapping[str, Tensor]
     begin: State
     context: int
     told: Sequence[str] | None = None
+    episodes: Sequence[int] = ()
 
     def predict(self, model: WorldModel, generator: torch.Generator) -> Iterable[State]:
         """The model's states after each of the F frames, without real observations."""
@@ -114,11 +116,12 @@ class Windows:
         for step in range(-(-self.num // size)):
             batch = {k: v for k, v in sampler.batch(step).items() if k in names}
             batch = {k: v[: self.num - step * size].to(generator.device) for k, v in batch.items()}
-            told = told_of(model.spec, self.view, sampler.episodes(step)[: len(batch["action"])])
-            yield self._window(batch, told, generator)
+            episodes = [int(i) for i in sampler.episodes(step)[: len(batch["action"])]]
+            yield self._window(batch, episodes, generator)
 
-    def _window(self, batch: dict[str, Tensor], told: list[str] | None, generator: torch.Generator) -> Window:
+    def _window(self, batch: dict[str, Tensor], episodes: list[int], generator: torch.Generator) -> Window:
         model, a = self.model, self.model.spec.actions_per_frame
+        told = told_of(model.spec, self.view, episodes)
         context = 1 if self.openings else self.context
         frames = to_frames({k: v[:, : rows_of(context, self.steps, a)] for k, v in batch.items()}, a)
         if self.openings:
@@ -130,7 +133,7 @@ class Windows:
             state = begin(model, history, generator, told)
         else:
             state = filter_to(model, batch, context, generator, told)
-        return Window(frames, state, context, told)
+        return Window(frames, state, context, told, episodes)
 
 
 def followed(model: WorldModel, view: EpisodeView) -> EpisodeView:

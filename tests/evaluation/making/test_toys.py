@@ -3,11 +3,10 @@ actions a frame, instructions, and a store that names no suite."""
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
+from toy_stores import make_store, wander
 
-from dreamgym.data import EpisodeStore
 from dreamgym.evaluation.making.card import write_card
 from dreamgym.evaluation.making.fidelity import FidelityConfig, measure_fidelity
 from dreamgym.evaluation.making.finish import finish_model
@@ -15,7 +14,7 @@ from dreamgym.evaluation.making.settings import FinishConfig
 from dreamgym.testing.instructed_point import SENTENCES, InstructedPointModel
 from dreamgym.testing.joint_point import JointPointModel
 from dreamgym.testing.point_mass import PointMassEnv, PointMassModel
-from dreamgym.testing.points import SIZE, TASKS, PointConfig
+from dreamgym.testing.points import TASKS, PointConfig
 from dreamgym.testing.two_robots import TwoRobotsEnv, TwoRobotsModel
 from dreamgym.training.checkpoint import load
 
@@ -23,40 +22,6 @@ CONFIG = FidelityConfig(windows=8, steps=20, batch_size=4)
 QUICK = FinishConfig(
     rewards={"epochs": 2, "batch_size": 8, "demo_passes": 1}, fidelity={"windows": 8, "steps": 10}, twin_per_task=0
 )
-
-
-def record(env, act, length, rng):
-    """Rows of one episode: the task is done while the point is right of 0.1."""
-    obs, _ = env.reset(seed=int(rng.integers(2**31)), options={"task": TASKS[0]})
-    rows = {}
-    for t in range(length):
-        action = np.asarray(act(t), np.float32)
-        success = np.bool_(obs["robot_obs"][0] > 0.1)
-        for key, value in {**obs, "action": action, "success": success, "snapshot": env.snapshot()}.items():
-            rows.setdefault(key, []).append(np.asarray(value))
-        obs, *_ = env.step(action)
-    return {k: np.stack(v) for k, v in rows.items()}
-
-
-def make_store(path, env, draw, info, episodes=8, length=41, metas=None):
-    keys = {
-        "action": (env.action_space.shape, "float32"), "robot_obs": ((3,), "float32"), "success": ((), "bool"),
-        "rgb_static": ((SIZE, SIZE, 3), "uint8"), "snapshot": (env.reset(seed=0) and env.snapshot().shape, "float64"),
-    }  # fmt: skip
-    store, rng = EpisodeStore.create(path, keys, info), np.random.default_rng(0)
-    for i in range(episodes):
-        meta = {"task": TASKS[0], "split": "val" if i % 2 else "train"} | (metas(i) if metas else {})
-        store.append([(record(env, draw(rng, i), length, rng), meta)])
-    return store
-
-
-def wander(dim):
-    def draw(rng, i):
-        goal = rng.uniform(-1, 1, dim)
-        goal[0] = abs(goal[0])
-        return lambda t: np.clip(goal + 0.3 * rng.normal(size=dim), -1, 1)
-
-    return draw
 
 
 def measure(model, store, config=CONFIG):
