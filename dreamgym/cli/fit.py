@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-SETTINGS = ("lr", "batch_size", "length", "cooldown", "ema", "precision", "seed", "threads", "eval_every", "save_every")
+SETTINGS = (
+    "lr",
+    "batch_size",
+    "length",
+    "cooldown",
+    "ema",
+    "precision",
+    "seed",
+    "threads",
+    "eval_every",
+    "save_every",
+    "log",
+)
 """Options that are settings of the training loop and of its batches."""
 
 
@@ -32,6 +44,8 @@ class FitOptions:
         threads: torch threads.
         eval_every: updates between open-loop evaluations on held-out episodes.
         save_every: seconds between saves of progress, 180 by default; the first one comes after 20.
+        log: where curves go beside log.jsonl: TensorBoard's files, or Weights & Biases too (WANDB_MODE=offline sends
+            nothing).
         init: another run, whose weights this one begins with wherever name and shape agree.
         refresh_data: take in episodes that were appended to the store since the run began.
         out: checkpoint folder to write once all updates are done.
@@ -54,6 +68,7 @@ class FitOptions:
     threads: int | None = None
     eval_every: int = 1000
     save_every: float | None = None
+    log: Literal["tensorboard", "wandb"] | None = None
     init: Path | None = None
     refresh_data: bool = False
     out: Path | None = None

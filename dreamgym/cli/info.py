@@ -13,6 +13,7 @@ EXTRAS = {
     "torchrl": "torchrl",
     "sb3": "stable_baselines3",
     "train": "accelerate",
+    "wandb": "wandb",
     "cli": "tyro",
     "report": "matplotlib",
     "hub": "huggingface_hub",

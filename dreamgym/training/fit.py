@@ -120,7 +120,7 @@ class _Run:
         self.log: RunLog | None = None
         if self.main:
             write_json(run_dir / "fit.json", asdict(config))
-            self.log = RunLog(run_dir, self.step)
+            self.log = RunLog(run_dir, self.step, config.log, asdict(config))
 
     # -- stages --
 

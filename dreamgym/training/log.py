@@ -1,8 +1,12 @@
-"""What a run writes while it runs: a line of JSON now and then, and TensorBoard where it is installed."""
+"""What a run writes while it runs: a line of JSON now and then, TensorBoard where it is installed, and Weights & Biases
+where it is asked for.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +20,19 @@ class RunLog:
     Args:
         run_dir: the run.
         step: updates done; the log goes on after them.
+        to: "tensorboard", or "wandb" for Weights & Biases beside it (`open_wandb`).
+        settings: what the run was asked for, for Weights & Biases.
+
+    Raises:
+        ImportError: "wandb" where it is not installed; the message is the pip line.
+        ValueError: Weights & Biases cannot be reached.
     """
 
-    def __init__(self, run_dir: Path, step: int) -> None:
+    def __init__(
+        self, run_dir: Path, step: int, to: str = "tensorboard", settings: Mapping[str, Any] | None = None
+    ) -> None:
         self.path = run_dir / "log.jsonl"
+        self._wandb = open_wandb(run_dir, settings or {}) if to == "wandb" else None
         truncate_log(self.path, step)
         self._writer = open_tensorboard(run_dir, step)
 
@@ -34,9 +47,11 @@ class RunLog:
         self._scalars("eval", step, metrics)
 
     def close(self) -> None:
-        """Writes out what TensorBoard still holds."""
+        """Writes out what TensorBoard and Weights & Biases still hold."""
         if self._writer is not None:
             self._writer.close()
+        if self._wandb is not None:
+            self._wandb.finish()
 
     def _append(self, line: Mapping[str, Any]) -> None:
         with self.path.open("a") as file:
@@ -46,6 +61,8 @@ class RunLog:
         if self._writer is not None:
             for name, value in values.items():
                 self._writer.add_scalar(f"{tag}/{name}", value, step)
+        if self._wandb is not None:
+            self._wandb.log({f"{tag}/{name}": value for name, value in values.items()}, step=step)
 
 
 def truncate_log(path: Path, step: int) -> None:
@@ -71,3 +88,35 @@ def open_tensorboard(run_dir: Path, step: int) -> Any:
     except ImportError:
         return None
     return SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
+
+
+def open_wandb(run_dir: Path, settings: Mapping[str, Any]) -> Any:
+    """A run of Weights & Biases, the same one at every call with this folder; its files lie in ``run_dir/wandb``.
+
+    The environment decides the rest, as W&B documents it: WANDB_PROJECT ("dreamgym" where not set), WANDB_ENTITY, and
+    WANDB_MODE=offline, which sends nothing (``wandb sync`` sends it later).
+
+    Raises:
+        ImportError: wandb is not installed; the message is the pip line.
+        ValueError: nobody is logged in, or the server cannot be reached.
+    """
+    try:
+        import wandb
+    except ImportError as error:
+        raise ImportError('--log wandb needs Weights & Biases: pip install "dreamgym[wandb]"') from error
+    file = run_dir / "wandb.id"
+    if not file.exists():
+        file.write_text(uuid.uuid4().hex[:8], encoding="utf-8")
+    try:
+        return wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "dreamgym"),
+            id=file.read_text(encoding="utf-8").strip(),
+            name=run_dir.name,
+            dir=str(run_dir),
+            config=dict(settings),
+            resume="allow",
+        )
+    except wandb.errors.Error as error:
+        raise ValueError(
+            f"Weights & Biases cannot be used ({str(error).splitlines()[0]}): `wandb login`, or set WANDB_MODE=offline"
+        ) from error

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dreamgym.suites.facts import StoreFacts
 
 PRECISIONS = ("fp32", "bf16")
+LOGS = ("tensorboard", "wandb")
 
 LossFn = Callable[[WorldModel, dict[str, Tensor], "torch.Generator"], dict[str, Tensor]]
 """A loss as a function of model, batch and source of randomness; returns what `WorldModel.loss` does."""
@@ -48,6 +49,7 @@ class FitConfig:
         save_every: seconds between saves of progress. The first one comes after 20 seconds.
         log_every: updates between lines of the log.
         eval_every: updates between evaluations on held-out episodes; 0 for one at the end alone.
+        log: "tensorboard", or "wandb" for Weights & Biases beside it.
     """
 
     steps: int = 15_000
@@ -66,10 +68,13 @@ class FitConfig:
     save_every: float = 180.0
     log_every: int = 20
     eval_every: int = 0
+    log: str = "tensorboard"
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
+        if self.log not in LOGS:
+            raise ValueError(f"log must be one of {LOGS}, got {self.log!r}")
         for name in ("steps", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

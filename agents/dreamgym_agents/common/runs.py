@@ -93,7 +93,12 @@ class StageRun:
 
 
 def run_stages(
-    stages: Sequence[StageRun], run_dir: str | Path, *, save_every_s: float = 120.0, show: bool = True
+    stages: Sequence[StageRun],
+    run_dir: str | Path,
+    *,
+    save_every_s: float = 120.0,
+    show: bool = True,
+    log: str = "tensorboard",
 ) -> None:
     """Runs each stage to its budget, in turn, and leaves the averaged weights in their modules.
 
@@ -102,8 +107,10 @@ def run_stages(
         run_dir: the run; progress there is gone on from.
         save_every_s: seconds between saves of progress; the end of a stage is always saved.
         show: progress bars.
+        log: "tensorboard", or "wandb" for Weights & Biases beside it.
 
     Raises:
+        ImportError, ValueError: Weights & Biases is not installed, or cannot be used.
         Stopped: SIGINT or SIGTERM came before all of it was done; progress is saved.
     """
     folder, before = Path(run_dir), 0
@@ -112,32 +119,33 @@ def run_stages(
         for number, stage in enumerate(stages):
             stage.resume(folder)
             if stage.done < stage.budget:
-                _run(stage, folder, before, stop, save_every_s, show)
+                written = RunLog(folder, before + stage.count, log)
+                try:
+                    _run(stage, folder, before, stop, save_every_s, show, written)
+                finally:
+                    written.close()
             stage.use_average()
             before += stage.count
             if stop.is_set() and number < len(stages) - 1:
                 raise Stopped(f"stopped after {stage.name} of {folder}", stop)
 
 
-def _run(stage: StageRun, folder: Path, before: int, stop: Stop, save_every_s: float, show: bool) -> None:
+def _run(stage: StageRun, folder: Path, before: int, stop: Stop, save_every_s: float, show: bool, log: RunLog) -> None:
     """Steps until the budget is used up; ``before``: steps of earlier stages, from where the log counts on."""
-    log, saved = RunLog(folder, before + stage.count), time.monotonic()
+    saved = time.monotonic()
     bar = progress_bar(total=stage.budget, initial=stage.done, unit=stage.unit, desc=stage.name, shown=show, leave=True)
-    try:
-        with bar:
-            while stage.done < stage.budget and not stop.is_set():
-                done = stage.done
-                values = stage.step()
-                stage.count += 1
-                bar.update(stage.done - done)
-                if values:
-                    log.write(before + stage.count, stage.name, values)
-                    bar.set_postfix(refresh=False, **{k: f"{v:.3g}" for k, v in list(values.items())[:4]})
-                if time.monotonic() - saved > save_every_s:
-                    stage.save(folder)
-                    saved = time.monotonic()
-    finally:
-        log.close()
+    with bar:
+        while stage.done < stage.budget and not stop.is_set():
+            done = stage.done
+            values = stage.step()
+            stage.count += 1
+            bar.update(stage.done - done)
+            if values:
+                log.write(before + stage.count, stage.name, values)
+                bar.set_postfix(refresh=False, **{k: f"{v:.3g}" for k, v in list(values.items())[:4]})
+            if time.monotonic() - saved > save_every_s:
+                stage.save(folder)
+                saved = time.monotonic()
     if stage.done >= stage.budget:
         stage.finish()
     stage.save(folder)

@@ -28,6 +28,7 @@ def clone(
     run_dir: str | Path,
     held_out: EncodedChunks | None = None,
     about: Mapping[str, Any] | None = None,
+    log: str = "tensorboard",
 ) -> None:
     """Trains ``policy`` in place on demonstrations; resumes where ``run_dir`` holds progress.
 
@@ -40,6 +41,7 @@ def clone(
         run_dir: where progress and log.jsonl live.
         held_out: more demonstrations, on which the loss is logged too.
         about: what else the run is about, JSON-ready ("task", "world_model"), kept in clone.json beside the config.
+        log: "tensorboard", or "wandb" for Weights & Biases beside it.
 
     Raises:
         ValueError: the run was begun with another config, other data or for another task.
@@ -47,7 +49,7 @@ def clone(
     """
     asked = {**asdict(config), "chunks": len(data), **(about or {})}
     keep_settings(Path(run_dir) / "clone.json", asked, free=("checkpoint_every_s",))
-    run_stages([_Cloning(policy, data, config, held_out)], run_dir, save_every_s=config.checkpoint_every_s)
+    run_stages([_Cloning(policy, data, config, held_out)], run_dir, save_every_s=config.checkpoint_every_s, log=log)
 
 
 class _Cloning(StageRun):

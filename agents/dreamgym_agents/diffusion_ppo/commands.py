@@ -39,7 +39,9 @@ def clone(options: CloneOptions) -> None:
         acting = {"sampler": "ddim", "ddim_steps": options.ddim_steps}
     choice = PolicyChoice(options.policy, options.preset, acting)
     config, run = options.config, Path(f"{options.out}.run")
-    made = clone_task(options.demonstrations, options.task, options.checkpoint, choice, config, run, options.device)
+    made = clone_task(
+        options.demonstrations, options.task, options.checkpoint, choice, config, run, options.device, options.log
+    )
     told = {"clone_epochs": config.epochs}
     print(f"wrote {save_policy(options.out, made, task=options.task, world_model=options.checkpoint, metrics=told)}")
 
@@ -55,7 +57,7 @@ def tune(options: TuneOptions) -> None:
     base = load_policy(options.policy)
     world_model = options.checkpoint or about["world_model"]
     env = options.make_env(task, world_model, base.config.chunk)
-    result = fine_tune(base, env, config, options.run, task=task, world_model=world_model)
+    result = fine_tune(base, env, config, options.run, task=task, world_model=world_model, log=options.log)
     env.close()
     print(f"{result.iterations} iterations, {result.dream_steps:,} imagined and {result.sim_steps:,} simulator steps")
     for entry in result.evaluations:

@@ -34,6 +34,7 @@ class CloneOptions:
         set: any other fields of CloneConfig, as batch_size=512 ema=0.99.
         device: where to compute.
         threads: torch threads.
+        log: where curves go beside log.jsonl: TensorBoard's files, or Weights & Biases too.
     """
 
     demonstrations: Path
@@ -50,6 +51,7 @@ class CloneOptions:
     set: tuple[str, ...] = ()
     device: str = "cpu"
     threads: int | None = None
+    log: Literal["tensorboard", "wandb"] = "tensorboard"
 
     @property
     def config(self) -> CloneConfig:
@@ -91,6 +93,7 @@ class TuneOptions:
         seed: of everything random.
         device: where to compute; where the world model is.
         threads: torch threads.
+        log: where curves go beside log.jsonl: TensorBoard's files, or Weights & Biases too.
     """
 
     policy: Path
@@ -116,6 +119,7 @@ class TuneOptions:
     seed: int = 0
     device: str | None = None
     threads: int | None = None
+    log: Literal["tensorboard", "wandb"] = "tensorboard"
 
     @property
     def config(self) -> TuneConfig:

@@ -71,6 +71,7 @@ def clone_task(
     config: CloneConfig,
     run_dir: Path,
     device: str = "cpu",
+    log: str = "tensorboard",
 ) -> ChunkPolicy:
     """Clones one task from a store, or goes on with it.
 
@@ -82,6 +83,7 @@ def clone_task(
         config: how.
         run_dir: where progress lives.
         device: where to compute.
+        log: see `clone`.
 
     Returns:
         The policy.
@@ -106,7 +108,7 @@ def clone_task(
     held_out = encoded("val", HELD_OUT) if len(store.select(task=task, split="val", success=True)) else None
     _warn_of_few(store, task, data.episodes, config.demonstrations, held_out)
     about = {"task": task, "world_model": str(checkpoint)}
-    clone(policy.to(device), data, config, run_dir, held_out, about)
+    clone(policy.to(device), data, config, run_dir, held_out, about, log)
     return policy.eval()
 
 

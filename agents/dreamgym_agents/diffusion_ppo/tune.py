@@ -57,6 +57,7 @@ def tune(
     *,
     task: str | None = None,
     world_model: str | None = None,
+    log: str = "tensorboard",
 ) -> TuneResult:
     """Fine-tunes a cloned policy in a vector env of dreamgym; resumes where ``run_dir`` holds progress.
 
@@ -67,13 +68,14 @@ def tune(
         config: how.
         run_dir: where the run lives.
         task, world_model: written into the policies that are saved.
+        log: "tensorboard", or "wandb" for Weights & Biases beside it.
 
     Raises:
         ValueError: an env or a policy that do not fit (see `check_env`), or a run that was begun with another config.
         Stopped: SIGINT or SIGTERM ended the run; its progress is saved.
     """
     run = Tuning(policy, env, config, Path(run_dir), {"task": task, "world_model": world_model})
-    run_stages([run], run_dir, save_every_s=config.checkpoint_every_s)
+    run_stages([run], run_dir, save_every_s=config.checkpoint_every_s, log=log)
     return TuneResult(run.count, **run.counts(), evaluations=run.evaluations, best=run.choose())
 
 

@@ -43,7 +43,7 @@ def train(options: TrainOptions) -> None:
     _tell(demos, config.length)
     demos = cut(demos, config, options.method)
     agent = make_agent(options.method, config, demos, bounds(demos), options.preset, finest).to(options.device)
-    agent = fit(agent, demos, Path(f"{options.out}.run"))
+    agent = fit(agent, demos, Path(f"{options.out}.run"), log=options.log)
     told = {"demonstrations": len(demos), "vae_epochs": config.train.vae_epochs}
     told["diffusion_epochs"] = config.train.diffusion_epochs
     task = options.task or demos.tasks[0]

@@ -44,6 +44,7 @@ class TrainOptions:
         seed: of everything random.
         device: where to compute.
         threads: torch threads.
+        log: where curves go beside log.jsonl: TensorBoard's files, or Weights & Biases too.
     """
 
     demonstrations: Path
@@ -66,6 +67,7 @@ class TrainOptions:
     seed: int = 0
     device: str = "cpu"
     threads: int | None = None
+    log: Literal["tensorboard", "wandb"] = "tensorboard"
 
     def config(self, demonstrations: Demonstrations) -> WARPDConfig:
         """The preset of the suite with what was asked for."""

@@ -26,6 +26,7 @@ def train(
     run_dir: str | Path,
     show: bool = True,
     stages: Collection[str] | None = None,
+    log: str = "tensorboard",
 ) -> AgentT:
     """Trains in ``run_dir``, or goes on where a run there stopped.
 
@@ -35,6 +36,7 @@ def train(
         run_dir: the run.
         show: a progress bar.
         stages: names of the stages to run; all by default. Those before them must be done in ``run_dir``.
+        log: "tensorboard", or "wandb" for Weights & Biases beside it.
 
     Returns:
         The agent, trained and in eval mode.
@@ -65,7 +67,7 @@ def train(
     )
     device = agent.scaling.obs_mean.device
     runs = [EpochRun(stage, demonstrations, how, device) for stage in planned if stage.name in wanted]
-    run_stages(runs, folder, save_every_s=config.save_every_s, show=show)
+    run_stages(runs, folder, save_every_s=config.save_every_s, show=show, log=log)
     return agent.eval()
 
 

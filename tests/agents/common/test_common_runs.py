@@ -116,3 +116,12 @@ def test_the_average_is_what_is_left_and_what_is_found_again(tmp_path):
     assert module.weight.item() == stage.weight
     assert finished(tmp_path, "first", 4) is None
     assert not load_finished(tmp_path, "second", 1, module)
+
+
+def test_curves_go_to_weights_and_biases_where_asked(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run_stages([Walk("first", 2), Walk("second", 2)], tmp_path, show=False, log="wandb")
+    name = (tmp_path / "wandb.id").read_text()
+    assert len(list((tmp_path / "wandb").glob(f"offline-run-*-{name}"))) >= 1
