@@ -1,5 +1,5 @@
 """The command line, as the data flows: collect or import, fit, adapt, rewards, starts, finish, fidelity, compare,
-demo, evaluate, report; info.
+demo, evaluate, report; play, info.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
 options (tyro), as do the fields of an argument that is a dataclass. ``dreamgym COMMAND --help`` lists them, ``dreamgym
@@ -33,6 +33,7 @@ from dreamgym.cli.installed import described, installed_commands, load_command
 from dreamgym.cli.join import join
 from dreamgym.cli.listed import fill_help
 from dreamgym.cli.own_code import import_code, split_imports
+from dreamgym.cli.play import play
 from dreamgym.cli.report import report
 from dreamgym.cli.rewards import rewards
 from dreamgym.cli.starts import starts
@@ -52,12 +53,13 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "evaluate": evaluate,
     "report": report,
+    "play": play,
     "info": info,
 }
 
 
 # Commands whose required arguments are words without a flag before them, and arguments that are so alone.
-POSITIONAL = (evaluate, report)
+POSITIONAL = (evaluate, play, report)
 POSITIONAL_ARGUMENTS: dict[Callable[..., Any], dict[str, Any]] = {
     import_: {"source": str},
     compare: {"old": str, "new": str},

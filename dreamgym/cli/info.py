@@ -19,6 +19,7 @@ EXTRAS = {
     "hub": "huggingface_hub",
     "lerobot": "pyarrow",
     "minari": "minari",
+    "play": "starlette",
     "agents": "diffusers",
 }
 

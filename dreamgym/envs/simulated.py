@@ -208,6 +208,8 @@ class SimulatorWorld(World):
             return core.draw({k: np.stack([obs[k] for obs in self.sensors]) for k in keys})
         if not cameras:
             raise ValueError(f"nothing to render: {CAMERAS}")
+        # In the dream's order, so that both show the same things at the same places.
+        cameras = sorted(cameras, key=lambda k: list(core.reader.images).index(k) if k in core.reader.images else 99)
         height = max(self.sensors[0][k].shape[0] for k in cameras)
         rows = [np.concatenate([_padded(obs[k], height) for k in cameras], 1) for obs in self.sensors]
         return torch.from_numpy(np.stack(rows))

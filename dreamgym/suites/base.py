@@ -209,6 +209,8 @@ class Suite:
             or None where it does not say; see `recorded_in`.
         settings: options of the simulator that a checkpoint may set, with their types (`dreamgym.fields.convert`):
             none that is a path or code, since a checkpoint is a stranger's data.
+        axes: names of the action's entries, as a person who drives the robot calls them ("x", "gripper").
+        pointer: the two entries that are a place in the camera's picture, left to right and top to bottom; None: none.
         draws: vector sensors from which the simulator can draw a picture without being stepped: it then has
             ``picture(sensors, task) -> (H, W, 3) uint8`` and the option ``image_size``; see `dreamgym.suites.drawing`.
         trials: (sensors, the options of the simulator) -> `Trials` whose frames have at least those sensors; None: by
@@ -239,6 +241,8 @@ class Suite:
     collectors: Mapping[str, Callable[..., CollectionFactory]] = field(default_factory=dict)
     simulator_kwargs: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any] | None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    axes: tuple[str, ...] = ()
+    pointer: tuple[int, int] | None = None
     draws: tuple[str, ...] = ()
     trials: Callable[..., Trials] | None = None
 

@@ -54,5 +54,6 @@ SUITE = Suite(
     collectors={"demonstrations": demonstrations},
     simulator_kwargs=simulator_kwargs,
     cameras={"rgb_static": "static", "rgb_gripper": "gripper"},
+    axes=("x", "y", "z", "roll", "pitch", "yaw", "gripper"),
     settings={"robot": str, "cameras": tuple[str, ...], "image_size": int, "visuals": str},
 )

@@ -127,5 +127,6 @@ SUITE = Suite(
     collectors={"demonstrations": partial(demonstrations, max_steps=200)},
     draws=("state",),
     cameras={"rgb_static": "static"},
+    axes=("x", "y", "z", "gripper"),
     settings={"cameras": tuple[str, ...], "image_size": int, "camera_name": str},
 )

@@ -109,6 +109,7 @@ SUITE = Suite(
     collectors={"play": play, "demonstrations": demonstrations, "attempts": attempts, "operators": operators},
     simulator_kwargs=simulator_kwargs,
     cameras={"rgb_static": "static", "rgb_gripper": "gripper"},
+    axes=("x", "y", "z", "roll", "pitch", "yaw", "gripper"),
     settings={
         "scene": str,
         "image_size": int | tuple[int, int],

@@ -73,5 +73,7 @@ SUITE = Suite(
     collectors={"demonstrations": demonstrations},
     draws=("state",),
     cameras={"rgb_static": "static"},
+    axes=("x", "y"),
+    pointer=(0, 1),
     settings={"cameras": tuple[str, ...], "image_size": int, "success_coverage": float},
 )

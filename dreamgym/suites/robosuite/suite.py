@@ -53,5 +53,6 @@ SUITE = Suite(
     simulator_kwargs=simulator_kwargs,
     draws=("state",),
     cameras={"rgb_static": "static"},
+    axes=("x", "y", "z", "roll", "pitch", "yaw", "gripper"),
     settings={"robot": str, "cameras": tuple[str, ...], "image_size": int, "camera_name": str},
 )

@@ -1,0 +1,38 @@
+"""`dreamgym play`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def play(
+    id: str,
+    task: str | None = None,
+    checkpoint: Path | None = None,
+    twin: bool = True,
+    record: Path | None = None,
+    port: int = 8000,
+    players: int = 2,
+    seed: int = 0,
+    horizon: int | None = None,
+) -> None:
+    """Opens a page on this machine on which you drive a dream, and its twin beside it, by keyboard, mouse or gamepad.
+
+    Args:
+        id: of the dream, as Dream-PlayTable-v0; Dream-v0 with a checkpoint of your own.
+        task: of the first episode; the page lets you choose.
+        checkpoint: another world model than the id's.
+        twin: show the real simulator too, from the same start, where it is installed.
+        record: an episode store into which the page can keep episodes: the twin's, or the dream's where there is none.
+        port: of http://127.0.0.1; 0 takes a free one.
+        players: who may play at once, each in a dream of his own; 1 where episodes are recorded.
+        seed: of the first episode; the next one takes the next.
+        horizon: steps of an episode; ten times the suite's where not given, for people are slower than scripts.
+    """
+    from dreamgym.play.open import opener
+    from dreamgym.play.server import make_app, serve
+
+    players = 1 if record is not None else players
+    make_session, about = opener(id, task, checkpoint, twin, record, horizon)
+    app = make_app(make_session, title=about, players=players, seed=seed)
+    serve(app, port, lambda at: print(f"{about}: http://127.0.0.1:{at} (Ctrl-C stops)", flush=True))
