@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import Any, Self
 
@@ -64,7 +64,7 @@ class Lines:
         self, iterable: Iterable[Any] | None, total: float | None, initial: float, desc: str, unit: str
     ) -> None:
         self._iterable, self._desc, self._unit = iterable, desc or "progress", unit
-        self.total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
+        self.total = len(iterable) if total is None and isinstance(iterable, Sized) else total
         self.n = self._initial = initial
         self._postfix = ""
         self._began = self._told = time.monotonic()

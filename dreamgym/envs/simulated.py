@@ -209,7 +209,8 @@ class SimulatorWorld(World):
         if not cameras:
             raise ValueError(f"nothing to render: {CAMERAS}")
         # In the dream's order, so that both show the same things at the same places.
-        cameras = sorted(cameras, key=lambda k: list(core.reader.images).index(k) if k in core.reader.images else 99)
+        first = [k for k in core.reader.images if k in cameras]
+        cameras = (*first, *(k for k in cameras if k not in first))
         height = max(self.sensors[0][k].shape[0] for k in cameras)
         rows = [np.concatenate([_padded(obs[k], height) for k in cameras], 1) for obs in self.sensors]
         return torch.from_numpy(np.stack(rows))

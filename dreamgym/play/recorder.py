@@ -52,7 +52,7 @@ class Recorder:
     def note(self, sensors: Mapping[str, np.ndarray], action: np.ndarray, success: bool) -> None:
         """Adds a row."""
         row = {k: np.array(v) for k, v in sensors.items()}
-        self._rows.append({**row, "action": np.float32(action), "success": np.bool_(success)})
+        self._rows.append({**row, "action": np.asarray(action, np.float32), "success": np.asarray(success)})
 
     def rewind(self, length: int) -> None:
         """Forgets the rows after the first ``length``."""

@@ -32,7 +32,7 @@ TABLE_COLOUR = (0.55, 0.5, 0.45)
 HIDDEN = 5  # a geom group that is not drawn
 
 
-class Table(ManipulationEnv):  # type: ignore[misc]
+class Table(ManipulationEnv):
     """Robosuite's env of an arm at a table; no task of its own.
 
     Args:

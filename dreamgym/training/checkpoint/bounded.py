@@ -71,7 +71,7 @@ def no_larger_than(entries: int, tensors: int, frozen: bool = False) -> Iterator
             hook.remove()
 
 
-class _SingleTensors(TorchDispatchMode):  # type: ignore[misc]
+class _SingleTensors(TorchDispatchMode):
     """Looks at every operation in this thread before it is carried out."""
 
     def __init__(self, most: int, entries: int) -> None:
