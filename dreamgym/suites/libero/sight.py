@@ -10,10 +10,11 @@ from dreamgym.suites.libero.grasps import Pose
 
 NEAR_PALM = 0.12  # m to each side of its way that a hand sweeps
 
-# Points on a hand with open fingers, m in its frame (x closes, z approaches): two fingers and the palm.
+# Points on a hand with open fingers, m in its frame (x closes, z approaches): two fingers, the palm and the wrist.
 _FINGER = np.stack(np.meshgrid([0.041, 0.053, 0.065], [-0.0105, 0.0, 0.0105], [-0.03, -0.01, 0.0092]), -1).reshape(-1, 3)
 _PALM = np.stack(np.meshgrid(np.linspace(-0.1, 0.1, 9), [-0.032, 0.0, 0.032], [-0.031, -0.075, -0.12]), -1).reshape(-1, 3)
-HAND = np.concatenate([_FINGER, _FINGER * [-1.0, 1.0, 1.0], _PALM])
+_WRIST = np.stack(np.meshgrid([-0.045, 0.045], [-0.045, 0.045], [-0.16, -0.22, -0.28]), -1).reshape(-1, 3)
+HAND = np.concatenate([_FINGER, _FINGER * [-1.0, 1.0, 1.0], _PALM, _WRIST])
 
 
 class Sight:
@@ -109,14 +110,12 @@ class Sight:
 
     def extent(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner (3,) of a thing, in the world."""
-        others = tuple(n for n in (*self.scene.objects, *self.scene.fixtures) if n != name)
         index = [*self.scene.objects, *self.scene.fixtures].index(name)
         model, data = self.scene.model, self._simulation.data
         shapes = np.flatnonzero(self.scene.owner == index)
         rotations = data.geom_xmat[shapes].reshape(-1, 3, 3)
         middles = data.geom_xpos[shapes] + np.einsum("nij,nj->ni", rotations, model.geom_aabb[shapes, :3])
         reach = np.einsum("nij,nj->ni", np.abs(rotations), model.geom_aabb[shapes, 3:])
-        del others
         return (middles - reach).min(0), (middles + reach).max(0)
 
     def clearance(self, hand: Pose, without: tuple[str, ...] = ()) -> float:

@@ -13,7 +13,7 @@ from dreamgym.suites.libero.sight import Sight
 OPEN, CLOSE = -1.0, 1.0
 DOWN = np.array([0.0, 0.0, 1.0])
 FINGER_TIP = 0.01  # m from the point between the finger tips to their ends
-PALM = 0.031  # m from there back to the palm
+LEAN = 0.45  # rad by which a hand leans that pushes a thing from behind
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def choose(sight: Sight, name: str, frame: Pose, ways: Sequence[Grasp], without:
         turned = float(np.linalg.norm(rotation_vector(hand[1] @ sight.home.T)))
         far = float(np.linalg.norm(hand[0][:2] - sight.hand[0][:2]))
         room = sight.clearance(hand, without)
-        before = sight.clearance((hand[0] - 0.06 * hand[1][:, 2], hand[1]), without)
+        before = min(sight.clearance((hand[0] - back * hand[1][:, 2], hand[1]), without) for back in (0.06, 0.12))
         crowded = max(0.0, 0.006 - room) + max(0.0, 0.006 - before)
         cost = 0.3 * turned + 1.0 * max(0.0, turned - 1.7) + far + 200 * crowded + habit.variety * habit.rng.random()
         costs.append(cost + 0.5 * habit.tried.get((name, index), 0))
@@ -363,38 +363,47 @@ def rise(sight: Sight, fingers: float, height: float = 0.1) -> Skill:
     yield from reach(sight, lambda: (up, rotation), fingers, tolerance=0.03, patience=25)
 
 
-def drag(sight: Sight, name: str, goal: Callable[[], np.ndarray], done: Callable[[], bool], habit: Habit) -> Skill:
-    """Presses on the middle of a flat thing and drags it over the surface until ``done``.
+def shove(sight: Sight, name: str, goal: Callable[[], np.ndarray], done: Callable[[], bool], habit: Habit) -> Skill:
+    """Pushes a flat thing over the surface with both finger tips, from behind, until ``done``.
 
     Raises:
         SkillFailed: it does not get there.
     """
-    yaw = _upright(sight)
+    low, high = sight.extent(name)
+    behind = float((high - low)[:2].max()) / 2 + 0.005
 
-    def over(height: float) -> Callable[[], Pose]:
-        return lambda: (sight.pose(name)[0] + habit.aim + [0.0, 0.0, height], yaw)
+    def way() -> np.ndarray:
+        away = (goal() - sight.pose(name)[0]) * [1.0, 1.0, 0.0]
+        return away / max(float(np.linalg.norm(away)), 1e-6)
 
-    yield from travel(sight, over(0.07), CLOSE)
-    for _ in range(25):
-        yield Target(sight.hand[0] * [1, 1, 0] + [0, 0, sight.pose(name)[0][2] - 0.02], yaw, CLOSE, 0.5)
-        if sight.is_gripped(name):
-            break
+    def at(rotation: np.ndarray, back: float, height: float) -> Pose:
+        floor = np.array([0.0, 0.0, low[2] + FINGER_TIP + 0.004 + height])
+        return (sight.pose(name)[0] + habit.aim - (behind + back) * way()) * [1.0, 1.0, 0.0] + floor, rotation
+
+    def crowded(rotation: np.ndarray) -> float:
+        room = min(sight.clearance(at(rotation, 0.015, height), (name,)) for height in (0.01, 0.06, 0.12))
+        return max(0.0, 0.01 - room)
+
+    leans = [_leaning(sight, way(), yaw) for yaw in (0.0, 0.4, -0.4, 0.8, -0.8, 1.2, -1.2)]
+    rotation = leans[int(np.argmin([crowded(lean) + 0.0005 * i for i, lean in enumerate(leans)]))]
+    yield from travel(sight, lambda: at(rotation, 0.015, habit.height), OPEN)
+    yield from reach(sight, lambda: at(rotation, 0.015, 0.0), OPEN, tolerance=0.012, patience=40)
     extra = 5
-    for _ in range(120):
-        if done():
-            extra -= 1
-            if extra < 0:
-                break
-        thing, hand = sight.pose(name)[0], sight.hand[0]
-        away = (goal() - thing)[:2]
-        step = away * min(1.0, 0.035 / max(float(np.linalg.norm(away)), 1e-6))
-        yield Target(np.array([*(hand[:2] + step), thing[2] - 0.025]), yaw, CLOSE, 0.6)
-    yield from rise(sight, CLOSE)
+    for _ in range(150):
+        extra -= int(done())
+        if extra < 0:
+            break
+        yield Target(*at(rotation, -0.04, 0.0), OPEN, 0.5)
+    yield from rise(sight, OPEN)
     if not done():
         raise SkillFailed(f"{name} was left behind")
 
 
-def _upright(sight: Sight) -> np.ndarray:
-    closing = np.array([*sight.home[:2, 0], 0.0])
-    closing /= np.linalg.norm(closing)
-    return np.stack([closing, np.cross(-DOWN, closing), -DOWN], axis=1)
+def _leaning(sight: Sight, way: np.ndarray, yaw: float) -> np.ndarray:
+    """A hand across a way, ``yaw`` rad turned, whose fingers lean back so that the palm is clear of what is behind."""
+    across = rotation_matrix(yaw * DOWN) @ np.cross(-DOWN, way)
+    across = across * (1.0 if across @ sight.home[:, 0] >= 0 else -1.0)
+    back = np.cross(DOWN, across)
+    back = back * (-1.0 if back @ way > 0 else 1.0)
+    approach = np.sin(LEAN) * back - np.cos(LEAN) * DOWN
+    return np.stack([across, np.cross(approach, across), approach], axis=1)
