@@ -15,6 +15,9 @@ from dreamgym.suites.libero.sight import Sight
 from dreamgym.suites.libero.skills import OPEN, Habit, SkillFailed, Target
 
 
+SETTLING = 12  # steps at most in which an operator waits for things to come to rest
+
+
 @dataclass(frozen=True)
 class Proficiency:
     """How well an operator works.
@@ -97,6 +100,10 @@ class Operator:
     def _work(self) -> Generator[Target, None, None]:
         """Does fact after fact; stands still when all hold."""
         tried: dict[tuple[str, int], int] = {}
+        for step in range(SETTLING):  # things may begin in the air
+            if step > 2 and self.sight.rests():
+                break
+            yield Target(*self.sight.hand, OPEN)
         while True:
             fact = next_fact(self.sight)
             if fact is None:

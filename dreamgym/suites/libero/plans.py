@@ -12,7 +12,7 @@ from dreamgym.suites.libero.grasps import Grasps
 from dreamgym.suites.libero.sight import Sight
 from dreamgym.suites.libero.skills import Habit, Skill
 
-SHOVED = ("plate",)  # kinds too flat to be lifted
+DRAGGED = ("plate",)  # kinds too flat to be lifted
 
 
 def next_fact(sight: Sight) -> Fact | None:
@@ -49,8 +49,8 @@ def skill(sight: Sight, fact: Fact, grasps: Grasps, habit: Habit) -> Skill:
     opened = ("open", region)
     if predicate == "in" and _can_open(sight, region) and not sight.holds(opened):
         yield from _move_joint(sight, "open", region, lambda: sight.holds(opened), grasps, habit)
-    if sight.kind(name) in SHOVED:
-        yield from skills.shove(sight, name, lambda: sight.pose(region)[0], done, habit)
+    if sight.kind(name) in DRAGGED:
+        yield from skills.drag(sight, name, lambda: sight.pose(region)[0], done, habit)
         return
     yield from skills.pick(sight, name, grasps, habit)
     yield from skills.place(sight, name, _spot(sight, region), habit)

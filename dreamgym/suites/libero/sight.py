@@ -86,6 +86,12 @@ class Sight:
         pose = data.xpos[body].copy(), data.xmat[body].reshape(3, 3).copy()
         return pose, data.xaxis[joint].copy(), data.xanchor[joint].copy(), float(data.qpos[model.jnt_qposadr[joint]])
 
+    def rests(self) -> bool:
+        """Whether no thing moves by more than 2 cm/s."""
+        model, data = self.scene.model, self._simulation.data
+        joints = [model.joint(f"{name}_joint0").dofadr[0] for name in self.scene.objects]
+        return all(bool(np.linalg.norm(data.qvel[at : at + 3]) < 0.02) for at in joints)
+
     def holds(self, fact: tuple[str, ...]) -> bool:
         """Whether a fact holds now."""
         return bool(self._simulation.oracle.holds(fact))

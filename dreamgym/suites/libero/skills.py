@@ -13,7 +13,7 @@ from dreamgym.suites.libero.sight import Sight
 OPEN, CLOSE = -1.0, 1.0
 DOWN = np.array([0.0, 0.0, 1.0])
 FINGER_TIP = 0.01  # m from the point between the finger tips to their ends
-LEAN = 0.45  # rad by which a hand leans that pushes a thing from behind
+DRAG = 0.03  # m by which the hand is ahead of where it is when it drags
 
 
 @dataclass(frozen=True)
@@ -363,47 +363,29 @@ def rise(sight: Sight, fingers: float, height: float = 0.1) -> Skill:
     yield from reach(sight, lambda: (up, rotation), fingers, tolerance=0.03, patience=25)
 
 
-def shove(sight: Sight, name: str, goal: Callable[[], np.ndarray], done: Callable[[], bool], habit: Habit) -> Skill:
-    """Pushes a flat thing over the surface with both finger tips, from behind, until ``done``.
+def drag(sight: Sight, name: str, goal: Callable[[], np.ndarray], done: Callable[[], bool], habit: Habit) -> Skill:
+    """Puts the closed fingers into a shallow dish and drags it by its rim until ``done``.
 
     Raises:
         SkillFailed: it does not get there.
     """
-    low, high = sight.extent(name)
-    behind = float((high - low)[:2].max()) / 2 + 0.005
+    closing = np.array([*sight.home[:2, 0], 0.0]) / np.linalg.norm(sight.home[:2, 0])
+    rotation = np.stack([closing, np.cross(-DOWN, closing), -DOWN], axis=1)
 
-    def way() -> np.ndarray:
-        away = (goal() - sight.pose(name)[0]) * [1.0, 1.0, 0.0]
-        return away / max(float(np.linalg.norm(away)), 1e-6)
+    def over(height: float) -> Callable[[], Pose]:
+        return lambda: (sight.pose(name)[0] + habit.aim + (height + FINGER_TIP) * DOWN, rotation)
 
-    def at(rotation: np.ndarray, back: float, height: float) -> Pose:
-        floor = np.array([0.0, 0.0, low[2] + FINGER_TIP + 0.004 + height])
-        return (sight.pose(name)[0] + habit.aim - (behind + back) * way()) * [1.0, 1.0, 0.0] + floor, rotation
-
-    def crowded(rotation: np.ndarray) -> float:
-        room = min(sight.clearance(at(rotation, 0.015, height), (name,)) for height in (0.01, 0.06, 0.12))
-        return max(0.0, 0.01 - room)
-
-    leans = [_leaning(sight, way(), yaw) for yaw in (0.0, 0.4, -0.4, 0.8, -0.8, 1.2, -1.2)]
-    rotation = leans[int(np.argmin([crowded(lean) + 0.0005 * i for i, lean in enumerate(leans)]))]
-    yield from travel(sight, lambda: at(rotation, 0.015, habit.height), OPEN)
-    yield from reach(sight, lambda: at(rotation, 0.015, 0.0), OPEN, tolerance=0.012, patience=40)
+    yield from travel(sight, over(habit.height), CLOSE)
+    yield from reach(sight, over(0.004), CLOSE, tolerance=0.008, patience=30)
     extra = 5
     for _ in range(150):
         extra -= int(done())
         if extra < 0:
             break
-        yield Target(*at(rotation, -0.04, 0.0), OPEN, 0.5)
-    yield from rise(sight, OPEN)
+        thing, hand = sight.pose(name)[0], sight.hand[0]
+        away = (goal() - thing)[:2]
+        step = away * min(1.0, DRAG / max(float(np.linalg.norm(away)), 1e-6))
+        yield Target(np.array([*(hand[:2] + step), thing[2] + FINGER_TIP - 0.002]), rotation, CLOSE, 0.6)
+    yield from rise(sight, CLOSE)
     if not done():
         raise SkillFailed(f"{name} was left behind")
-
-
-def _leaning(sight: Sight, way: np.ndarray, yaw: float) -> np.ndarray:
-    """A hand across a way, ``yaw`` rad turned, whose fingers lean back so that the palm is clear of what is behind."""
-    across = rotation_matrix(yaw * DOWN) @ np.cross(-DOWN, way)
-    across = across * (1.0 if across @ sight.home[:, 0] >= 0 else -1.0)
-    back = np.cross(DOWN, across)
-    back = back * (-1.0 if back @ way > 0 else 1.0)
-    approach = np.sin(LEAN) * back - np.cos(LEAN) * DOWN
-    return np.stack([across, np.cross(approach, across), approach], axis=1)
