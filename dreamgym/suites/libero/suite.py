@@ -1,12 +1,15 @@
-"""LIBERO's 130 tasks as a suite. Nobody acts by a script in it yet but at random."""
+"""LIBERO's 130 tasks as a suite."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from dreamgym.sims.libero import TASKS, task_description
-from dreamgym.suites.base import Measure, Suite
+from dreamgym.suites.base import Act, Measure, Suite
 from dreamgym.suites.scripted import RandomWalk, demonstrations
 from dreamgym.types import ActionSpec
 
@@ -19,6 +22,14 @@ _FIRST_JOINT = OBJECTS * POSE
 def simulator_kwargs(info: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
     """The arm that a store was recorded with, where it names one."""
     return {"robot": info["robot"]} if "robot" in info else {}
+
+
+def operator(env: Any, rng: np.random.Generator, proficiency: str) -> Act:
+    """A scripted operator of the episode that ``env`` has just begun; it looks at the simulator's poses."""
+    from dreamgym.suites.libero.operators import Operator  # robosuite is an extra
+
+    hand = Operator(env, proficiency, rng)
+    return lambda obs: hand.act()
 
 
 def _measures() -> tuple[Measure, ...]:
@@ -50,7 +61,10 @@ SUITE = Suite(
     layouts={"robot_obs": (("linear", 18),), "scene_obs": (("linear", _FIRST_JOINT + JOINTS),)},
     measures=_measures(),
     proprioception="robot_obs",
-    operators={"random": RandomWalk},
+    operators={
+        **{name: partial(operator, proficiency=name) for name in ("better", "okay", "worse", "clumsy")},
+        "random": RandomWalk,
+    },
     collectors={"demonstrations": demonstrations},
     simulator_kwargs=simulator_kwargs,
     cameras={"rgb_static": "static", "rgb_gripper": "gripper"},
