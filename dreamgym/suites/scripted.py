@@ -5,7 +5,8 @@ A suite brings its operators (`Suite.operators`); how an episode is begun, tried
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ class ScriptedEpisodes:
         linger: rows from the first success on, itself among them; None goes on to ``max_steps``, so that all
             episodes have one length.
         snapshots: whether to record the simulator's state of every row, where it has one.
+        simulator: further options of the suite's simulator, as of its cameras.
+        max_tries: how often an operator may try until it succeeds.
+        keep_failures: whether its last failure is kept then; else it is an error.
 
     Raises:
         ValueError: the suite has no such task, operator or robot, or a number is out of its range.
@@ -50,6 +54,9 @@ class ScriptedEpisodes:
     max_steps: int | None = None
     linger: int | None = 10
     snapshots: bool = True
+    simulator: Mapping[str, Any] = field(default_factory=dict)
+    max_tries: int = MAX_TRIES
+    keep_failures: bool = False
 
     def __post_init__(self) -> None:
         known, name = tuple(self.suite.operators), self.suite.name
@@ -74,6 +81,10 @@ class ScriptedEpisodes:
         """What the store remembers: tasks, robot and settings, JSON-ready."""
         arm = {} if self.robot is None else {"robot": self.robot}
         settings = {k: getattr(self, k) for k in ("operators", "max_steps", "linger", "snapshots")}
+        if self.simulator:
+            settings["simulator"] = dict(self.simulator)
+        if self.keep_failures:
+            settings["max_tries"] = self.max_tries
         return {"tasks": list(self.tasks), **arm, "settings": settings}
 
     def __call__(self, worker_seed: int) -> ScriptedGenerator:
@@ -86,7 +97,7 @@ class ScriptedGenerator:
     def __init__(self, config: ScriptedEpisodes, worker_seed: int) -> None:
         self.config, self.worker_seed = config, worker_seed
         arm = {} if config.robot is None else {"robot": config.robot}
-        self.env: Any = config.suite.make(horizon=None, **arm)
+        self.env: Any = config.suite.make(horizon=None, **arm, **config.simulator)
 
     def entry(self, episode_index: int) -> tuple[str, str, str]:
         """(task, operator, split) of an episode."""
@@ -103,20 +114,22 @@ class ScriptedGenerator:
             meta.
 
         Raises:
-            RuntimeError: no success in 40 tries: the operator does not fit the task.
+            RuntimeError: no success in ``max_tries`` tries: the operator does not fit the task.
         """
         rng = episode_rng(self.worker_seed, episode_index)
         task, operator, split = self.entry(episode_index)
-        for tries in range(1, MAX_TRIES + 1):
+        for tries in range(1, self.config.max_tries + 1):
             rows = self._attempt(task, operator, rng)
             done = bool(np.any(rows["success"]))
-            if done or operator in KEPT:
+            if done or operator in KEPT or (self.config.keep_failures and tries == self.config.max_tries):
                 meta = {
                     "kind": "demonstration", "suite": self.config.suite.name, "task": task, "operator": operator,
                     "split": split, "success": done, "tries": tries, "config": self.config.info()["settings"],
                 }  # fmt: skip
                 return {k: np.stack(v) for k, v in rows.items()}, meta
-        raise RuntimeError(f"no success of {operator} at {task} in {MAX_TRIES} tries: it does not fit the task")
+        raise RuntimeError(
+            f"no success of {operator} at {task} in {self.config.max_tries} tries: it does not fit the task"
+        )
 
     def _attempt(self, task: str, operator: str, rng: np.random.Generator) -> dict[str, list[Any]]:
         env, config = self.env, self.config

@@ -11,8 +11,12 @@ from dreamgym.suites.libero.grasps import Pose
 NEAR_PALM = 0.12  # m to each side of its way that a hand sweeps
 
 # Points on a hand with open fingers, m in its frame (x closes, z approaches): two fingers, the palm and the wrist.
-_FINGER = np.stack(np.meshgrid([0.041, 0.053, 0.065], [-0.0105, 0.0, 0.0105], [-0.03, -0.01, 0.0092]), -1).reshape(-1, 3)
-_PALM = np.stack(np.meshgrid(np.linspace(-0.1, 0.1, 9), [-0.032, 0.0, 0.032], [-0.031, -0.075, -0.12]), -1).reshape(-1, 3)
+_FINGER = np.stack(np.meshgrid([0.041, 0.053, 0.065], [-0.0105, 0.0, 0.0105], [-0.03, -0.01, 0.0092]), -1).reshape(
+    -1, 3
+)
+_PALM = np.stack(np.meshgrid(np.linspace(-0.1, 0.1, 9), [-0.032, 0.0, 0.032], [-0.031, -0.075, -0.12]), -1).reshape(
+    -1, 3
+)
 _WRIST = np.stack(np.meshgrid([-0.045, 0.045], [-0.045, 0.045], [-0.16, -0.22, -0.28]), -1).reshape(-1, 3)
 HAND = np.concatenate([_FINGER, _FINGER * [-1.0, 1.0, 1.0], _PALM, _WRIST])
 

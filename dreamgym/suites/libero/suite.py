@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.sims.libero import TASKS, task_description
+from dreamgym.sims.libero import SUITES, TASKS, task_description
 from dreamgym.suites.base import Act, Measure, Suite
-from dreamgym.suites.scripted import RandomWalk, demonstrations
+from dreamgym.suites.scripted import RandomWalk, ScriptedEpisodes
 from dreamgym.types import ActionSpec
 
+MAX_TRIES = 3
 ROBOTS = ("Panda", "Sawyer", "IIWA", "Jaco", "Kinova3", "UR5e", "XArm7")
 ACTION = ActionSpec((-1.0,) * 7, (1.0,) * 7, binary=(6,), hold=(0.0,) * 6 + (-1.0,))
 OBJECTS, POSE, JOINTS = 8, 9, 4  # of scene_obs: poses of objects, and the fixtures' joints
@@ -20,8 +21,9 @@ _FIRST_JOINT = OBJECTS * POSE
 
 
 def simulator_kwargs(info: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The arm that a store was recorded with, where it names one."""
-    return {"robot": info["robot"]} if "robot" in info else {}
+    """The arm and the cameras that a store was recorded with, where it names them."""
+    arm = {"robot": info["robot"]} if "robot" in info else {}
+    return {**arm, **info.get("settings", {}).get("simulator", {})}
 
 
 def operator(env: Any, rng: np.random.Generator, proficiency: str) -> Act:
@@ -30,6 +32,36 @@ def operator(env: Any, rng: np.random.Generator, proficiency: str) -> Act:
 
     hand = Operator(env, proficiency, rng)
     return lambda obs: hand.act()
+
+
+def demonstrations(
+    suite: Suite,
+    *,
+    tasks: tuple[str, ...] = (),
+    operators: tuple[str, ...] = (),
+    robot: str | None = None,
+    max_steps: int | None = None,
+    linger: int = 10,
+    whole: bool = False,
+    image_size: int = 128,
+) -> ScriptedEpisodes:
+    """Episodes of the operators with both cameras; what fails three times is kept as a failure.
+
+    Args:
+        suite: this one.
+        tasks: names of tasks, or of LIBERO's suites of tasks ("libero_goal"); () for all 130.
+        operators: names of operators, in turn; () for those that demonstrate.
+        robot: the arm.
+        max_steps: rows of an episode at most; None for the suite's horizon.
+        linger: rows from the first success on.
+        whole: go on to ``max_steps`` after success.
+        image_size: pixels of the square frames; 0 for none.
+    """
+    named = tuple(t for name in tasks for t in ([f"{name}/{t}" for t in SUITES[name]] if name in SUITES else [name]))
+    cameras = {"cameras": ["static", "gripper"], "image_size": image_size} if image_size else {}
+    return ScriptedEpisodes(
+        suite, named, operators, robot, max_steps, None if whole else linger, True, cameras, MAX_TRIES, True
+    )
 
 
 def _measures() -> tuple[Measure, ...]:
