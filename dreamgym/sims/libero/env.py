@@ -26,6 +26,7 @@ ROBOT_SIZE = POSE + 2 + 7
 SCENE_SIZE = MAX_OBJECTS * POSE + MAX_JOINTS
 ROOM = 400  # entries of a snapshot for the physics, which differ by task, so that snapshots have one length
 EXTRA = 80  # the same for the controller and for the fixtures' poses
+MAX_SIMULATIONS = 10  # tasks whose models are kept: one takes seconds to load, and some 100 MB with its renderers
 HOME_NOISE = 0.02  # rad, of the arm's joints at a drawn start
 
 
@@ -106,6 +107,8 @@ class LiberoEnv(StateEnv):
         """The physics of the present task; made when first needed."""
         task = self.episode_task
         if task not in self._simulations:
+            while len(self._simulations) >= MAX_SIMULATIONS:
+                self._simulations.pop(next(iter(self._simulations))).close()
             problem = read_problem(task_file(self.assets, task))
             self._simulations[task] = Simulation(problem, self.assets, self.robot)
         return self._simulations[task]

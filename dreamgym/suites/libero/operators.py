@@ -14,7 +14,6 @@ from dreamgym.suites.libero.plans import next_fact, skill
 from dreamgym.suites.libero.sight import Sight
 from dreamgym.suites.libero.skills import OPEN, Habit, SkillFailed, Target
 
-
 SETTLING = 12  # steps at most in which an operator waits for things to come to rest
 
 

@@ -102,7 +102,7 @@ def travel(
     sight: Sight, goal: Callable[[], Pose], fingers: float, held: str | None = None, clearance: float = 0.03
 ) -> Generator[Target, None, bool]:
     """Goes to a place above everything on its way: up, across, and down to it."""
-    place, rotation = goal()
+    place = goal()[0]
     start = sight.hand[0]
     without = () if held is None else (held,)
     below = FINGER_TIP if held is None else max(FINGER_TIP, float(start[2] - sight.extent(held)[0][2]))
