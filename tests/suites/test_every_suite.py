@@ -17,7 +17,7 @@ from dreamgym.suites import suite
 from dreamgym.suites.registry import suites
 from dreamgym.suites.scripted import ROAMING
 
-BUILT_IN = ("calvin", "metaworld", "pusht", "robosuite", "robosuite_arms")
+BUILT_IN = ("calvin", "libero", "metaworld", "pusht", "robosuite", "robosuite_arms")
 SUITES = {name: suite(name) for name in BUILT_IN} | {s.name: s for s in (CAR, PENDULUM)}
 # Cameras off: what is tested here needs none, and they cost most.
 OPTIONS = {"calvin": {"cameras": ()}, "robosuite_arms": {"cameras": ()}}
@@ -30,7 +30,10 @@ def simulated(request):
     found = SUITES[request.param]
     if found.module is not None and find_spec(found.module) is None:
         pytest.skip(f"{found.module} is not installed")
-    env = found.make(**OPTIONS.get(found.name, {}))
+    try:
+        env = found.make(**OPTIONS.get(found.name, {}))
+    except FileNotFoundError as missing:
+        pytest.skip(str(missing))  # somebody else's assets
     yield found, env
     env.close()
 
@@ -93,7 +96,7 @@ def test_actions_and_tasks_are_the_simulators(simulated):
     np.testing.assert_array_equal(env.action_space.low, np.float32(made.action.low))
     np.testing.assert_array_equal(env.action_space.high, np.float32(made.action.high))
     env.reset(seed=0)
-    for task in made.tasks:
+    for task in made.tasks[:: 1 + len(made.tasks) // 100 * 30]:  # LIBERO's 130 take seconds each
         _, info = env.reset(seed=0, options={"task": task})
         assert not info["is_success"] or made.name == "pendulum"  # which may begin as its tasks end
     with pytest.raises(ValueError, match="fly"):
@@ -148,7 +151,12 @@ def test_a_snapshot_replays_exactly(simulated):
 def short(made, kind):
     """The smallest collection of a kind: few rows, no pictures where they can be left out."""
     small = {"episode_steps": 6, "image_size": 8, "max_steps": 6, "operators": ("random",)}
-    for names in (("episode_steps", "image_size"), ("image_size",), ("max_steps", "operators")):
+    for names in (
+        ("episode_steps", "image_size"),
+        ("image_size", "max_steps", "operators"),
+        ("image_size",),
+        ("max_steps", "operators"),
+    ):
         try:
             return made.collector(kind, **{k: small[k] for k in names})
         except ValueError:
