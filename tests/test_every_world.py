@@ -25,6 +25,7 @@ from dreamgym.testing import (
     point_mass_checkpoint,
     two_robots_checkpoint,
 )
+from dreamgym.testing.instructed_point import INSTRUCTIONS
 from dreamgym.testing.points import SIZE
 from dreamgym.training.bank import BankConfig, build_starts
 from dreamgym.training.checkpoint import built_in_names, load
@@ -235,6 +236,12 @@ def test_a_twin_begins_by_the_simulators_own_reset(folders):
 def test_a_twin_of_instructions_asks_for_its_executor(folders):
     with pytest.raises(ValueError, match="executor="):
         twin.make_core(folders["instructed_point"])
+
+
+def test_dream_and_twin_know_the_suites_sentences(folders):
+    for make, more in ((dreamgym.make_core, {}), (twin.make_core, {"executor": ClipFollower()})):
+        assert make(folders["instructed_point"], **more).options.instructions == INSTRUCTIONS
+        assert not make(folders["point_mass"]).options.instructions
 
 
 def test_a_robot_that_the_model_does_not_know_is_named(folders):

@@ -42,3 +42,14 @@ def test_zero_output_gives_finite_angles_and_gradients() -> None:
     columns = torch.zeros(2, 6, requires_grad=True)
     angles = euler_from_6d(columns)
     assert torch.isfinite(angles).all()
+    (gradient,) = torch.autograd.grad(angles.sum(), columns)
+    assert torch.isfinite(gradient).all()
+
+
+def test_many_rotations_are_turned_one_by_one() -> None:
+    angles = torch.rand(4, 3, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    columns = euler_to_6d(angles)
+    assert torch.allclose(columns[2, 1], euler_to_6d(angles[2, 1]))
+    assert torch.allclose(euler_from_6d(columns), angles, atol=1e-5)
+    (gradient,) = torch.autograd.grad(euler_to_6d(angles.requires_grad_())[0].sum(), angles)
+    assert gradient[0].any() and not gradient[1:].any()

@@ -10,7 +10,7 @@ import torch
 
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.nn.layout import lay_out_by_input
-from dreamgym.rewards.decoded import DecodedStateReward
+from dreamgym.rewards import DecodedStateReward, SuccessClassifier, SuccessConfig
 from dreamgym.training.checkpoint import CheckpointError, check_target, folders, load, names, save
 from dreamgym.training.checkpoint.config import digest
 from dreamgym.training.packing import round_weights
@@ -27,11 +27,29 @@ def model(seed: int = 0, **changes: object) -> RSSM:
 
 def starts() -> dict[str, torch.Tensor]:
     return {
-        "state/latent": torch.rand(5, 32).half(),
+        "state/latent": torch.rand(5, 32, generator=torch.Generator().manual_seed(2)).half(),
         "task": torch.arange(5) % 2,
         "split": torch.zeros(5, dtype=torch.int64),
-        "snapshot": torch.rand(5, 3, dtype=torch.float64),
+        "snapshot": torch.rand(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3)),
     }
+
+
+def classifier() -> SuccessClassifier:
+    torch.manual_seed(4)
+    made = SuccessClassifier(SuccessConfig(("open_drawer", "turn_on_led"), 32, (8,), (8,)))
+    made.thresholds.copy_(torch.tensor([0.25, 0.75]))
+    return made
+
+
+def probe() -> StateProbe:
+    torch.manual_seed(5)
+    return StateProbe(32, {"scene_obs": calvin_rssm.SCENE_OBS}, units=8)
+
+
+def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
+    """Whether weights and buffers are the same, but for the half precision of what stands beside a model."""
+    ours, theirs = one.state_dict(), two.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.allclose(ours[k], theirs[k], atol=1e-3) for k in ours)
 
 
 @pytest.fixture
@@ -42,9 +60,12 @@ def folder(tmp_path: Path) -> Path:
     return save(
         tmp_path / "dream",
         m,
-        rewards={"decoded": DecodedStateReward("calvin", ("open_drawer", "turn_on_led"))},
+        rewards={
+            "decoded": DecodedStateReward("calvin", ("open_drawer", "turn_on_led")),
+            "success": classifier(),
+        },
         starts=starts(),
-        probe=StateProbe(32, {"scene_obs": calvin_rssm.SCENE_OBS}, units=8),
+        probe=probe(),
         simulator={"id": "Real-PlayTable-v0", "kwargs": {"image_size": 64}},
         metrics={"psnr": 30.5},
         card="# A dream\n",
@@ -70,8 +91,13 @@ def test_everything_comes_back(folder: Path) -> None:
     assert loaded.starts_meta["counts"] == {"open_drawer": {"train": 3}, "turn_on_led": {"train": 2}}
     assert loaded.starts is not None
     assert {k: v.dtype for k, v in loaded.starts.items()} == {k: v.dtype for k, v in starts().items()}
+    assert all(torch.equal(loaded.starts[k], v) for k, v in starts().items())
+    success = loaded.rewards["success"]
+    assert success.thresholds.tolist() == [0.25, 0.75]
+    assert same(success, classifier()) and not same(classifier(), type(success)(success.config))
     assert loaded.probe is not None
     assert loaded.probe.keys == ("scene_obs",)
+    assert same(loaded.probe, probe())
     assert loaded.simulator == {"id": "Real-PlayTable-v0", "kwargs": {"image_size": 64}}
     assert loaded.metrics == {"psnr": 30.5}
     assert (folder / "README.md").read_text() == "# A dream\n"
@@ -120,8 +146,12 @@ def test_int8_quarters_the_model_and_loads_what_was_rounded(tmp_path: Path) -> N
 
 
 def test_a_folder_of_the_first_format_is_read(folder: Path) -> None:
+    before = load(folder)
     edit(folder, format=1)
-    assert load(folder).probe is not None
+    after = load(folder)
+    assert after.probe is not None and before.probe is not None
+    for one, two in ((after.model, before.model), (after.probe, before.probe)):
+        assert all(torch.equal(v, two.state_dict()[k]) for k, v in one.state_dict().items())
 
 
 def test_a_checkpoint_knows_its_type_and_what_is_attached(tmp_path: Path) -> None:
@@ -213,7 +243,8 @@ def test_unknown_family_names_the_known(folder: Path) -> None:
 
 
 def test_unknown_reward_is_named(folder: Path) -> None:
-    edit(folder, rewards={"decoded": {"kind": "applause", "config": {}}})
+    kept = json.loads((folder / "config.json").read_text())["rewards"]
+    edit(folder, rewards={**kept, "decoded": {"kind": "applause", "config": {}}})
     with pytest.raises(CheckpointError, match="applause"):
         load(folder)
 

@@ -142,7 +142,11 @@ def test_chunks_that_do_not_halve_are_padded(
     demonstrations: Demonstrations, config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = DiffusionBaseline.for_demonstrations(config(length=7), demonstrations)
-    assert agent.plan(torch.zeros(2, 2, 2), torch.zeros(2, dtype=torch.long), None).shape == (2, 7, 2)
+    drawn = torch.randn(2, 8, 2, generator=torch.Generator().manual_seed(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(agent.diffusion, "sample", lambda condition, generator: drawn)
+        plan = agent.plan(torch.zeros(2, 2, 2), torch.zeros(2, dtype=torch.long), None)
+    assert torch.equal(plan, agent.scaling.action(drawn)[:, :7])  # without the surplus, the first action first
     seen: list[Tensor] = []
     monkeypatch.setattr(agent.diffusion, "loss", lambda x, condition, g: seen.append(x) or x.sum())
     (stage,) = agent.stages()

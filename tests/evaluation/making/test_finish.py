@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 import shutil
 from dataclasses import replace
 
@@ -32,7 +33,8 @@ QUICK = FinishConfig(
 
 def record(rng, length, action):
     made = episode(rng, length, action=action)
-    snapshot = np.zeros((length, 3))
+    # A snapshot that tells its row: where slider and drawer stand, and how late it is.
+    snapshot = np.concatenate([made["scene_obs"][:, :2], np.arange(length)[:, None]], 1).astype(np.float64)
     success = scene_obs_success("open_drawer", made["scene_obs"][:1], made["scene_obs"])
     return made | {"snapshot": snapshot, "success": success}
 
@@ -65,7 +67,11 @@ def test_a_finished_checkpoint_has_every_part(folder):
     assert set(loaded.rewards) == {"success", "decoded"}
     assert loaded.rewards["success"].tasks == ("open_drawer",)
     assert loaded.probe is None  # the model decodes all that a probe could read
-    assert loaded.starts["snapshot"].shape == (6, 3)
+    starts = loaded.starts
+    assert loaded.starts_meta["counts"]["open_drawer"] == {"train": 4, "val": 2, "test": 0}
+    assert starts["split"].tolist() == [0] * 4 + [1] * 2
+    assert torch.allclose(starts["snapshot"][:, :2], starts["state/scene"][:, :2].double(), atol=1e-3)
+    assert set(starts["snapshot"][:, 2].tolist()) <= {0, 4, 8, 10, 14, 18}  # rows into a skill or a demonstration
     assert loaded.spec.uncertainty_limit == pytest.approx(loaded.metrics["fidelity"]["uncertainty"]["p99"], rel=1e-4)
     assert loaded.metrics["rewards"]["tasks"]["open_drawer"]["threshold"] == pytest.approx(
         float(loaded.rewards["success"].thresholds[0])
@@ -82,10 +88,15 @@ def test_a_model_that_does_not_decode_the_state_gets_a_probe(stores, tmp_path):
 
 def test_it_opens_as_a_dream(folder):
     core = make_core(str(folder), task="open_drawer", num_envs=3, split="val")
-    core.reset(seed=0)
-    action = torch.zeros(3, 7)
+    _, told = core.reset(seed=0)
+    bank = load(folder).starts
+    assert set(bank["split"][told["start"]].tolist()) == {1}
+    assert torch.equal(core.state["scene"], bank["state/scene"][told["start"]].float())
+    action, before = torch.zeros(3, 7), core.state["scene"][:, 1].clone()
     action[:, 1] = 1
-    assert core.step(action).info["success_probability"].shape == (3,)
+    said = [core.step(action).info["success_probability"] for _ in range(4)]
+    assert torch.allclose(core.state["scene"][:, 1] - before, torch.tensor(4 * 0.022))  # a tenth too fast
+    assert bool((said[-1] > said[0]).all())  # an opening drawer looks more and more like an open one
 
 
 def test_the_card_states_the_measured_figures(folder):
@@ -168,8 +179,14 @@ def test_the_suites_operators_act_in_its_twin(disc, tmp_path):
     pytest.importorskip("gym_pusht")
     config = replace(STATES, twin_per_task=2, demo_sequences=1)
     opened = load(finish_run(disc / "run", [disc / "store"], tmp_path / "made", config, progress=False))
-    assert opened.metrics["twin"]["tasks"]["push_t"]["num_episodes"] == 2
-    assert opened.attachments()["demo"]["action"].shape == (1, 50, 2)
+    figures = opened.metrics["twin"]["tasks"]["push_t"]
+    assert figures["num_episodes"] == 2
+    assert all(0 <= figures[k] <= 1 for k in ("f1_real", "f1_dream", "episode_f1_real", "episode_f1_dream"))
+    demo = opened.attachments()["demo"]
+    assert demo["action"].shape == (1, 50, 2)
+    low, high = opened.spec.action.low, opened.spec.action.high
+    assert all(low[i] <= demo["action"][..., i].min() < demo["action"][..., i].max() <= high[i] for i in range(2))
+    assert opened.starts["split"][demo["row"]].tolist() == [1]  # it begins where nothing was trained
     assert "## Twin rollouts" in (tmp_path / "made" / "README.md").read_text()
 
 
@@ -237,7 +254,9 @@ def test_fidelity_measures_it_again_and_nothing_else_changes(disc, tmp_path, cap
     words = ["fidelity", "--checkpoint", str(out), "--store", store, "--windows", "12", "--steps", "5"]
     cli.main([*words, "--json", str(figures), "--write"])
     shown = capsys.readouterr().out
-    assert all(part in shown for part in ("disc, px", "block, px", "from a reset", "AUROC"))
+    assert all(part in shown for part in ("from a reset, 12 windows", "AUROC"))
+    for name in ("disc", "block"):
+        assert re.search(rf"│ {name} +│ +model │ +[\d.]+ px │", shown)
     assert "step 20" not in shown
     found, after = json.loads(figures.read_text()), load(str(out))
     assert found["windows"] == 12

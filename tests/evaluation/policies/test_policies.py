@@ -64,6 +64,7 @@ def test_of_a_model_with_several_actions_a_frame_built_in_policies_decide_on_a_f
         policy = load_policy(name, spec)
         assert policy.chunk == 5
         assert act(policy).shape == (6, 5, 3)
+    assert act(policy).tolist() == [[list(SPEC.action.hold)] * 5] * 6  # holds still throughout the frame
     assert len(act(load_policy("random", spec)).flatten(0, 1).unique(dim=0)) == 30
 
 
