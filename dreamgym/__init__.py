@@ -74,10 +74,12 @@ _NAMES = {
 register_envs()
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'dreamgym' has no attribute {name!r}; public names: {__all__}")
-    return getattr(import_module(_NAMES[name]), name)
+if not TYPE_CHECKING:  # a type checker sees the imports above, and tells of a name that is none of them
+
+    def __getattr__(name: str) -> Any:
+        if name not in _NAMES:
+            raise AttributeError(f"module 'dreamgym' has no attribute {name!r}; public names: {__all__}")
+        return getattr(import_module(_NAMES[name]), name)
 
 
 def __dir__() -> list[str]:

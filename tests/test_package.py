@@ -143,3 +143,19 @@ def test_wheel_brings_the_part_of_the_demo_that_fine_tunes(installed: Path, tmp_
 def test_public_names_are_seen_by_completion_and_found() -> None:
     assert set(dreamgym.__all__) <= set(dir(dreamgym))
     assert all(getattr(dreamgym, name) is not None for name in dreamgym.__all__)
+
+
+@pytest.mark.slow
+def test_type_checkers_see_signatures_and_tell_of_unknown_names(tmp_path: Path) -> None:
+    api = pytest.importorskip("mypy.api")
+    file = tmp_path / "user.py"
+    file.write_text(
+        "import dreamgym\n"
+        "reveal_type(dreamgym.sb3_env)\nreveal_type(dreamgym.make_core)\nreveal_type(dreamgym.load)\n"
+        "dreamgym.sb3_evn\n"
+    )
+    told, _, _ = api.run([str(file), "--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(tmp_path)])
+    assert "num_envs: builtins.int" in told and "DreamVecEnv" in told
+    assert "-> dreamgym.envs.core.core.DreamCore" in told
+    assert "-> dreamgym.training.checkpoint.loading.Checkpoint" in told
+    assert 'Module has no attribute "sb3_evn"' in told

@@ -23,6 +23,7 @@ import gaits
 import methods
 import options
 import plot
+import pooling
 import rows
 import run_ablations
 import run_halfcheetah
@@ -147,10 +148,10 @@ def test_a_standing_cheetah_touches_the_ground_with_both_feet():
 
 
 def test_pooled_intervals_are_over_the_episodes_of_all_rows():
-    mean, low, high = plot.pooled([{"success": 0.5, "episodes": 50}, {"success": 0.7, "episodes": 50}])
+    mean, low, high = pooling.pooled([{"success": 0.5, "episodes": 50}, {"success": 0.7, "episodes": 50}])
     assert mean == pytest.approx(0.6)
     assert (low, high) == pytest.approx((0.502, 0.691), abs=2e-3)
-    mean, low, high = plot.pooled([{"success": 0.5, "spread": 0.2, "episodes": 100}])
+    mean, low, high = pooling.pooled([{"success": 0.5, "spread": 0.2, "episodes": 100}])
     assert (mean, high - mean) == pytest.approx((0.5, 1.96 * 0.02))
 
 

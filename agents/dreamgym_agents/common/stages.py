@@ -16,7 +16,7 @@ from dreamgym_agents.common.runs import StageRun
 
 
 @dataclass
-class Stage:
+class EpochStage:
     """What one stage trains, and with which loss.
 
     Attributes:
@@ -74,7 +74,7 @@ class EpochRun(StageRun):
     unit = "epoch"
 
     def __init__(
-        self, stage: Stage, demonstrations: Demonstrations, config: EpochConfig, device: torch.device | str = "cpu"
+        self, stage: EpochStage, demonstrations: Demonstrations, config: EpochConfig, device: torch.device | str = "cpu"
     ) -> None:
         self.stage, self.config, self.device = stage, config, device
         self.name = self.folder = stage.name

@@ -121,6 +121,8 @@ def check_env(env: DreamVectorEnv, chunk: int) -> DreamCore:
     core: DreamCore = inner.core
     if core.chunk != chunk:
         raise ValueError(f"the policy decides on {chunk} actions: make the env with chunk={chunk}, not {core.chunk}")
+    if core.options.normalize_actions:
+        raise ValueError("the policy acts within the robot's own bounds: make the env without normalize_actions")
     if core.reader.mode != "features":
         raise ValueError(f"the policy reads features: make the env with obs='features', not {core.reader.mode!r}")
     return core

@@ -23,7 +23,7 @@ from dreamgym_agents.warpd.config import TrainConfig, WARPDConfig
 from dreamgym_agents.warpd.dynamics import Dynamics, WorldModelDynamics
 from dreamgym_agents.warpd.policy import GeneratedPolicy, PlanningPolicy, RandomPolicy
 from dreamgym_agents.warpd.saving import load, load_agent, save
-from dreamgym_agents.warpd.sizes import DenoiserConfig, DiffusionConfig, PolicyShape, VAEConfig
+from dreamgym_agents.warpd.sizes import DenoiserConfig, DenoisingConfig, PolicyShape, VAEConfig
 from dreamgym_agents.warpd.training import train
 from dreamgym_agents.warpd.vae import PolicyVAE
 from dreamgym_agents.warpd.warpd import WARPD
@@ -32,7 +32,7 @@ __all__ = [
     "WARPD",
     "WARPDConfig",
     "VAEConfig",
-    "DiffusionConfig",
+    "DenoisingConfig",
     "DenoiserConfig",
     "TrainConfig",
     "PolicyShape",

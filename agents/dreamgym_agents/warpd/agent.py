@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.scale import Scaling
-from dreamgym_agents.common.stages import Stage
+from dreamgym_agents.common.stages import EpochStage
 from dreamgym_agents.warpd.config import WARPDConfig
 
 Task = str | int | Sequence[str] | Tensor
@@ -107,7 +107,7 @@ class Agent(nn.Module, ABC):
     # -- training --
 
     @abstractmethod
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[EpochStage]:
         """The stages of training, in order."""
 
     # -- shared --

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dreamgym_agents.common.chunks import action_at
 from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.scale import Scaling
-from dreamgym_agents.common.stages import Stage
+from dreamgym_agents.common.stages import EpochStage
 from dreamgym_agents.warpd.agent import Agent
 from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.diffusion import Diffusion
@@ -60,12 +60,12 @@ class DiffusionBaseline(Agent):
     def follow(self, plan: Tensor, obs: Tensor, step: Tensor) -> Tensor:
         return action_at(plan, step)
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[EpochStage]:
         train = self.config.train
         groups: list[dict[str, object]] = [{"params": list(self.diffusion.parameters()), "lr": train.lr}]
         ema = self.config.diffusion.ema
         return [
-            Stage(
+            EpochStage(
                 "diffusion", train.diffusion_epochs, self.diffusion, groups, self._loss, self._prepare, ema,
                 lead=self.history - 1,
             )
@@ -136,14 +136,14 @@ class LatentDiffusionPolicy(Agent):
     def follow(self, plan: Tensor, obs: Tensor, step: Tensor) -> Tensor:
         return action_at(plan, step)
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[EpochStage]:
         config, train = self.config, self.config.train
         networks = [*self.vae.encoder.parameters(), *self.vae.decoder.parameters()]
-        first = Stage(
+        first = EpochStage(
             "vae", train.vae_epochs, self.vae, [{"params": networks, "lr": train.vae_lr}],
             lambda batch, generator, epoch: self.vae.loss(batch, generator),
         )  # fmt: skip
-        second = Stage(
+        second = EpochStage(
             "diffusion", train.diffusion_epochs, self.latent_diffusion,
             [{"params": list(self.latent_diffusion.parameters()), "lr": train.lr}],
             self._diffusion_loss, self._prepare, config.diffusion.ema,
@@ -182,10 +182,10 @@ class MLPPolicy(Agent):
         condition = self.condition(obs.unsqueeze(1), task, self.baseline_condition)
         return run(self.theta.unsqueeze(0), condition.unsqueeze(0), self.shape).squeeze(0)
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[EpochStage]:
         train = self.config.train
         groups: list[dict[str, object]] = [{"params": [self.theta], "lr": train.lr}]
-        return [Stage("cloning", train.diffusion_epochs, self, groups, self._loss)]
+        return [EpochStage("cloning", train.diffusion_epochs, self, groups, self._loss)]
 
     def _loss(self, batch: dict[str, Tensor], generator: torch.Generator, epoch: int) -> dict[str, Tensor]:
         task = batch["task"].repeat_interleave(batch["obs"].shape[1])

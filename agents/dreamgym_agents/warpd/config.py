@@ -12,7 +12,7 @@ from dreamgym_agents.common.episodes import check_origin
 from dreamgym_agents.warpd.sizes import (
     DECODERS,
     DenoiserConfig,
-    DiffusionConfig,
+    DenoisingConfig,
     PolicyShape,
     VAEConfig,
     check_choice,
@@ -88,7 +88,7 @@ class WARPDConfig:
     hidden: tuple[int, ...] = (256, 256)
     activation: str = "relu"
     vae: VAEConfig = VAEConfig()
-    diffusion: DiffusionConfig = DiffusionConfig()
+    diffusion: DenoisingConfig = DenoisingConfig()
     train: TrainConfig = field(default_factory=TrainConfig)
     obs_history: int = 2
     action_origin: tuple[int, ...] = ()
@@ -166,7 +166,7 @@ class WARPDConfig:
         values: dict[str, Any] = {
             "horizon": length, "hidden": (64, 64), "condition": _told(changes),
             "vae": VAEConfig(latent=32, encoder=(256, 256), decoder=(32, 32)),
-            "diffusion": DiffusionConfig(
+            "diffusion": DenoisingConfig(
                 DenoiserConfig(step_embed=64, channels=(32, 64, 64), kernel=3), latent_channels=8, steps=50,
                 inference_steps=50, ema=0.99,
             ),

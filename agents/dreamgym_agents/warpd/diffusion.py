@@ -8,19 +8,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dreamgym_agents.warpd.sizes import DiffusionConfig
+from dreamgym_agents.warpd.sizes import DenoisingConfig
 from dreamgym_agents.warpd.transformer import DenoisingTransformer
 from dreamgym_agents.warpd.unet import ConditionalUnet1D
 
 
-def build_denoiser(channels: int, length: int, condition: int, config: DiffusionConfig) -> nn.Module:
+def build_denoiser(channels: int, length: int, condition: int, config: DenoisingConfig) -> nn.Module:
     """The network of ``config`` for sequences [B, length, channels] and a condition of so many entries."""
     if config.denoiser.kind == "unet":
         return ConditionalUnet1D(channels, condition, config.denoiser)
     return DenoisingTransformer(channels, length, condition, config.denoiser)
 
 
-def _scheduler(config: DiffusionConfig) -> Any:
+def _scheduler(config: DenoisingConfig) -> Any:
     try:
         from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     except ImportError as error:
@@ -45,7 +45,7 @@ class Diffusion(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, channels: int, length: int, condition: int, config: DiffusionConfig) -> None:
+    def __init__(self, channels: int, length: int, condition: int, config: DenoisingConfig) -> None:
         super().__init__()
         self.shape, self.config = (length, channels), config
         self.denoiser = build_denoiser(channels, length, condition, config)

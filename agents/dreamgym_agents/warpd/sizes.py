@@ -166,7 +166,7 @@ class DenoiserConfig:
 
 
 @dataclass(frozen=True)
-class DiffusionConfig:
+class DenoisingConfig:
     """The denoising diffusion (section 4: a DDPM scheduler, EMA).
 
     Attributes:

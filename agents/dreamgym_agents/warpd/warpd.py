@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.scale import Scale, Scaling
-from dreamgym_agents.common.stages import Stage
+from dreamgym_agents.common.stages import EpochStage
 from dreamgym_agents.warpd.agent import Agent, Task
 from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.dynamics import Dynamics
@@ -90,7 +90,7 @@ class WARPD(Agent):
     def follow(self, plan: Tensor, obs: Tensor, step: Tensor) -> Tensor:
         return self.vae.act(plan, obs)
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[EpochStage]:
         config, train = self.config, self.config.train
         dynamics = self.dynamics if config.vae.rollout_after is not None else None
         if config.vae.rollout_after is not None and dynamics is None:
@@ -104,9 +104,9 @@ class WARPD(Agent):
             dynamics.to(self.scaling.obs_mean.device)
             groups.append({"params": list(dynamics.parameters()), "lr": train.lr})
         module = nn.ModuleDict({"vae": self.vae} | ({} if dynamics is None else {"dynamics": dynamics}))
-        first = Stage("vae", train.vae_epochs, module, groups, self._vae_loss, self._prepare_vae)
+        first = EpochStage("vae", train.vae_epochs, module, groups, self._vae_loss, self._prepare_vae)
         denoiser: list[dict[str, object]] = [{"params": list(self.latent_diffusion.parameters()), "lr": train.lr}]
-        second = Stage(
+        second = EpochStage(
             "diffusion", train.diffusion_epochs, self.latent_diffusion, denoiser, self._diffusion_loss,
             self._prepare_diffusion, config.diffusion.ema,
         )  # fmt: skip

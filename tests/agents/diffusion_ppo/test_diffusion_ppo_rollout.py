@@ -95,6 +95,7 @@ def test_unfit_envs_are_refused_with_the_mend(dream, point_checkpoint):
         (dream(chunk=2), "chunk=4"),
         (dream(autoreset_mode="disabled"), "same_step"),
         (dream(obs="dict"), "obs='features'"),
+        (dream(normalize_actions=True), "without normalize_actions"),
         (gym.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync"), "vector env of dreamgym"),
     ]
     for env, told in cases:

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from dreamgym_agents.warpd import DenoiserConfig, DiffusionConfig, TrainConfig, VAEConfig, WARPDConfig
+from dreamgym_agents.warpd import DenoiserConfig, DenoisingConfig, TrainConfig, VAEConfig, WARPDConfig
 
 
 def test_metaworld_has_the_sizes_of_table_12() -> None:
@@ -81,7 +81,7 @@ def test_without_the_world_model_is_one_flag() -> None:
         (lambda: DenoiserConfig(channels=(12,)), "groups"),
         (lambda: DenoiserConfig("transformer", 16, (10,), layers=1, heads=3), "heads"),
         (lambda: VAEConfig(decoder="huge"), "decoder"),  # type: ignore[arg-type]
-        (lambda: DiffusionConfig(steps=10, inference_steps=20), "inference_steps"),
+        (lambda: DenoisingConfig(steps=10, inference_steps=20), "inference_steps"),
         (lambda: WARPDConfig(3, 2, 10, 5, condition="weather"), "condition"),
         (lambda: WARPDConfig(3, 2, 1, 5), "length"),
         (lambda: WARPDConfig(3, 2, 10, 5, tasks=("a", "a")), "tasks"),

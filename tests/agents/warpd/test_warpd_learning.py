@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from dreamgym_agents.warpd import WARPD, Demonstrations, DenoiserConfig, DiffusionConfig, PlanningPolicy, train
+from dreamgym_agents.warpd import WARPD, Demonstrations, DenoiserConfig, DenoisingConfig, PlanningPolicy, train
 from dreamgym_agents.warpd.config import TrainConfig
 from dreamgym_agents.warpd.diffusion import Diffusion
 from warpd_points import GOALS, LinearDynamics, make_config, make_demonstrations, towards, walk
@@ -65,7 +65,7 @@ def test_policies_generated_for_a_task_reach_its_goal(trained: WARPD) -> None:
 def test_diffusion_recovers_two_modes_and_obeys_its_condition() -> None:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    config = DiffusionConfig(DenoiserConfig(step_embed=16, channels=(16, 16), kernel=3), 1, 20, 20)
+    config = DenoisingConfig(DenoiserConfig(step_embed=16, channels=(16, 16), kernel=3), 1, 20, 20)
     diffusion = Diffusion(channels=1, length=4, condition=3, config=config)
     # Condition 0: the upper mode; 1: the lower; 2: either.
     told = torch.arange(3).repeat(64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionConfig, Dynamics, TrainConfig, WARPDConfig
+from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DenoisingConfig, Dynamics, TrainConfig, WARPDConfig
 from dreamgym_agents.warpd.sizes import VAEConfig
 from torch import Tensor, nn
 
@@ -34,7 +34,7 @@ def make_config(**changes: object) -> WARPDConfig:
     values: dict[str, object] = {
         "length": 8, "horizon": 5, "tasks": ("left", "right"), "condition": "task", "hidden": (16, 16),
         "vae": VAEConfig(latent=8, encoder=(32,), decoder=(16,), rollout_after=1),
-        "diffusion": DiffusionConfig(
+        "diffusion": DenoisingConfig(
             DenoiserConfig(step_embed=16, channels=(8, 16), kernel=3, groups=4), latent_channels=2, steps=6,
             inference_steps=6, ema=0.9,
         ),
