@@ -14,16 +14,16 @@ def test_collect_fills_a_store_and_continues_it(tmp_path: Path, capsys: pytest.C
     pytest.importorskip("pybullet")
     words = ["collect", "--store", str(tmp_path / "play"), "--image-size", "16", "--episode-steps", "8", "--num-steps"]
     cli.main([*words, "8"])
-    assert "1 episodes, 8 steps, 1 new" in capsys.readouterr().out
+    assert "1 episodes (0 held out), 8 steps, 1 new" in capsys.readouterr().out
     cli.main([*words, "16"])
-    assert "2 episodes, 16 steps, 1 new" in capsys.readouterr().out
+    assert "2 episodes (1 held out), 16 steps, 1 new" in capsys.readouterr().out
 
 
 def test_collect_runs_any_suite_and_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("gym_pusht")
     words = ["collect", "--store", str(tmp_path / "s"), "--suite", "pusht", "--operators", "random", "clumsy"]
     cli.main([*words, "--max-steps", "5", "--num-episodes", "4", "--split", "test"])
-    assert "4 episodes, 20 steps, 4 new" in capsys.readouterr().out
+    assert "4 episodes (4 held out), 20 steps, 4 new" in capsys.readouterr().out
     metas = EpisodeStore.open(tmp_path / "s").metas
     assert {(meta["operator"], meta["split"]) for meta in metas} == {("random", "test"), ("clumsy", "test")}
 
