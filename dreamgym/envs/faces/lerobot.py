@@ -1,0 +1,239 @@
+"""The LeRobot face: dreams and twins as the vector envs that ``lerobot-eval`` scores policies in.
+
+What LeRobot asks of an env was read off its source (0.6.2: ``scripts/lerobot_eval.py``, ``envs/utils.py``), and
+``tests/envs/faces/test_lerobot.py`` makes the same calls. The lerobot package itself is not needed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from dreamgym.envs.core.core import DreamCore
+from dreamgym.envs.faces.vector import frames_per_second, to_numpy
+from dreamgym.envs.registration import make_core_by_id
+from dreamgym.envs.simulators import suite_of
+from dreamgym.suites.base import Suite
+from dreamgym.types import ActionSpec
+
+OTHERS = ("lerobot_new_rollout",)
+"""Reset options that LeRobot passes for wrappers of its own; they are none of ours."""
+
+
+class LeRobotVectorEnv(VectorEnv[Any, Any, Any]):
+    """B dreams (or twins) of one task, as LeRobot expects a vector env.
+
+    Observations: ``pixels``, a dict of uint8 [B, H, W, C] by camera (where there are images), and ``agent_pos``,
+    float32 [B, d]: the robot's own sensor where the suite names one, else the whole decoded state. An env whose episode
+    ended keeps still, pays 0 and repeats its flags until the next reset, so that a rollout that waits for its slowest
+    env costs nothing for the others. ``final_info["is_success"]`` holds the verdicts at steps at which some env ends.
+
+    Seeds: env i of ``reset(seed=[s_0, ..., s_B-1])`` begins at start number s_i (modulo their number) of the task's
+    starts in the bank's split. Seeds 0 to 99 are 100 test starts, each once, however they are batched; noise of the
+    dream is seeded by the whole list.
+
+    Args:
+        make_core: makes the core when it is first needed: obs "dict", autoreset "disabled". A suite of many tasks then
+            holds no more simulators than the task that is being scored.
+        task: its name.
+        num_envs: B.
+        suite: the simulator's suite; None: of none that is known.
+        split: of the starts.
+    """
+
+    def __init__(
+        self,
+        make_core: Callable[[], DreamCore],
+        task: str,
+        num_envs: int,
+        suite: Suite | None = None,
+        split: str | None = "test",
+    ) -> None:
+        self._make, self._suite, self._split = make_core, suite, split
+        self.num_envs, self.task = num_envs, task
+        self.task_description = task.replace("_", " ") if suite is None else suite.instruction(task)
+        self._ended = np.zeros(num_envs, bool)
+
+    @cached_property
+    def core(self) -> DreamCore:
+        """The simulation."""
+        core = self._make()
+        if not isinstance(core.spec.action, ActionSpec):
+            raise ValueError("LeRobot's policies give control actions, and this dream is driven by instructions")
+        return core
+
+    @property
+    def _cameras(self) -> dict[str, str]:
+        """What LeRobot calls each image sensor: the suite's name of the camera, or the sensor's."""
+        known = {} if self._suite is None else self._suite.cameras
+        return {key: known.get(key, key) for key in self.core.reader.images}
+
+    @property
+    def _agent(self) -> str:
+        own = self.core.reader.proprioception
+        return "proprioception" if own in self.core.reader.vectors else "state"
+
+    @cached_property
+    def single_observation_space(self) -> spaces.Dict:  # type: ignore[override]
+        """Of one env."""
+        given = self.core.observation_space
+        assert isinstance(given, spaces.Dict)
+        pixels = {name: given[key] for key, name in self._cameras.items()}
+        found: dict[str, spaces.Space] = {"pixels": spaces.Dict(pixels)} if pixels else {}
+        if self._agent in given.spaces:
+            found["agent_pos"] = given[self._agent]
+        return spaces.Dict(found)
+
+    @cached_property
+    def single_action_space(self) -> spaces.Space:  # type: ignore[override]
+        """Of one env."""
+        return self.core.action_space
+
+    @cached_property
+    def observation_space(self) -> spaces.Space:  # type: ignore[override]
+        """Of all envs."""
+        return batch_space(self.single_observation_space, self.num_envs)
+
+    @cached_property
+    def action_space(self) -> spaces.Space:  # type: ignore[override]
+        """Of all envs."""
+        return batch_space(self.single_action_space, self.num_envs)
+
+    @property
+    def metadata(self) -> dict[str, Any]:  # type: ignore[override]
+        """Gymnasium's, with the rate of real time."""
+        modes = ["rgb_array"] if self.core.missing_camera is None else []
+        fps = frames_per_second(self.core)
+        return {"autoreset_mode": AutoresetMode.DISABLED, "render_modes": modes, "render_fps": fps}
+
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Begins an episode in every env.
+
+        Args:
+            seed: one an env, or the first of B that follow each other; None draws.
+            options: those of `DreamCore.reset`; LeRobot's own are passed over.
+
+        Raises:
+            ValueError: another number of seeds, or an option that is unknown.
+        """
+        options = {k: v for k, v in (options or {}).items() if k not in OTHERS}
+        options.setdefault("task", self.task)
+        first = None
+        if seed is not None:
+            seeds = [int(seed) + i for i in range(self.num_envs)] if isinstance(seed, int) else [int(s) for s in seed]
+            if len(seeds) != self.num_envs or min(seeds) < 0:
+                raise ValueError(f"seeds are {self.num_envs} whole numbers from 0, one for each env; got {seeds}")
+            bank, first = self.core.starts, seeds[0]
+            if bank is not None and not {"start", "history", "state"} & set(options):
+                rows = bank.candidates(self.task, self._split)
+                options["start"] = rows[torch.tensor(seeds) % len(rows)]
+        obs, info = self.core.reset(seed=first, options=options)
+        self._ended[:] = False
+        return self._shown(obs), {k: to_numpy(v) for k, v in info.items()}
+
+    def step(self, actions: np.ndarray) -> tuple[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One control action [B, A] in every env that has not ended."""
+        obs, reward, terminated, truncated, info, _ = self.core.step(np.asarray(actions, np.float32))
+        out: dict[str, Any] = {k: to_numpy(v) for k, v in info.items()}
+        ended = to_numpy(terminated | truncated)
+        if (ended & ~self._ended).any():
+            out["final_info"] = {"is_success": out["is_success"], "_is_success": ended}
+        self._ended |= ended
+        return self._shown(obs), to_numpy(reward), to_numpy(terminated), to_numpy(truncated), out
+
+    def _shown(self, obs: Any) -> dict[str, Any]:
+        pixels = {name: to_numpy(obs[key]) for key, name in self._cameras.items()}
+        shown: dict[str, Any] = {"pixels": pixels} if pixels else {}
+        if self._agent in obs:
+            shown["agent_pos"] = to_numpy(obs[self._agent])
+        return shown
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """What each env answers to an attribute or a method: LeRobot's way of asking.
+
+        Raises:
+            AttributeError: these envs have none of that name.
+        """
+        if name == "render":
+            return tuple(to_numpy(self.core.render()))
+        known = {
+            "_max_episode_steps": lambda: self.core.rules.horizon,
+            "task_description": lambda: self.task_description,
+            "task": lambda: self.task,
+        }
+        if name not in known:
+            raise AttributeError(f"a {type(self).__name__} has no {name!r}; it answers to {[*known, 'render']}")
+        return (known[name](),) * self.num_envs
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """See `call`."""
+        return self.call(name)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Closes the core, if one was made."""
+        if "core" in self.__dict__:
+            self.core.close()
+
+
+def make_env(
+    n_envs: int = 1,
+    use_async_envs: bool = False,
+    *,
+    id: str,
+    tasks: Sequence[str] | str | None = None,
+    split: str | None = "test",
+    **options: Any,
+) -> dict[str, dict[int, LeRobotVectorEnv]]:
+    """Dreams or twins as LeRobot's hub of environments wants them: what an ``env.py`` returns.
+
+    Args:
+        n_envs: B of each vector env.
+        use_async_envs: simulators of a twin in processes of their own (``num_workers``); a dream is one batch anyway.
+        id: of a dream or a twin.
+        tasks: names; None: every task of the checkpoint.
+        split: of the start states; "test" is what no training has seen.
+        options: of `make_core` or of the twin (checkpoint, world_model, horizon, ...).
+
+    Returns:
+        ``{id: {0: env of the first task, 1: ...}}``.
+
+    Raises:
+        ValueError: not an id of this library, an unknown task, or an option of neither.
+    """
+    given = {**options, "num_envs": n_envs, "autoreset_mode": "disabled", "obs": "dict", "split": split}
+    if use_async_envs and id.startswith("Real-"):
+        given.setdefault("num_workers", n_envs)
+    probe, suite = _opened(id, options)
+    names = probe if tasks is None else (tasks,) if isinstance(tasks, str) else tuple(tasks)
+    if unknown := [name for name in names if name not in probe]:
+        raise ValueError(f"unknown task(s) {unknown}; this checkpoint knows {list(probe)}")
+
+    def maker(task: str) -> Callable[[], DreamCore]:
+        return lambda: make_core_by_id(id, **given, task=task)
+
+    return {id: {i: LeRobotVectorEnv(maker(name), name, n_envs, suite, split) for i, name in enumerate(names)}}
+
+
+def _opened(id: str, options: dict[str, Any]) -> tuple[tuple[str, ...], Suite | None]:
+    """The tasks and the suite of a dream or twin, without making it."""
+    from dreamgym.envs.make import choose_reward, open_checkpoint
+    from dreamgym.envs.registration import DREAMS, REALS
+
+    if id not in {*DREAMS, *REALS}:
+        raise ValueError(f"{id!r} is not a dream or a twin; those registered are {[*DREAMS, *REALS]}")
+    key = "checkpoint" if id in DREAMS else "world_model"
+    opened = open_checkpoint(options.get(key, DREAMS.get(id, {}).get("checkpoint")))
+    reward = choose_reward(opened, options.get("reward_model"), options.get("reward", "success"))
+    return tuple(reward.tasks), suite_of(opened.simulator)
+
+
+__all__ = ["LeRobotVectorEnv", "make_env"]
