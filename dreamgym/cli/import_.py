@@ -54,7 +54,8 @@ def import_(source: str, options: ImportOptions) -> None:
     holds out itself stays held out.
 
     Args:
-        source: lerobot:FOLDER, calvin:FOLDER, minari:FOLDER, or minari:ID of a local Minari data set.
+        source: lerobot:FOLDER, calvin:FOLDER, libero:FOLDER (LIBERO's HDF5 files), minari:FOLDER, or minari:ID of a
+            local Minari data set.
     """
     from dreamgym.data.readers import CALVIN_KEYS, ImportConfig, import_dataset, read, success_rule
     from dreamgym.suites.registry import suite as suite_by_name

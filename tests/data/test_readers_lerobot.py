@@ -271,7 +271,7 @@ def test_a_feature_of_text_names_the_tasks(written: Path) -> None:
 
 @pytest.mark.parametrize("name", ["rosbag:x", "lerobot", "lerobot:", "/a/folder"])
 def test_a_name_is_a_kind_and_a_path(name: str) -> None:
-    with pytest.raises(ValueError, match=r"named KIND:PATH with a kind of \['lerobot', 'minari', 'calvin'\]"):
+    with pytest.raises(ValueError, match=r"named KIND:PATH with a kind of \['lerobot', 'minari', 'calvin', 'libero'\]"):
         read(name)
 
 
@@ -305,8 +305,8 @@ EPISODES = "meta/episodes/chunk-000/file-000.parquet"
             r"features \['action'\] lack",
         ),
         (lambda f: edit_info(f, features=[1]), r"features \[1\] lack"),
-        (lambda f: edit_info(f, codebase_version="v2.1"), r"is a LeRobotDataset v2.1, this reads v3: convert"),
-        (lambda f: edit_info(f, codebase_version="v4.0"), r"v4.0, this reads v3: upgrade dreamgym"),
+        (lambda f: edit_info(f, codebase_version="v2.0"), r"is a LeRobotDataset v2.0, this reads v3 and v2.1: convert"),
+        (lambda f: edit_info(f, codebase_version="v4.0"), r"v4.0, this reads v3 and v2.1: upgrade dreamgym"),
         (lambda f: edit_info(f, data_path="../../{chunk_index}-{file_index}"), r"data_path leads out of the dataset"),
         (lambda f: (f / EPISODES).unlink(), r"has no parquet file"),
         (lambda f: truncate(f / EPISODES), r"file-000.parquet is damaged"),
@@ -314,7 +314,7 @@ EPISODES = "meta/episodes/chunk-000/file-000.parquet"
         (lambda f: pq.write_table(pq.read_table(f / EPISODES).drop(["length"]), f / EPISODES), r"lacks the columns"),
         (lambda f: (f / DATA).unlink(), r"file-000.parquet is missing"),
         (lambda f: truncate(f / DATA), r"file-000.parquet is damaged"),
-        (drop_frames, r"has 3 frames of episode 0, meta/episodes says 5"),
+        (drop_frames, r"has 3 frames of episode 0, meta says 5"),
         (lambda f: pq.write_table(pq.read_table(f / DATA).drop(["action"]), f / DATA), r"lacks \['action'\]"),
         (lambda f: (f / VIDEO).unlink(), r"file-000.mp4 is missing"),
         (lambda f: truncate(f / VIDEO), r"file-000.mp4 (is damaged|has no frame at)"),

@@ -6,7 +6,8 @@ the data set says of itself (frame rate, bounds of the action, held-out episodes
     read.py          `read("kind:path")`, one name for all
     calvin.py        `read_calvin`    CALVIN's folders of one .npz per time step, with its language annotations
     minari.py        `read_minari`    Minari datasets; needs `pip install "dreamgym[minari]"`
-    lerobot.py       `read_lerobot`   LeRobotDataset v3 (parquet and video); needs `pip install "dreamgym[lerobot]"`
+    libero.py        `read_libero`    LIBERO's own HDF5 demonstrations; needs `pip install "dreamgym[libero]"`
+    lerobot.py       `read_lerobot`   LeRobotDataset v3 and, with lerobot_v2.py, v2.1; needs the extra "lerobot"
     importing.py     `import_dataset` renames, resizes, marks success, holds out and appends to a store, resumable
     marks.py         which rows are success
     resize.py        pictures made smaller
@@ -20,6 +21,7 @@ from __future__ import annotations
 from dreamgym.data.readers.calvin import CALVIN_KEYS, read_calvin
 from dreamgym.data.readers.importing import ImportConfig, import_dataset
 from dreamgym.data.readers.lerobot import read_lerobot
+from dreamgym.data.readers.libero import read_libero
 from dreamgym.data.readers.marks import SuccessRule, success_rule
 from dreamgym.data.readers.minari import read_minari
 from dreamgym.data.readers.read import read
@@ -35,6 +37,7 @@ __all__ = [
     "read",
     "read_calvin",
     "read_lerobot",
+    "read_libero",
     "read_minari",
     "resize_area",
     "success_rule",

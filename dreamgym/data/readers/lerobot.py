@@ -1,6 +1,6 @@
-"""LeRobotDataset v3: parquet tables and video files, read with pyarrow and PyAV, without the lerobot package.
+"""LeRobotDataset v3 and v2.1: parquet tables and video files, read with pyarrow and PyAV, without lerobot itself.
 
-The layout::
+The layout of v3 (that of v2.1: see `lerobot_v2`)::
 
     meta/info.json                                codebase_version "v3.x", fps, features, the two path templates below
     meta/episodes/chunk-000/file-000.parquet      a row an episode: length, tasks, where its data and videos lie
@@ -20,24 +20,25 @@ from typing import Any
 
 import numpy as np
 
+from dreamgym.data.readers import lerobot_v2
 from dreamgym.data.readers.source import Pair, Source
 from dreamgym.data.shards import Meta
 
 _log = logging.getLogger(__name__)
-_DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-_VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 _HELD_OUT = {"val": "val", "validation": "val", "test": "test"}
 _MAX_DRIFT = 0.1  # of the time between two rows: beyond it, data are not what their frame rate says
 
 
 def read_lerobot(path: str | os.PathLike[str], keys: Sequence[str] | None = None, tasks_from: str = "task") -> Source:
-    """Read a LeRobotDataset of version 3 from a local folder.
+    """Read a LeRobotDataset of version 3 or 2.1 from a local folder.
 
     Args:
         path: The dataset's folder, the one that holds meta/info.json.
         keys: Which features to read, such as "action" or "observation.images.top"; all numeric ones and all cameras by
             default. A camera that is left out is not decoded.
-        tasks_from: "task" (the first task of meta/episodes), or a feature of text, whose first row names the task.
+        tasks_from: "task" (the first task of an episode), or a feature of text, whose first row names the task.
 
     Returns:
         The data set. Cameras uint8 [T, H, W, 3], all else in its own type, rows in the order of `frame_index`. Meta:
@@ -84,7 +85,8 @@ class _Dataset:
         texts = sorted(name for name, feature in features.items() if feature["dtype"] == "string")
         if tasks_from != "task" and tasks_from not in texts:
             raise ValueError(f"{folder} has no feature of text {tasks_from!r}: tasks are named by 'task' or {texts}")
-        self.rows = self._episode_rows()
+        self.is_v2 = str(self.info["codebase_version"]).startswith("v2.")
+        self.rows = lerobot_v2.episode_rows(folder, self.videos) if self.is_v2 else self._episode_rows()
         self._table: tuple[Path, Any] | None = None
 
     def row_shape(self, key: str) -> tuple[int, ...]:
@@ -105,8 +107,7 @@ class _Dataset:
         index, length = int(row["episode_index"]), int(row["length"])
         episode = self._columns_of(row, index)
         for key in self.videos:
-            place = {"chunk_index": row[f"videos/{key}/chunk_index"], "file_index": row[f"videos/{key}/file_index"]}
-            file = self._file("video_path", _VIDEO_PATH, video_key=key, **place)
+            file = self._file("video_path", video_key=key, **self._place(row, f"videos/{key}"))
             episode[key] = read_video(file, float(row[f"videos/{key}/from_timestamp"]), length, float(self.info["fps"]))
         tasks = [str(task) for task in row.get("tasks") or []]
         if self.tasks_from != "task":
@@ -125,8 +126,7 @@ class _Dataset:
 
     def _rows_of(self, row: dict[str, Any]) -> tuple[Any, Path]:
         """The table of one episode, in the order of its frame_index, and its file."""
-        place = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
-        file = self._file("data_path", _DATA_PATH, **place)
+        file = self._file("data_path", **self._place(row, "data"))
         if self._table is None or self._table[0] != file:
             table = _read_table(file)
             texts = [] if self.tasks_from == "task" else [self.tasks_from]
@@ -137,9 +137,7 @@ class _Dataset:
         table, index, length = self._table[1], int(row["episode_index"]), int(row["length"])
         rows = np.flatnonzero(table.column("episode_index").to_numpy() == index)
         if len(rows) != length:
-            raise ValueError(
-                f"{file} has {len(rows)} frames of episode {index}, meta/episodes says {length}: download it again"
-            )
+            raise ValueError(f"{file} has {len(rows)} frames of episode {index}, meta says {length}: download it again")
         if "frame_index" in table.column_names:
             numbers = table.column("frame_index").to_numpy()[rows]
             order = np.argsort(numbers, kind="stable")
@@ -194,12 +192,20 @@ class _Dataset:
             raise ValueError(f"{self.folder} has no episodes: record or download some first")
         return sorted(rows, key=lambda row: row["episode_index"])
 
-    def _file(self, template_name: str, default: str, **names: Any) -> Path:
+    def _place(self, row: dict[str, Any], part: str) -> dict[str, int]:
+        """What a path template is filled with, for the data or a video of an episode."""
+        if self.is_v2:
+            return lerobot_v2.place(row, self.info)
+        return {name: row[f"{part}/{name}"] for name in ("chunk_index", "file_index")}
+
+    def _file(self, template_name: str, **names: Any) -> Path:
+        data, video = (lerobot_v2.DATA_PATH, lerobot_v2.VIDEO_PATH) if self.is_v2 else (DATA_PATH, VIDEO_PATH)
+        default = data if template_name == "data_path" else video
         file = self.folder / str(self.info.get(template_name) or default).format(**names)
         if not file.resolve().is_relative_to(self.folder.resolve()):
             raise ValueError(f"{self.folder}/meta/info.json: {template_name} leads out of the dataset, to {file}")
         if not file.exists():
-            raise ValueError(f"{file} is missing, though meta/episodes names it: download the dataset again")
+            raise ValueError(f"{file} is missing, though the dataset names it: download the dataset again")
         return file
 
     def _split(self, index: int) -> str | None:
@@ -290,7 +296,7 @@ def _decode_image(value: Any, folder: Path) -> np.ndarray:
 
 
 def _read_info(folder: Path) -> dict[str, Any]:
-    expected = "expected a LeRobotDataset v3 folder with meta/info.json, meta/episodes/, data/ and videos/"
+    expected = "expected a LeRobotDataset folder with meta/info.json, data/ and videos/"
     file = folder / "meta" / "info.json"
     try:
         info = json.loads(file.read_text())
@@ -307,9 +313,9 @@ def _read_info(folder: Path) -> dict[str, Any]:
     if wrong or not features:
         raise ValueError(f"{file}: features {wrong} lack a dtype that is known or a shape: {expected}")
     version = str(info["codebase_version"])
-    if not version.startswith("v3."):
-        mend = "convert it with lerobot's convert_dataset_v21_to_v30" if version < "v3" else "upgrade dreamgym"
-        raise ValueError(f"{folder} is a LeRobotDataset {version}, this reads v3: {mend}")
+    if not version.startswith(("v3.", "v2.1")):
+        mend = "convert it with lerobot's convert_dataset_v20_to_v21" if version < "v2.1" else "upgrade dreamgym"
+        raise ValueError(f"{folder} is a LeRobotDataset {version}, this reads v3 and v2.1: {mend}")
     return info
 
 
