@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,11 @@ import numpy as np
 ASSETS_VARIABLE = "DREAMGYM_LIBERO_ASSETS"
 FOLDERS = ("articulated_objects", "stable_hope_objects", "stable_scanned_objects", "turbosquid_objects")
 """Where models of things are looked for, in this order."""
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, MemoryError, TypeError,
+    SyntaxError, tokenize.TokenError, ValueError, OSError, EOFError, KeyError,
+)  # fmt: skip
+"""What numpy raises where an .npz file is damaged; it is read without pickles, so nothing in it can run."""
 _SOURCE = "https://github.com/Lifelong-Robot-Learning/LIBERO (libero/libero/assets, beside it bddl_files)"
 
 
@@ -75,7 +83,7 @@ def initial_states(assets: Path, task: str) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as archive:
             found = archive.get(name)
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+    except DAMAGE as error:
         raise ValueError(f"damaged file of initial states {path}: {error}") from error
     if found is None:
         raise ValueError(f"{path} has no initial states of {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 
 PREDICATES = {"on": 2, "in": 2, "up": 1, "open": 1, "close": 1, "turnon": 1, "turnoff": 1}
 """Arguments of each predicate."""
+DEEPEST = 20
+"""Lists within lists; task files have seven."""
 
 Fact = tuple[str, ...]
 """A predicate in lower case and the names of its arguments."""
@@ -86,7 +89,7 @@ def parse_problem(text: str) -> Problem:
     parts: dict[str, list[_Node]] = {}
     for part in define[1:]:
         if not isinstance(part, list) or not part or not isinstance(part[0], str):
-            raise ValueError(f"expected a list that begins with its kind, got {part!r}")
+            raise ValueError(f"expected a list that begins with its kind, got {part!r:.200}")
         parts[part[0].lower()] = part[1:]
     for needed in ("problem", ":language", ":regions", ":fixtures", ":objects", ":init", ":goal"):
         if needed not in parts:
@@ -108,10 +111,13 @@ def parse_problem(text: str) -> Problem:
 
 def _parse(text: str) -> list[_Node]:
     """The one list that the text is."""
+    # Nothing behind this looks deeper than a goal, so a deep nest is damage; Python itself gives up at a thousand.
     stack: list[list[_Node]] = [[]]
     for word in re.findall(r"[()]|[^\s()]+", re.sub(r";[^\n]*", "", text)):
         if word == "(":
             stack.append([])
+            if len(stack) > DEEPEST:
+                raise ValueError(f"lists nested more than {DEEPEST} deep")
         elif word == ")":
             if len(stack) == 1:
                 raise ValueError("a ) closes nothing")
@@ -129,7 +135,7 @@ def _parse(text: str) -> list[_Node]:
 def _words(nodes: list[_Node]) -> list[str]:
     for node in nodes:
         if not isinstance(node, str):
-            raise ValueError(f"expected words, got the list {node!r}")
+            raise ValueError(f"expected words, got the list {node!r:.200}")
     return [str(node) for node in nodes]
 
 
@@ -154,7 +160,7 @@ def _typed(nodes: list[_Node], part: str) -> dict[str, str]:
 
 def _region(node: _Node) -> Region:
     if not isinstance(node, list) or len(node) < 2 or not isinstance(node[0], str):
-        raise ValueError(f"expected a region (NAME (:target THING) ...), got {node!r}")
+        raise ValueError(f"expected a region (NAME (:target THING) ...), got {node!r:.200}")
     parts = {str(part[0]): part[1:] for part in node[1:] if isinstance(part, list) and part}
     target = _words(parts.get(":target", []))
     if len(target) != 1:
@@ -181,15 +187,15 @@ def _rows(parts: Mapping[str, list[_Node]], key: str, width: int, region: str) -
                 numbers = [float(word) for word in _words(row)] if isinstance(row, list) else []
             except ValueError:
                 numbers = []
-            if len(numbers) != width:
-                raise ValueError(f"{key} of the region {region!r}: expected rows of {width} numbers, got {row!r}")
+            if len(numbers) != width or not all(map(math.isfinite, numbers)):
+                raise ValueError(f"{key} of the region {region!r}: expected rows of {width} numbers, got {row!r:.200}")
             found.append(numbers)
     return found
 
 
 def _fact(node: _Node) -> Fact:
     if not isinstance(node, list) or not node:
-        raise ValueError(f"expected a fact (PREDICATE THING ...), got {node!r}")
+        raise ValueError(f"expected a fact (PREDICATE THING ...), got {node!r:.200}")
     predicate, *things = _words(node)
     predicate = predicate.lower()
     if PREDICATES.get(predicate) != len(things):

@@ -1,6 +1,10 @@
+import random
+
+import numpy as np
 import pytest
 
 from dreamgym.sims.libero import parse_problem, read_problem
+from dreamgym.sims.libero.assets import initial_states
 
 TEXT = """
 (define (problem LIBERO_Tabletop_Manipulation)
@@ -43,6 +47,10 @@ def test_objects_regions_init_and_goal_are_read():
         ("(On bowl_1 plate_1)", "(On bowl_9 plate_1)", "'bowl_9', which the file does not define"),
         ("-0.08 0.01))", "-0.08))", "rows of 4 numbers"),
         ("-0.08 0.01))", "-0.2 0.01))", "end lies before"),
+        ("-0.08 0.01))", "nan 0.01))", "rows of 4 numbers"),
+        ("-0.08 0.01))", "1e999 0.01))", "rows of 4 numbers"),
+        ("(:domain robosuite)", "(:domain " + 10_000 * "(" + 10_000 * ")" + ")", "nested more than"),
+        ("(On bowl_1 plate_1)", "(On bowl_1 " + 99 * "(a b)" + ")", "^.{,300}$"),
         ("plate_1 - plate)", "plate_1)", "of what kind plate_1"),
         ("(:target cabinet_1)", "(:colour red)", "needs one .:target"),
     ],
@@ -63,3 +71,42 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_bytes(b"\xff\xfe\x00(")
     with pytest.raises(ValueError, match=r"task\.bddl"):
         read_problem(path)
+
+
+def test_random_damage_ends_in_a_value_error(tmp_path):
+    rng, path, refused = random.Random(0), tmp_path / "task.bddl", 0
+    for _ in range(500):
+        data, at = bytearray(TEXT.encode()), rng.randrange(len(TEXT))
+        data[at : at + rng.choice([1, 4, 40])] = rng.choice(
+            [b"", b"\0", b"(", b")", b"9", b"- ", bytes([rng.randrange(256)])]
+        )
+        path.write_bytes(data)
+        try:
+            read_problem(path)
+        except ValueError:
+            refused += 1
+    assert refused > 200
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_damaged_initial_states_end_in_a_value_error(tmp_path, save):
+    (tmp_path / "init_states").mkdir()
+    path, rng, refused = tmp_path / "init_states" / "suite.npz", random.Random(0), 0
+    save(path, task=np.arange(60.0).reshape(3, 20))
+    whole = path.read_bytes()
+    for _ in range(300):
+        data, at = bytearray(whole), rng.randrange(len(whole))
+        data[at : at + rng.choice([1, 2, 30])] = rng.choice([b"", bytes(8), rng.randbytes(1), rng.randbytes(30)])
+        path.write_bytes(data)
+        try:
+            assert initial_states(tmp_path / "assets", "suite/task").ndim == 2
+        except ValueError:
+            refused += 1
+    assert refused > 200
+
+
+def test_initial_states_that_are_pickled_are_refused(tmp_path):
+    (tmp_path / "init_states").mkdir()
+    np.savez(tmp_path / "init_states" / "suite.npz", task=np.array([{}], object))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        initial_states(tmp_path / "assets", "suite/task")
