@@ -131,11 +131,23 @@ def _first_that_fits(value: Any, kind: Any, name: str) -> Any:
     raise ValueError(f"{name} is {_words(kind)}, got {value!r}")
 
 
+def parse_json(text: str) -> Any:
+    """`json.loads`.
+
+    Raises:
+        ValueError: it is no JSON; or its lists are nested deeper than Python reads.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("lists within lists, too deep to read") from None
+
+
 def _parse(text: str, kind: Any, name: str) -> Any:
     """JSON, or a bare word where the field is a string."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text)
+    except ValueError:
         value = text
     try:
         return convert(value, kind, name)

@@ -26,6 +26,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from dreamgym.fields import parse_json
+
 try:
     import fcntl
 except ImportError:  # not POSIX: appends are as safe, only the leftovers of killed writers stay
@@ -118,7 +120,7 @@ def read_head(folder: Path) -> dict[str, Any]:
     """info.json of a store. ValueError where the folder is no store, a damaged or a newer one."""
     expected = f"expected a folder made by EpisodeStore.create, with info.json of format {FORMAT!r}"
     try:
-        head = json.loads((folder / "info.json").read_text())
+        head = parse_json((folder / "info.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ValueError(f"{folder} is no episode store: {expected}; collect or import one first") from error
     except (OSError, ValueError) as error:
@@ -203,14 +205,14 @@ def read_index(shard: Path, keys: Keys) -> list[Entry]:
         ValueError: its index is damaged, or a file has not the rows that the index says.
     """
     try:
-        episodes = json.loads((shard / "index.json").read_text())["episodes"]
+        episodes = parse_json((shard / "index.json").read_text(encoding="utf-8"))["episodes"]
         entries = [Entry(shard.name, int(e["start"]), int(e["length"]), dict(e["meta"])) for e in episodes]
         rows = 0
         for entry in entries:
             if entry.start != rows or entry.length < 1:
                 raise ValueError(f"an episode of {entry.length} rows at {entry.start}, after {rows} rows")
             rows += entry.length
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"{shard}/index.json is damaged ({error!r}): {_mend(shard)}") from error
     for name, (shape, dtype) in keys.items():
         _check_size(shard / f"{name}.npy", rows, dtype.itemsize * int(np.prod(shape, dtype=np.int64)))

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dreamgym.fields import parse_json
+
 
 class RunLog:
     """``log.jsonl`` of a run, and ``tensorboard/`` where TensorBoard is installed. A line is {"step", "stage", ...}.
@@ -70,9 +72,9 @@ def truncate_log(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            if json.loads(line)["step"] <= step:
+            if parse_json(line)["step"] <= step:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):  # the line that the kill cut short
             continue

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from dreamgym.fields import parse_json
 from dreamgym.training.ema import EMA
 from dreamgym.training.frozen import check_identities, identities, load_own, own_tensors
 
@@ -88,16 +92,17 @@ def load_progress(
         The number of updates done, and ``extra``.
 
     Raises:
-        ValueError: written by a newer version, or for another model.
+        ValueError: written by a newer version, or for another model; or damaged.
     """
     state = read_state(path)
-    _load(path, model, load_file(path / "model.safetensors"))
-    if optimizer is not None:
-        _restore_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
-    if ema is not None and (path / "ema.safetensors").exists():
-        ema.load_state_dict(load_file(path / "ema.safetensors"), state["ema_updates"])
-    if rng:
-        torch.set_rng_state(load_file(path / "rng.safetensors")["torch"])
+    _load(path, model, _tensors(path / "model.safetensors"))
+    with _damage_told(path):
+        if optimizer is not None:
+            _restore_optimizer(optimizer, _tensors(path / "optimizer.safetensors"))
+        if ema is not None and (path / "ema.safetensors").exists():
+            ema.load_state_dict(_tensors(path / "ema.safetensors"), state["ema_updates"])
+        if rng:
+            torch.set_rng_state(_tensors(path / "rng.safetensors")["torch"])
     return state["step"], state["extra"]
 
 
@@ -105,9 +110,15 @@ def read_state(path: Path) -> dict[str, Any]:
     """What a progress folder says of itself: "step", "extra", ...
 
     Raises:
-        ValueError: written by a newer version.
+        ValueError: written by a newer version, or damaged.
     """
-    state: dict[str, Any] = json.loads((path / "state.json").read_text())
+    with _damage_told(path):
+        state: dict[str, Any] = parse_json((path / "state.json").read_text(encoding="utf-8"))
+        kinds = {"format": int, "step": int, "extra": dict}
+        if wrong := [k for k, kind in kinds.items() if type(state[k]) is not kind]:
+            raise TypeError(f"{wrong[0]!r} is {state[wrong[0]]!r:.100}")
+        if state["step"] != int(path.name.removeprefix("step_")):
+            raise ValueError(f"it says step {state['step']}")
     if state["format"] > FORMAT:
         raise ValueError(f"{path} was written by a newer dreamgym (format {state['format']} > {FORMAT}): upgrade")
     return state
@@ -156,10 +167,27 @@ def load_matching(tensors: dict[str, Tensor], model: nn.Module, source: Path) ->
 
 def averaged_weights(path: Path) -> dict[str, Tensor]:
     """The weights of a folder of progress; averaged where an average is kept."""
-    tensors = load_file(path / "model.safetensors")
+    tensors = _tensors(path / "model.safetensors")
     if (path / "ema.safetensors").exists():
-        tensors.update(load_file(path / "ema.safetensors"))
+        tensors.update(_tensors(path / "ema.safetensors"))
     return tensors
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
+    with _damage_told(file.parent):
+        return load_file(file)
+
+
+@contextlib.contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """What reading a damaged progress folder raises, as a ValueError with the mend."""
+    try:
+        yield
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        if str(error).startswith(str(path)):  # told already
+            raise
+        mend = "delete that folder, and the run goes on from what it saved before, if there is something"
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}): {mend}") from error
 
 
 def _steps(root: Path) -> list[Path]:
@@ -182,6 +210,8 @@ def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None
     for key, value in tensors.items():
         number, _, name = key.partition("/")
         parameter = parameters[int(number)]
+        if value.shape != parameter.shape and value.dim():
+            raise ValueError(f"{key!r} is {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")
         if value.shape == parameter.shape:
             # The fused kernel pairs moments with weights by position in memory: keep the weight's own order.
             value = torch.empty_like(parameter).copy_(value)

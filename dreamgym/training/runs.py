@@ -12,15 +12,18 @@ Nothing is pinned before there is progress to go on from.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from dreamgym.data.shards import locked
 from dreamgym.data.store import EpisodeView
-from dreamgym.fields import convert, field_types
+from dreamgym.fields import convert, field_types, parse_json
 from dreamgym.training.progress import latest
 from dreamgym.world_models.recipe import FitConfig, Windows
 
@@ -49,18 +52,16 @@ def read_run(run_dir: Path) -> dict[str, Any] | None:
     Runs of older versions say less; what they leave out is not checked.
 
     Raises:
-        ValueError: a file stands there, or progress without a readable run.json.
+        ValueError: a file stands there, or progress without a readable run.json and fit.json.
     """
     if run_dir.exists() and not run_dir.is_dir():
         raise ValueError(f"{run_dir} is a file: give the run a folder")
     if latest(run_dir) is None:
         return None
-    file = run_dir / "run.json"
-    try:
-        run: dict[str, Any] = json.loads(file.read_text())
-        fitted = json.loads((run_dir / "fit.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{run_dir} holds progress, but no readable run.json and fit.json ({error})") from error
+    run, fitted = read_json(run_dir / "run.json"), read_json(run_dir / "fit.json")
+    kinds = {"family": str, "model": dict, "episodes": int, "tasks": list}
+    if wrong := [k for k, kind in kinds.items() if not isinstance(run.get(k, kind()), kind)]:
+        raise ValueError(f"{run_dir / 'run.json'} is damaged: {wrong[0]!r} is {run[wrong[0]]!r:.100}")
     return {**{k: fitted[k] for k in ("steps", *SHAPING) if k in fitted}, **run}
 
 
@@ -72,7 +73,7 @@ def run_config(run_dir: Path, run: Mapping[str, Any]) -> FitConfig:
         run: what `read_run` gave.
     """
     types = field_types(FitConfig)
-    asked = json.loads((run_dir / "fit.json").read_text())
+    asked = read_json(run_dir / "fit.json")
     known = {k: convert(v, types[k], k) for k, v in {**asked, **run}.items() if k in types}
     return FitConfig(**known)
 
@@ -85,9 +86,43 @@ def write_run(run_dir: Path, run: Mapping[str, Any]) -> None:
 def write_json(file: Path, value: Any) -> None:
     """Writes a file of JSON as a whole: a kill, or a full disk, leaves the one of before."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".tmp")
+    temporary = file.with_suffix(f".{uuid.uuid4().hex[:8]}.tmp")
     temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
     temporary.replace(file)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """What `write_json` wrote of a mapping.
+
+    Raises:
+        ValueError: the file is missing or damaged; the message names it.
+    """
+    mend = "put it back, or use a new run directory"
+    try:
+        found: dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read ({error}): {mend}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} is damaged (it holds a {type(found).__name__}): {mend}")
+    return found
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Holds a folder that one process at a time works in; the kernel frees it when that process ends, however it ends.
+
+    Raises:
+        ValueError: another process works in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder, exclusive=True, wait=False, name=".held"))
+        except BlockingIOError:
+            raise ValueError(
+                f"another process is at work in {folder}: wait until it is done, or use another folder"
+            ) from None
+        yield
 
 
 def check_run(run_dir: Path, begun: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from dreamgym.training.runs import (
     check_run,
     checked_settings,
     data_digest,
+    held,
     new_run,
     read_run,
     run_config,
@@ -99,8 +100,9 @@ def train(
     windows = Windows(**{k: run[k] for k in WINDOWS})
     stages = recipe.stages(model.config, config)
     samplers = {s.name: _sampler(episodes, windows, s, keys, config.seed) for s in stages}
-    write_run(run_dir, run)
-    return fit(model, samplers, config, run_dir, evaluation(model, facts, chosen.select(split="val"), keys), stages)
+    with held(run_dir):
+        write_run(run_dir, run)
+        return fit(model, samplers, config, run_dir, evaluation(model, facts, chosen.select(split="val"), keys), stages)
 
 
 def family_for(store_path: str | Path, run_dir: str | Path) -> str:

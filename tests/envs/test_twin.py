@@ -216,6 +216,7 @@ def test_a_script_without_a_main_guard_is_told_so(folder, tmp_path, plain):
         (lambda f: gym.make("Real-PlayTable-v0", simulator=SIMULATOR, task=["a", "b"]), "takes one task name"),
         (lambda f: dreamgym.make_core(f).reset(options={"start": 999}), "in 0..63"),
         (lambda f: make_simulator({"id": "nowhere"}), "unknown simulator"),
+        (lambda f: gym.make("Real-PlayTable-v0", world_model="pusht"), "simulates 'calvin', .* learned from 'pusht'"),
         (lambda f: twin(f, simulator_kwargs={"colour": 3}), "'colour': the simulator .* takes its own options"),
     ],
 )

@@ -193,9 +193,10 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=["plain", "resigned"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="where checkpoints that failed are kept")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--json", type=Path, help="where to write the figures, behind those that are there")
     args = parser.parse_args()
     table, failed = {}, False
+    before = json.loads(args.json.read_text())["series"] if args.json is not None and args.json.exists() else []
     for world in args.worlds:
         for kind in args.kinds:
             with tempfile.TemporaryDirectory() as scratch:
@@ -206,8 +207,8 @@ def main() -> None:
                 print(f"  {line}", flush=True)
             failed = failed or bool(tally.failures)
             if args.json is not None:
-                figures = {**provenance(), "rounds": args.rounds, "seed": args.seed, "outcomes": table}
-                args.json.write_text(json.dumps(figures, indent=1) + "\n")
+                own = {**provenance(), "rounds": args.rounds, "seed": args.seed, "outcomes": table}
+                args.json.write_text(json.dumps({"series": [*before, own]}, indent=1) + "\n")
     sys.exit(failed)
 
 

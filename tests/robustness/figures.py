@@ -17,10 +17,10 @@ OUTCOMES = ("refused", "unchanged", "owner", "changed", "error", "died", "hung")
 
 def table() -> str:
     """Markdown, a row a world and kind of damage."""
-    found = json.loads(FIGURES.read_text())
+    outcomes = {k: v for series in json.loads(FIGURES.read_text())["series"] for k, v in series["outcomes"].items()}
     lines = [f"| Checkpoint, damage | {' | '.join(OUTCOMES)} |", f"|---|{'---:|' * len(OUTCOMES)}"]
-    sums = [sum(counts.get(k, 0) for counts in found["outcomes"].values()) for k in OUTCOMES]
-    for name, counts in found["outcomes"].items():
+    sums = [sum(counts.get(k, 0) for counts in outcomes.values()) for k in OUTCOMES]
+    for name, counts in outcomes.items():
         lines.append(f"| {name} | {' | '.join(str(counts.get(k, 0)) for k in OUTCOMES)} |")
     lines.append(f"| **all** | {' | '.join(f'**{n:,}**' for n in sums)} |")
     return "\n".join(lines) + "\n"

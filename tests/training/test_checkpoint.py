@@ -440,6 +440,14 @@ def test_a_folder_left_aside_is_that_of_its_own_name_alone(tmp_path: Path) -> No
         assert load(tmp_path / name).metrics == {"name": name}
 
 
+def test_a_link_is_replaced_and_what_it_leads_to_stays(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(folder)
+    save(tmp_path / "latest", model(), metrics={"name": "anew"})
+    assert load(tmp_path / "latest").metrics == {"name": "anew"}
+    assert load(folder).metrics == {"psnr": 30.5}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dream", "latest"]
+
+
 # -- the card --
 
 

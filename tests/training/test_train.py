@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from dreamgym.testing.points import PointRecipe
 from dreamgym.training import checkpoint
 from dreamgym.training.fit import FitConfig, FitResult
 from dreamgym.training.progress import latest
+from dreamgym.training.runs import held
 from dreamgym.training.train import load_run, train, training_episodes
 from dreamgym.world_models.families.rssm import RSSM
 from dreamgym.world_models.families.rssm.recipe import gather
@@ -237,6 +239,54 @@ def test_a_run_cannot_live_in_a_file(store: EpisodeStore, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="notes is a file: give the run a folder"):
         begin(store, tmp_path / "notes", 1)
     assert (tmp_path / "notes").read_text() == "mine"
+
+
+# -- what is damaged, and who else is there --
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *((name, content) for name in ("run.json", "fit.json", "state.json") for content in ("", "[1]", "[" * 9999)),
+        ("run.json", '{"family": 3}'),
+        ("state.json", '{"format": 1, "step": "2", "extra": {}}'),
+        ("state.json", '{"format": 1, "step": 7, "extra": {}}'),
+        ("state.json", '{"format": 1}'),
+        ("model.safetensors", "cut"),
+        ("optimizer.safetensors", "cut"),
+        ("optimizer.safetensors", None),
+        ("rng.safetensors", ""),
+    ],
+)
+def test_damage_of_a_run_is_told_with_its_file(
+    store: EpisodeStore, tmp_path: Path, name: str, content: str | None
+) -> None:
+    begin(store, tmp_path / "run", 2)
+    file = next((tmp_path / "run").rglob(name))
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(
+        ValueError, match=f"{file.name if 'run' in name or 'fit' in name else file.parent}.*damaged|read"
+    ):
+        begin(store, tmp_path / "run", 3)
+
+
+def test_a_run_goes_on_from_the_save_before_a_damaged_one(store: EpisodeStore, tmp_path: Path) -> None:
+    begin(store, tmp_path / "run", 2)
+    begin(store, tmp_path / "run", 3)
+    newest = latest(tmp_path / "run")
+    assert newest is not None
+    (newest / "model.safetensors").write_text("cut")
+    with pytest.raises(ValueError, match="delete that folder, and the run goes on"):
+        load_run(tmp_path / "run")
+    shutil.rmtree(newest)
+    assert begin(store, tmp_path / "run", 3).step == 3
+
+
+def test_one_process_at_a_time_trains_a_run(store: EpisodeStore, tmp_path: Path) -> None:
+    begin(store, tmp_path / "run", 1)
+    with held(tmp_path / "run"), pytest.raises(ValueError, match="another process is at work in .*run: wait"):
+        begin(store, tmp_path / "run", 2)
+    assert begin(store, tmp_path / "run", 2).step == 2
 
 
 # -- a model and a store that do not belong together --

@@ -13,6 +13,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dreamgym.fields import parse_json
 from dreamgym.training.checkpoint import CheckpointError, check_place, file_sha256, replace_folder, verify_file
 from dreamgym.version import __version__
 
@@ -96,10 +97,12 @@ def read_folder(
     if not file.is_file():
         raise CheckpointError(f"{path} is no {noun}: it has no config.json; give the folder that `{writer}` wrote")
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = parse_json(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{file} is damaged ({error}): copy or make the {noun} again") from error
-    if not isinstance(config, dict) or not {"format", "files"} <= config.keys() or not is_ours(config):
+    kinds = {"format": int, "files": dict}
+    fits = isinstance(config, dict) and all(isinstance(config.get(k), kind) for k, kind in kinds.items())
+    if not fits or not is_ours(config):
         raise CheckpointError(f"{file} describes no {noun} of {known}: give a folder that `{writer}` wrote")
     if config["format"] > FORMAT:
         raise CheckpointError(

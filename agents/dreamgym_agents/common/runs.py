@@ -19,6 +19,7 @@ from dreamgym.bars import progress_bar
 from dreamgym.training.ema import EMA
 from dreamgym.training.log import RunLog
 from dreamgym.training.progress import latest, load_averaged, load_progress, save_progress
+from dreamgym.training.runs import held
 from dreamgym.training.stop import Stop, Stopped, stop_signals
 
 _log = logging.getLogger(__name__)
@@ -111,11 +112,11 @@ def run_stages(
 
     Raises:
         ImportError, ValueError: Weights & Biases is not installed, or cannot be used.
+        ValueError: another process is at work in the run, or its progress is damaged.
         Stopped: SIGINT or SIGTERM came before all of it was done; progress is saved.
     """
     folder, before = Path(run_dir), 0
-    folder.mkdir(parents=True, exist_ok=True)
-    with stop_signals() as stop:
+    with held(folder), stop_signals() as stop:
         for number, stage in enumerate(stages):
             stage.resume(folder)
             if stage.done < stage.budget:

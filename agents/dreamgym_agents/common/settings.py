@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from dreamgym.training.runs import write_json
+from dreamgym.training.runs import read_json, write_json
 
 
 def keep_settings(
@@ -26,10 +26,10 @@ def keep_settings(
 
     Raises:
         ValueError: the run was begun with other settings; the message names each, then and now. What an older version
-            did not write down counts as unchanged.
+            did not write down counts as unchanged. Or the file is damaged.
     """
     now = json.loads(json.dumps(asked))
-    begun = json.loads(json.dumps(read(json.loads(file.read_text(encoding="utf-8"))))) if file.exists() else {}
+    begun = json.loads(json.dumps(read(read_json(file)))) if file.exists() else {}
     then, entries = (_flat({k: v for k, v in x.items() if k not in free}) for x in (begun, now))
     changed = [name for name, value in entries.items() if name in then and then[name] != value]
     other = [f"{name} {then[name]!r}, not {entries[name]!r}" for name in changed]

@@ -11,7 +11,6 @@ The layout of v3 (that of v2.1: see `lerobot_v2`)::
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 from collections.abc import Container, Iterator, Sequence
@@ -23,6 +22,7 @@ import numpy as np
 from dreamgym.data.readers import lerobot_v2
 from dreamgym.data.readers.source import Pair, Source
 from dreamgym.data.shards import Meta
+from dreamgym.fields import parse_json
 
 _log = logging.getLogger(__name__)
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -299,7 +299,7 @@ def _read_info(folder: Path) -> dict[str, Any]:
     expected = "expected a LeRobotDataset folder with meta/info.json, data/ and videos/"
     file = folder / "meta" / "info.json"
     try:
-        info = json.loads(file.read_text())
+        info = parse_json(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ValueError(f"{folder} is no LeRobot dataset: {expected}; point at the folder that holds meta/") from error
     except (OSError, ValueError) as error:

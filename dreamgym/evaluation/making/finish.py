@@ -6,7 +6,6 @@ made, so that the same command goes on where it was stopped.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -40,6 +39,7 @@ from dreamgym.training import checkpoint
 from dreamgym.training.bank import build_starts
 from dreamgym.training.packing import round_weights
 from dreamgym.training.progress import latest
+from dreamgym.training.runs import held, read_json
 from dreamgym.training.train import load_run, training_episodes
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.instructions import told_of
@@ -82,14 +82,15 @@ def finish_run(
     """
     run_dir = Path(run_dir)
     model = load_run(run_dir)
-    training = json.loads((run_dir / "run.json").read_text())
+    training = read_json(run_dir / "run.json")
     reached = latest(run_dir)
     training["updates"] = 0 if reached is None else int(reached.name.removeprefix("step_"))
-    return finish_model(
-        model, [EpisodeStore.open(s) for s in stores], out, config,
-        tasks=tasks, beginnings=[EpisodeStore.open(s) for s in beginnings], keep=run_dir / "finish", progress=progress,
-        metrics={"training": training, "command": command, "run": run_dir.name, **(notes or {})},
-    )  # fmt: skip
+    with held(run_dir / "finish"):
+        return finish_model(
+            model, [EpisodeStore.open(s) for s in stores], out, config, tasks=tasks,
+            beginnings=[EpisodeStore.open(s) for s in beginnings], keep=run_dir / "finish", progress=progress,
+            metrics={"training": training, "command": command, "run": run_dir.name, **(notes or {})},
+        )  # fmt: skip
 
 
 def finish_model(

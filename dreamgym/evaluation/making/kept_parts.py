@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dreamgym.data.store import EpisodeView
+from dreamgym.fields import parse_json
 
 Part = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors by name, and what is JSON."""
@@ -41,11 +43,10 @@ class Parts:
         """The part ``name``: as it was kept for the same ``key`` (JSON-ready), else made now and kept."""
         text = json.dumps(key, sort_keys=True, default=str)
         place = None if self.folder is None else self.folder / name
-        if place is not None and (place / "key.json").is_file() and (place / "key.json").read_text() == text:
+        if place is not None and (kept := _kept(place, text)) is not None:
             _log.info("%s: kept from before in %s", name, place)
-            kept = json.loads((place / "part.json").read_text())
-            self.seconds[name] = kept["seconds"]
-            return load_file(place / "tensors.safetensors"), kept["told"]
+            self.seconds[name] = kept[1]["seconds"]
+            return kept[0], kept[1]["told"]
         began = time.monotonic()
         tensors, told = make()
         self.seconds[name] = round(time.monotonic() - began, 1)
@@ -54,6 +55,22 @@ class Parts:
             _keep(place, text, tensors, {"told": told, "seconds": self.seconds[name]})
         # As it would be read: what is made of it must not depend on whether it was kept.
         return tensors, json.loads(json.dumps(told))
+
+
+def _kept(place: Path, key: str) -> Part | None:
+    """What is kept for this key; None where there is nothing, or where it is damaged and has to be made again."""
+    try:
+        if (place / "key.json").read_text(encoding="utf-8") != key:
+            return None
+        found = parse_json((place / "part.json").read_text(encoding="utf-8"))
+        if not (isinstance(found["told"], dict) and isinstance(found["seconds"], float)):
+            raise TypeError("part.json holds something else")
+        return load_file(place / "tensors.safetensors"), found
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
+        _log.warning("%s is damaged (%s) and is made again", place, error)
+        return None
 
 
 def _keep(place: Path, key: str, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:

@@ -13,7 +13,6 @@ env steps, or evaluations/, is a run; several stand beside each other, and their
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import Any
 
 from dreamgym.evaluation.policies.fingerprint import CONFIG
 from dreamgym.evaluation.policies.result import Evaluation
+from dreamgym.fields import parse_json
 
 _log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def _read_json(file: Path) -> dict[str, Any] | None:
     """A JSON object; None if there is no such file."""
     if not file.is_file():
         return None
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = parse_json(file.read_text(encoding="utf-8"))
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")
     return found
@@ -195,22 +195,23 @@ def _chosen(place: Path) -> int | None:
         return None
     metrics = told.get("metrics")
     iteration = metrics.get("iteration") if isinstance(metrics, Mapping) else None
-    return None if iteration is None else int(iteration)
+    return iteration if isinstance(iteration, int) else None
 
 
 def _read_log(file: Path, bad: list[str]) -> list[dict[str, Any]]:
     """Lines that count env steps, with "steps" and "success" added; a last line that is cut short is left out."""
     out = []
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
     for i, text in enumerate(lines):
         try:
-            line = json.loads(text)
+            line = parse_json(text)
         except ValueError:
             if i < len(lines) - 1:
                 bad.append(f"{file.parent.name}/{file.name}, line {i + 1}")
             continue
-        counts = [line[k] for k in ("dream_steps", "sim_steps") if isinstance(line, dict) and line.get(k) is not None]
+        numbers = {k: v for k, v in line.items() if isinstance(v, int | float)} if isinstance(line, dict) else {}
+        counts = [numbers[k] for k in ("dream_steps", "sim_steps") if k in numbers]
         if counts:
-            success = next((line[k] for k in ("success_rate", "success") if line.get(k) is not None), None)
+            success = next((numbers[k] for k in ("success_rate", "success") if k in numbers), None)
             out.append({**line, "steps": float(max(counts)), "success": success})
     return out

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreamgym.evaluation.pages.page import MORE, document
+from dreamgym.fields import parse_json
 
 if TYPE_CHECKING:
     from dreamgym.evaluation.pages.demo import Demo
@@ -84,7 +85,9 @@ def write_section(folder: Path, section: Section) -> Path:
     page, summary = folder / "index.html", folder / "demo.json"
     text = page.read_text(encoding="utf-8") if page.is_file() else document(f"dreamgym: {section.title}", [MORE])
     page.write_text(insert(text, section.name, section.html), encoding="utf-8")
-    told = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
+    told = parse_json(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
+    if not isinstance(told, dict):
+        raise ValueError(f"{summary} is none of a demo's: delete it, or choose another folder")
     summary.write_text(json.dumps({**told, section.name: section.facts}, indent=1), encoding="utf-8")
     return page
 

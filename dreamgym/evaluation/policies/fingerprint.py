@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import json
 import os
 from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
+from dreamgym.fields import parse_json
 from dreamgym.training.checkpoint import file_sha256
 
 GROUP, FACTORIES = "dreamgym.policies", "dreamgym.policy_factories"
@@ -52,7 +52,7 @@ def _named(name: str) -> str | None:
 def _loader_code(folder: Path) -> str | None:
     """What the loader of a saved policy is made of; None where no installed package has it."""
     try:
-        kind = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["policy"]
+        kind = parse_json((folder / CONFIG).read_text(encoding="utf-8"))["policy"]
     except (ValueError, KeyError, TypeError):
         return None
     found = next((e for e in entry_points(group=GROUP) if e.name == kind), None)

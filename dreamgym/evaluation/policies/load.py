@@ -18,7 +18,6 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import json
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -30,6 +29,7 @@ import torch
 from torch import Tensor
 
 from dreamgym.evaluation.policies.fingerprint import CONFIG, FACTORIES, GROUP, own_files
+from dreamgym.fields import parse_json
 from dreamgym.training.checkpoint import file_sha256
 from dreamgym.types import InstructionSpec, Policy, WorldModelSpec
 
@@ -215,7 +215,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no {CONFIG}, so it is not the folder of a saved policy")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): save the policy again, or copy it again") from error
     if not isinstance(config, dict) or not isinstance(config.get("policy"), str):

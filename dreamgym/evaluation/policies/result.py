@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from dreamgym.evaluation.statistics.agreement import Score
 from dreamgym.evaluation.statistics.calibration import Reliability
 from dreamgym.evaluation.statistics.inference import effective_episodes
 from dreamgym.evaluation.statistics.prediction_powered import Estimate, prediction_powered
+from dreamgym.fields import parse_json
 
 FORMAT = 2  # 1 had neither hashes nor clustered intervals
 
@@ -154,7 +156,7 @@ class Evaluation:
         """Writes it as JSON; never half."""
         file = Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
+        part = file.with_suffix(f".{uuid.uuid4().hex[:8]}.part")
         part.write_text(json.dumps(self.to_dict()), encoding="utf-8")
         part.replace(file)
         return file
@@ -167,8 +169,8 @@ class Evaluation:
             ValueError: the file is damaged or something else.
         """
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return cls.from_dict(parse_json(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise ValueError(f"{path} cannot be read as an evaluation ({error})") from error
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dreamgym.fields import parse_json
 from dreamgym.training.checkpoint.folders import CheckpointError, verify_file
 from dreamgym.version import __version__
 
@@ -52,8 +53,8 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not file.is_file():
         raise CheckpointError(f"{folder} is no checkpoint: it has no config.json; give the folder that `save` wrote")
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        config = parse_json(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise CheckpointError(f"{file} is damaged ({error}): copy or download the checkpoint again") from error
     if not isinstance(config, dict) or type(config.get("format")) is not int or "family" not in config:
         raise CheckpointError(f"{file} is not a dreamgym checkpoint's config: give a folder that `save` wrote")

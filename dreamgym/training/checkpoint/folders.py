@@ -67,7 +67,10 @@ def replace_folder(temporary: Path, final: Path) -> None:
         os.rename(final, final.parent / f".old-{final.name}-{uuid.uuid4().hex[:8]}")
     os.rename(temporary, final)
     for old in _aside(final):
-        shutil.rmtree(old, ignore_errors=True)
+        if old.is_symlink():  # what it leads to is somebody else's
+            old.unlink()
+        else:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def recover(final: Path) -> None:

@@ -40,3 +40,11 @@ def test_a_stop_while_they_are_written_leaves_those_of_before(tmp_path, monkeypa
             keep_settings(file, {"lr": 0.1, "more": 1})
     keep_settings(file, {"lr": 0.1, "more": 2})
     assert json.loads(file.read_text())["more"] == 2
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "[" * 9999])
+def test_damaged_settings_are_named(tmp_path, content):
+    file = tmp_path / "run.json"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"run\.json .*(cannot be read|is damaged)"):
+        keep_settings(file, {"lr": 0.1})

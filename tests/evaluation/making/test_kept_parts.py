@@ -37,6 +37,15 @@ def test_a_part_that_was_cut_short_is_made_anew(tmp_path):
     assert make.calls == 2
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b"{}", b"[" * 9999])
+@pytest.mark.parametrize("name", ["key.json", "part.json", "tensors.safetensors"])
+def test_a_part_that_is_damaged_is_made_anew(tmp_path, name, content):
+    Parts(tmp_path)("rewards", {}, make)
+    (tmp_path / "rewards" / name).write_bytes(content)
+    Parts(tmp_path)("rewards", {}, make)
+    assert make.calls == 2 - (name == "key.json" and content == b"{}")  # which is the key
+
+
 def test_seconds_are_those_of_the_making(tmp_path):
     Parts(tmp_path)("rewards", {}, make)
     file = tmp_path / "rewards" / "part.json"
