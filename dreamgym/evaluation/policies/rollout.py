@@ -112,53 +112,74 @@ def run_episodes(
     """
     chunk = actions_a_decision(policy, core.spec)
     _check_core(core, len(row), chunk)
-    tally = _Tally(len(row))
+    run = _Run(core, policy, row, task, seed, linger, chunk, bound, watch, _Tally(len(row)))
     with progress_bar(total=len(row), desc=progress or "", unit="episode", shown=progress is not None) as bar:
-
-        def note(wave: _Wave, step: Step, action: torch.Tensor) -> None:
-            bar.update(_note(core, step, action, wave, task, tally, linger, watch))
-
         for wave in _waves(len(row), core.num_envs):
-            _run_wave(core, policy, wave, row, task, wave.seed(seed), chunk, bound, watch, note)
-    return tally.episodes(row, task)
+            for ended in run.steps(wave):
+                bar.update(ended)
+    return run.tally.episodes(row, task)
 
 
-def _run_wave(
-    core: DreamCore,
-    policy: Policy,
-    wave: _Wave,
-    row: np.ndarray,
-    task: np.ndarray,
-    seed: int,
-    chunk: int | None,
-    bound: BoundCore | None,
-    watch: Watcher | None,
-    note: Callable[[_Wave, Step, torch.Tensor], None],
-) -> None:
-    generator = torch.Generator(core.device).manual_seed(seed)
-    begun = {"start": torch.from_numpy(row[wave.episode]), "task": torch.from_numpy(task[wave.episode])}
-    obs, _ = core.reset(seed=seed, options=begun)
-    if bound is not None:
-        bound.begin(wave.number)
-    fresh = torch.ones(core.num_envs, dtype=torch.bool, device=core.device)
-    carry = policy.start(core.num_envs, generator)
-    begin = getattr(policy, "begin", None)
-    if begin is not None:
-        carry = begin(carry, fresh, [core.tasks[i] for i in task[wave.episode]])
-    _tell_start(watch, wave)
-    core.world.leave(torch.from_numpy(~wave.running))
-    while wave.running.any():
-        if bound is not None:
-            bound.follow(core)
-        action, carry = _decide(policy, obs, carry, fresh, generator)
-        fresh = torch.zeros_like(fresh)
-        action = check_decision(action, wave.running, chunk, core.spec.action)
-        for part, step in zip(core.split(core.spec.prepare(action)), core.frames(action), strict=False):
-            obs = step.obs
-            note(wave, step, part)
-            if not wave.running.any():
-                break
-            core.world.leave(torch.from_numpy(~wave.running))
+@dataclass(frozen=True)
+class _Run:
+    """What `run_episodes` was asked for, and the sums so far."""
+
+    core: DreamCore
+    policy: Policy
+    row: np.ndarray
+    task: np.ndarray
+    seed: int
+    linger: int
+    chunk: int | None
+    bound: BoundCore | None
+    watch: Watcher | None
+    tally: _Tally
+
+    def steps(self, wave: _Wave) -> Iterator[int]:
+        """Runs a wave, and tells after each frame how many episodes ended at it."""
+        core, seed = self.core, wave.seed(self.seed)
+        generator = torch.Generator(core.device).manual_seed(seed)
+        fresh = torch.ones(core.num_envs, dtype=torch.bool, device=core.device)
+        obs, carry = self._begin(wave, seed, fresh, generator)
+        while wave.running.any():
+            if self.bound is not None:
+                self.bound.follow(core)
+            action, carry = _decide(self.policy, obs, carry, fresh, generator)
+            fresh = torch.zeros_like(fresh)
+            action = check_decision(action, wave.running, self.chunk, core.spec.action)
+            for part, step in zip(core.split(core.spec.prepare(action)), core.frames(action), strict=False):
+                obs = step.obs
+                yield self._note(step, part, wave)
+                if not wave.running.any():
+                    break
+                core.world.leave(torch.from_numpy(~wave.running))
+
+    def _begin(self, wave: _Wave, seed: int, fresh: torch.Tensor, generator: torch.Generator) -> tuple[Any, Any]:
+        """The first observation of a wave, and what the policy carries."""
+        core, task = self.core, self.task[wave.episode]
+        begun = {"start": torch.from_numpy(self.row[wave.episode]), "task": torch.from_numpy(task)}
+        obs, _ = core.reset(seed=seed, options=begun)
+        core.world.leave(torch.from_numpy(~wave.running))
+        if self.bound is not None:
+            self.bound.begin(wave.number)
+        carry = self.policy.start(core.num_envs, generator)
+        begin = getattr(self.policy, "begin", None)
+        if begin is not None:
+            carry = begin(carry, fresh, [core.tasks[i] for i in task])
+        _tell_start(self.watch, wave)
+        return obs, carry
+
+    def _note(self, step: Step, action: torch.Tensor, wave: _Wave) -> int:
+        """Takes in one frame of all envs; how many episodes ended at it."""
+        frame = _frame(self.core, step, action, wave)
+        achieved = step.info["is_success"].cpu().numpy()[frame.env]
+        self.tally.add(frame, achieved, self.core, self.task)
+        if self.watch is not None:
+            self.watch(frame)
+        over = step.truncated.cpu().numpy()[frame.env]
+        over = over | (achieved & (frame.elapsed >= self.tally.length[frame.episode] + self.linger))
+        wave.running[frame.env[over]] = False
+        return int(over.sum())
 
 
 def _decide(
@@ -183,28 +204,6 @@ def _check_core(core: DreamCore, num: int, chunk: int | None) -> None:
         raise ValueError(
             f"the policy decides on chunk={chunk}, the core takes chunk={core.chunk}: make it with the same"
         )
-
-
-def _note(
-    core: DreamCore,
-    step: Step,
-    action: torch.Tensor,
-    wave: _Wave,
-    task: np.ndarray,
-    tally: _Tally,
-    linger: int,
-    watch: Watcher | None,
-) -> int:
-    """Takes in one frame of all envs; how many episodes ended at it."""
-    frame = _frame(core, step, action, wave)
-    achieved = step.info["is_success"].cpu().numpy()[frame.env]
-    tally.add(frame, achieved, core, task)
-    if watch is not None:
-        watch(frame)
-    over = step.truncated.cpu().numpy()[frame.env]
-    over = over | (achieved & (frame.elapsed >= tally.length[frame.episode] + linger))
-    wave.running[frame.env[over]] = False
-    return int(over.sum())
 
 
 def _tell_start(watch: Watcher | None, wave: _Wave) -> None:
