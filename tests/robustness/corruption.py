@@ -122,9 +122,15 @@ def _serve(pipe: Connection) -> None:
 class Judge:
     """`judge` in a process of its own, which is begun again whenever it dies or hangs."""
 
-    def __init__(self, whole: Path) -> None:
-        self.whole = whole
+    def __init__(self) -> None:
+        self.whole: Path | None = None
         self._begin()
+
+    def compare_with(self, whole: Path) -> None:
+        """What damaged checkpoints are compared with from now on."""
+        self.whole = whole
+        self.pipe.send(("whole", whole))
+        self.pipe.recv()
 
     def _begin(self) -> None:
         context = mp.get_context("spawn")
@@ -132,8 +138,8 @@ class Judge:
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
-        self.pipe.send(("whole", self.whole))
-        self.pipe.recv()
+        if self.whole is not None:
+            self.compare_with(self.whole)
 
     def __call__(self, folder: Path) -> tuple[str, str]:
         self.pipe.send(("damaged", folder))
@@ -154,10 +160,13 @@ class Judge:
         self.process.join()
 
 
-def attack(world: str, kind: str, rounds: int, seed: int, scratch: Path, keep: Path | None = None) -> Tally:
+def attack(
+    judged: Judge, world: str, kind: str, rounds: int, seed: int, scratch: Path, keep: Path | None = None
+) -> Tally:
     """Damages one world's checkpoint ``rounds`` times; failures name seed, round and field.
 
     Args:
+        judged: who opens them.
         world: one of `worlds()`.
         kind: "plain" or "resigned".
         rounds: how often.
@@ -166,7 +175,8 @@ def attack(world: str, kind: str, rounds: int, seed: int, scratch: Path, keep: P
         keep: where checkpoints that failed are kept.
     """
     whole, other = make_world(world, scratch / "whole"), make_world("toy point_mass", scratch / "other")
-    damage, tally, judged = {"plain": plain, "resigned": resigned}[kind], Tally(), Judge(whole)
+    damage, tally = {"plain": plain, "resigned": resigned}[kind], Tally()
+    judged.compare_with(whole)
     for i in range(rounds):
         folder = scratch / "damaged"
         shutil.copytree(whole, folder)
@@ -181,7 +191,6 @@ def attack(world: str, kind: str, rounds: int, seed: int, scratch: Path, keep: P
             if keep is not None:
                 shutil.copytree(folder, keep / f"{world} {kind} {seed} {i}".replace(" ", "_"), dirs_exist_ok=True)
         shutil.rmtree(folder)
-    judged.close()
     return tally
 
 
@@ -197,10 +206,11 @@ def main() -> None:
     args = parser.parse_args()
     table, failed = {}, False
     before = json.loads(args.json.read_text())["series"] if args.json is not None and args.json.exists() else []
+    judged = Judge()
     for world in args.worlds:
         for kind in args.kinds:
             with tempfile.TemporaryDirectory() as scratch:
-                tally = attack(world, kind, args.rounds, args.seed, Path(scratch), args.keep)
+                tally = attack(judged, world, kind, args.rounds, args.seed, Path(scratch), args.keep)
             table[f"{world}, {kind}"] = dict(tally.counts)
             print(f"{world:<24} {kind:<9} {dict(sorted(tally.counts.items()))} {dict(tally.owned)}", flush=True)
             for line in tally.failures:
@@ -209,6 +219,7 @@ def main() -> None:
             if args.json is not None:
                 own = {**provenance(), "rounds": args.rounds, "seed": args.seed, "outcomes": table}
                 args.json.write_text(json.dumps({"series": [*before, own]}, indent=1) + "\n")
+    judged.close()
     sys.exit(failed)
 
 

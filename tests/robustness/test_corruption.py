@@ -5,21 +5,29 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from corruption import attack, judge, rollout
+from corruption import Judge, attack, judge, rollout
 from mutations import sign
 from worlds import make_world, worlds
 
-SHORT = 20
+SHORT = 15
 LONG = 1000
+
+
+@pytest.fixture(scope="module")
+def judged() -> Iterator[Judge]:
+    one = Judge()
+    yield one
+    one.close()
 
 
 @pytest.mark.parametrize("kind", ["plain", "resigned"])
 @pytest.mark.parametrize("world", worlds())
-def test_damage_is_refused_or_changes_nothing(world: str, kind: str, tmp_path: Path) -> None:
-    tally = attack(world, kind, SHORT, 7, tmp_path)
+def test_damage_is_refused_or_changes_nothing(judged: Judge, world: str, kind: str, tmp_path: Path) -> None:
+    tally = attack(judged, world, kind, SHORT, 7, tmp_path)
     assert not tally.failures, "\n".join(tally.failures)
     assert tally.counts["refused"] > SHORT / 2
 
@@ -27,8 +35,8 @@ def test_damage_is_refused_or_changes_nothing(world: str, kind: str, tmp_path: P
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "resigned"])
 @pytest.mark.parametrize("world", worlds())
-def test_much_damage_is_refused_or_changes_nothing(world: str, kind: str, tmp_path: Path) -> None:
-    tally = attack(world, kind, LONG, 11, tmp_path)
+def test_much_damage_is_refused_or_changes_nothing(judged: Judge, world: str, kind: str, tmp_path: Path) -> None:
+    tally = attack(judged, world, kind, LONG, 11, tmp_path)
     assert not tally.failures, "\n".join(tally.failures)
 
 
