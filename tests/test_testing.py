@@ -195,9 +195,14 @@ def test_a_broken_env_is_caught(broken, message):
 
 
 def test_the_model_imagines_what_its_simulator_does():
-    env, model = PointMassEnv(), PointMassModel()
+    env, model = PointMassEnv(), PointMassModel(PointMassConfig(history=1))
     obs, _ = env.reset(seed=0)
-    state = model.start({"robot_obs": torch.from_numpy(obs["robot_obs"]).view(1, 1, 3)})
+    image = torch.from_numpy(obs["rgb_static"]).permute(2, 0, 1)[None, None]
+    state = model.start({"robot_obs": torch.from_numpy(obs["robot_obs"]).view(1, 1, 3), "rgb_static": image})
+    with pytest.raises(ValueError, match="'rgb_static' is missing"):
+        model.start({"robot_obs": torch.zeros(1, 1, 3)})
+    with pytest.raises(ValueError, match=r"'robot_obs': expected \(1, 3\) = \[B, ...\], got \(1, 4\)"):
+        model.observe(state, torch.zeros(1, 3), {"robot_obs": torch.zeros(1, 4), "rgb_static": image[:, 0]})
     env.action_space.seed(0)
     for _ in range(20):
         action = env.action_space.sample()

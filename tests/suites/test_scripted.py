@@ -21,7 +21,7 @@ def test_a_push_is_kept_with_its_marks_and_snapshots():
     again, _ = ScriptedEpisodes(suite("pusht"), linger=4)(0).episode(2)
     assert all(np.array_equal(episode[k], again[k]) for k in episode)
     assert meta["success"]
-    assert (meta["suite"], meta["task"], meta["operator"], meta["split"]) == ("pusht", "push_t", "pusher", "train")
+    assert (meta["suite"], meta["task"], meta["operator"], meta["split"]) == ("pusht", "push_t", "pusher", "val")
     first = int(np.flatnonzero(episode["success"])[0])
     assert len(episode["success"]) == first + 4
     assert episode["state"].dtype == np.float32

@@ -1,4 +1,4 @@
-"""Two checkpoints on the same held-out episodes: is the new one worse than the old by more than a tolerance?
+"""Two checkpoints on the same held-out episodes: is the new one worse than the old by more than a tolerance? ::
 
     fidelity     open-loop errors along recorded actions, by measure, as a share of the old one's
     classifier   F1 of the success model on filtered frames of marked episodes
