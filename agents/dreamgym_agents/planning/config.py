@@ -23,7 +23,8 @@ class PlannerConfig:
         spread: standard deviation of the first round, in units of half the action's range.
         least_spread: below which it does not fall.
         temperature: of "mppi"'s weights, in standard deviations of a round's values: small is greedy.
-        hold: control actions for which a drawn action is held; None: a frame's worth. Fewer decisions are easier to
+        hold: control actions for which a drawn action is held; None: a frame's worth, or where a frame is one action
+            those of ``execute`` frames. Fewer decisions are easier to
             search, and neighbouring actions that agree move a robot further than independent ones.
         execute: frames that are carried out before the next plan; at most ``frames``, which carries out whole plans.
         penalty: what a frame's uncertainty costs, in values a unit of the model's uncertainty.
@@ -33,14 +34,14 @@ class PlannerConfig:
 
     method: Literal["shooting", "cem", "mppi"] = "cem"
     candidates: int = 64
-    frames: int = 8
-    rounds: int = 4
+    frames: int = 16
+    rounds: int = 3
     elites: int = 8
     spread: float = 0.7
     least_spread: float = 0.05
     temperature: float = 0.3
     hold: int | None = None
-    execute: int = 1
+    execute: int = 4
     penalty: float = 0.0
     cut: float | Literal["auto"] | None = None
 

@@ -49,7 +49,8 @@ class Planner:
         self.config = replace(config or PlannerConfig(), **changes)
         self.objective: Objective = objective or Success()
         self.spec, per_frame = spec, spec.actions_per_frame
-        self.hold = per_frame if self.config.hold is None else self.config.hold
+        usual = per_frame if per_frame > 1 else self.config.execute
+        self.hold = usual if self.config.hold is None else self.config.hold
         self.length = self.config.frames * per_frame
         self.chunk = self.config.execute * per_frame
         if self.length % self.hold or self.chunk % self.hold:

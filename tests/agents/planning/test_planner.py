@@ -16,7 +16,7 @@ from dreamgym.testing.two_robots import two_robots_checkpoint
 from dreamgym.training.checkpoint import load
 
 OPTIONS = {"episodes": 6, "horizon": 20, "simulators": 3}
-SMALL = {"candidates": 32, "frames": 6, "rounds": 2, "elites": 4}
+SMALL = {"candidates": 32, "frames": 6, "rounds": 2, "elites": 4, "execute": 1}
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +36,19 @@ def test_every_method_reaches_in_both_worlds_what_random_actions_do_not(folder, 
 def test_it_plans_for_each_robot_in_frames_of_several_actions(tmp_path, robot):
     folder = str(two_robots_checkpoint(tmp_path / "world"))
     done = evaluate(
-        lambda spec: Planner(spec, **SMALL, execute=2), folder, "reach_top", embodiment=robot, episodes=3, horizon=60
+        lambda spec: Planner(spec, **{**SMALL, "execute": 2}),
+        folder,
+        "reach_top",
+        embodiment=robot,
+        episodes=3,
+        horizon=60,
     )
     assert done.dream.rate == done.twin.rate == 1
 
 
 def test_it_plans_in_a_model_that_predicts_frames_jointly(tmp_path):
     folder = str(joint_point_checkpoint(tmp_path / "world"))
-    done = evaluate(lambda spec: Planner(spec, **SMALL, execute=3), folder, "reach_top", **OPTIONS)
+    done = evaluate(lambda spec: Planner(spec, **{**SMALL, "execute": 3}), folder, "reach_top", **OPTIONS)
     assert done.dream.rate == done.twin.rate == 1
 
 
@@ -75,7 +80,7 @@ def test_imagining_does_not_move_the_core(folder):
 def test_a_goal_in_features_is_reached(folder):
     model = load(folder).model
     goal = torch.tensor([-0.6, 0.6, 0.0])
-    planner = Planner(model.spec, objective=GoalDistance(goal), candidates=128, frames=8, rounds=6)
+    planner = Planner(model.spec, objective=GoalDistance(goal), candidates=128, frames=8, rounds=6, execute=1)
     core, (actions, carry) = bound(folder, planner)
     plan = planner.actions(carry)
     assert actions.shape == (3, 1, 3)
@@ -126,7 +131,7 @@ def test_sequences_beyond_the_cut_are_worth_no_more_than_the_worst_from_there_on
 
 
 def test_fresh_envs_forget_their_plans_and_others_go_on(folder):
-    planner = Planner(load(folder).model.spec, method="cem", candidates=1, rounds=1, elites=1)
+    planner = Planner(load(folder).model.spec, method="cem", candidates=1, rounds=1, elites=1, execute=1)
     bound(folder, planner, num_envs=2)
     carry = torch.full_like(planner.start(2), 0.5)
     actions, rest = planner.act(None, carry, torch.tensor([True, False]))

@@ -13,7 +13,9 @@ class Shooting(Planner):
     """Random shooting, which notes what it was shown and where its core stood."""
 
     def __init__(self, candidates=64):
-        super().__init__(PointMassModel().spec, method="shooting", candidates=candidates, frames=6, rounds=1, elites=1)
+        super().__init__(
+            PointMassModel().spec, method="shooting", candidates=candidates, frames=6, rounds=1, elites=1, execute=1
+        )
         self.core, self.cores, self.seen = None, [], []
 
     def bind(self, core):

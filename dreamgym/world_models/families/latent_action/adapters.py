@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-TARGETS = r".*attention\.(query|key|value|out)"
+TARGETS = r".*(attention|temporal)\.(query|key|value|out)"
 
 
 def insert(part: nn.Module, rank: int) -> None:

@@ -69,13 +69,13 @@ class LatentActionConfig:
         front: "latent" (LAC-WM: latent actions of an inverse dynamics model, and projectors into them) or "explicit"
             (EAC-WM: encoders of explicit actions, one a robot, trained with the forward model).
         latent_dim: numbers of a latent action (section 4.2: 64).
-        width: of the attention blocks' tokens.
+        width: of the attention layers' tokens, a multiple of four.
         heads: of each attention.
-        mlp_ratio: of the blocks' hidden layers.
-        inverse_blocks: causal attention blocks M of the inverse dynamics model.
-        query_blocks: cross-attention blocks N of it.
+        head_dim: numbers of a head.
+        mlp_ratio: of the hidden width of feed-forward layers.
+        inverse_blocks: causal layers of the inverse dynamics model, and as many in which its query attends to them.
         forward_blocks: blocks L of the forward dynamics model.
-        action_tokens: tokens that a latent action becomes in the forward model.
+        action_tokens: tokens into which a latent action is cut in the forward model.
         horizon: frames that temporal attention spans; 1: none (A.5: 8, in the last quarter of training).
         projector_width: hidden width of a robot's action projector.
         motion_width: of the motion decoder.
@@ -99,13 +99,13 @@ class LatentActionConfig:
     latent_dim: int = 64
     width: int = 512
     heads: int = 16
+    head_dim: int = 64
     mlp_ratio: float = 4.0
-    inverse_blocks: int = 2
-    query_blocks: int = 2
+    inverse_blocks: int = 4
     forward_blocks: int = 8
-    action_tokens: int = 4
+    action_tokens: int = 1
     horizon: int = 8
-    projector_width: int = 1024
+    projector_width: int = 2048
     motion_width: int = 512
     decoder_blocks: int = 12
     decoder_width: int = 1024
@@ -123,8 +123,12 @@ class LatentActionConfig:
         for name in ("actions_per_frame", "latent_dim", "forward_blocks", "horizon", "rank", "action_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.width % self.heads or self.decoder_width % self.decoder_heads:
-            raise ValueError("width and decoder_width must be multiples of heads and decoder_heads")
+        if self.width % 4 or self.decoder_width % self.decoder_heads or self.latent_dim % self.action_tokens:
+            raise ValueError(
+                "width must be a multiple of 4, decoder_width of decoder_heads and latent_dim of action_tokens, got "
+                f"{self.width}, {self.decoder_width} of {self.decoder_heads} and {self.latent_dim} of "
+                f"{self.action_tokens}"
+            )
         if self.encoder.grid % self.feature_grid:
             raise ValueError(f"feature_grid={self.feature_grid} must divide the encoder's grid {self.encoder.grid}")
         if self.latent_dim % 2:
@@ -159,8 +163,8 @@ PAPER: dict[str, Any] = {
 }
 TINY: dict[str, Any] = {
     "encoder": FrameEncoderConfig("pixels", image_size=64, grid=8),
-    "width": 128, "heads": 4, "mlp_ratio": 2.0, "inverse_blocks": 2, "query_blocks": 1, "forward_blocks": 3,
+    "width": 128, "heads": 4, "head_dim": 32, "mlp_ratio": 2.0, "inverse_blocks": 2, "forward_blocks": 3,
     "horizon": 2, "projector_width": 128, "motion_width": 64, "decoder_blocks": 0, "decoder_width": 128,
-    "decoder_heads": 4, "action_tokens": 2,
+    "decoder_heads": 4, "action_tokens": 4,
 }  # fmt: skip
 """Sizes of the presets."""

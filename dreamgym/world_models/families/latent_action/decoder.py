@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dreamgym.world_models.families.latent_action.blocks import SelfBlock
 from dreamgym.world_models.families.latent_action.config import LatentActionConfig
 
 PATCH = 8
@@ -20,7 +19,7 @@ class ImageDecoder(nn.Module):
         super().__init__()
         width, self.grid, self.size = config.decoder_width, config.encoder.grid, config.image[1:]
         self.embed = nn.Linear(config.encoder.width, width)
-        self.blocks = nn.ModuleList(SelfBlock(width, config.decoder_heads, 4.0) for _ in range(config.decoder_blocks))
+        self.blocks = nn.ModuleList(_layer(width, config.decoder_heads) for _ in range(config.decoder_blocks))
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, width)
         self.out = nn.Linear(width, 3 * PATCH**2)
@@ -33,6 +32,10 @@ class ImageDecoder(nn.Module):
         patches = self.out(F.gelu(self.hidden(self.norm(x)))).transpose(1, 2)
         image = F.fold(patches, (self.grid * PATCH,) * 2, PATCH, stride=PATCH)
         return _resized(image, self.size)
+
+
+def _layer(width: int, heads: int) -> nn.Module:
+    return nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
 
 
 class PixelDecoder(nn.Module):

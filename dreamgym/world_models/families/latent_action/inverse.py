@@ -3,46 +3,77 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dreamgym.world_models.families.latent_action.blocks import CrossBlock, SelfBlock
+from dreamgym.world_models.families.latent_action.blocks import Attention, FeedForward, Temporal, grid_waves
 from dreamgym.world_models.families.latent_action.config import LatentActionConfig
 
 
-class InverseDynamics(nn.Module):
-    """M causal attention blocks over both frames' tokens, then N blocks in which a learned query attends to them.
-
-    Causal: tokens of the first frame see their own frame alone, those of the second both.
-    """
-
-    causal: Tensor
+class CausalLayer(nn.Module):
+    """Attention within each frame, attention of the second frame's tokens to the first's, feed-forward."""
 
     def __init__(self, config: LatentActionConfig) -> None:
         super().__init__()
-        tokens, width = config.encoder.tokens, config.width
-        self.embed = nn.Linear(config.encoder.width, width)
-        self.place = nn.Parameter(0.02 * torch.randn(2 * tokens, width))
+        sizes = (config.width, config.heads, config.head_dim)
+        self.attention, self.temporal = Attention(*sizes), Temporal(*sizes, quiet=False)
+        self.feed = FeedForward(config.width, config.mlp_ratio)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """[R, 2, N, width]; valid: bool [R, 2], all true."""
+        shape = x.shape[:2]
+        x = self.attention(x.flatten(0, 1)).unflatten(0, shape)
+        out: Tensor = self.feed(self.temporal.over(x, valid))
+        return out
+
+
+class QueryLayer(nn.Module):
+    """Attention among queries, and from them to the frames."""
+
+    def __init__(self, config: LatentActionConfig) -> None:
+        super().__init__()
+        sizes = (config.width, config.heads, config.head_dim)
+        self.own_attention, self.cross_attention = Attention(*sizes), Attention(*sizes)
+
+    def forward(self, query: Tensor, context: Tensor) -> Tensor:
+        """[R, 1, width] by [R, K, width]."""
+        out: Tensor = self.cross_attention(self.own_attention(query), context)
+        return out
+
+
+class InverseDynamics(nn.Module):
+    """Causal attention layers over both frames, then layers in which a learned query attends to them.
+
+    Causal: the first frame's tokens see nothing of the second. With four layers of each kind at a width of 512 it has
+    46,939,840 parameters, 128 fewer than Table 4 states.
+    """
+
+    place: Tensor
+
+    def __init__(self, config: LatentActionConfig) -> None:
+        super().__init__()
+        width, layers = config.width, config.inverse_blocks
+        self.embed = nn.Linear(config.encoder.width, width, bias=False)
         self.query = nn.Parameter(0.02 * torch.randn(1, 1, width))
-        sizes = (width, config.heads, config.mlp_ratio)
-        self.blocks = nn.ModuleList(SelfBlock(*sizes) for _ in range(config.inverse_blocks))
-        self.queries = nn.ModuleList(CrossBlock(*sizes) for _ in range(config.query_blocks))
+        self.layers = nn.ModuleList(CausalLayer(config) for _ in range(layers))
+        self.queries = nn.ModuleList(QueryLayer(config) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, config.latent_dim)
-        frame = torch.arange(2).repeat_interleave(tokens)
-        self.register_buffer("causal", frame[:, None] >= frame[None, :], persistent=False)
+        self.norm_out = nn.LayerNorm(config.latent_dim)
+        self.register_buffer("place", grid_waves(config.encoder.grid, width), persistent=False)
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
-        """Tokens [R, N, D] of a frame and of the next to latent actions [R, Z] of zero mean and unit variance."""
-        x = self.embed(torch.cat([before, after], 1)) + self.place
-        for block in self.blocks:
-            x = block(x, self.causal)
+        """Tokens [R, N, D] of a frame and of the next to latent actions [R, Z]."""
+        x = self.contextual(before, after)
         query = self.query.expand(len(x), -1, -1)
-        for cross in self.queries:
-            query = cross(query, x)
-        return normalised(self.out(self.norm(query[:, 0])))
+        for layer in self.queries:
+            query = layer(query, x.flatten(1, 2))
+        out: Tensor = self.norm_out(self.out(self.norm(query[:, 0])))
+        return out
 
-
-def normalised(latent: Tensor) -> Tensor:
-    """Latent actions [..., Z], each of zero mean and unit variance: bounded, and yet continuous."""
-    return F.layer_norm(latent, latent.shape[-1:])
+    def contextual(self, before: Tensor, after: Tensor) -> Tensor:
+        """What the causal layers make of both frames, [R, 2, N, width]."""
+        x = self.embed(torch.stack([before, after], 1)) + self.place
+        valid = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        for layer in self.layers:
+            x = layer(x, valid)
+        return x

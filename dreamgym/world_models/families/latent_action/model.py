@@ -16,7 +16,7 @@ from dreamgym.world_models.families.latent_action import loss as losses
 from dreamgym.world_models.families.latent_action.config import LATENT, LatentActionConfig
 from dreamgym.world_models.families.latent_action.decoder import make_decoder
 from dreamgym.world_models.families.latent_action.forward import ForwardDynamics
-from dreamgym.world_models.families.latent_action.inverse import InverseDynamics, normalised
+from dreamgym.world_models.families.latent_action.inverse import InverseDynamics
 from dreamgym.world_models.families.latent_action.motion import MotionDecoder
 from dreamgym.world_models.families.latent_action.projector import ActionProjector
 
@@ -81,7 +81,7 @@ class LatentActionModel(WorldModel):
     def project(self, actions: Tensor, robot: str) -> Tensor:
         """Latent actions [..., Z] of a robot's control actions [..., a, A]."""
         if robot == LATENT:
-            return normalised(actions.mean(-2))
+            return actions.mean(-2)
         projected: Tensor = self.projectors[robot](actions)
         return projected
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dreamgym.world_models.families.latent_action.blocks import Attention, Mlp
+from dreamgym.world_models.families.latent_action.blocks import Attention
 from dreamgym.world_models.families.latent_action.config import LatentActionConfig, Motion
 
 
@@ -64,9 +64,11 @@ class MotionDecoder(nn.Module):
         self.thin = nn.Conv2d(config.encoder.width, width, 2, stride=2)
         self.queries = nn.ModuleList(nn.Linear(self.half, width) for _ in range(2))
         self.norm = nn.LayerNorm(width)
-        self.attention = Attention(width, max(1, width // 64))
+        self.attention = Attention(width, max(1, width // 64), min(64, width))
         dims = (motion.hand_dim, motion.camera_dim)
-        self.heads = nn.ModuleList(Mlp(2 * width, width, dim) for dim in dims if dim)
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, dim)) for dim in dims if dim
+        )
         self.register_buffer("mean", torch.zeros(sum(dims)))
         self.register_buffer("std", torch.ones(sum(dims)))
 
@@ -76,9 +78,7 @@ class MotionDecoder(nn.Module):
         context = self.norm(self.thin(plane).flatten(2).transpose(1, 2))
         told = []
         for query, part, head in zip(self.queries, latent.split(self.half, -1), self.heads, strict=False):
-            asked = query(part)
-            seen = self.attention(asked.unsqueeze(1), context)[:, 0]
-            told.append(head(torch.cat([asked, seen], -1)))
+            told.append(head(self.attention(query(part).unsqueeze(1), context)[:, 0]))
         return torch.cat(told, -1)
 
     def standardised(self, labels: Tensor) -> Tensor:

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from dreamgym.types import ActionSpec
-from dreamgym.world_models.families.latent_action.inverse import normalised
 
 
 class ActionProjector(nn.Module):
-    """An MLP of two layers, from a frame's control actions to one latent action.
+    """An MLP of two layers, from a frame's control actions to one latent action, layer norms behind both.
+
+    With 5 x 138 numbers (both hands of EgoDex) and 2,048 hidden ones it has the 1,550,528 parameters of Table 4.
 
     Args:
         action: of the robot; its bounds scale the entries to [-1, 1].
@@ -28,10 +29,15 @@ class ActionProjector(nn.Module):
         self.register_buffer("centre", (low + high) / 2, persistent=False)
         self.register_buffer("reach", (high - low) / 2, persistent=False)
         self.layers = nn.Sequential(
-            nn.Linear(actions_per_frame * action.dim, width), nn.GELU(), nn.Linear(width, latent_dim)
+            nn.Linear(actions_per_frame * action.dim, width),
+            nn.LayerNorm(width),
+            nn.GELU(),
+            nn.Linear(width, latent_dim),
+            nn.LayerNorm(latent_dim),
         )
 
     def forward(self, actions: Tensor) -> Tensor:
         """[..., a, A] to [..., Z]."""
         scaled = (actions - self.centre) / self.reach
-        return normalised(self.layers(scaled.flatten(-2)))
+        latent: Tensor = self.layers(scaled.flatten(-2))
+        return latent

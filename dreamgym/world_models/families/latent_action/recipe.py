@@ -127,7 +127,7 @@ class LatentActionRecipe(Recipe):
             episodes=episodes,
             changes={
                 "encoder": asdict(FrameEncoderConfig(image_size=16, grid=4)), "width": 16, "heads": 2,
-                "forward_blocks": 1, "inverse_blocks": 1, "query_blocks": 1, "projector_width": 16,
+                "forward_blocks": 1, "inverse_blocks": 1, "head_dim": 8, "projector_width": 16,
                 "motion_width": 16, "latent_dim": 8, "augment": 1,
             },
             settings={"batch_size": 2, "length": 6, "warmup": 2},
