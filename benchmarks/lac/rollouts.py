@@ -34,11 +34,11 @@ def opened(path: Path) -> WorldModel:
 
 @torch.no_grad()
 def measured(model: WorldModel, batch: dict[str, Tensor], frames: int) -> dict[str, Tensor]:
-    """[frames] means over the windows of a batch."""
+    """[frames] means over the windows of a batch; of a model that begins from one frame."""
     camera, a = model.spec.cameras[0], model.spec.actions_per_frame
     rows = to_frames({k: v for k, v in batch.items() if k != "is_first"}, a)
     truth = rows[camera].float() / 255
-    begun = model.start({camera: batch[camera][:, :1]}, None)
+    begun = model.start({k: batch[k][:, :1] for k in model.spec.observations})
     out: dict[str, list[float]] = {k: [] for k in ("psnr", "ssim", "copy_psnr", "copy_ssim")}
     for t, state in enumerate(model.unroll(begun, batch["action"][:, : frames * a]), start=1):
         seen = model.decode(state, [camera])[camera]
@@ -53,7 +53,7 @@ def table(
 ) -> dict[str, Tensor]:
     """[frames] means over ``windows`` windows of the store's episodes of a split."""
     length = frames * model.spec.actions_per_frame + 1
-    keys = [model.spec.cameras[0], "action"]
+    keys = [*model.spec.observations, "action"]
     sampler = SequenceSampler(store.select(split=split), length, 32, keys, seed)
     batches = [measured(model, sampler.batch(i), frames) for i in range(-(-windows // 32))]
     return {k: torch.stack([b[k] for b in batches]).mean(0) for k in batches[0]}
