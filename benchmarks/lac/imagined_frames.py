@@ -1,6 +1,6 @@
 """LAC-WM, Table 1: imagined roll-outs of eight frames against what happened, on a store's held-out episodes.
 
-    python benchmarks/lac/imagined_frames.py --model LAC-WM=runs/xarm7 --store arms/xarm7_three_finger --robots 3 --seed 0
+    python benchmarks/lac/imagined_frames.py --model LAC-WM=runs/xarm7 --store arms/xarm7_three_finger --robots 3
 
 A run's folder or a checkpoint's is opened; rows {model, robots, split, seed, frames, psnr, ssim, copy_psnr, copy_ssim,
 windows} are added to benchmarks/results/lac_rollouts.json, one for each frame of the roll-out and one for all of them.
