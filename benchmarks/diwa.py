@@ -179,7 +179,12 @@ class Row:
             row[f"{name}_interval_95"] = told["twin"]["interval_95"]
             row[f"{name}_imagined"] = told["dream"]["success_rate"]
         row |= {"episodes": self.options.episodes, "dream_steps": result.dream_steps, "sim_steps": result.sim_steps}
-        row |= {"iteration": best["iteration"], "iterations": result.iterations, "world_model": self.world}
+        row |= {
+            "split": sides["tuned"].config.split,
+            "iteration": best["iteration"],
+            "iterations": result.iterations,
+            "world_model": self.world,
+        }
         row |= {"tuning_seconds": round(tuning, 1), "seconds": self.seconds(best["iteration"]), "commit": commit()}
         return row | self._to_match(result, others) if self.variant.online else row
 

@@ -145,9 +145,12 @@ def main_table(found: dict[str, Any]) -> str:
     for name in shown:
         steps = sorted({r["dream_steps"] for r in rows if r["variant"] == name})
         spans.append(" to ".join(f"{s:,}" for s in dict.fromkeys((steps[0], steps[-1]))) + f" ({name})")
+    splits = " and ".join(
+        sorted({f"`{r.get('split', 'val')}`" for r in rows})
+    )  # rows without one are older than "test"
     parts.append(
         f"Success in per cent with Wilson 95% intervals, seeds pooled; gains in points with Newcombe's. "
-        f"{rows[0]['episodes']} paired episodes a seed from held-out starts. Imagined steps a run, evaluations "
+        f"{rows[0]['episodes']} paired episodes a seed from {splits} starts. Imagined steps a run, evaluations "
         f"included: {', '.join(spans)}; 0 in the simulator. {settings['num_envs']} dreams at a time. "
         f"Machine: {found['machine']}. The paper's mean is {PAPER[0]} to {PAPER[1]}."
     )

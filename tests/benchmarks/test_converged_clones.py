@@ -10,10 +10,10 @@ import pytest
 import torch
 from point_policies import write_store
 
-from dreamgym.envs.core.starts import SPLITS
 from dreamgym.testing.point_mass import PointMassModel, PointMassReward
 from dreamgym.testing.points import save_toy
 from dreamgym.training.checkpoint import load
+from dreamgym.types import SPLITS
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SMALL = [
@@ -49,12 +49,12 @@ def done(experiment, words, tmp_path_factory):
 def test_success_is_reported_from_test_starts_and_epochs_are_chosen_on_val(done, words):
     work, rows, _ = done
     row, split = rows["dream"], load(words[3]).starts["split"]
-    assert {int(split[i]) for i in row["starts"]} == {SPLITS["test"]} and len(set(row["starts"])) == 8
+    assert {int(split[i]) for i in row["starts"]} == {SPLITS.index("test")} and len(set(row["starts"])) == 8
     best = max(row["val"].values())
     assert row["epochs"] == min(int(e) for e, rate in row["val"].items() if rate == best)
     for file in (work / "clones/diffusion/reach_right_2_1").glob("*_val/*.json"):
         told = json.loads(file.read_text())
-        assert {int(split[i]) for i in told["episodes"]["twin"]["row"]} == {SPLITS["val"]} and told["episodes"][
+        assert {int(split[i]) for i in told["episodes"]["twin"]["row"]} == {SPLITS.index("val")} and told["episodes"][
             "dream"
         ] is None
 

@@ -120,7 +120,7 @@ It imitates {recipe["demonstrations"]} successful demonstrations of a scripted e
 
 ## What it does
 
-Success from held-out starts, the same in both worlds (seed {found.config.seed}, {found.config.horizon} steps), with Wilson intervals:
+Success from {found.config.split} starts, the same in both worlds (seed {found.config.seed}, {found.config.horizon} steps), with Wilson intervals:
 
 |  | success | 95% interval | episodes |
 | --- | --: | --: | --: |

@@ -74,6 +74,13 @@ class StartBank:
             out[key] = rows.float() if rows.is_floating_point() else rows
         return out
 
+    def reported_split(self, tasks: Sequence[str]) -> str:
+        """Where reported figures begin: "test" where every one of ``tasks`` has such a start, else "val"."""
+        numbers = [self.tasks.index(name) if name in self.tasks else ANY_TASK for name in tasks]
+        held = self.split == SPLITS.index("test")
+        whole = all(bool((held & ((self.task == n) | (self.task == ANY_TASK))).any()) for n in numbers)
+        return "test" if whole else "val"
+
     def candidates(self, task: str, split: str | None) -> Tensor:
         """[K] int64: rows from which ``task`` can start in ``split`` (None: all three).
 

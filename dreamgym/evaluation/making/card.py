@@ -12,6 +12,7 @@ import numpy as np
 from dreamgym.envs.registration import DREAMS
 from dreamgym.evaluation.making.markdown import table
 from dreamgym.evaluation.making.measures import STD, format_value
+from dreamgym.evaluation.making.trust import common_span, trusted_spans
 
 STEPS = (1, 5, 10, 20, 25, 50)
 WHO = {
@@ -39,6 +40,7 @@ def write_card(name: str, metrics: Mapping[str, Any]) -> str:
     for title, write, key in (
         ("How it was made", _making, "data"),
         ("Fidelity", _fidelity, "fidelity"),
+        ("How far to trust it", _trust, "fidelity"),
         ("Uncertainty", _uncertainty, "fidelity"),
         ("Rewards", _rewards, "rewards"),
         ("Twin rollouts", _twin, "twin"),
@@ -122,6 +124,29 @@ def _fidelity(metrics: Mapping[str, Any]) -> str:
     return text
 
 
+def _trust(metrics: Mapping[str, Any]) -> str:
+    fidelity = metrics["fidelity"]
+    moving, spans = bool(fidelity.get("moving")), trusted_spans(fidelity)
+    curves = fidelity["moving"] if moving else fidelity["curves"]
+    rows = [
+        (_title(curves[name], name), "at no step" if x is None else f"{x[0]} to {x[1]}") for name, x in spans.items()
+    ]
+    which = (
+        "On frames in which the real thing has moved since the context (a light: switched)"
+        if moving
+        else "On all frames"
+    )
+    common, lost = common_span(spans), [curves[name].get("label") or name for name, x in spans.items() if x is None]
+    shared = "" if common is None else f" All of them together: {common[0]} to {common[1]}."
+    none = f" Do not trust it with: {', '.join(lost)}." if lost else ""
+    return (
+        f"{which}, the longest run of measured control steps at which the dream is better than every baseline (measured up "
+        f"to step {fidelity['steps']}); outside of it the last frame, or the mean of training, says as much.\n\n"
+        f"{table(('measure', 'steps'), rows)}\n\nFound from the curves of the section above.{shared}{none} How far its verdicts of "
+        "success can be trusted is another question: see imagined against real success under Rewards, Twin rollouts and in docs/evaluate.md."
+    )
+
+
 def _title(curve: Mapping[str, Any], name: str) -> str:
     kinds = {"dB": " PSNR", STD: ""}
     kind = kinds.get(curve["unit"], " right" if curve["higher_is_better"] else " error")
@@ -190,7 +215,8 @@ def _twin(metrics: Mapping[str, Any]) -> str:
     rows.append(["mean", *(f"{np.mean([m[k] for m in twin['tasks'].values()]):.3f}" for k in keys), ""])
     heads = ["task", "F1 in the twin", "of episodes", "F1 in the dream", "of episodes", "successes"]
     return (
-        "Scripted operators with action noise, some of which miss, from held-out starts in the real simulator. In the twin "
+        "Scripted operators with action noise, some of which miss, "
+        f"from `{twin.get('split', 'val')}` starts in the real simulator. In the twin "
         "the classifier sees filtered real frames; in the dream it sees what the model imagines from the start along the "
         f"same actions. Success is by the simulator's own rules.\n\n{table(heads, rows)}"
     )
@@ -203,7 +229,7 @@ def _scripted(metrics: Mapping[str, Any]) -> str:
         for r in told["rows"]
     ]
     return (
-        f"Share of successes within {told['horizon']} steps from the same held-out starts, scripts acting on the decoded state, "
+        f"Share of successes within {told['horizon']} steps from the same `{told.get('split', 'val')}` starts, scripts acting on the decoded state, "
         "with noise of that standard deviation added to their actions, in the units of the action (`benchmarks/state_dreams.py`).\n\n"
         + table(("task", "who acts", "dream", "twin", "episodes"), rows)
     )

@@ -262,7 +262,8 @@ class _Finish:
 
         def make() -> Part:
             bank = StartBank.from_tensors(starts, tasks)
-            how = RolloutConfig(config.twin_per_task, horizon=suite.horizon, seed=config.seed)
+            split = bank.reported_split(tasks)
+            how = RolloutConfig(config.twin_per_task, horizon=suite.horizon, split=split, seed=config.seed)
             trials = open_trials(suite, tuple(self.model.spec.observations), **simulator)
             try:
                 rollouts = operator_rollouts(bank, tasks, trials, how, self.progress)
@@ -270,6 +271,7 @@ class _Finish:
                 trials.close()
             scores = score_rollouts(self.model, success, bank, rollouts, config.seed)
             figures = {"tasks": success_agreement(success, rollouts, scores), "per_task": config.twin_per_task}
+            figures |= {"split": split}
             trials = open_trials(suite, **simulator)
             try:
                 # Twice as many as are shown: a demo should show successes where there are any.

@@ -13,13 +13,12 @@ import gymnasium as gym
 import numpy as np
 
 from dreamgym.envs import make
-from dreamgym.envs.core.starts import ANY_TASK, StartBank
+from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.simulators import suite_of
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.rewards.base import RewardModel
 from dreamgym.suites import Measure
 from dreamgym.training.checkpoint import read_config
-from dreamgym.types import SPLITS
 from dreamgym.world_models.base import WorldModel
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class Setup:
             raise ValueError(f"unknown task {unknown}; this checkpoint knows {list(reward.tasks)}, or say 'all'")
         split = config.split
         if split == "auto":
-            split = "test" if all(_has_start(bank, name, "test") for name in tasks) else "val"
+            split = bank.reported_split(tasks)
         suite = suite_of(opened.simulator)
         settled = replace(config, split=split, horizon=config.horizon or make.usual_horizon(opened))
         model = opened.model if config.embodiment is None else opened.model.embody(config.embodiment)
@@ -97,12 +96,6 @@ class Setup:
         number = self.config.imagined or self.config.episodes
         row, which = choose_rows(self.bank, self.tasks, number, self.config.split, self.config.seed)
         return row, np.array([self.reward.tasks.index(n) for n in self.tasks])[which]
-
-
-def _has_start(bank: StartBank, task: str, split: str) -> bool:
-    number = bank.tasks.index(task) if task in bank.tasks else ANY_TASK
-    own = (bank.task == number) | (bank.task == ANY_TASK)
-    return bool((own & (bank.split == SPLITS.index(split))).any())
 
 
 def choose_rows(
