@@ -18,7 +18,6 @@ import argparse
 import json
 import logging
 import os
-import platform
 import sys
 import time
 import types
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dreamgym.provenance import provenance
 from dreamgym.sims.calvin import BLOCKS, SCENES, CalvinEnv
 from dreamgym.sims.calvin.panda import MAX_RELATIVE_POSITION
 
@@ -212,7 +212,7 @@ def main() -> None:
     def make(**changes) -> CalvinEnv:
         return CalvinEnv(scene, assets=assets, **changes)
 
-    results = {"scene": scene, "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"}
+    results = {"scene": scene, **provenance()}
     orders = {"solver_order_sorted": make, "solver_order_reference": lambda **k: with_reference_solver_order(make(**k))}
     results["physics"] = {}
     for name, make_env in orders.items():

@@ -22,6 +22,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from dreamgym.provenance import provenance
 from dreamgym.sims.libero import SUITES, TASKS
 from dreamgym.sims.libero.assets import find_assets, task_file
 from dreamgym.sims.libero.env import LiberoEnv
@@ -237,7 +238,7 @@ def main() -> None:
         pictures.append(compare_pictures(task, assets, options.reference_python))
         print(json.dumps(pictures[-1]), flush=True)
     results = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, one thread",
+        **provenance(),
         "python": platform.python_version(),
         "mujoco": mujoco.__version__,
         "reference": "hf-libero 0.1.4, robosuite 1.4.0, mujoco 3.3.0",

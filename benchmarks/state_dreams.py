@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.setup import Setup
+from dreamgym.provenance import commit, provenance
 from dreamgym.training.checkpoint import file_sha256, load
 
 RESULTS = Path(__file__).parent / "results" / "state_dreams.json"
@@ -104,11 +105,12 @@ def main() -> None:
     if suite not in NOISE:
         raise SystemExit(f"no script acts on the states of {suite!r}: there are scripts for {sorted(NOISE)}")
     model, starts = (file_sha256(opened.path / f"{part}.safetensors") for part in ("model", "starts"))
-    about = {"horizon": HORIZON[suite], "model": model, "starts": starts}
+    split = Setup.of(opened, "all", EvaluationConfig()).config.split
+    about = {"horizon": HORIZON[suite], "model": model, "starts": starts, "split": split, "commit": commit()}
     out = json.loads(args.out.read_text()) if args.out.exists() else {"dreams": {}}
-    out["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
+    out |= provenance()
     mine = out["dreams"].get(suite, {})
-    if {k: mine.get(k) for k in about} != about:
+    if any(mine.get(k) != about[k] for k in ("horizon", "model", "starts", "split")):
         mine = {**about, "rows": []}  # of another dream
     for task in args.tasks or opened.rewards["success"].tasks:
         for noise in NOISE[suite]:

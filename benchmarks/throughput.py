@@ -41,7 +41,8 @@ import numpy as np
 import torch
 from throughput_faces import FACES, PRESETS, Bare, Runner, core_runner, random_checkpoint
 
-from dreamgym.provenance import commit
+from dreamgym.evaluation.policies.setup import checkpoint_hashes
+from dreamgym.provenance import provenance
 from dreamgym.training.checkpoint import Checkpoint, load
 
 RESULT = Path(__file__).parent / "results" / "throughput.json"
@@ -252,7 +253,7 @@ def main() -> None:
     checkpoint = load(args.checkpoint) if args.checkpoint else random_checkpoint(args.preset)
     args.env = args.env or args.checkpoint or f"rssm-{args.preset}-random"
     how = {"clock": args.clock, "seconds": args.seconds, "repeats": args.repeats, "seed": 0}
-    result: dict[str, Any] = {"machine": machine(), "commit": commit(), **how}
+    result: dict[str, Any] = {**provenance(checkpoint_hashes(checkpoint)), "machine": machine(), **how}
     result["rows"] = table(checkpoint, args)
     result["ratios"] = ratios(result["rows"])
     if args.memory_steps:

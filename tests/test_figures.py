@@ -130,3 +130,18 @@ def test_frames_of_calvin() -> None:
     assert f"come {thin:.1f} times as fast" in README
     assert f"That is {stock:.1f} times with the stock meshes" in README
     assert f"and {thin / stock:.1f} times again" in README
+
+
+WITHOUT_ORIGIN = {"calvin_parity", "libero_parity", "state_dreams", "state_tuning"}
+"""Result files that were measured before their programs wrote the commit. The set may only shrink."""
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda file: file.stem)
+def test_result_files_say_at_which_commit_and_on_which_machine_they_were_made(file: Path) -> None:
+    told = json.loads(file.read_text())
+    parts = [told] if "commit" in told else told.get("rows") or list(told.values())
+    named = all(isinstance(part, dict) and part.get("commit") for part in parts)
+    if file.stem in WITHOUT_ORIGIN:
+        assert not named, f"{file.stem} names its commit now: take it off the list"
+    else:
+        assert named and ("machine" in told or file.stem == "files_crossed")
