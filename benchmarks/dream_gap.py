@@ -39,7 +39,7 @@ from dreamgym.evaluation.statistics.inference import effective_episodes
 from dreamgym.evaluation.statistics.study import rank_all, ranks_to_dict
 from dreamgym.provenance import provenance
 from dreamgym.rewards.base import Memory, RewardModel
-from dreamgym.training.checkpoint import Checkpoint
+from dreamgym.training.checkpoint import Checkpoint, read_config
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
 
@@ -64,13 +64,11 @@ class MeanReward(RewardModel):
         return {f"{i}/{k}": v for i, memory in enumerate(started) for k, v in memory.items()}
 
     def probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
-        own = [
-            {k.split("/", 1)[1]: v for k, v in memory.items() if k.startswith(f"{i}/")}
-            for i in range(len(self.members))
-        ]
-        return torch.stack([m.probability(model, o, state, task) for m, o in zip(self.members, own, strict=True)]).mean(
-            0
-        )
+        given = []
+        for i, member in enumerate(self.members):
+            own = {k.removeprefix(f"{i}/"): v for k, v in memory.items() if k.startswith(f"{i}/")}
+            given.append(member.probability(model, own, state, task))
+        return torch.stack(given).mean(0)
 
     def to_config(self) -> dict[str, Any]:
         return {"members": len(self.members)}
@@ -100,14 +98,18 @@ def modes(world: Checkpoint, limits: Sequence[float], classifiers: Sequence[str]
         raise ValueError(f"{world.path} has no uncertainty limit of its own: leave --limits out")
     out |= {f"limit {factor:g}": Mode(world, factor * own) for factor in limits}
     if classifiers:
-        others, mine = [open_world(name) for name in classifiers], checkpoint_hashes(world)["model"]
-        if foreign := [str(o.path) for o in others if checkpoint_hashes(o)["model"] != mine]:
-            raise ValueError(
-                f"{foreign} hold another world model than {world.path}: their classifiers read other features"
-            )
+        others = [open_world(name) for name in classifiers]
+        if foreign := [str(o.path) for o in others if _model(o) != _model(world)]:
+            raise ValueError(f"{foreign} hold another world model than {world.path}, whose features their rewards read")
         members = [make.choose_reward(o, None) for o in (world, *others)]
         out["classifiers"] = Mode(replace(world, rewards={"success": MeanReward(members)}))
     return out
+
+
+def _model(world: Checkpoint) -> tuple[Any, ...]:
+    """What tells one world model from another: family, settings, weights."""
+    config = read_config(world.path)
+    return config["family"], config["config"], config["files"]["model.safetensors"]
 
 
 def found(work: Path) -> Iterator[tuple[Path, Evaluation]]:

@@ -35,9 +35,7 @@ def work(world, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("work")
     for seed in range(2):
-        saved = save_policy(
-            folder / f"clones/{seed}", make_policy(seed=seed), task="reach_right", world_model=str(world)
-        )
+        saved = save_policy(folder / f"clones/{seed}", make_policy(seed=seed), task="reach_right")
         told = evaluate(str(saved), str(world), "reach_right", episodes=8, horizon=24, split="test")
         told.save(folder / f"clones/{seed}_test/policy.json")
     return folder
@@ -61,17 +59,15 @@ def test_the_mean_of_classifiers_lies_between_them(gap):
     state = {"position": torch.tensor([[0.5, 0.0]]), "lamp": torch.zeros(1)}
     task = torch.zeros(1, dtype=torch.int64)
     memory = mean.start(model, state, task)
-    assert mean.probability(model, memory, state, task) == low.probability(
-        model, low.start(model, state, task), state, task
-    )
+    alone = low.probability(model, low.start(model, state, task), state, task)
+    assert mean.probability(model, memory, state, task) == alone
     assert torch.allclose(mean.thresholds, torch.full((3,), 0.7))
 
 
 def test_a_classifier_of_another_model_is_refused(gap, world, tmp_path):
     other = save_toy(tmp_path / "other", PointMassModel(PointMassConfig(noise=0.1)), PointMassReward(), "point_mass")
-    same = save_toy(
-        tmp_path / "same", PointMassModel(PointMassConfig(uncertainty_limit=1e9)), PointMassReward(), "point_mass"
-    )
+    model = PointMassModel(PointMassConfig(uncertainty_limit=1e9))
+    same = save_toy(tmp_path / "same", model, PointMassReward(), "point_mass")
     assert "classifiers" in gap.modes(load(world), [], [str(same)])
     with pytest.raises(ValueError, match="another world model"):
         gap.modes(load(world), [], [str(other)])
