@@ -2,8 +2,8 @@
 
     python benchmarks/converged_clones.py --work WORK --store data/operators --world playtable
     python benchmarks/converged_clones.py --work WORK --store ... --world playtable --variants gaussian more
-    python benchmarks/converged_clones.py --work WORK --store ... --world FOLDER --variants plain_reward
-    python benchmarks/converged_clones_page.py WORK       # result file and table
+    python benchmarks/converged_clones.py --work OTHER --store ... --world FOLDER --variants plain_reward
+    python benchmarks/converged_clones_page.py WORK OTHER       # result file and table
 
 A row is a task, a number of demonstrations, a seed and a variant; each is a file in ``WORK/rows``. What is done is not
 done again, and a killed row goes on where it was. The order is that of ``GROUPS``, so that early rows make a table.
@@ -301,12 +301,26 @@ def wanted(options: argparse.Namespace, world: Checkpoint) -> Iterator[Row]:
                 yield Row(task, demonstrations, seed, name, world, options)
 
 
+def check_work(work: Path, world: Checkpoint) -> None:
+    """Keeps which world model a work folder is of: clones of one read nothing in the features of another.
+
+    Raises:
+        ValueError: it is of another one.
+    """
+    file, model = work / "world_model.sha256", checkpoint_hashes(world)["model"]
+    if file.is_file() and (before := file.read_text().strip()) != model:
+        raise ValueError(f"{work} holds clones of the world model {before}, not of {model}: give another --work")
+    work.mkdir(parents=True, exist_ok=True)
+    file.write_text(model + "\n")
+
+
 def main(args: list[str] | None = None) -> int:
     """Makes the rows that are not there yet."""
     options = parse(args)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     torch.set_num_threads(1)
     world = load(options.world)
+    check_work(options.work, world)
     try:
         for row in wanted(options, world):
             file = options.work / "rows" / f"{row.name}.{row.key}.json"

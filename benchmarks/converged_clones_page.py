@@ -1,7 +1,7 @@
 """From the rows of `converged_clones.py` to benchmarks/results/converged_clones.json and the table of the docs.
 
-    python benchmarks/converged_clones_page.py WORK      # takes the rows of WORK, then renders
-    python benchmarks/converged_clones_page.py           # renders the result file again
+    python benchmarks/converged_clones_page.py WORK ...    # takes the rows of work folders, then renders
+    python benchmarks/converged_clones_page.py             # renders the result file again
 
 Intervals are for other seeds and other starts together (`dreamgym.evaluation.statistics.crossed`), from the outcome of
 every episode. The page says how many rows of the plan are there.
@@ -24,7 +24,7 @@ from dreamgym.evaluation.statistics.crossed import Mean, crossed_mean, mean_of
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "converged_clones.json"
 PAGE = ROOT / "docs" / "results" / "converged_clones.md"
-SHARED = ("settings", "machine", "library_version")
+ORIGIN = ("machine", "library_version")
 Rows = list[dict[str, Any]]
 
 CONTROLS = {
@@ -36,26 +36,28 @@ CONTROLS = {
 }
 
 
-def gathered(work: Path) -> dict[str, Any]:
-    """The rows of a work folder under one header.
+def gathered(works: Sequence[Path]) -> dict[str, Any]:
+    """The rows of work folders under one header.
 
     Raises:
         ValueError: no rows, or rows that were run with other settings or worlds, which no table may mix.
     """
-    rows = [json.loads(file.read_text()) for file in sorted((work / "rows").glob("*.json"))]
+    rows = [json.loads(file.read_text()) for work in works for file in sorted((work / "rows").glob("*.json"))]
     if not rows:
-        raise ValueError(f"{work / 'rows'} holds no rows: run benchmarks/converged_clones.py --work {work} first")
+        raise ValueError(
+            f"no rows in {[str(w) for w in works]}: run benchmarks/converged_clones.py --work FOLDER first"
+        )
     rows.sort(key=lambda r: (list(VARIANTS).index(r["variant"]), r["scene"], r["demonstrations"], r["seed"]))
-    header = {key: rows[0][key] for key in SHARED}
+    settings, worlds = rows[0]["settings"], {}
     for row in rows:
-        if other := {k: row[k] for k in SHARED if row[k] != header[k]}:
-            raise ValueError(f"{row['variant']} {row['task']} {row['seed']} was run with {other}, not {header}")
-    worlds: dict[str, Any] = {}
-    for row in rows:
+        if row["settings"] != settings:
+            raise ValueError(f"{row['variant']} {row['task']} was run with {row['settings']}, others with {settings}")
         hashes = {k: v for k, v in row["hashes"].items() if k != "demonstrations"}
         if worlds.setdefault(row["world_model"], hashes) != hashes:
             raise ValueError(f"{row['world_model']} changed between rows: {worlds[row['world_model']]} and {hashes}")
-    return {**header, "worlds": worlds, "rows": [{k: v for k, v in r.items() if k not in SHARED} for r in rows]}
+    header = {key: ", ".join(sorted({r[key] for r in rows})) for key in ORIGIN}
+    left = [{k: v for k, v in r.items() if k not in ("settings", *ORIGIN)} for r in rows]
+    return {**header, "settings": settings, "worlds": worlds, "rows": left}
 
 
 def outcomes(rows: Rows, name: str) -> np.ndarray:
@@ -185,7 +187,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Gathers where a work folder is given, and renders."""
     words = list(sys.argv[1:] if args is None else args)
     if words:
-        RESULT.write_text(json.dumps(gathered(Path(words[0])), indent=1) + "\n")
+        RESULT.write_text(json.dumps(gathered([Path(w) for w in words]), indent=1) + "\n")
     PAGE.write_text(page(json.loads(RESULT.read_text())))
     return 0
 

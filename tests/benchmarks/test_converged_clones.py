@@ -132,3 +132,14 @@ def test_online_rows_count_their_simulator_steps(experiment, words, tmp_path, na
     assert row["sim_steps"] >= 256 and row["dream_steps"] == 0
     told = json.loads((tmp_path / name / "reach_right_1_0/tune.json").read_text())
     assert told["bc_weight"] == (0.05 if name == "online" else 0.0)
+
+
+def test_clones_of_another_world_model_are_not_taken(done, experiment):
+    work, _, _ = done
+    (work / "world_model.sha256").rename(work / "kept")
+    try:
+        (work / "world_model.sha256").write_text("another")
+        with pytest.raises(ValueError, match="give another --work"):
+            experiment.main(done[2])
+    finally:
+        (work / "kept").rename(work / "world_model.sha256")

@@ -57,7 +57,7 @@ def test_means_and_gains_are_those_of_the_outcomes(pages):
 
 
 def test_the_page_says_how_much_of_the_plan_is_there_and_what_the_dream_cost(pages, tmp_path):
-    told = pages.gathered(write(tmp_path, [row(), row("turn_on_led"), row("turn_on_led", demonstrations=10)]))
+    told = pages.gathered([write(tmp_path, [row(), row("turn_on_led"), row("turn_on_led", demonstrations=10)])])
     text = pages.page(told)
     assert "**Scene playtable: 3 of 64 rows are there.**" in text
     assert "246,423 simulator steps made the data" in text and "Commit abcdef1; a box" in text
@@ -90,7 +90,7 @@ def test_controls_stand_beside_the_dream_of_the_same_tasks_and_seeds(pages):
 )
 def test_rows_of_other_settings_or_worlds_are_not_mixed(pages, tmp_path, changes, words):
     with pytest.raises(ValueError, match=words):
-        pages.gathered(write(tmp_path, [row(), row(seed=1, **changes)]))
+        pages.gathered([write(tmp_path, [row(), row(seed=1, **changes)])])
 
 
 def test_seeds_from_other_starts_are_not_pooled(pages):
@@ -99,5 +99,5 @@ def test_seeds_from_other_starts_are_not_pooled(pages):
 
 
 def test_an_empty_folder_is_told(pages, tmp_path):
-    with pytest.raises(ValueError, match="holds no rows"):
-        pages.gathered(tmp_path)
+    with pytest.raises(ValueError, match="no rows in"):
+        pages.gathered([tmp_path])
