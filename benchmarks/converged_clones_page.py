@@ -44,9 +44,10 @@ def gathered(works: Sequence[Path]) -> dict[str, Any]:
     """
     rows = [json.loads(file.read_text()) for work in works for file in sorted((work / "rows").glob("*.json"))]
     if not rows:
-        raise ValueError(
-            f"no rows in {[str(w) for w in works]}: run benchmarks/converged_clones.py --work FOLDER first"
-        )
+        raise ValueError(f"no rows in {[str(w) for w in works]}: run benchmarks/converged_clones.py first")
+    keys = [tuple(r[k] for k in ("scene", "variant", "task", "demonstrations", "seed")) for r in rows]
+    if twice := {key for key in keys if keys.count(key) > 1}:
+        raise ValueError(f"these rows are there more than once: {sorted(twice)}")
     rows.sort(key=lambda r: (list(VARIANTS).index(r["variant"]), r["scene"], r["demonstrations"], r["seed"]))
     settings, worlds = rows[0]["settings"], {}
     for row in rows:

@@ -16,9 +16,7 @@ def pages():
         yield importlib.import_module("converged_clones_page")
 
 
-def row(
-    task="open_drawer", seed=0, base="0101010101", tuned="1101011101", demonstrations=5, variant="dream", **changes
-):
+def row(task="open_drawer", seed=0, base="0101010101", tuned="1101011101", variant="dream", **changes):
     def share(outcomes):
         return sum(int(x) for x in outcomes) / len(outcomes)
 
@@ -91,6 +89,12 @@ def test_controls_stand_beside_the_dream_of_the_same_tasks_and_seeds(pages):
 def test_rows_of_other_settings_or_worlds_are_not_mixed(pages, tmp_path, changes, words):
     with pytest.raises(ValueError, match=words):
         pages.gathered([write(tmp_path, [row(), row(seed=1, **changes)])])
+
+
+def test_a_row_is_not_counted_twice(pages, tmp_path):
+    works = [write(tmp_path / name, [row()]) for name in ("one", "other")]
+    with pytest.raises(ValueError, match="more than once"):
+        pages.gathered(works)
 
 
 def test_seeds_from_other_starts_are_not_pooled(pages):
