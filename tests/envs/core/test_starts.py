@@ -3,6 +3,8 @@ import torch
 
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.testing.point_mass import TASKS, point_mass_starts
+from dreamgym.testing.points import point_starts
+from dreamgym.types import SPLITS
 
 
 def test_sample_gives_starts_of_the_task_and_split():
@@ -33,6 +35,14 @@ def test_state_leaves_as_float32_and_is_no_view():
 def test_a_start_without_task_suits_every_task():
     bank = StartBank({"x": torch.arange(3.0).unsqueeze(1)}, TASKS)
     assert torch.equal(bank.candidates("reach_top", "train"), torch.arange(3))
+
+
+def test_figures_are_reported_from_test_starts_where_every_task_has_one():
+    bank = point_starts(60, splits=3)
+    assert bank.reported_split(TASKS) == "test" and point_mass_starts().reported_split(TASKS) == "val"
+    one = (bank.split != SPLITS.index("test")) | (bank.task == 0)
+    part = StartBank({k: v[one] for k, v in bank.states.items()}, TASKS, bank.task[one], bank.split[one])
+    assert part.reported_split(TASKS[:1]) == "test" and part.reported_split(TASKS) == "val"
 
 
 def test_tensors_round_trip():

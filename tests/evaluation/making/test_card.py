@@ -60,6 +60,21 @@ def test_a_lost_baseline_is_admitted():
     assert "except in: drawer error (against repeating)" in card
 
 
+def test_the_card_says_how_far_to_trust_each_measure():
+    card = write_card("mine", metrics()).split("## How far to trust it")[1].split("##")[0]
+    assert "| drawer error | 1 to 50 |" in card and "| LED right | 1 to 50 |" in card and "PSNR" not in card
+    assert "All of them together: 1 to 50." in card
+    lost = write_card("mine", metrics(drawer=0.03)).split("## How far to trust it")[1]
+    assert "| drawer error | at no step |" in lost and "Do not trust it with: drawer." in lost
+
+
+@pytest.mark.parametrize(("twin", "split"), [({}, "val"), ({"split": "test"}, "test")])
+def test_twin_rollouts_name_their_split(twin, split):
+    scores = {"f1_real": 1.0, "episode_f1_real": 1.0, "f1_dream": 1.0, "episode_f1_dream": 1.0}
+    told = {"tasks": {"open_drawer": {**scores, "num_successes": 3, "num_episodes": 4}}, **twin}
+    assert f"from `{split}` starts in the real simulator" in write_card("mine", metrics() | {"twin": told})
+
+
 def test_what_the_model_read_and_held_is_a_row_where_it_was_measured():
     found = metrics()
     assert "hold its own reading" not in write_card("mine", found)
