@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from dreamgym.envs.registration import DREAMS
+from dreamgym.evaluation.making.card_trust import common_span, trusted_spans
 from dreamgym.evaluation.making.markdown import table
 from dreamgym.evaluation.making.measures import STD, format_value
-from dreamgym.evaluation.making.trust import common_span, trusted_spans
 
 STEPS = (1, 5, 10, 20, 25, 50)
 WHO = {

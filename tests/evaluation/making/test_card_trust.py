@@ -2,7 +2,7 @@
 
 import pytest
 
-from dreamgym.evaluation.making.trust import common_span, trusted_span, trusted_spans
+from dreamgym.evaluation.making.card_trust import common_span, trusted_span, trusted_spans
 
 
 def curve(model, repeat, mean=(), held=(), higher=False, steps=()):
