@@ -1,4 +1,4 @@
-"""The command line, as the data flows: collect or import, fit, adapt, rewards, starts, finish, fidelity, compare,
+"""The command line, as the data flows: collect or import, encoder, fit, adapt, rewards, starts, finish, fidelity, compare,
 demo, evaluate, report; play, info.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
@@ -22,6 +22,7 @@ from dreamgym.cli.adapt import adapt
 from dreamgym.cli.collect import collect
 from dreamgym.cli.compare import compare
 from dreamgym.cli.demo import demo
+from dreamgym.cli.encoder import encoder
 from dreamgym.cli.errors import in_one_line
 from dreamgym.cli.evaluate import evaluate
 from dreamgym.cli.fidelity import fidelity
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "collect": collect,
     "import": import_,
     "join": join,
+    "encoder": encoder,
     "fit": fit,
     "adapt": adapt,
     "rewards": rewards,

@@ -215,6 +215,8 @@ class Suite:
             ``picture(sensors, task) -> (H, W, 3) uint8`` and the option ``image_size``; see `dreamgym.suites.drawing`.
         trials: (sensors, the options of the simulator) -> `Trials` whose frames have at least those sensors; None: by
             ``operators``; see `dreamgym.suites.trials.open_trials`.
+        describe: sensors of ``layouts`` as rows [T, d] -> sentences that hold of each row, an array of str [T] for each
+            thing that is spoken of; None: nothing is said.
     """
 
     name: str
@@ -245,6 +247,7 @@ class Suite:
     pointer: tuple[int, int] | None = None
     draws: tuple[str, ...] = ()
     trials: Callable[..., Trials] | None = None
+    describe: Callable[[Rows], list[np.ndarray]] | None = None
 
     def __post_init__(self) -> None:
         if self.horizon < 1 or self.frame_rate <= 0:

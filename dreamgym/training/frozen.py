@@ -6,12 +6,12 @@ name makes no difference.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from dreamgym.nn.digest import sha256_of
 
 
 def frozen_modules(module: nn.Module) -> dict[str, str]:
@@ -53,10 +53,11 @@ def load_own(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 def identities(module: nn.Module) -> dict[str, dict[str, str]]:
     """For each frozen part what its weights are called, and the sha256 of its tensors."""
+    parts = frozen_modules(module)  # first: weights that are fetched when needed are there then
     state = module.state_dict()
     return {
-        part: {"name": name, "sha256": _sha256({k: v for k, v in state.items() if k.startswith(f"{part}.")})}
-        for part, name in frozen_modules(module).items()
+        part: {"name": name, "sha256": sha256_of({k: v for k, v in state.items() if k.startswith(f"{part}.")})}
+        for part, name in parts.items()
     }
 
 
@@ -69,12 +70,3 @@ def check_identities(module: nn.Module, expected: Mapping[str, Any]) -> None:
                 f"its frozen part {part!r} was {expected.get(part)}, the model is built with {found.get(part)}: "
                 "fetch those pretrained weights"
             )
-
-
-def _sha256(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

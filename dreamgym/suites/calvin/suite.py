@@ -9,6 +9,7 @@ from dreamgym.sims.calvin.tasks import DRAWER, LED, LIGHTBULB, SLIDER
 from dreamgym.suites.base import Layout, Measure, Suite, Trials
 from dreamgym.suites.calvin.attempts import AttemptConfig
 from dreamgym.suites.calvin.demonstrations import DemonstrationConfig
+from dreamgym.suites.calvin.descriptions import describe
 from dreamgym.suites.calvin.operators import OPERATORS, OperatorConfig
 from dreamgym.suites.calvin.play import PlayConfig
 from dreamgym.suites.calvin.tasks import SCENE, TASKS, Rules, startable, succeeded
@@ -118,4 +119,5 @@ SUITE = Suite(
         "depth": bool,
     },
     trials=trials,
+    describe=describe,
 )
