@@ -109,7 +109,8 @@ class SelfDistillation(nn.Module):
 
     @torch.no_grad()
     def _follow(self) -> None:
-        ours, theirs = list(self.teacher.parameters()), list(self.student.parameters())
+        ours: list[Tensor] = list(self.teacher.parameters())
+        theirs: list[Tensor] = list(self.student.parameters())
         torch._foreach_lerp_(ours, theirs, 1 - self.config.momentum)
 
     def save(self, folder: str | Path) -> None:

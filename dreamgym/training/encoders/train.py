@@ -80,7 +80,7 @@ def train_encoder(store: str | Path, run_dir: str | Path, kind: str, training: E
     config = FitConfig(
         steps=training.steps,
         lr=training.lr,
-        warmup=200,
+        warmup=min(200, training.steps // 10),
         cooldown=0.5,
         grad_clip=3.0,
         seed=training.seed,
