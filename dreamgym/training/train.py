@@ -99,7 +99,8 @@ def train(
         _first_weights(recipe, model, episodes, init)
     windows = Windows(**{k: run[k] for k in WINDOWS})
     stages = recipe.stages(model.config, config)
-    samplers = {s.name: _sampler(episodes, windows, s, keys, config.seed) for s in stages}
+    source, read = recipe.source(model, episodes)
+    samplers = {s.name: _sampler(source, windows, s, sorted({*read, "action"}), config.seed) for s in stages}
     with held(run_dir):
         write_run(run_dir, run)
         return fit(model, samplers, config, run_dir, evaluation(model, facts, chosen.select(split="val"), keys), stages)

@@ -250,6 +250,13 @@ class Recipe(ABC):
         """Whether a store like this is trained with this family where none is named."""
         return False
 
+    def source(self, model: Any, episodes: EpisodeView) -> tuple[EpisodeView, tuple[str, ...]]:
+        """What batches are drawn from, and which of its keys beside "action": the store's own sensors.
+
+        A family of frozen encoders gives a view with features that were computed once (`dreamgym.data.features`).
+        """
+        return episodes, self.keys(model.config)
+
     def prepare(self, model: Any, episodes: EpisodeView) -> None:
         """Sets what training does not: statistics of the training episodes, as buffers of the fresh model."""
         return

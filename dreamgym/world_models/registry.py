@@ -24,6 +24,7 @@ GROUP = "dreamgym.families"
 # One line a family; the module is imported when the family is first asked for.
 _FAMILIES: dict[str, str] = {
     "rssm": "dreamgym.world_models.families.rssm.model:RSSM",
+    "latent_diffusion": "dreamgym.world_models.families.latent_diffusion.model:LatentDiffusion",
     "mlp": "dreamgym.world_models.families.mlp.model:MLPWorldModel",
     "latent_action": "dreamgym.world_models.families.latent_action.model:LatentActionModel",
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class EncoderConfig:
         image_size: height and width that images are resized to, a multiple of the patch size.
         grid: the patches of an image, or their averages, are given as grid x grid tokens.
         mean, std: of images in [0, 1], by colour.
+        sha256: of the weights; empty: not known yet.
         kept: whether the weights are kept in the checkpoints of the model that uses them. Small encoders of one's own
             are; for weights that anyone can fetch, the name and sha256 are kept instead.
     """
@@ -41,6 +43,7 @@ class EncoderConfig:
     grid: int = 4
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    sha256: str = ""
     kept: bool = True
 
     def __post_init__(self) -> None:
@@ -82,9 +85,10 @@ class EncoderConfig:
         return 3 * self.patch**2 if self.kind == "pixels" else int(self.architecture["hidden_size"])
 
     @property
-    def preprocessing(self) -> dict[str, Any]:
-        """What happens to an image before the weights see it, and to tokens after: part of a feature cache's key."""
-        return {"kind": self.kind, "image_size": self.image_size, "grid": self.grid, "mean": self.mean, "std": self.std}
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits of weights and preprocessing together: what names a feature cache."""
+        told = [self.sha256, self.kind, self.image_size, self.grid, self.mean, self.std]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def encoder_config(
@@ -104,11 +108,14 @@ def encoder_config(
     """
     if kind == "pixels" or kind not in KINDS:
         return EncoderConfig(kind, image_size=image_size or 64, grid=grid or 4)
+    from dreamgym.nn.encoders.vision import VisionEncoder  # which is made from a config
+
     fields = _architecture(kind, source)
     size = image_size or int(fields["image_size"])
     mean, std = _normalisation(source)
     patches = size // int(fields["patch_size"])
-    return EncoderConfig(kind, source, fields, size, grid or patches, mean, std, kept)
+    config = EncoderConfig(kind, source, fields, size, grid or patches, mean, std, kept=kept)
+    return replace(config, sha256=VisionEncoder(config).sha256)
 
 
 def _architecture(kind: str, source: str) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -51,8 +49,8 @@ class VisionEncoder(nn.Module):
 
     Args:
         config: what to build.
-        load: whether to load the weights of ``config.source``; without, they are random until a state dict is loaded.
-            On the meta device nothing is ever loaded.
+        load: whether to load the weights of ``config.source`` at once. Else weights that are kept elsewhere
+            (``config.kept``) are random until a state dict is loaded, and others are fetched at first need.
     """
 
     mean: Tensor
@@ -63,9 +61,27 @@ class VisionEncoder(nn.Module):
         self.config = config
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
-        self.network = _network(config, load and not self.mean.is_meta)
-        self.requires_grad_(False)
-        self.train(False)
+        self.network: nn.Module | None = None
+        if load:
+            self.fetch()
+        elif config.kept or config.kind == "pixels":
+            self._take(_structure(config))
+
+    def fetch(self) -> None:
+        """Loads the weights of ``config.source``.
+
+        Raises:
+            ValueError: there are none, or not those that the config names.
+        """
+        self._take(_pretrained(self.config))
+        if self.config.sha256 and self.sha256 != self.config.sha256:
+            raise ValueError(
+                f"the weights at {self.config.source!r} have sha256 {self.sha256[:16]}..., the model was made with "
+                f"{self.config.sha256[:16]}...: give the encoder that it was made with"
+            )
+
+    def _take(self, network: nn.Module) -> None:
+        self.network = network.to(self.mean.device).requires_grad_(False).train(False)
 
     def train(self, mode: bool = True) -> VisionEncoder:
         """Stays in eval mode."""
@@ -104,6 +120,9 @@ class VisionEncoder(nn.Module):
         grid, patches = self.config.grid, self.config.image_size // self.config.patch
         if self.config.kind == "pixels":
             return F.unfold(pixels, self.config.patch, stride=self.config.patch).transpose(1, 2)
+        if self.network is None:
+            self.fetch()
+        assert self.network is not None
         hidden = self.network(pixel_values=pixels, **self._interpolation()).last_hidden_state
         tokens: Tensor = hidden[:, -(patches**2) :].float()
         if patches == grid:
@@ -119,37 +138,34 @@ class VisionEncoder(nn.Module):
 
     @property
     def sha256(self) -> str:
-        """Of the weights."""
-        return sha256_of(self.network.state_dict())
-
-    @property
-    def digest(self) -> str:
-        """Sixteen hexadecimal digits of weights and preprocessing together: the name of a feature cache."""
-        told = json.dumps([self.sha256, self.config.preprocessing], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        """Of the weights; of pixels, which have none, empty."""
+        return sha256_of(self.network.state_dict()) if self.network is not None and self.config.architecture else ""
 
 
-def _network(config: EncoderConfig, load: bool) -> nn.Module:
+def _structure(config: EncoderConfig) -> nn.Module:
+    """The network with random weights."""
     if config.kind == "pixels":
         return nn.Identity()
     module = transformers()
     if config.kind == "dinov2":
-        cls: Any = module.Dinov2Model
-        stated = module.Dinov2Config(**config.architecture)
-    else:
-        cls, stated = module.SiglipVisionModel, module.SiglipVisionConfig(**config.architecture)
-    if not load:
-        return _bare(cls(stated))
+        return _bare(module.Dinov2Model(module.Dinov2Config(**config.architecture)))
+    return _bare(module.SiglipVisionModel(module.SiglipVisionConfig(**config.architecture)))
+
+
+def _pretrained(config: EncoderConfig) -> nn.Module:
+    if config.kind == "pixels":
+        return nn.Identity()
+    module = transformers()
+    cls: Any = module.Dinov2Model if config.kind == "dinov2" else module.SiglipVisionModel
     try:
         with quiet_loading():
-            found: nn.Module = cls.from_pretrained(config.source, dtype=torch.float32)
+            found: Any = cls.from_pretrained(config.source, dtype=torch.float32)
     except OSError as error:
         raise ValueError(
             f"no {config.kind} weights at {config.source!r} ({str(error).splitlines()[0]}): put them there, or give "
             "the encoder's source"
         ) from error
-    made: Any = found
-    if (width := made.config.hidden_size) != config.width:
+    if (width := found.config.hidden_size) != config.width:
         raise ValueError(
             f"the weights at {config.source!r} have width {width}, this model was made for {config.width}: give the "
             "encoder that it was made with"

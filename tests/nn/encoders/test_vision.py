@@ -1,5 +1,6 @@
 """Pretrained encoders of images: what they read, what they give, what they refuse."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,15 +58,31 @@ def test_it_stays_frozen(dino_folder: Path) -> None:
     assert not encoder.training and not any(p.requires_grad for p in encoder.parameters())
 
 
+def test_weights_are_known_by_name_and_sha256(dino_folder: Path, tmp_path: Path) -> None:
+    config = encoder_config("dinov2", str(dino_folder))
+    assert config.sha256 == VisionEncoder(config).sha256 == encoder_config("dinov2", str(dino_folder), grid=2).sha256
+    other = transformers.Dinov2Model.from_pretrained(dino_folder)
+    with torch.no_grad():
+        next(other.parameters()).add_(1)
+    other.save_pretrained(tmp_path)
+    assert encoder_config("dinov2", str(tmp_path)).sha256 != config.sha256
+    with pytest.raises(ValueError, match="the model was made with"):
+        VisionEncoder(replace(config, source=str(tmp_path)))
+
+
 def test_the_digest_tells_weights_and_preprocessing_apart(dino_folder: Path) -> None:
     config = encoder_config("dinov2", str(dino_folder))
-    encoder, again = VisionEncoder(config), VisionEncoder(config)
-    assert encoder.sha256 == again.sha256 and encoder.digest == again.digest
-    other = VisionEncoder(encoder_config("dinov2", str(dino_folder), grid=2))
-    assert other.sha256 == encoder.sha256 and other.digest != encoder.digest
-    with torch.no_grad():
-        next(again.parameters()).add_(1)
-    assert again.sha256 != encoder.sha256 and again.digest != encoder.digest
+    others = [replace(config, grid=2), replace(config, sha256="0"), replace(config, mean=(0.0, 0.0, 0.0))]
+    assert len({c.digest for c in [config, *others]}) == 4 and replace(config).digest == config.digest
+
+
+def test_weights_that_are_not_kept_are_fetched_when_needed(dino_folder: Path, tmp_path: Path) -> None:
+    config = encoder_config("dinov2", str(dino_folder), kept=False)
+    lazy = VisionEncoder(config, load=False)
+    assert not lazy.state_dict()
+    assert torch.equal(lazy(images()), VisionEncoder(config)(images()))
+    with pytest.raises(ValueError, match="no dinov2 weights at"):
+        VisionEncoder(replace(config, source=str(tmp_path / "absent")), load=False)(images())
 
 
 @pytest.mark.parametrize(
@@ -107,11 +124,3 @@ def test_a_config_that_cannot_be_is_refused(changes: dict, message: str) -> None
     fields = {"kind": "dinov2", "architecture": {"hidden_size": 16, "patch_size": 4}, "image_size": 16, "grid": 4}
     with pytest.raises(ValueError, match=message):
         EncoderConfig(**{**fields, **changes})
-
-
-def test_on_the_meta_device_nothing_is_loaded() -> None:
-    architecture = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "patch_size": 14}
-    config = EncoderConfig("dinov2", "facebook/dinov2-small", architecture, 126, 9, kept=False)
-    with torch.device("meta"):
-        encoder = VisionEncoder(config)
-    assert all(p.is_meta for p in encoder.parameters())
