@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dreamgym.bars import progress_bar
 from dreamgym.data.shards import Entry, Keys
 from dreamgym.data.store import EpisodeView
 
@@ -71,11 +72,9 @@ class FeatureView(EpisodeView):
         missing = [(f, i) for f in self._features.values() for i in range(len(self)) if not self._file(f, i).exists()]
         if not missing:
             return self
-        from tqdm.auto import tqdm
-
         rows = sum(int(self.lengths[i]) for _, i in missing)
         _log.info("encoding %d frames into %s", rows, self.folder)
-        with tqdm(total=rows, unit="frame", desc="features", dynamic_ncols=True, mininterval=2) as bar:
+        with progress_bar(total=rows, unit="frame", desc="features") as bar:
             for feature, i in missing:
                 self._compute(feature, i)
                 bar.update(int(self.lengths[i]))
@@ -101,17 +100,11 @@ class FeatureView(EpisodeView):
         return FeatureView(self._view.first(count), list(self._features.values()), self.folder, self.rows)
 
     def _file(self, feature: Feature, i: int) -> Path:
-        """An episode is known by its store's folder, its shard's index and its place in the shard."""
+        """An episode is known by its shard's folder and its place there."""
         entry: Entry = self._entries[i]
-        index = (self.path / "shards" / entry.shard / "index.json").stat()
-        told = [
-            str(self.path.resolve()),
-            entry.shard,
-            entry.start,
-            entry.length,
-            index.st_mtime_ns,
-            list(feature.reads),
-        ]
+        shard = (self.path / "shards" / entry.shard).resolve()
+        written = (shard / "index.json").stat().st_mtime_ns
+        told = [str(shard), entry.start, entry.length, written, list(feature.reads)]
         episode = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
         return self.folder / feature.digest / f"{episode}.npy"
 
