@@ -89,7 +89,7 @@ def test_language_learns_which_texts_hold(store: EpisodeStore) -> None:
         losses["loss"].backward()
         optimizer.step()
         values.append(float(losses["loss"].detach()))
-    assert values[-1] < 0.5 * values[20]
+    assert values[-1] < 0.7 * values[20]
 
 
 def test_a_run_keeps_its_settings(store: EpisodeStore, tmp_path: Path) -> None:
