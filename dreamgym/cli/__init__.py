@@ -1,5 +1,5 @@
-"""The command line, as the data flows: collect or import, encoder, fit, adapt, rewards, starts, finish, fidelity, compare,
-demo, evaluate, report; play, info.
+"""The command line, as the data flows: collect or import, encoder, fit, adapt, rewards, starts, finish, fidelity,
+compare, demo, evaluate, report; play, info.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
 options (tyro), as do the fields of an argument that is a dataclass. ``dreamgym COMMAND --help`` lists them, ``dreamgym
