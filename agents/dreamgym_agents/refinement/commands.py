@@ -1,0 +1,136 @@
+"""``dreamgym refinement train``.
+
+    dreamgym refinement train --demonstrations demos --checkpoint playtable --task close_drawer \
+        --out policies/close_drawer
+    dreamgym evaluate policies/close_drawer
+
+The same command goes on with an interrupted run.
+"""
+
+# ruff: noqa: T201 - a command line prints
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from dreamgym.cli.checks import check_threads
+from dreamgym.data import EpisodeStore
+from dreamgym.nn.encoders import TextEncoder
+from dreamgym.suites.facts import store_facts
+from dreamgym.training import checkpoint as checkpoints
+from dreamgym.training.train import load_run
+from dreamgym.world_models.base import WorldModel
+from dreamgym_agents.common.folders import check_target
+from dreamgym_agents.common.selection import select_demonstrations
+from dreamgym_agents.refinement.config import TINY, GuidedConfig
+from dreamgym_agents.refinement.policy import GuidedPolicy
+from dreamgym_agents.refinement.saving import WEIGHTS, save
+from dreamgym_agents.refinement.training import GuidedTraining
+from dreamgym_agents.refinement.training import train as fit
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What to train on which demonstrations, and how.
+
+    Attributes:
+        demonstrations: episode store.
+        checkpoint: world model: a shipped name, a checkpoint's folder, or the folder of a run of ``dreamgym fit``.
+        out: the policy's folder; progress lives beside it in ``OUT.run``.
+        tasks: what to learn; by default every task of the store.
+        num: demonstrations, the first by number; by default all.
+        text: folder or name of a SigLIP model whose text tower reads the instructions; by default a task is a number.
+        preset: "tiny", or "paper" (6 and 4 layers of width 256).
+        chunk: control actions of a decision, whole frames; by default six frames.
+        execute: control actions before the next decision; by default one frame, as in the paper.
+        tokens: tokens that a frame's features are divided into.
+        denoising_steps: of a decision.
+        times: refinements of the saved policy.
+        imagined: what the imagined frames are in training.
+        updates, batch_size, lr, seed, threads: of the training.
+    """
+
+    demonstrations: Path
+    checkpoint: str
+    out: Path
+    tasks: tuple[str, ...] = ()
+    num: int | None = None
+    text: str | None = None
+    preset: Literal["tiny", "paper"] = "tiny"
+    chunk: int | None = None
+    execute: int | None = None
+    tokens: int = 1
+    denoising_steps: int = 2
+    times: int = 2
+    imagined: Literal["own", "recorded", "future"] = "own"
+    updates: int = 5000
+    batch_size: int = 24
+    lr: float = 5e-4
+    seed: int = 0
+    threads: int | None = None
+
+
+def train(options: TrainOptions) -> None:
+    """Trains an imagination-guided diffusion policy, or goes on with it; Ctrl-C saves and stops."""
+    check_threads(options.threads)
+    check_target(options.out, "policy", WEIGHTS)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    model = open_model(options.checkpoint)
+    view = select_demonstrations(EpisodeStore.open(options.demonstrations), options.tasks or None, num=options.num)
+    tasks = tuple(sorted({str(meta.get("task")) for meta in view.metas}))
+    torch.manual_seed(options.seed)
+    vectors = _instructions(options, tasks)
+    policy = GuidedPolicy(_config(options, model, tasks, vectors.shape[1]))
+    policy.instructions.copy_(vectors)
+    training = GuidedTraining(
+        updates=options.updates,
+        batch_size=options.batch_size,
+        lr=options.lr,
+        imagined=options.imagined,
+        seed=options.seed,
+    )
+    policy = fit(policy, model, view, training, Path(f"{options.out}.run"))
+    told: dict[str, Any] = {"demonstrations": len(view), "updates": options.updates, "imagined": options.imagined}
+    print(f"wrote {save(options.out, policy, times=options.times, world_model=options.checkpoint, metrics=told)}")
+
+
+def open_model(name: str) -> WorldModel:
+    """A checkpoint's world model, or that of a run of ``dreamgym fit`` as it stands."""
+    folder = Path(name)
+    return load_run(folder) if (folder / "run.json").exists() else checkpoints.load(name).model
+
+
+def _config(options: TrainOptions, model: WorldModel, tasks: tuple[str, ...], instruction_dim: int) -> GuidedConfig:
+    spec = model.spec
+    a = spec.actions_per_frame
+    sizes = TINY if options.preset == "tiny" else {}
+    return GuidedConfig(
+        feature_dim=int(torch.tensor(spec.feature_shape).prod()),
+        action=spec.control,
+        tasks=tasks,
+        actions_per_frame=a,
+        chunk=6 * a if options.chunk is None else options.chunk,
+        execute=a if options.execute is None else options.execute,
+        instruction_dim=instruction_dim,
+        tokens=options.tokens,
+        denoising_steps=options.denoising_steps,
+        **sizes,
+    )
+
+
+def _instructions(options: TrainOptions, tasks: tuple[str, ...]) -> Tensor:
+    """A vector a task: of its sentence by a text tower, or one place for each."""
+    if options.text is None:
+        return torch.eye(len(tasks))
+    suite = store_facts(EpisodeStore.open(options.demonstrations)).suite
+    return TextEncoder(options.text)([t.replace("_", " ") if suite is None else suite.instruction(t) for t in tasks])
+
+
+COMMANDS = {"train": train}
+"""Under ``dreamgym refinement``, by the entry-point group ``dreamgym.commands``."""
