@@ -101,8 +101,6 @@ def train(
     stages = recipe.stages(model.config, config)
     source, read = recipe.source(model, episodes)
     samplers = {s.name: _sampler(source, windows, s, sorted({*read, "action"}), config.seed) for s in stages}
-    source, read = recipe.source(model, episodes)
-    samplers = {s.name: _sampler(source, windows, s, sorted({*read, "action"}), config.seed) for s in stages}
     with held(run_dir):
         write_run(run_dir, run)
         return fit(model, samplers, config, run_dir, evaluation(model, facts, chosen.select(split="val"), keys), stages)
