@@ -67,6 +67,6 @@ def test_damage_repeats_under_its_seed(tmp_path: Path) -> None:
 
 
 def test_the_table_in_the_docs_is_that_of_the_figures() -> None:
-    from figures import PAGE, page
+    from reliability_table import PAGE, page
 
     assert PAGE.read_text() == page()

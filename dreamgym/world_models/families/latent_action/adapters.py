@@ -25,7 +25,7 @@ def merge(part: nn.Module) -> None:
     layer = _peft().tuners.lora.LoraLayer
     for name, module in list(part.named_modules()):
         if isinstance(module, layer):
-            module.merge()  # type: ignore[operator]
+            module.merge()
             above, _, attribute = name.rpartition(".")
             setattr(part.get_submodule(above), attribute, module.get_base_layer())
     if hasattr(part, "peft_config"):

@@ -60,9 +60,9 @@ class MotionDecoder(nn.Module):
     def __init__(self, config: LatentActionConfig, motion: Motion) -> None:
         super().__init__()
         width = config.motion_width
-        self.grid, self.half = config.encoder.grid, config.latent_dim // 2
+        self.grid, self.part_dim = config.encoder.grid, config.latent_dim // 2
         self.thin = nn.Conv2d(config.encoder.width, width, 2, stride=2)
-        self.queries = nn.ModuleList(nn.Linear(self.half, width) for _ in range(2))
+        self.queries = nn.ModuleList(nn.Linear(self.part_dim, width) for _ in range(2))
         self.norm = nn.LayerNorm(width)
         self.attention = Attention(width, max(1, width // 64), min(64, width))
         dims = (motion.hand_dim, motion.camera_dim)
@@ -77,7 +77,7 @@ class MotionDecoder(nn.Module):
         plane = tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))
         context = self.norm(self.thin(plane).flatten(2).transpose(1, 2))
         told = []
-        for query, part, head in zip(self.queries, latent.split(self.half, -1), self.heads, strict=False):
+        for query, part, head in zip(self.queries, latent.split(self.part_dim, -1), self.heads, strict=False):
             told.append(head(self.attention(query(part).unsqueeze(1), context)[:, 0]))
         return torch.cat(told, -1)
 

@@ -114,7 +114,8 @@ class LatentActionRecipe(Recipe):
 
     def example(self) -> Example:
         """A square that the hand pushes, with poses as the suite of several robots has them."""
-        rng, episodes = np.random.default_rng(0), []
+        rng = np.random.default_rng(0)
+        episodes: list[tuple[dict[str, Any], dict[str, Any]]] = []
         for i in range(6):
             action = rng.uniform(-1, 1, (24, 8)).astype(np.float32)
             state = rng.normal(0, 1, (24, 31)).astype(np.float32)
@@ -174,10 +175,18 @@ def _adaptation(config: LatentActionConfig) -> tuple[Stage, ...]:
         return [model.get_submodule(name) for name in names]
 
     def insert(*names: str) -> Any:
-        return lambda model: [adapters.insert(part, rank) for part in parts(model, names)] and None
+        def act(model: WorldModel) -> None:
+            for part in parts(model, names):
+                adapters.insert(part, rank)
+
+        return act
 
     def merge(*names: str) -> Any:
-        return lambda model: [adapters.merge(part) for part in parts(model, names)] and None
+        def act(model: WorldModel) -> None:
+            for part in parts(model, names):
+                adapters.merge(part)
+
+        return act
 
     known = {
         "inverse": Stage(

@@ -1,6 +1,6 @@
 """The table of `docs/reliability.md` from the figures that `corruption.py --json` wrote:
 
-python tests/robustness/figures.py
+python tests/robustness/reliability_table.py
 """
 
 from __future__ import annotations
