@@ -120,11 +120,11 @@ def test_torchrls_checker_passes(name, folders):
 
 
 @pytest.mark.parametrize("name", [*TOYS, *built_in_names()])
-@pytest.mark.parametrize("autoreset", AUTORESET)
-def test_the_plain_path_gives_the_same(name, autoreset, folders):
+@pytest.mark.parametrize(("autoreset", "reward"), [*((a, "success") for a in AUTORESET), ("same_step", "probability")])
+def test_the_plain_path_gives_the_same(name, autoreset, reward, folders):
     per_step = 40 // steps_of(folders.get(name, name), name, 40)
     settings = {"num_envs": 4, "horizon": 7 * per_step, "autoreset_mode": autoreset, "task": "all"}
-    settings |= {"uncertainty_limit": "auto", **(options(name) if name in TOYS else {})}
+    settings |= {"uncertainty_limit": "auto", "reward": reward, **(options(name) if name in TOYS else {})}
     fast, plain = (dreamgym.make_core(folders.get(name, name), fast=switch, **settings) for switch in (True, False))
     assert fast.fast is not None and plain.fast is None
     fast.action_space.seed(0)
@@ -141,6 +141,16 @@ def test_the_plain_path_gives_the_same(name, autoreset, folders):
         final_same(one.final, two.final)
         assert (one.final is not None) == (autoreset == "same_step" and bool((one.terminated | one.truncated).any()))
     assert ended >= 4  # or there was no end to be alike
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_an_earlier_success_is_told_at_frames_at_which_nothing_happens(fast, folders):
+    settings = {"num_envs": 2, "task": "turn_on_lamp", "reward": "probability", "autoreset_mode": "disabled"}
+    core = dreamgym.make_core(folders["point_mass"], fast=fast, **settings)
+    core.reset(seed=0)
+    switches = torch.tensor([[1.0, -1.0], [-1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]])  # of the first env, of the second
+    told = [core.step(torch.nn.functional.pad(s.unsqueeze(1), (2, 0))).info["is_success"].tolist() for s in switches]
+    assert told == [[True, False]] * 3 + [[True, True]]
 
 
 def same(one, two):

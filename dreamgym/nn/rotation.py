@@ -44,20 +44,10 @@ def euler_from_6d(columns: Tensor) -> Tensor:
     second = torch.nn.functional.normalize(second, dim=-1, eps=1e-6)
     # Only the last entry of the third column (the cross product) is needed.
     third_z = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
-    upright = _vanish(first[..., 0], first[..., 1])
-    # The gradient of a length is not defined at zero; there, none flows through it.
+    # The gradient of a length is not defined at zero (that of atan2 is 0 there); none flows through a length of zero.
+    upright = (first[..., 0] == 0) & (first[..., 1] == 0)
     length = torch.hypot(first[..., 0].masked_fill(upright, 1.0), first[..., 1]).masked_fill(upright, 0.0)
-    pitch = _angle(-first[..., 2], length)
-    yaw = _angle(first[..., 1], first[..., 0])
-    roll = _angle(second[..., 2], third_z)
+    pitch = torch.atan2(-first[..., 2], length)
+    yaw = torch.atan2(first[..., 1], first[..., 0])
+    roll = torch.atan2(second[..., 2], third_z)
     return torch.stack([roll, pitch, yaw], dim=-1)
-
-
-def _angle(y: Tensor, x: Tensor) -> Tensor:
-    """atan2, with a finite gradient where both vanish."""
-    return torch.atan2(y, x.masked_fill(_vanish(x, y), 1.0))
-
-
-def _vanish(x: Tensor, y: Tensor) -> Tensor:
-    """Where both are so small that the sum of their squares is 0 in float32."""
-    return (x.abs() < 1e-18) & (y.abs() < 1e-18)
