@@ -49,8 +49,9 @@ def test_operators_take_turns_in_both_splits(shown):
 
 def test_their_ways_differ(shown):
     assert hand_speed(shown, "slow") < 0.8 * hand_speed(shown, "expert") < hand_speed(shown, "hasty")
-    for longer in ("pausing", "detouring", "retrying", "slow"):
-        assert mean_length(shown, longer) > mean_length(shown, "expert")
+    # Starts differ, so that one operator's few lengths say little: the four that take longer are taken together.
+    longer = [mean_length(shown, name) for name in ("pausing", "detouring", "retrying", "slow")]
+    assert np.mean(longer) > 1.1 * mean_length(shown, "expert")
 
 
 def test_a_demonstration_is_a_function_of_seed_and_index(shown):
