@@ -138,11 +138,22 @@ def files_crossed() -> str:
     return table(("", "before", "now"), lines)
 
 
+def dvg_cost() -> str:
+    """Operations of a clip of the video cascade, at the paper's sizes and at those trained here."""
+    words = {"paper": "paper's sizes", "tiny": "`tiny`"}
+    lines = []
+    for row in results("dvg_flops")["rows"]:
+        operations, ratio = f"{row['flops']:.2e}".replace("e+", "e"), f"{row['ratio_to_monolithic']:.2f}x"
+        lines.append((f"{words[row['size']]}, {row['method']}", f"{row['tokens']:,}", operations, ratio))
+    return table(("", "tokens that are denoised", "operations", "monolithic costs"), lines)
+
+
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"diwa": diwa, "longer cloning": longer_cloning, "parity": parity, "speed": speed},
     "docs/evaluate.md": {"trust": trust},
     "docs/diffusion_ppo.md": {"tuning profile": tuning_profile},
     "docs/architecture.md": {"files crossed": files_crossed},
+    "docs/dvg_wm.md": {"cost": dvg_cost},
 }
 """The tables of each page, by the name in their markers."""
 

@@ -172,6 +172,8 @@ class WorldModelSpec:
         uncertainty_limit: its 99th percentile on held-out data, or None when not calibrated.
         embodiments: actions of further robots by name; `WorldModel.embody` gives the model as one of them sees it.
         embodiment: the robot that this view of the model is of; None: ``action`` is the model's own.
+        fidelities: names of the ways in which the model can predict, from quick to thorough, where there are several;
+            `WorldModel.at_fidelity` gives the model that predicts so.
     """
 
     family: str
@@ -187,6 +189,7 @@ class WorldModelSpec:
     uncertainty_limit: float | None = None
     embodiments: dict[str, ActionSpec] = field(default_factory=dict)
     embodiment: str | None = None
+    fidelities: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("history", "actions_per_frame"):
@@ -235,7 +238,7 @@ class WorldModelSpec:
         }
         fields["action"] = told(data["action"])
         fields["embodiments"] = {k: action(v) for k, v in data.get("embodiments", {}).items()}
-        for name in ("feature_shape", "decodable", "instructions"):
+        for name in ("feature_shape", "decodable", "instructions", "fidelities"):
             fields[name] = tuple(data.get(name, ()))
         return cls(**fields)
 
@@ -259,7 +262,7 @@ class Policy(Protocol):
                        and put back by ``snapshot`` and ``restore``.
         follow(carry, fresh, clip) -> carry
                        of an executor, which carries instructions out in a twin: the imagined clip it is to follow, a
-                       list of model states [B, ...], whenever a new instruction was given.
+                       list of observations as ``obs`` asks for them, one a frame, whenever an instruction was given.
     """
 
     def start(self, num_envs: int, generator: torch.Generator | None) -> Any:

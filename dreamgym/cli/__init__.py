@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dreamgym.cli.adapt import adapt
+from dreamgym.cli.clips import clips
 from dreamgym.cli.collect import collect
 from dreamgym.cli.compare import compare
 from dreamgym.cli.demo import demo
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "import": import_,
     "join": join,
     "encoder": encoder,
+    "clips": clips,
     "fit": fit,
     "adapt": adapt,
     "rewards": rewards,

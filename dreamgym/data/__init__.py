@@ -7,6 +7,7 @@ The room, in the order in which data pass through it::
     readers/            foreign datasets (CALVIN's folders, Minari, LeRobot v3): `read_calvin`, `import_dataset`, ...
     store.py            the set of episodes, read without loading it: `EpisodeStore`
     join.py             several stores as one: `join`
+    clips.py            episodes of one length, each a whole task: `cut_clips`
     shards.py           what a store is on disk: append-only .npy shards, published by one rename
     sampler.py          windows of T steps as torch batches, a function of (seed, step): `SequenceSampler`
 
@@ -19,6 +20,7 @@ Beside it stands its meta, a small JSON dict: `task`, `seed`, `split` ("train", 
 
 from __future__ import annotations
 
+from dreamgym.data.clips import cut_clips
 from dreamgym.data.collect import collect
 from dreamgym.data.join import join
 from dreamgym.data.sampler import SequenceSampler
@@ -33,6 +35,7 @@ __all__ = [
     "Meta",
     "SequenceSampler",
     "collect",
+    "cut_clips",
     "episode_rng",
     "join",
     "split_of",

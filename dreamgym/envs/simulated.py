@@ -172,7 +172,8 @@ class SimulatorWorld(World):
             names = [core.tasks[t] for t in core.counters["task"].tolist()]
             self._carry = executor.begin(self._carry, fresh, names)
         if hasattr(executor, "follow"):
-            self._carry = executor.follow(self._carry, fresh, clip)
+            task = core.counters["task"]
+            self._carry = executor.follow(self._carry, fresh, [self._reader(state, task) for state in clip])
 
     # ------------------------------------------------------------------ showing
 

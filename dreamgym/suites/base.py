@@ -191,6 +191,7 @@ class Suite:
         licence: of the simulator and of its assets.
         robots: actions by robot, for suites with several; the simulator then takes ``robot=name``.
         instructions: a sentence for each task that has one; else the task's name with blanks.
+        paraphrases: further sentences that say the same, by task.
         layouts: vector sensors of the simulator's state, by name; what a probe reads.
         measures: what fidelity reports.
         proprioception: the sensor that ``obs="dict"`` shows as "proprioception".
@@ -231,6 +232,7 @@ class Suite:
     licence: str = ""
     robots: Mapping[str, ActionSpec] = field(default_factory=dict)
     instructions: Mapping[str, str] = field(default_factory=dict)
+    paraphrases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     measures: tuple[Measure, ...] = ()
     proprioception: str | None = None
@@ -339,6 +341,10 @@ class Suite:
     def instruction(self, task: str) -> str:
         """The sentence that says what ``task`` is."""
         return self.instructions.get(task, task.replace("_", " "))
+
+    def sentences(self, task: str) -> tuple[str, ...]:
+        """Every sentence that says what ``task`` is, `instruction` first."""
+        return self.instruction(task), *self.paraphrases.get(task, ())
 
 
 def _load(target: str | Callable[..., gym.Env]) -> Callable[..., gym.Env]:

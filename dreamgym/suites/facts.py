@@ -53,6 +53,10 @@ class StoreFacts:
     robot: str | None = None
     robots: Mapping[str, ActionSpec] = field(default_factory=dict)
 
+    def sentences(self, task: str) -> tuple[str, ...]:
+        """Sentences that say what ``task`` is: the suite's; of foreign data its name with blanks."""
+        return (task.replace("_", " "),) if self.suite is None else self.suite.sentences(task)
+
 
 def store_facts(view: EpisodeView) -> StoreFacts:
     """Reads the facts of a store: what its info says, else what its suite says, else what its rows show.

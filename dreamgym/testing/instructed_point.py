@@ -85,16 +85,16 @@ class ClipFollower:
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> dict[str, Any]:
         return {"clip": [], "frame": 0}
 
-    def follow(self, carry: dict[str, Any], fresh: Tensor, clip: list[State]) -> dict[str, Any]:
-        """Takes the imagined clip."""
+    def follow(self, carry: dict[str, Any], fresh: Tensor, clip: list[Tensor]) -> dict[str, Any]:
+        """Takes the imagined clip: features [B, 3] of each frame."""
         return {"clip": clip, "frame": 0}
 
     def act(
         self, obs: Tensor, carry: dict[str, Any], fresh: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, dict[str, Any]]:
         goal = carry["clip"][carry["frame"]]
-        move = (goal["position"] - obs[:, :2]) / (GAIN * ACTIONS_PER_FRAME)
-        action = torch.cat([move, 2 * goal["lamp"].unsqueeze(1) - 1], 1)
+        move = (goal[:, :2] - obs[:, :2]) / (GAIN * ACTIONS_PER_FRAME)
+        action = torch.cat([move, 2 * goal[:, 2:] - 1], 1)
         return action.unsqueeze(1).expand(-1, self.chunk, -1), {**carry, "frame": carry["frame"] + 1}
 
 

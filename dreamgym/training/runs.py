@@ -146,7 +146,7 @@ def check_run(run_dir: Path, begun: Mapping[str, Any], asked: Mapping[str, Any])
 
 def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a run as JSON has them, those of "model" on the same level."""
-    plain: dict[str, Any] = json.loads(json.dumps(run))
+    plain: dict[str, Any] = json.loads(json.dumps(run, default=asdict))
     model = plain.pop("model", {})
     return {**plain, **{f"model.{k}": v for k, v in model.items()}}
 

@@ -112,6 +112,15 @@ class WorldModel(nn.Module, ABC):
         view.spec = replace(self.spec, action=self.spec.embodiments[name], embodiment=name)
         return view
 
+    def at_fidelity(self, name: str) -> WorldModel:
+        """This model as it predicts in the way ``name``: the same weights. A family with several overrides it.
+
+        Raises:
+            ValueError: none of ``spec.fidelities``.
+        """
+        self.check_fidelity(name)
+        return self
+
     @abstractmethod
     def features(self, state: State) -> Tensor:
         """What policies and rewards read: ``[B, *spec.feature_shape]``, float32."""
@@ -146,6 +155,12 @@ class WorldModel(nn.Module, ABC):
         The constructor loads them. They are written into no file; a file is read only by a model with the same.
         """
         return {}
+
+    def check_fidelity(self, name: str) -> None:
+        """Raises ValueError if ``name`` is none of ``spec.fidelities``."""
+        if name not in self.spec.fidelities:
+            known = list(self.spec.fidelities) or "none: it predicts in one way"
+            raise ValueError(f"this {self.spec.family} model knows no fidelity {name!r}; it knows {known}")
 
     def check_keys(self, keys: Sequence[str]) -> None:
         """Raises ValueError if ``keys`` are not all decodable."""
@@ -189,6 +204,38 @@ class ObservationPredictor(Protocol):
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """As `WorldModel.loss`."""
+        ...
+
+
+@runtime_checkable
+class ClipRefiner(Protocol):
+    """What a family that is driven by instructions may offer beside `WorldModel`: clips that can be learned through.
+
+    For agents that act on imagined clips and train the world model jointly with themselves
+    (``isinstance(model, ClipRefiner)``): what is costly to sample is made once, without gradients, and what follows it
+    is differentiable in the parameters that may be trained.
+    """
+
+    spec: WorldModelSpec
+
+    def preview(self, state: State, instruction: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """What the clip is refined from, [B, ...], without gradients.
+
+        Args:
+            state: B states.
+            instruction: int64 [B].
+            generator: source of randomness.
+        """
+        ...
+
+    def refined(
+        self, preview: Tensor, state: State, instruction: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """The frames of the clip, [B, F, C, H, W] in [0, 1], differentiable."""
+        ...
+
+    def refining_parameters(self) -> list[nn.Parameter]:
+        """What may be trained through `refined`."""
         ...
 
 

@@ -27,6 +27,7 @@ _FAMILIES: dict[str, str] = {
     "latent_diffusion": "dreamgym.world_models.families.latent_diffusion.model:LatentDiffusion",
     "mlp": "dreamgym.world_models.families.mlp.model:MLPWorldModel",
     "latent_action": "dreamgym.world_models.families.latent_action.model:LatentActionModel",
+    "video_cascade": "dreamgym.world_models.families.video_cascade.model:VideoCascade",
 }
 
 

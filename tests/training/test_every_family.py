@@ -84,7 +84,8 @@ def test_presets_are_complete(name: str, store: EpisodeStore) -> None:
     for preset in made.presets:
         config = made.config(facts, preset, {})
         FitConfig(**made.preset(preset).fit)
-        assert build(name, json.loads(json.dumps(config.to_dict()))).config == config
+        with torch.device("meta"):  # a preset may be larger than this machine, or want weights that are not here
+            assert build(name, json.loads(json.dumps(config.to_dict()))).config == config
         assert set(made.keys(config)) <= set(store.keys)
 
 

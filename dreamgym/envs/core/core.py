@@ -94,6 +94,8 @@ class DreamCore:
         self.options = options = replace(options or CoreOptions(), **changes)
         if options.embodiment is not None:
             model = model.embody(options.embodiment)
+        if options.fidelity is not None:
+            model = model.at_fidelity(options.fidelity)
         self.device, self.model = _placed(model, device)
         self.reward = _placed(reward, self.device)[1]
         self.spec, self.tasks, self.num_envs = self.model.spec, tuple(reward.tasks), options.num_envs

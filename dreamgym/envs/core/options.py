@@ -26,6 +26,7 @@ class CoreKwargs(TypedDict, total=False):
     normalize_actions: bool
     episode_stats: bool
     embodiment: str | None
+    fidelity: str | None
     validate: bool
     split: str | None
     gradients: bool
@@ -61,6 +62,8 @@ class CoreOptions:
         episode_stats: report the return and the length (control actions) of each episode so far, as "episode_return"
             and "episode_length"; Gymnasium's and SB3's faces tell them of episodes that ended, as "episode".
         embodiment: act as this robot of the model's; None: its own.
+        fidelity: how the model predicts, of models that can in several ways (`WorldModelSpec.fidelities`), as "preview"
+            or "refined"; None: as it does by itself.
         validate: raise on NaN or out-of-range actions (see `ActionReader`).
         split: "train", "val", "test" or None (all): which starts of the bank.
         gradients: keep the autograd graph through steps, for policies trained by backpropagation; `DreamCore.detach`
@@ -90,6 +93,7 @@ class CoreOptions:
     normalize_actions: bool = False
     episode_stats: bool = False
     embodiment: str | None = None
+    fidelity: str | None = None
     validate: bool = False
     split: str | None = "train"
     gradients: bool = False

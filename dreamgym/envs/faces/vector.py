@@ -165,12 +165,14 @@ def frames_per_second(core: DreamCore) -> int:
     return max(1, round(core.spec.frame_rate / actions))
 
 
-def check_render(core: DreamCore, render_mode: str | None, render_scale: int) -> str | None:
-    """The render mode, if the core can serve it; ValueError otherwise."""
-    if render_mode not in (None, "rgb_array"):
-        raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
+def check_render(
+    core: DreamCore, render_mode: str | None, render_scale: int, modes: tuple[str, ...] = ("rgb_array",)
+) -> str | None:
+    """The render mode, if it is one of the face's and the core can serve it; ValueError otherwise."""
+    if render_mode is not None and render_mode not in modes:
+        raise ValueError(f"render_mode must be {' or '.join(map(repr, modes))} or None, got {render_mode!r}")
     if render_mode is not None and core.missing_camera is not None:
-        raise ValueError(f"render_mode='rgb_array' needs {core.missing_camera}")
+        raise ValueError(f"render_mode={render_mode!r} needs {core.missing_camera}")
     if render_scale < 1 or int(render_scale) != render_scale:
         raise ValueError(f"render_scale must be a whole number of at least 1, got {render_scale}")
     return render_mode

@@ -84,6 +84,18 @@ def trials(sensors: Sequence[str] = (), **kwargs: Any) -> Trials:
     return CalvinTrials(sensors, **kwargs)
 
 
+INSTRUCTIONS = {
+    "open_drawer": ("open the drawer", "pull the handle to open the drawer", "draw out the drawer"),
+    "close_drawer": ("close the drawer", "push the drawer shut", "push in the drawer"),
+    "move_slider_left": ("move the slider to the left", "slide the door to the left", "push the sliding door left"),
+    "move_slider_right": ("move the slider to the right", "slide the door to the right", "push the sliding door right"),
+    "turn_on_lightbulb": ("turn on the light bulb", "switch on the bulb", "move the switch up to light the bulb"),
+    "turn_off_lightbulb": ("turn off the light bulb", "switch off the bulb", "move the switch down to darken the bulb"),
+    "turn_on_led": ("turn on the led", "press the button to light the led", "switch the green light on"),
+    "turn_off_led": ("turn off the led", "press the button to darken the led", "switch the green light off"),
+}
+"""Sentences of the tasks that scripted hands demonstrate; the first is the task's instruction."""
+
 SUITE = Suite(
     name="calvin",
     tasks=TASKS,
@@ -104,6 +116,8 @@ SUITE = Suite(
         Measure("led", SCENE, (LED,), "share right", kind="flag", label="LED"),
     ),
     proprioception=ROBOT,
+    instructions={task: sentences[0] for task, sentences in INSTRUCTIONS.items()},
+    paraphrases={task: sentences[1:] for task, sentences in INSTRUCTIONS.items()},
     startable=startable,
     succeeded=succeeded,
     rules=Rules,

@@ -5,6 +5,7 @@ from gymnasium.utils.env_checker import check_env
 
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.faces.single import DreamEnv
+from dreamgym.testing.instructed_point import instructed_point_checkpoint
 
 
 @pytest.mark.parametrize("obs", ["features", "state", "pixels", "dict"])
@@ -35,6 +36,29 @@ def test_render_enlarges(folder):
     env.reset(seed=0)
     assert env.render().shape == (64, 64, 3)
     assert gym.make("Dream-v0", checkpoint=folder).unwrapped.render() is None
+
+
+def test_a_clip_is_rendered_frame_by_frame(tmp_path):
+    path = instructed_point_checkpoint(tmp_path / "world")
+    env = gym.make("Dream-v0", checkpoint=path, horizon=64, render_mode="rgb_array_list", render_scale=2).unwrapped
+    whole = gym.make("Dream-v0", checkpoint=path, horizon=64, render_mode="rgb_array").unwrapped
+    for each in (env, whole):
+        each.reset(seed=0, options={"task": "reach_right"})
+    assert [p.shape for p in env.render()] == [(32, 32, 3)]
+    stepped, taken = env.step(1), whole.step(1)
+    np.testing.assert_allclose(stepped[0], taken[0])
+    assert stepped[1:4] == taken[1:4]
+    film = env.render()
+    assert len(film) == 4
+    np.testing.assert_array_equal(film[-1][::2, ::2], whole.render())
+    assert not np.array_equal(film[0], film[-1])
+    assert env.render() == []
+    assert env.metadata["render_fps"] == 5  # 10 control actions a second, two a frame
+
+
+def test_a_fidelity_that_the_model_lacks_is_told(folder):
+    with pytest.raises(ValueError, match=r"knows no fidelity 'preview'; it knows none"):
+        gym.make("Dream-v0", checkpoint=folder, fidelity="preview")
 
 
 def test_step_before_reset_and_after_close(folder):

@@ -1,0 +1,68 @@
+"""``dreamgym action-expert``: an expert alone, then jointly with the world model whose clips it follows.
+
+    dreamgym clips --store demos --out clips
+    dreamgym action-expert train --clips clips --out experts/alone
+    dreamgym action-expert joint --clips clips --expert experts/alone --world-model CHECKPOINT \
+        --out experts/joint --out-world-model dreams/joint
+
+The same command goes on with an interrupted run.
+"""
+
+# ruff: noqa: T201 - a command line prints
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from dreamgym.cli.checks import check_folder, check_threads
+from dreamgym.data import EpisodeStore
+from dreamgym.suites.facts import store_facts
+from dreamgym.training import checkpoint as checkpoints
+from dreamgym.training.train import training_episodes
+from dreamgym_agents.action_expert.expert import ActionExpert
+from dreamgym_agents.action_expert.options import ExpertOptions, JointOptions
+from dreamgym_agents.action_expert.saving import load_expert, save
+from dreamgym_agents.action_expert.training import train as fit
+from dreamgym_agents.action_expert.training import train_jointly
+
+
+def train(options: ExpertOptions) -> None:
+    """Trains an action expert on recorded clips, or goes on with it; Ctrl-C saves and stops."""
+    _ready(options.threads, options.out)
+    store = EpisodeStore.open(options.clips)
+    torch.manual_seed(options.seed)
+    expert = ActionExpert(options.config(store_facts(store)))
+    expert = fit(expert, training_episodes(store), Path(f"{options.out}.run"), options.training)
+    print(f"wrote {save(options.out, expert, {'updates': options.updates})}")
+
+
+def joint(options: JointOptions) -> None:
+    """Trains an expert and the world model that it follows through the actions' loss (DVG-WM, equation 6)."""
+    _ready(options.threads, options.out)
+    checkpoints.check_target(options.out_world_model)
+    store = EpisodeStore.open(options.clips)
+    facts, opened = store_facts(store), checkpoints.load(options.world_model)
+    expert = load_expert(options.expert).requires_grad_(True)
+    sentences = {task: facts.sentences(task)[0] for task in facts.tasks}
+    run = Path(f"{options.out}.run")
+    expert = train_jointly(expert, opened.model, training_episodes(store), sentences, run, options.training)
+    print(f"wrote {save(options.out, expert, {'joint_updates': options.updates})}")
+    # What rewards and starts read, the features of frames, is not trained; measured figures would be another model's.
+    written = checkpoints.save(
+        options.out_world_model, opened.model, opened.rewards, opened.starts, probe=opened.probe,
+        simulator=opened.simulator, starts_meta=opened.starts_meta,
+    )  # fmt: skip
+    print(f"wrote {written}")
+
+
+def _ready(threads: int | None, out: Path) -> None:
+    check_threads(threads)
+    check_folder("--out", out.parent)
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+COMMANDS = {"train": train, "joint": joint}
+"""Under ``dreamgym action-expert``, by the entry-point group ``dreamgym.commands``."""

@@ -1,0 +1,35 @@
+"""`dreamgym clips`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """Which clips to cut.
+
+    Attributes:
+        store: demonstrations of single tasks.
+        out: folder of the clip store; an unfinished one is continued.
+        rows: control steps of a clip, its first row included (17 frames at every fourth step: 65).
+        keys: what to keep of each row beside the action; all where not given.
+    """
+
+    store: Path
+    out: Path
+    rows: int = 65
+    keys: tuple[str, ...] | None = None
+
+
+def clips(options: ClipOptions) -> None:
+    """Cuts the successful episodes of a store into clips of whole tasks, one of a fixed length each; resumable.
+
+    A video model that is driven by instructions learns from such a store (``dreamgym fit --family video_cascade``).
+    """
+    from dreamgym.data import EpisodeStore
+    from dreamgym.data.clips import cut_clips
+
+    made = cut_clips(EpisodeStore.open(options.store), options.out, options.rows, options.keys)
+    print(f"{options.out}: {len(made)} clips of {options.rows} rows, tasks {made.info['tasks']}")

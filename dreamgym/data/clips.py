@@ -1,0 +1,104 @@
+"""Clips of whole tasks: each successful episode of a store as one window of a fixed number of rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from dreamgym.data.shards import Meta
+from dreamgym.data.store import Episode, EpisodeStore, EpisodeView
+
+TASK, CLIP = "task", "clip"
+"""Keys that a clip store has beside those it was cut from: int64, the same at every row of a clip."""
+
+BATCH = 16
+"""Clips a shard."""
+
+
+def cut_clips(
+    source: EpisodeStore,
+    path: str | os.PathLike[str],
+    rows: int,
+    keys: Sequence[str] | None = None,
+    progress: bool = True,
+) -> EpisodeStore:
+    """Writes a clip store, or goes on with one: an episode of exactly ``rows`` rows for each one that succeeded.
+
+    A clip begins where its episode does, so one split holds all of a start's frames. An episode that is shorter lingers
+    on its last row, the robot held still; one that is longer is left out, since its clip would not show the task done.
+
+    Args:
+        source: episodes of single tasks; what succeeded is told by their meta's "success" (absent: all did).
+        path: folder of the clip store.
+        rows: control steps of a clip, its first row included.
+        keys: what to keep of each row, beside "action"; all that is not a snapshot by default.
+        progress: whether to show a bar.
+
+    Returns:
+        The store, with the rows' `TASK` (an index of ``info["tasks"]``) and `CLIP` (the index of its episode in
+        ``source``) beside the keys that were kept.
+
+    Raises:
+        ValueError: rows below 2; no tasks; or the folder holds clips of another store or length.
+    """
+    from tqdm.auto import tqdm
+
+    tasks, kept = _tasks(source), _keys(source, keys)
+    if rows < 2:
+        raise ValueError(f"a clip has at least 2 rows, got {rows}")
+    layout = {k: source.keys[k] for k in kept} | {TASK: ((), "int64"), CLIP: ((), "int64")}
+    info = {**source.info, "tasks": tasks, "clips": {"of": str(source.path), "rows": rows}}
+    store = EpisodeStore.create(path, layout, info)
+    if store.info.get("clips") != info["clips"]:
+        raise ValueError(
+            f"{path} holds clips of {store.info.get('clips')}, asked for {info['clips']}: use another path"
+        )
+    done = {meta[CLIP] for meta in store.metas}
+    chosen = [i for i in suitable(source, rows) if i not in done]
+    for first in tqdm(range(0, len(chosen), BATCH), desc="clips", disable=not progress):
+        store.append(list(_clips(source, chosen[first : first + BATCH], kept, tasks, rows)))
+    return store
+
+
+def suitable(source: EpisodeView, rows: int) -> list[int]:
+    """Indices of the episodes that succeeded within ``rows`` rows."""
+    fits = source.lengths <= rows
+    return [i for i, meta in enumerate(source.metas) if fits[i] and meta.get("success", True) and meta.get("task")]
+
+
+def _clips(
+    source: EpisodeStore, indices: Sequence[int], keys: Sequence[str], tasks: Sequence[str], rows: int
+) -> Iterator[tuple[Episode, Meta]]:
+    metas, hold = source.metas, np.asarray((source.info.get("action") or {}).get("hold", ()), np.float32)
+    for i in indices:
+        episode, meta = source.episode(i, keys), metas[i]
+        out = {k: np.concatenate([v, np.repeat(v[-1:], rows - len(v), 0)]) for k, v in episode.items()}
+        if len(hold):
+            out["action"][len(episode["action"]) - 1 :] = _still(episode["action"][-1], hold, source.info)
+        number = tasks.index(meta["task"])
+        out |= {TASK: np.full(rows, number), CLIP: np.full(rows, i)}
+        yield out, {**meta, CLIP: i, "length": len(episode["action"])}
+
+
+def _still(last: np.ndarray, hold: np.ndarray, info: dict[str, Any]) -> np.ndarray:
+    """The action that keeps the robot where it is, its two-valued entries (a gripper) as they were last."""
+    action = hold.copy()
+    binary = list(info["action"].get("binary", ()))
+    action[binary] = last[binary]
+    return action
+
+
+def _tasks(source: EpisodeStore) -> list[str]:
+    tasks = list(source.info.get("tasks") or dict.fromkeys(m["task"] for m in source.metas if m.get("task")))
+    if not tasks:
+        raise ValueError(f"{source.path} names no tasks: clips are cut from demonstrations of single tasks")
+    return tasks
+
+
+def _keys(source: EpisodeStore, keys: Sequence[str] | None) -> list[str]:
+    left_out = ("snapshot", "success", TASK, CLIP)
+    chosen = [k for k in source.keys if k not in left_out] if keys is None else source.check_keys(keys)
+    return list(dict.fromkeys([*chosen, "action"]))

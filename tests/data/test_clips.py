@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dreamgym.data import EpisodeStore, cut_clips
+
+HOLD = [0.0, 1.0]
+INFO = {"action": {"low": [-1, -1], "high": [1, 1], "binary": [1], "hold": HOLD}, "tasks": ["push", "pull"]}
+KEYS = {"rgb": ((2, 2, 3), "uint8"), "action": ((2,), "float32"), "snapshot": ((1,), "float64")}
+
+
+def episode(rows: int) -> dict[str, np.ndarray]:
+    return {
+        "rgb": np.full((rows, 2, 2, 3), np.arange(rows)[:, None, None, None], np.uint8),
+        "action": np.tile(np.array([[0.5, -1.0]], np.float32), (rows, 1)),
+        "snapshot": np.zeros((rows, 1)),
+    }
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> EpisodeStore:
+    store = EpisodeStore.create(tmp_path / "demonstrations", KEYS, INFO)
+    kinds = [
+        (4, "pull", True, "train"),
+        (6, "push", True, "val"),
+        (5, "push", False, "train"),
+        (9, "push", True, "val"),
+    ]
+    store.append([(episode(n), {"task": t, "success": s, "split": p}) for n, t, s, p in kinds])
+    return store
+
+
+def test_a_clip_is_a_successful_episode_that_lingers_on_its_last_row(source: EpisodeStore, tmp_path: Path) -> None:
+    clips = cut_clips(source, tmp_path / "clips", 6, progress=False)
+    assert [(m["clip"], m["task"], m["split"], m["length"]) for m in clips.metas] == [
+        (0, "pull", "train", 4),
+        (1, "push", "val", 6),
+    ]
+    assert set(clips.keys) == {"rgb", "action", "task", "clip"}
+    rows = clips.episode(0)
+    assert rows["rgb"][:, 0, 0, 0].tolist() == [0, 1, 2, 3, 3, 3]
+    assert rows["task"].tolist() == [1] * 6
+    assert rows["action"][:3].tolist() == [[0.5, -1.0]] * 3
+    assert rows["action"][3:].tolist() == [[0.0, -1.0]] * 3  # held, the gripper as it was
+    assert clips.info["tasks"] == ["push", "pull"]
+
+
+def test_cutting_goes_on_where_it_stopped(source: EpisodeStore, tmp_path: Path) -> None:
+    cut_clips(source, tmp_path / "clips", 9, progress=False)
+    source.append([(episode(3), {"task": "push", "success": True})])
+    clips = cut_clips(source, tmp_path / "clips", 9, progress=False)
+    assert [m["clip"] for m in clips.metas] == [0, 1, 3, 4]
+
+
+def test_keys_can_be_chosen(source: EpisodeStore, tmp_path: Path) -> None:
+    assert set(cut_clips(source, tmp_path / "clips", 9, ["rgb"], False).keys) == {"rgb", "action", "task", "clip"}
+    with pytest.raises(ValueError, match=r"no key \['depth'\]"):
+        cut_clips(source, tmp_path / "more", 9, ["depth"], False)
+
+
+def test_what_cannot_be_cut_is_told(source: EpisodeStore, tmp_path: Path) -> None:
+    cut_clips(source, tmp_path / "clips", 9, progress=False)
+    with pytest.raises(ValueError, match=r"holds clips of .*'rows': 9.*asked for .*'rows': 5"):
+        cut_clips(source, tmp_path / "clips", 5, progress=False)
+    with pytest.raises(ValueError, match="at least 2 rows"):
+        cut_clips(source, tmp_path / "short", 1, progress=False)
+    nameless = EpisodeStore.create(tmp_path / "play", KEYS)
+    with pytest.raises(ValueError, match="names no tasks"):
+        cut_clips(nameless, tmp_path / "none", 5, progress=False)
