@@ -27,7 +27,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     ("command", "listed"),
-    [("collect", ", point_mass"), ("evaluate", "point_mass 64"), ("fit", "rssm, mlp,")],
+    [("collect", ", point_mass"), ("evaluate", "point_mass 64"), ("fit", "latent_diffusion")],
 )
 def test_help_lists_what_is_registered(command: str, listed: str) -> None:
     """In a process of its own: tyro remembers the docstrings that it has read."""

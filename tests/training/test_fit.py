@@ -128,7 +128,7 @@ def test_the_first_save_comes_early(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     saved: list[int] = []
     monkeypatch.setattr(module, "save_progress", lambda run, step, *rest: saved.append(step))
     fit(model(), Vectors(), config(30, log_every=100), tmp_path)
-    assert saved[0] in (2, 3)
+    assert saved[0] <= 3
     assert saved[1] - saved[0] > 10
 
 

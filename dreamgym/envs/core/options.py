@@ -111,8 +111,10 @@ class CoreOptions:
             raise ValueError(f"autoreset must be one of {AUTORESET}, got {self.autoreset!r}")
         if self.reward_mode not in REWARDS:
             raise ValueError(f"reward must be one of {REWARDS}, a function or None, got {self.reward_mode!r}")
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be at least 1, or None for torch's own number, got {self.threads}")
+        if self.threads is not None and not (isinstance(self.threads, int) and self.threads >= 1):
+            raise ValueError(
+                f"threads must be a whole number of at least 1, or None for torch's own number, got {self.threads!r}"
+            )
         limit = self.uncertainty_limit
         if isinstance(limit, str) and limit != "auto":
             raise ValueError(f"uncertainty_limit must be a number, 'auto' or None, got {limit!r}")
