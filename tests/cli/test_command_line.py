@@ -4,8 +4,10 @@ import errno
 import os
 import re
 import resource
+import runpy
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import gymnasium
@@ -170,6 +172,20 @@ def test_an_interrupt_claims_nothing_that_a_command_did_not_say(
     with pytest.raises(SystemExit):
         cli.main(["info"])
     assert capsys.readouterr().err == "dreamgym: stopped before it was done: run the same command again\n"
+
+
+def test_an_interrupt_while_python_imports_it_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(types.ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "dreamgym.cli", Interrupted("dreamgym.cli"))
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module("dreamgym", run_name="__main__")
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "dreamgym: stopped before it had begun\n"
 
 
 def test_an_interrupt_while_the_command_line_is_imported_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ class Parts:
         self.seconds[name] = round(time.monotonic() - began, 1)
         _log.info("%s: %.0f s", name, self.seconds[name])
         if place is not None:
-            _keep(place, text, tensors, {"told": told, "seconds": self.seconds[name]})
+            _keep(place, text, tensors, json.loads(json.dumps(told)), self.seconds[name])
         # As it would be read: what is made of it must not depend on whether it was kept.
         return tensors, json.loads(json.dumps(told))
 
@@ -63,8 +63,8 @@ def _kept(place: Path, key: str) -> Part | None:
         if (place / "key.json").read_text(encoding="utf-8") != key:
             return None
         found = parse_json((place / "part.json").read_text(encoding="utf-8"))
-        if not (isinstance(found["told"], dict) and isinstance(found["seconds"], float)):
-            raise TypeError("part.json holds something else")
+        if found["sha256"] != _told_sha256(found["told"], found["seconds"]):
+            raise ValueError("part.json was changed")
         return load_file(place / "tensors.safetensors"), found
     except FileNotFoundError:
         return None
@@ -73,11 +73,16 @@ def _kept(place: Path, key: str) -> Part | None:
         return None
 
 
-def _keep(place: Path, key: str, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
+def _told_sha256(told: Mapping[str, Any], seconds: float) -> str:
+    return hashlib.sha256(json.dumps([told, seconds]).encode()).hexdigest()
+
+
+def _keep(place: Path, key: str, tensors: Mapping[str, Tensor], told: Mapping[str, Any], seconds: float) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, place / "tensors.safetensors")
-    (place / "part.json").write_text(json.dumps(told))
+    part = {"told": told, "seconds": seconds, "sha256": _told_sha256(told, seconds)}
+    (place / "part.json").write_text(json.dumps(part), encoding="utf-8")
     (place / "key.json").write_text(key)  # last: a part without it is not taken for whole
 
 

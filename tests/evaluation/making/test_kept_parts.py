@@ -1,4 +1,4 @@
-import json
+import time
 
 import pytest
 import torch
@@ -47,12 +47,19 @@ def test_a_part_that_is_damaged_is_made_anew(tmp_path, name, content):
 
 
 def test_seconds_are_those_of_the_making(tmp_path):
+    first, again = Parts(tmp_path), Parts(tmp_path)
+    first("rewards", {}, lambda: time.sleep(0.1) or make())
+    again("rewards", {}, make)
+    assert again.seconds == first.seconds
+    assert again.seconds["rewards"] >= 0.1
+
+
+def test_a_part_of_which_an_entry_was_changed_is_made_anew(tmp_path):
     Parts(tmp_path)("rewards", {}, make)
     file = tmp_path / "rewards" / "part.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "seconds": 42.0}))
-    again = Parts(tmp_path)
-    again("rewards", {}, make)
-    assert again.seconds == {"rewards": 42.0}
+    file.write_text(file.read_text().replace("0.5", "0.7"))
+    assert Parts(tmp_path)("rewards", {}, make)[1]["f1"] == 0.5
+    assert make.calls == 2
 
 
 def test_without_a_folder_nothing_is_kept():
