@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import calvin_rssm
@@ -124,11 +125,12 @@ def test_the_first_save_comes_early(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     from dreamgym.training import fit as module
 
     clock = iter(range(0, 100_000, 7))  # seconds, at every look
-    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    own = types.SimpleNamespace(monotonic=lambda: float(next(clock)))
+    monkeypatch.setattr(module, "time", own)  # the progress line of logs looks at the clock too
     saved: list[int] = []
     monkeypatch.setattr(module, "save_progress", lambda run, step, *rest: saved.append(step))
     fit(model(), Vectors(), config(30, log_every=100), tmp_path)
-    assert saved[0] <= 3
+    assert saved[0] in (2, 3)
     assert saved[1] - saved[0] > 10
 
 
