@@ -35,6 +35,11 @@ ARM = ROOM - 1  # the last of them: which of `ROBOTS`
 EXTRA = 24  # the same for what the controllers remember, and at its end a push that is not over
 PUSH = 1 + 6
 TURN = 0.1  # metres that a radian counts as where a pose is solved for
+HEADLESS: dict[str, Any] = {
+    "has_renderer": False, "has_offscreen_renderer": False, "use_camera_obs": False, "ignore_done": True,
+    "hard_reset": False, "control_freq": 20,
+}  # fmt: skip
+"""Options of the suite's envs: no rendering of its own, no horizon, models kept between resets, 20 Hz."""
 _MODEL_SEED = 0  # the cube's size is drawn when a model is built: the same for every env
 
 
@@ -247,13 +252,8 @@ def _make_world(name: str, robot: str) -> Any:
     world = suite.make(
         name,
         robots=robot,
-        has_renderer=False,
-        has_offscreen_renderer=False,
-        use_camera_obs=False,
-        ignore_done=True,
-        hard_reset=False,
-        control_freq=20,
         seed=_MODEL_SEED,
+        **HEADLESS,
     )
     world.reset()
     _silence(world)

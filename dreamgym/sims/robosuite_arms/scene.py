@@ -12,6 +12,7 @@ from dreamgym.sims.robosuite_arms.objects import THINGS
 
 try:
     from dreamgym.sims.mujoco_state import mujoco
+    from dreamgym.sims.robosuite import HEADLESS
 
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)  # it warns of optional parts at every import
     from robosuite.controllers import load_composite_controller_config, load_part_controller_config
@@ -45,13 +46,8 @@ class Table(ManipulationEnv):
             robots=embodiment.arm,
             controller_configs=_controller(embodiment),
             gripper_types=embodiment.hand,
-            has_renderer=False,
-            has_offscreen_renderer=False,
-            use_camera_obs=False,
-            ignore_done=True,
-            hard_reset=False,
-            control_freq=20,
             seed=seed,
+            **HEADLESS,
         )
 
     def _load_model(self) -> None:
