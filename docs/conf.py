@@ -14,8 +14,6 @@ release = version = metadata.version("dreamgym")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
 templates_path = ["_templates"]
-# Fields of several configurations share a name ("width"): a name in a docstring that means several links to none.
-suppress_warnings = ["ref.python"]
 exclude_patterns = ["_build", "_templates", "results/*.md"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath", "attrs_inline"]

@@ -1,4 +1,4 @@
-"""DINOv2 and SigLIP of transformers as frozen encoders of images (LaDi-WM, equation 1)."""
+"""DINOv2, SigLIP (LaDi-WM, equation 1) and V-JEPA 2 (LAC-WM, Table 4) of transformers as frozen image encoders."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class VisionEncoder(nn.Module):
             images: uint8 [N, 3, H, W].
 
         Returns:
-            [N, grid * grid, width], float32, row by row of the image.
+            [N, grid * grid, token_dim], float32, row by row of the image.
 
         Raises:
             ValueError: another shape or type.
@@ -108,33 +108,38 @@ class VisionEncoder(nn.Module):
         return self.encode(self.preprocess(images))
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """uint8 [N, 3, H, W] to what the weights take: resized, float32, standardised by colour."""
+        """Images [N, 3, H, W], uint8 or float in [0, 1], to what the weights take: resized, standardised by colour."""
         size = (self.config.image_size,) * 2
-        x = images.float() / 255
+        x = images.float() / 255 if images.dtype == torch.uint8 else images
         if tuple(x.shape[-2:]) != size:
             x = F.interpolate(x, size, mode="bilinear", antialias=True)
         return (x - self.mean) / self.std
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Prepared images [N, 3, S, S] to tokens [N, grid * grid, width]."""
+        """Prepared images [N, 3, S, S] to tokens [N, grid * grid, token_dim]."""
         grid, patches = self.config.grid, self.config.image_size // self.config.patch
         if self.config.kind == "pixels":
             return F.unfold(pixels, self.config.patch, stride=self.config.patch).transpose(1, 2)
         if self.network is None:
             self.fetch()
         assert self.network is not None
-        hidden = self.network(pixel_values=pixels, **self._interpolation()).last_hidden_state
+        hidden = self.network(**self._inputs(pixels)).last_hidden_state
         tokens: Tensor = hidden[:, -(patches**2) :].float()
         if patches == grid:
             return tokens
         plane = tokens.transpose(1, 2).unflatten(2, (patches, patches))
         return F.avg_pool2d(plane, patches // grid).flatten(2).transpose(1, 2)
 
-    def _interpolation(self) -> dict[str, bool]:
-        """SigLIP is told when images have another size than its positions; DINOv2 finds out."""
-        trained = int(self.config.architecture["image_size"])
-        other = self.config.kind == "siglip" and self.config.image_size != trained
-        return {"interpolate_pos_encoding": True} if other else {}
+    def _inputs(self, pixels: Tensor) -> dict[str, Any]:
+        """SigLIP is told when images have another size than its positions (DINOv2 finds out); a clip is still."""
+        kind, architecture = self.config.kind, self.config.architecture
+        if kind == "vjepa2":
+            frames = int(architecture.get("tubelet_size", 2))
+            clip = pixels.unsqueeze(1).expand(-1, frames, -1, -1, -1)
+            return {"pixel_values_videos": clip, "skip_predictor": True}
+        if kind == "siglip" and self.config.image_size != int(architecture["image_size"]):
+            return {"pixel_values": pixels, "interpolate_pos_encoding": True}
+        return {"pixel_values": pixels}
 
     @property
     def sha256(self) -> str:
@@ -147,16 +152,21 @@ def _structure(config: EncoderConfig) -> nn.Module:
     if config.kind == "pixels":
         return nn.Identity()
     module = transformers()
-    if config.kind == "dinov2":
-        return _bare(module.Dinov2Model(module.Dinov2Config(**config.architecture)))
-    return _bare(module.SiglipVisionModel(module.SiglipVisionConfig(**config.architecture)))
+    classes = {
+        "dinov2": (module.Dinov2Model, module.Dinov2Config),
+        "siglip": (module.SiglipVisionModel, module.SiglipVisionConfig),
+        "vjepa2": (module.VJEPA2Model, module.VJEPA2Config),
+    }
+    model, settings = classes[config.kind]
+    return _bare(model(settings(**config.architecture)))
 
 
 def _pretrained(config: EncoderConfig) -> nn.Module:
     if config.kind == "pixels":
         return nn.Identity()
     module = transformers()
-    cls: Any = module.Dinov2Model if config.kind == "dinov2" else module.SiglipVisionModel
+    classes = {"dinov2": module.Dinov2Model, "siglip": module.SiglipVisionModel, "vjepa2": module.VJEPA2Model}
+    cls: Any = classes[config.kind]
     try:
         with quiet_loading():
             found: Any = cls.from_pretrained(config.source, dtype=torch.float32)
@@ -165,10 +175,10 @@ def _pretrained(config: EncoderConfig) -> nn.Module:
             f"no {config.kind} weights at {config.source!r} ({str(error).splitlines()[0]}): put them there, or give "
             "the encoder's source"
         ) from error
-    if (width := found.config.hidden_size) != config.width:
+    if (width := found.config.hidden_size) != config.token_dim:
         raise ValueError(
-            f"the weights at {config.source!r} have width {width}, this model was made for {config.width}: give the "
-            "encoder that it was made with"
+            f"the weights at {config.source!r} have width {width}, this model was made for {config.token_dim}: give "
+            "the encoder that it was made with"
         )
     return _bare(found)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from dreamgym.data import EpisodeStore, EpisodeView
-from dreamgym.nn.encoders.config import KINDS, NORMALISATION
+from dreamgym.nn.encoders.config import NORMALISATION
 from dreamgym.suites.facts import StoreFacts, store_facts
 from dreamgym.training.encoders.distillation import DistillationConfig, SelfDistillation
 from dreamgym.training.encoders.frames import FrameSampler, Sentences
@@ -24,7 +24,7 @@ from dreamgym.world_models.recipe import FitConfig
 
 _log = logging.getLogger(__name__)
 
-TRAINED = tuple(kind for kind in KINDS if kind != "pixels")
+TRAINED = ("dinov2", "siglip")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def test_dinov2_gives_its_patch_tokens_without_the_class_token(dino_folder: Path
     with torch.no_grad():
         expected = reference(encoder.preprocess(images())).last_hidden_state[:, 1:]
     assert torch.equal(encoder(images()), expected)
-    assert encoder.config.width == 16 and encoder.config.tokens == 16
+    assert encoder.config.token_dim == 16 and encoder.config.tokens == 16
 
 
 def test_siglip_is_read_out_of_a_whole_model_with_its_preprocessor(siglip_folder: Path) -> None:

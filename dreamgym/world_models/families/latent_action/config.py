@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from dreamgym.fields import from_json
-from dreamgym.nn.frame_encoder import VJEPA2_GIANT, FrameEncoderConfig
+from dreamgym.nn.encoders import EncoderConfig
 from dreamgym.types import ActionSpec
 
 LATENT = "latent"
@@ -94,7 +94,7 @@ class LatentActionConfig:
     motion: Motion | None = None
     frame_rate: float = 20.0
     actions_per_frame: int = 5
-    encoder: FrameEncoderConfig = field(default_factory=FrameEncoderConfig)
+    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig("pixels", grid=8))
     front: Literal["latent", "explicit"] = "latent"
     latent_dim: int = 64
     width: int = 512
@@ -156,13 +156,18 @@ class LatentActionConfig:
         return from_json(cls, data)
 
 
+VJEPA2_GIANT: dict[str, Any] = {
+    "hidden_size": 1408, "num_hidden_layers": 40, "num_attention_heads": 22, "mlp_ratio": 48 / 11, "patch_size": 16,
+    "crop_size": 256, "frames_per_clip": 64, "tubelet_size": 2,
+}  # fmt: skip
+"""Architecture of facebook/vjepa2-vitg-fpc64-256, the 1B encoder of LAC-WM's Table 4."""
 PAPER: dict[str, Any] = {
-    "encoder": FrameEncoderConfig(
+    "encoder": EncoderConfig(
         "vjepa2", "facebook/vjepa2-vitg-fpc64-256", VJEPA2_GIANT, image_size=256, grid=16, kept=False
     ),
 }
 TINY: dict[str, Any] = {
-    "encoder": FrameEncoderConfig("pixels", image_size=64, grid=8),
+    "encoder": EncoderConfig("pixels", image_size=64, grid=8),
     "width": 128, "heads": 4, "head_dim": 32, "mlp_ratio": 2.0, "inverse_blocks": 2, "forward_blocks": 3,
     "horizon": 2, "projector_width": 128, "motion_width": 64, "decoder_blocks": 0, "decoder_width": 128,
     "decoder_heads": 4, "action_tokens": 4,

@@ -18,7 +18,7 @@ class ImageDecoder(nn.Module):
     def __init__(self, config: LatentActionConfig) -> None:
         super().__init__()
         width, self.grid, self.size = config.decoder_width, config.encoder.grid, config.image[1:]
-        self.embed = nn.Linear(config.encoder.width, width)
+        self.embed = nn.Linear(config.encoder.token_dim, width)
         self.blocks = nn.ModuleList(_layer(width, config.decoder_heads) for _ in range(config.decoder_blocks))
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, width)

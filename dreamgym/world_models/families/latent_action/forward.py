@@ -42,11 +42,11 @@ class ForwardDynamics(nn.Module):
     def __init__(self, config: LatentActionConfig) -> None:
         super().__init__()
         width = config.width
-        self.embed = nn.Linear(config.encoder.width, width)
+        self.embed = nn.Linear(config.encoder.token_dim, width)
         self.embed_action = nn.Linear(config.latent_dim // config.action_tokens, width)
         self.action_tokens = config.action_tokens
         self.blocks = nn.ModuleList(ForwardBlock(config) for _ in range(config.forward_blocks))
-        self.out = nn.Linear(width, config.encoder.width, bias=False)
+        self.out = nn.Linear(width, config.encoder.token_dim, bias=False)
         nn.init.zeros_(self.out.weight)
         self.register_buffer("place", grid_waves(config.encoder.grid, width), persistent=False)
         self.register_buffer("scale", torch.ones(()))

@@ -52,7 +52,7 @@ class InverseDynamics(nn.Module):
     def __init__(self, config: LatentActionConfig) -> None:
         super().__init__()
         width, layers = config.width, config.inverse_blocks
-        self.embed = nn.Linear(config.encoder.width, width, bias=False)
+        self.embed = nn.Linear(config.encoder.token_dim, width, bias=False)
         self.query = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.layers = nn.ModuleList(CausalLayer(config) for _ in range(layers))
         self.queries = nn.ModuleList(QueryLayer(config) for _ in range(layers))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dreamgym.nn.frame_encoder import FrameEncoder
+from dreamgym.nn.encoders import VisionEncoder
 from dreamgym.types import ActionSpec, Observation, ObservationSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.families.latent_action import loss as losses
@@ -39,7 +39,7 @@ class LatentActionModel(WorldModel):
         super().__init__()
         self.config = config
         self.spec = _spec(config)
-        self.encoder = FrameEncoder(config.encoder)
+        self.encoder = VisionEncoder(config.encoder, load=False)
         latent = config.front == "latent"
         self.idm = InverseDynamics(config) if latent else None
         self.fdm = ForwardDynamics(config)
@@ -57,15 +57,17 @@ class LatentActionModel(WorldModel):
         """The pretrained encoder, where its weights are not kept."""
         if self.config.encoder.kept or self.config.encoder.kind == "pixels":
             return {}
-        self.encoder.load()
+        if self.encoder.network is None:
+            self.encoder.fetch()
         return {"encoder.network": self.config.encoder.source}
 
     # -- what the parts say --
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames [..., 3, H, W], uint8 or float in [0, 1], to tokens [..., N, D]."""
-        tokens: Tensor = self.encoder(frames.flatten(0, -4)).unflatten(0, frames.shape[:-3])
-        return tokens
+        with torch.no_grad():
+            tokens: Tensor = self.encoder.encode(self.encoder.preprocess(frames.flatten(0, -4)))
+        return tokens.unflatten(0, frames.shape[:-3])
 
     def infer(self, before: Tensor, after: Tensor) -> Tensor:
         """Latent actions [..., Z] between frames' tokens [..., N, D].
@@ -162,7 +164,7 @@ def _spec(config: LatentActionConfig) -> WorldModelSpec:
         family=LatentActionModel.family,
         observations={config.sensor: ObservationSpec("image", config.image)},
         action=list(config.robots.values())[-1],
-        feature_shape=(config.feature_grid**2 * config.encoder.width,),
+        feature_shape=(config.feature_grid**2 * config.encoder.token_dim,),
         decodable=(config.sensor,),
         frame_rate=config.frame_rate,
         actions_per_frame=config.actions_per_frame,

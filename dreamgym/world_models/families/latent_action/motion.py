@@ -61,7 +61,7 @@ class MotionDecoder(nn.Module):
         super().__init__()
         width = config.motion_width
         self.grid, self.part_dim = config.encoder.grid, config.latent_dim // 2
-        self.thin = nn.Conv2d(config.encoder.width, width, 2, stride=2)
+        self.thin = nn.Conv2d(config.encoder.token_dim, width, 2, stride=2)
         self.queries = nn.ModuleList(nn.Linear(self.part_dim, width) for _ in range(2))
         self.norm = nn.LayerNorm(width)
         self.attention = Attention(width, max(1, width // 64), min(64, width))

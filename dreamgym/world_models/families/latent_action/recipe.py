@@ -13,7 +13,7 @@ from torch import Tensor
 from dreamgym.data.join import EMBODIMENT
 from dreamgym.data.store import EpisodeView
 from dreamgym.fields import convert, field_types
-from dreamgym.nn.frame_encoder import FrameEncoderConfig
+from dreamgym.nn.encoders import EncoderConfig
 from dreamgym.suites.facts import StoreFacts
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.families.latent_action import adapters
@@ -76,7 +76,7 @@ class LatentActionRecipe(Recipe):
         """Loads the encoder, and sets the usual change of tokens and the spread of motion labels."""
         config = model.config
         if config.encoder.kept:
-            model.encoder.load()
+            model.encoder.fetch()
         model.fdm.scale.copy_(_change(model, episodes))
         if model.motion is not None and config.motion is not None:
             labels = _labels(config.motion, config.actions_per_frame, episodes)
@@ -127,7 +127,7 @@ class LatentActionRecipe(Recipe):
             info={"suite": "robosuite_arms", "robot": "panda_joints"},
             episodes=episodes,
             changes={
-                "encoder": asdict(FrameEncoderConfig(image_size=16, grid=4)), "width": 16, "heads": 2,
+                "encoder": asdict(EncoderConfig("pixels", image_size=16, grid=4)), "width": 16, "heads": 2,
                 "forward_blocks": 1, "inverse_blocks": 1, "head_dim": 8, "projector_width": 16,
                 "motion_width": 16, "latent_dim": 8, "augment": 1,
             },

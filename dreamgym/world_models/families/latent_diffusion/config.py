@@ -114,9 +114,9 @@ class LatentDiffusionConfig:
             raise ValueError(f"encoders: expected one or more, each kind once, got {[e.kind for e in self.encoders]}")
         if len({e.grid for e in self.encoders}) != 1:
             raise ValueError(f"encoders need one grid, got {[e.grid for e in self.encoders]}")
-        if self.channels is not None and not 1 <= self.channels <= min(e.width for e in self.encoders):
+        if self.channels is not None and not 1 <= self.channels <= min(e.token_dim for e in self.encoders):
             raise ValueError(
-                f"channels: expected 1 to the width of every encoder, {[e.width for e in self.encoders]}, or null, "
+                f"channels: expected 1 to the width of every encoder, {[e.token_dim for e in self.encoders]}, or null, "
                 f"got {self.channels}"
             )
 
@@ -128,7 +128,7 @@ class LatentDiffusionConfig:
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels that are kept of each encoder's tokens."""
-        return tuple(e.width if self.channels is None else self.channels for e in self.encoders)
+        return tuple(e.token_dim if self.channels is None else self.channels for e in self.encoders)
 
     @property
     def streams(self) -> tuple[int, ...]:

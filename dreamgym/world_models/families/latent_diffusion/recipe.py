@@ -116,7 +116,7 @@ def _feature(model: LatentDiffusion, encoder: EncoderConfig) -> Feature:
         return tokens.half().cpu().numpy()
 
     reads = tuple(config.images)
-    return Feature(FEATURES + encoder.kind, encoder.digest, reads, (config.tokens, encoder.width), encode)
+    return Feature(FEATURES + encoder.kind, encoder.digest, reads, (config.tokens, encoder.token_dim), encode)
 
 
 def _features(model: LatentDiffusion, frames: Mapping[str, Tensor]) -> dict[str, Tensor]:

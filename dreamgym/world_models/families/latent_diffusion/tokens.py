@@ -27,7 +27,7 @@ class Tokens(nn.Module):
         self.config = config
         self.encoders = nn.ModuleDict({e.kind: VisionEncoder(e, load=False) for e in config.encoders})
         self.scalings = nn.ModuleDict(
-            {e.kind: _Scaling(e.width, width) for e, width in zip(config.encoders, config.widths, strict=True)}
+            {e.kind: _Scaling(e.token_dim, width) for e, width in zip(config.encoders, config.widths, strict=True)}
         )
         count, channels = config.chunk, sum(config.widths)
         self.change: Tensor

@@ -57,7 +57,7 @@ def test_the_papers_sizes():
     assert 46_939_968 - parameters(model.idm) == 128
     hands = ActionSpec((-1.0,) * 138, (1.0,) * 138)  # A.2: both hands of EgoDex
     assert parameters(ActionProjector(hands, 5, model.config.projector_width, 64)) == 1_550_528
-    assert model.config.encoder.tokens == 256 and model.config.encoder.width == 1408
+    assert model.config.encoder.tokens == 256 and model.config.encoder.token_dim == 1408
     assert (model.config.latent_dim, model.config.horizon, model.config.actions_per_frame) == (64, 8, 5)
     assert len(model.fdm.blocks) == 8 and len(model.idm.layers) == 4
 
