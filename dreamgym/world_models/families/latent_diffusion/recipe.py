@@ -16,6 +16,7 @@ from dreamgym.data.store import EpisodeView
 from dreamgym.nn.encoders import EncoderConfig, VisionEncoder, encoder_config
 from dreamgym.suites.facts import StoreFacts
 from dreamgym.world_models.base import to_frames
+from dreamgym.world_models.examples import moving_dot
 from dreamgym.world_models.families.latent_diffusion.config import PAPER, TINY, LatentDiffusionConfig
 from dreamgym.world_models.families.latent_diffusion.model import LatentDiffusion
 from dreamgym.world_models.families.latent_diffusion.tokens import FEATURES
@@ -97,7 +98,7 @@ class LatentDiffusionRecipe(Recipe):
         return Example(
             keys=keys,
             info={"action": {"low": [-1.0, -1.0], "high": [1.0, 1.0]}, "frame_rate": 10.0},
-            episodes=[(_moving_dot(rng), {"split": "val" if i == 3 else "train"}) for i in range(4)],
+            episodes=[(moving_dot(rng, 24), {"split": "val" if i == 3 else "train"}) for i in range(4)],
             changes=changes,
             settings={"batch_size": 2, "length": 9, "warmup": 2, "precision": "fp32"},
         )
@@ -127,15 +128,6 @@ def _features(model: LatentDiffusion, frames: Mapping[str, Tensor]) -> dict[str,
     size = frames["action"].shape[0], frames["action"].shape[1] + 1
     images = {name: frames[name].flatten(0, 1) for name in model.config.images}
     return {k: v.unflatten(0, size) for k, v in model.tokens.encode(images).items()}
-
-
-def _moving_dot(rng: np.random.Generator, steps: int = 24) -> dict[str, np.ndarray]:
-    action = rng.uniform(-1, 1, (steps, 2)).astype(np.float32)
-    place = np.clip(np.cumsum(np.concatenate([np.zeros((1, 2)), 0.2 * action[:-1]]), 0), -1, 1).astype(np.float32)
-    image = np.zeros((steps, 16, 16, 3), np.uint8)
-    row, column = ((place + 1) / 2 * 15).astype(int).T
-    image[np.arange(steps), row, column] = 255
-    return {"rgb": image, "place": place, "action": action}
 
 
 RECIPE = LatentDiffusionRecipe()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dreamgym.data.store import EpisodeView
 from dreamgym.suites.facts import StoreFacts
+from dreamgym.world_models.examples import moving_dot
 from dreamgym.world_models.families.rssm.config import TINY, RSSMConfig
 from dreamgym.world_models.families.rssm.model import RSSM
 from dreamgym.world_models.recipe import Example, Preset, Recipe, Windows
@@ -69,7 +70,7 @@ class RSSMRecipe(Recipe):
         return Example(
             keys=keys,
             info={"action": {"low": [-1.0, -1.0], "high": [1.0, 1.0]}, "frame_rate": 10.0},
-            episodes=[(_moving_dot(rng), {"split": "val" if i == 3 else "train"}) for i in range(4)],
+            episodes=[(moving_dot(rng), {"split": "val" if i == 3 else "train"}) for i in range(4)],
             changes=sizes,
             settings={"batch_size": 2, "length": 5, "warmup": 2, "precision": "fp32"},
         )
@@ -84,15 +85,6 @@ def gather(view: EpisodeView, keys: list[str], limit: int = 200_000) -> dict[str
             for name, values in view.episode(i, keys).items():
                 rows[name].append(np.array(values[::stride]))
     return {k: torch.from_numpy(np.concatenate(v)) for k, v in rows.items()}
-
-
-def _moving_dot(rng: np.random.Generator, steps: int = 20) -> dict[str, np.ndarray]:
-    action = rng.uniform(-1, 1, (steps, 2)).astype(np.float32)
-    place = np.clip(np.cumsum(np.concatenate([np.zeros((1, 2)), 0.2 * action[:-1]]), 0), -1, 1).astype(np.float32)
-    image = np.zeros((steps, 16, 16, 3), np.uint8)
-    row, column = ((place + 1) / 2 * 15).astype(int).T
-    image[np.arange(steps), row, column] = 255
-    return {"rgb": image, "place": place, "action": action}
 
 
 RECIPE = RSSMRecipe()

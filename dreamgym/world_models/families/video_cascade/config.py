@@ -174,7 +174,7 @@ class VideoCascadeConfig:
 
         The paper names the high resolution (720p); of the low one its text says that it is above 360p.
         """
-        return cls(**{"camera": "rgb_static", "tasks": tasks, "control": control, **PAPER, **changes})
+        return cls(**{"camera": "rgb", "tasks": tasks, "control": control, **PAPER, **changes})
 
     @classmethod
     def tiny(
@@ -185,7 +185,7 @@ class VideoCascadeConfig:
         **changes: Any,
     ) -> VideoCascadeConfig:
         """The same classes, trained from scratch on two CPU cores; the preview has half the side."""
-        given = {"camera": "rgb_static", "image": image, "low": half(image)}
+        given = {"camera": "rgb", "image": image, "low": half(image)}
         return cls(**{**given, "tasks": tasks, "control": control, **TINY, **changes})
 
     def to_dict(self) -> dict[str, Any]:
