@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 PIP := $(BIN)/python -m pip install -qq --constraint constraints.txt
-TEST_EXTRAS := calvin,metaworld,robosuite,pusht,torchrl,sb3,train,wandb,cli,report,hub,lerobot,minari,play,agents,bench,test
+TEST_EXTRAS := all,bench,test
 
 .PHONY: help demo test lint docs pages clean
 .DEFAULT_GOAL := help
