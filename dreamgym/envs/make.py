@@ -18,6 +18,7 @@ from dreamgym.envs.registration import DREAMS
 from dreamgym.envs.simulators import suite_of
 from dreamgym.rewards.base import RewardModel
 from dreamgym.rewards.function import Function, FunctionReward, NoReward
+from dreamgym.rewards.shaped import ShapedReward
 from dreamgym.suites.drawing import Drawing
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def open_checkpoint(checkpoint: str | Checkpoint | None) -> Checkpoint:
 def choose_reward(checkpoint: Checkpoint, name: str | None, reward: str | Function | None = "success") -> RewardModel:
     """What scores tasks: the reward model called ``name`` (by default "success", or else the only or first one).
 
-    Where ``reward`` is a function or None, a model of just that.
+    Where ``reward`` is a function or None, a model of just that; where it is "shaped", the suite's dense reward beside
+    that model's verdict.
     """
     rewards = checkpoint.rewards
     if not isinstance(reward, str):
@@ -71,6 +73,8 @@ def choose_reward(checkpoint: Checkpoint, name: str | None, reward: str | Functi
         name = "success" if "success" in rewards else next(iter(rewards))
     if name not in rewards:
         raise ValueError(f"no reward model {name!r} in this checkpoint; it holds {list(rewards)}")
+    if reward == "shaped":
+        return ShapedReward(suite_of(checkpoint.simulator), rewards[name])
     return rewards[name]
 
 
@@ -131,8 +135,9 @@ def make_core(
 
     Args:
         checkpoint: a shipped name ("playtable", "calvin_d"), a folder, ``hf://org/name``, or a loaded checkpoint.
-        reward: "success", "probability" or "log_probability" (see `CoreOptions.reward_mode`); a function (decoded,
-            action, next_decoded) -> [B] that pays (`FunctionReward`); or None: pays nothing and never ends an episode.
+        reward: "success", "probability", "log_probability" or "shaped" (see `CoreOptions.reward_mode`); a function
+            (decoded, action, next_decoded) -> [B] that pays (`FunctionReward`); or None: pays nothing and never ends an
+            episode.
         reward_model: which of the checkpoint's reward models.
         autoreset_mode: "same_step", "next_step" or "disabled", or Gymnasium's AutoresetMode.
         device: where to dream; None: where the model is.

@@ -122,8 +122,8 @@ def make_core(
 
     Args:
         world_model: a checkpoint's name or the checkpoint.
-        reward: "success" or "probability": the simulator's oracle pays, once or at every step; a function, of what the
-            model decodes of the filtered states, or None: paid as in the dream.
+        reward: "success" or "probability": the simulator's oracle pays, once or at every step; "shaped" or a function,
+            of what the model decodes of the filtered states, or None: paid as in the dream.
         reward_model: which of the checkpoint's reward models.
         autoreset_mode: "same_step", "next_step", "disabled" or Gymnasium's.
         device: of the world model.

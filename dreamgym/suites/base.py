@@ -113,6 +113,23 @@ class TaskRules(Protocol):
         ...
 
 
+class Shaping(Protocol):
+    """A suite's dense reward on decoded state, on a device, with a task for each env; for `ShapedReward`."""
+
+    keys: tuple[str, ...]
+    """Vector sensors that it reads."""
+
+    def reward(self, start: Mapping[str, Tensor], now: Mapping[str, Tensor], task: Tensor) -> Tensor:
+        """What a step that ends in ``now`` pays, [B], at most 1; 1 where the task is done.
+
+        Args:
+            start: sensors [B, d] at the start of the episode.
+            now: the same now.
+            task: int64 [B], indices into the tasks the reward was made for.
+        """
+        ...
+
+
 class CollectionFactory(Protocol):
     """What a collector returns: the picklable factory that `dreamgym.data.collect` runs, and what its store says."""
 
@@ -202,6 +219,7 @@ class Suite:
         succeeded: (task, rows at the start, rows now) -> bool [...]: the oracle on recorded state; None: only the
             simulator can tell.
         rules: (tasks, device) -> `TaskRules`: the same oracle on tensors.
+        shaping: (tasks, device) -> `Shaping`: the dense reward that ``reward="shaped"`` pays; None: there is none.
         operators: scripted hands by name, for `dreamgym.suites.scripted`: (simulator that has just begun an episode,
             generator of its draws) -> `Act`.
         collectors: what ``dreamgym collect`` can collect, by kind ("play", "demonstrations", ...), its usual kind
@@ -241,6 +259,7 @@ class Suite:
     startable: Callable[[str, Rows], np.ndarray] | None = None
     succeeded: Callable[[str, Rows, Rows], np.ndarray] | None = None
     rules: Callable[[Sequence[str], torch.device | str], TaskRules] | None = None
+    shaping: Callable[[Sequence[str], torch.device | str], Shaping] | None = None
     operators: Mapping[str, Callable[[Any, np.random.Generator], Act]] = field(default_factory=dict)
     collectors: Mapping[str, Callable[..., CollectionFactory]] = field(default_factory=dict)
     simulator_kwargs: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any] | None] | None = None

@@ -17,7 +17,7 @@ class Rules:
     """How long an episode lasts, what pays and what ends it.
 
     Attributes:
-        reward: "success", "probability" or "log_probability".
+        reward: "success", "probability", "log_probability" or "shaped".
         horizon: control actions.
         uncertainty_limit: truncate above it; None: never.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 AUTORESET = ("same_step", "next_step", "disabled")
-REWARDS = ("success", "probability", "log_probability")
+REWARDS = ("success", "probability", "log_probability", "shaped")
 
 
 class CoreKwargs(TypedDict, total=False):
@@ -48,7 +48,8 @@ class CoreOptions:
             terminates; "probability" pays the reward model's own reward and never terminates (DiWA III.C);
             "log_probability" pays the logarithm of the success probability, which tells far from farther where the
             probability itself is 0 in float32, and never terminates either. It is 0 at most: bootstrap where episodes
-            are truncated. Not in twins, whose oracle pays 0 or 1.
+            are truncated. Not in twins, whose oracle pays 0 or 1. "shaped" pays the suite's dense reward
+            (`ShapedReward`) and never terminates.
         obs: "features", "state", "pixels" or "dict".
         proprioception: the decoded vector that ``obs="dict"`` shows under that name too, where there is one.
         instructions: sentences of tasks, for models that are told what to do; of a task without one, its name counts.

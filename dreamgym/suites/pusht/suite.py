@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dreamgym.suites.base import Act, Measure, Sensors, Suite
+from dreamgym.suites.pusht.coverage import CoverageShaping
 from dreamgym.suites.pusht.habits import Habits, HabitualPusher
 from dreamgym.suites.pusht.pusher import Pusher
 from dreamgym.suites.scripted import RandomWalk, demonstrations
@@ -69,6 +70,7 @@ SUITE = Suite(
     ),
     # Actions are places to go to, of a robot in a plane that pushes a body there.
     hints={"state": {"position": DISC, "body": BLOCK + TURN}},
+    shaping=CoverageShaping,
     operators={"pusher": planned, "habitual": habitual, "clumsy": Clumsy, "random": RandomWalk},
     collectors={"demonstrations": demonstrations},
     draws=("state",),
