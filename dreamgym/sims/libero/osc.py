@@ -16,7 +16,9 @@ from dreamgym.sims.mujoco_state import mujoco
 POSITION_SCALE, ROTATION_SCALE = 0.05, 0.5  # m and rad of an action of 1
 STIFFNESS = 150.0
 POSTURE_STIFFNESS = 10.0
+DAMPING, POSTURE_DAMPING = 2 * np.sqrt(STIFFNESS), 2 * np.sqrt(POSTURE_STIFFNESS)  # critical
 FINGER_SPEED = 0.01  # of the fingers' half range, a step of the physics
+_NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])  # of three axes
 SMALL = 1e-9  # an action whose rotation is smaller keeps the goal's rotation
 
 
@@ -77,7 +79,10 @@ class PoseController:
         self._finger_drive = FINGER_SPEED * np.sign(action[6]) * self._closing
 
     def drive(self) -> None:
-        """Sets the controls of one step of the physics; positions and velocities must be up to date."""
+        """Sets the controls of one step of the physics; positions and velocities must be up to date.
+
+        It runs 25 times a control step and costs as much as the physics: hence no `np.clip` and no `np.cross`.
+        """
         scene, model, data = self._scene, self._model, self._data
         mujoco.mj_jacSite(model, data, self._jacobian[:3], self._jacobian[3:], scene.grip_site)
         mujoco.mj_fullM(model, self._mass, data.qM)
@@ -85,29 +90,30 @@ class PoseController:
         mass = self._mass[self._rows, self._columns]
         velocity = data.qvel[scene.arm_dofs]
         wanted = self._acceleration(jacobian @ velocity)
-        inverse = np.linalg.inv(mass)
-        carried = inverse @ jacobian.T  # M^-1 J^T, [n, 6]
+        carried = np.linalg.inv(mass) @ jacobian.T  # M^-1 J^T, [n, 6]
         mobility = jacobian @ carried
         force = np.empty(6)
         force[:3] = np.linalg.solve(mobility[:3, :3], wanted[:3])
         force[3:] = np.linalg.solve(mobility[3:, 3:], wanted[3:])
-        joints = data.qpos[scene.arm_qpos]
-        pull = POSTURE_STIFFNESS * (self.posture - joints) - 2 * np.sqrt(POSTURE_STIFFNESS) * velocity
+        pull = POSTURE_STIFFNESS * (self.posture - data.qpos[scene.arm_qpos]) - POSTURE_DAMPING * velocity
         posture = mass @ pull
         # The posture's torques, less what of them would move the hand: N^T t, N = I - M^-1 J^T L J.
         posture -= jacobian.T @ np.linalg.solve(mobility, carried.T @ posture)
         torques = jacobian.T @ force + data.qfrc_bias[scene.arm_dofs] + posture
-        data.ctrl[scene.arm_actuators] = np.clip(torques, self._low, self._high)
-        self.fingers = np.clip(self.fingers + self._finger_drive, -1.0, 1.0)
-        data.ctrl[scene.finger_actuators] = self._finger_middle + self._finger_half * self.fingers
+        self.fingers = np.minimum(np.maximum(self.fingers + self._finger_drive, -1.0), 1.0)
+        controls = data.ctrl
+        controls[scene.arm_actuators] = np.minimum(np.maximum(torques, self._low), self._high)
+        controls[scene.finger_actuators] = self._finger_middle + self._finger_half * self.fingers
 
     def _acceleration(self, velocity: np.ndarray) -> np.ndarray:
         """(6,): a critically damped spring to the goal."""
-        now, goal = self.rotation, self.goal_rotation
+        site, data = self._scene.grip_site, self._data
+        now, goal = data.site_xmat[site].reshape(3, 3), self.goal_rotation
         error = np.empty(6)
-        error[:3] = self.goal_position - self.position
-        error[3:] = 0.5 * np.cross(now.T, goal.T).sum(0)
-        wanted: np.ndarray = STIFFNESS * error - 2 * np.sqrt(STIFFNESS) * velocity
+        error[:3] = self.goal_position - data.site_xpos[site]
+        # Half the sum of the cross products of the axes (the columns) as they are and as they shall be.
+        error[3:] = 0.5 * (now[_NEXT] * goal[_LAST] - now[_LAST] * goal[_NEXT]).sum(1)
+        wanted: np.ndarray = STIFFNESS * error - DAMPING * velocity
         return wanted
 
     def dump(self) -> np.ndarray:

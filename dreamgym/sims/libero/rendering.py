@@ -55,15 +55,19 @@ class Renderer:
         return image
 
     def _outside(self, data: Any, camera: str) -> np.ndarray:
-        """Indices of the geoms whose bounding spheres lie wholly beside or behind what the camera sees."""
-        seen = self._model.camera(camera)
+        """Indices of the geoms whose bounding boxes lie wholly beside or behind what the camera sees."""
+        model, seen = self._model, self._model.camera(camera)
         place, axes = data.cam_xpos[seen.id], data.cam_xmat[seen.id].reshape(3, 3)
-        x, y, z = ((data.geom_xpos - place) @ axes).T
+        turned = axes.T @ data.geom_xmat.reshape(-1, 3, 3)  # each geom's axes as the camera has them
+        boxes = model.geom_aabb
+        middle = (data.geom_xpos - place) @ axes + np.einsum("nij,nj->ni", turned, boxes[:, :3])
         half = np.deg2rad(float(seen.fovy[0])) / 2
-        radius = self._model.geom_rbound
         # The camera looks along -z; a plane at the edge of the picture leans out by half the field of view.
-        aside = np.maximum(np.abs(x), np.abs(y)) * np.cos(half) + z * np.sin(half)
-        outside: np.ndarray = np.flatnonzero((radius > 0) & ((z > radius) | (aside > radius)))
+        aside, ahead = np.cos(half), np.sin(half)
+        normals = np.array([[0, 0, 1], [aside, 0, ahead], [-aside, 0, ahead], [0, aside, ahead], [0, -aside, ahead]])
+        reach = np.einsum("pnj,nj->np", np.abs(np.einsum("pi,nij->pnj", normals, turned)), boxes[:, 3:])
+        beyond = (middle @ normals.T > reach).any(1)
+        outside: np.ndarray = np.flatnonzero((model.geom_rbound > 0) & beyond)
         return outside
 
     def close(self) -> None:

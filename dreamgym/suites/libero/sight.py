@@ -19,6 +19,9 @@ _PALM = np.stack(np.meshgrid(np.linspace(-0.1, 0.1, 9), [-0.032, 0.0, 0.032], [-
 )
 _WRIST = np.stack(np.meshgrid([-0.045, 0.045], [-0.045, 0.045], [-0.16, -0.22, -0.28]), -1).reshape(-1, 3)
 HAND = np.concatenate([_FINGER, _FINGER * [-1.0, 1.0, 1.0], _PALM, _WRIST])
+_MIDDLE = (HAND.min(0) + HAND.max(0)) / 2
+_RADIUS = float(np.linalg.norm(HAND - _MIDDLE, axis=1).max())
+NEAR = 0.02  # m from which on it does not matter how far a thing is from the hand
 
 
 class Sight:
@@ -129,13 +132,15 @@ class Sight:
         return (middles - reach).min(0), (middles + reach).max(0)
 
     def clearance(self, hand: Pose, without: tuple[str, ...] = ()) -> float:
-        """The least distance in m of a hand with open fingers from anything solid; below 0 inside of it."""
+        """The least distance in m of a hand with open fingers from anything solid, at most `NEAR`; below 0 inside."""
         middles, rotations, halves = self.boxes(without)
+        far = np.linalg.norm(middles - (hand[0] + hand[1] @ _MIDDLE), axis=1) - np.linalg.norm(halves, axis=1)
+        near = far < _RADIUS + NEAR
+        middles, rotations, halves = middles[near], rotations[near], halves[near]
         points = hand[0] + HAND @ hand[1].T
-        local = np.einsum("nij,pni->pnj", rotations, points[:, None] - middles)
-        beyond = np.abs(local) - halves
-        distance = np.linalg.norm(np.maximum(beyond, 0), axis=-1) + np.minimum(beyond.max(-1), 0)
-        return float(distance.min())
+        beyond = np.abs((points[:, None] - middles).transpose(1, 0, 2) @ rotations) - halves[:, None]
+        distance = np.sqrt((np.maximum(beyond, 0) ** 2).sum(-1)) + np.minimum(beyond.max(-1), 0)
+        return float(distance.min(initial=NEAR))
 
     def highest(self, start: np.ndarray, end: np.ndarray, without: tuple[str, ...] = ()) -> float:
         """The highest point, m, of what stands within a palm's width of the way between two places."""

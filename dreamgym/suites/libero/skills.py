@@ -122,18 +122,27 @@ def travel(
 
 def choose(sight: Sight, name: str, frame: Pose, ways: Sequence[Grasp], without: tuple[str, ...], habit: Habit) -> int:
     """The index of the pose, among all of ``ways``, that turns the hand least and keeps it clear of other things."""
-    poses = [pose for way in ways for pose in way.poses()]
+    hands = [(frame[0] + frame[1] @ point, frame[1] @ rotation) for way in ways for point, rotation in way.poses()]
     costs = []
-    for index, (point, rotation) in enumerate(poses):
-        hand = frame[0] + frame[1] @ point, frame[1] @ rotation
-        turned = float(np.linalg.norm(rotation_vector(hand[1] @ sight.home.T)))
-        far = float(np.linalg.norm(hand[0][:2] - sight.hand[0][:2]))
-        room = sight.clearance(hand, without)
-        before = min(sight.clearance((hand[0] - back * hand[1][:, 2], hand[1]), without) for back in (0.06, 0.12))
-        crowded = max(0.0, 0.006 - room) + max(0.0, 0.006 - before)
-        cost = 0.3 * turned + 1.0 * max(0.0, turned - 1.7) + far + 200 * crowded + habit.variety * habit.rng.random()
+    for index, (point, rotation) in enumerate(hands):
+        turned = float(np.linalg.norm(rotation_vector(rotation @ sight.home.T)))
+        far = float(np.linalg.norm(point[:2] - sight.hand[0][:2]))
+        cost = 0.3 * turned + 1.0 * max(0.0, turned - 1.7) + far + habit.variety * habit.rng.random()
         costs.append(cost + 0.5 * habit.tried.get((name, index), 0))
-    return int(np.argmin(costs))
+    best, least = 0, np.inf
+    for index in np.argsort(costs):
+        if costs[index] >= least:
+            break
+        cost = costs[index] + 200 * _crowded(sight, hands[index], without)
+        if cost < least:
+            best, least = int(index), cost
+    return best
+
+
+def _crowded(sight: Sight, hand: Pose, without: tuple[str, ...]) -> float:
+    """By how many m a hand, and one on its way there, come too near to anything."""
+    ways = [sight.clearance((hand[0] - back * hand[1][:, 2], hand[1]), without) for back in (0.0, 0.06, 0.12)]
+    return max(0.0, 0.006 - ways[0]) + max(0.0, 0.006 - min(ways[1:]))
 
 
 def pick(sight: Sight, name: str, grasps: Grasps, habit: Habit) -> Skill:
