@@ -35,6 +35,12 @@ class EvaluateOptions:
         num_workers: processes for them; 0: this process.
         embodiment: the robot, of models that know several.
         executor: the policy that carries instructions out in the twin of a model that is driven by them.
+        map: SENSOR=KEY, which sensors a LeRobot policy is shown under which of its keys, as
+            rgb_static=observation.images.top; those that are not named go by name.
+        obs: what an SB3 model was shown in training, where its spaces do not tell ("state" of a world whose features
+            are as long).
+        vecnormalize: file of the VecNormalize that an SB3 model learned in.
+        trust_policy: load an SB3 model, or a LeRobot policy with code of others, though that runs code in its files.
         trust_simulator: run a simulator that the checkpoint names though it is of no known suite.
         clips: columns of the clips of successes and of disagreements; 0: no clips.
         out: folder for one JSON file a policy; what is there is not evaluated again if policy, settings, world model,
@@ -56,6 +62,10 @@ class EvaluateOptions:
     num_workers: int = 0
     embodiment: str | None = None
     executor: str | None = None
+    map: tuple[str, ...] = ()
+    obs: Literal["features", "state", "pixels", "dict"] | None = None
+    vecnormalize: Path | None = None
+    trust_policy: bool = False
     trust_simulator: bool = False
     clips: int = 0
     out: Path | None = None
@@ -86,7 +96,8 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
 
     Args:
         policies: "random", "hold", "package.module:factory", "path/to/file.py:factory", the folder of a saved policy,
-            or that of a run: every policy in its policies/.
+            that of a run (every policy in its policies/), "lerobot:FOLDER" or "lerobot:organisation/name", or
+            "sb3:FILE.zip" (needs --trust-policy).
     """
     import torch
 

@@ -13,7 +13,7 @@ The room, in the order in which a checkpoint is made and shown::
 
 and in which a policy is scored::
 
-    policies/      load.py     policies by name: `load_policy`; scripted.py, some without training
+    policies/      load.py     policies by name: `load_policy`; libraries/, those of LeRobot and Stable-Baselines3
                    evaluate.py any policy in a dream and its twin: `evaluate`; episodes.py runs them, record.py keeps,
                                result.py holds what came of it, batch.py takes many policies
     statistics/    inference.py   intervals, also from few real and many imagined episodes

@@ -11,7 +11,8 @@ import torch
 
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.evaluate import evaluate
-from dreamgym.evaluation.policies.fingerprint import CONFIG, fingerprint
+from dreamgym.evaluation.policies.fingerprint import CONFIG, fingerprint, normalizer_hash
+from dreamgym.evaluation.policies.libraries.settings import check_heeded, heeded
 from dreamgym.evaluation.policies.load import policy_name, read_config
 from dreamgym.evaluation.policies.result import Evaluation, evaluation_file
 from dreamgym.evaluation.policies.setup import Setup, checkpoint_hashes, open_world
@@ -82,19 +83,21 @@ def evaluate_all(
     """
     config = config or EvaluationConfig()
     opened: dict[str, Checkpoint] = {}
-    for source in expand(sources):
+    sources = expand(sources)
+    check_heeded(sources, config)
+    for source in sources:
         world, what = world_model or made_for(source, "world_model"), task or made_for(source, "task") or "all"
         if world is None:
             raise ValueError(f"{source} does not say which world model it acts in: name one (--world-model playtable)")
         if world not in opened:
             opened[world] = open_world(world)
-        name = policy_name(source)
+        name, asked = policy_name(source), heeded(source, config)
         file = None if out is None else evaluation_file(out, name, what if isinstance(what, str) else "+".join(what))
-        if file is not None and (old := _kept(file, source, Setup.of(opened[world], what, config))) is not None:
+        if file is not None and (old := _kept(file, source, Setup.of(opened[world], what, asked))) is not None:
             yield old
             continue
         clips = None if file is None else file.parent
-        done = evaluate(source, opened[world], what, config, device=device, clips_to=clips, progress=progress)
+        done = evaluate(source, opened[world], what, asked, device=device, clips_to=clips, progress=progress)
         if file is not None:
             done.save(file)
         yield done
@@ -114,5 +117,7 @@ def _kept(file: Path, source: str, setup: Setup) -> Evaluation | None:
     then = {"policy": old.training.get("fingerprint"), **old.hashes}
     if executor is not None:
         now["executor"], then["executor"] = fingerprint(executor), old.training.get("executor")
+    now |= normalizer_hash(setup.config)
+    then |= {k: v for k, v in old.training.items() if k == "vecnormalize"}
     told = None not in now.values() and len(now) > 1  # what has no hash may be another thing by now
     return old if told and now == then and setup.config.asks_no_more_than(old.config) else None

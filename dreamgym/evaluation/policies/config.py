@@ -24,6 +24,10 @@ class EvaluationConfig:
         embodiment: the robot, of models that know several; None: the model's own.
         executor: the policy, by name, that carries instructions out in the twin of a model that is driven by them.
         trust_simulator: run a simulator that the checkpoint names though it is of no known suite.
+        map: "SENSOR=KEY", which sensors a LeRobot policy is shown under which of its keys, where names do not tell.
+        obs: what an SB3 model is shown ("features", "state", "pixels", "dict"), where its spaces do not tell.
+        vecnormalize: the file of the `VecNormalize` that an SB3 model learned in.
+        trust_policy: load a policy's file though loading it runs code that is in it (a pickle).
         clips: columns of a clip of successes, and of one of disagreements; 0: no clips.
     """
 
@@ -40,9 +44,16 @@ class EvaluationConfig:
     embodiment: str | None = None
     executor: str | None = None
     trust_simulator: bool = False
+    map: tuple[str, ...] = ()
+    obs: str | None = None
+    vecnormalize: str | None = None
+    trust_policy: bool = False
     clips: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "map", tuple(self.map))
+        if self.vecnormalize is not None:
+            object.__setattr__(self, "vecnormalize", str(self.vecnormalize))
         if self.episodes < 1 or self.simulators < 1 or self.clips < 0:
             raise ValueError(f"episodes and simulators must be at least 1 and clips at least 0, got {self}")
         if self.horizon is not None and self.horizon < 1:
@@ -60,5 +71,7 @@ class EvaluationConfig:
 
         Clips that nobody asks for do no harm; the number of processes and trust change nothing.
         """
-        own = replace(other, num_workers=self.num_workers, trust_simulator=self.trust_simulator)
+        own = replace(
+            other, num_workers=self.num_workers, trust_simulator=self.trust_simulator, trust_policy=self.trust_policy
+        )
         return self == (own if self.clips else replace(own, clips=0))

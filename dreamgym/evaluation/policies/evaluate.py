@@ -25,7 +25,8 @@ from dreamgym.evaluation.policies.bound import BoundCore, is_planner
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.decisions import actions_a_decision
 from dreamgym.evaluation.policies.episodes import Episodes
-from dreamgym.evaluation.policies.fingerprint import fingerprint
+from dreamgym.evaluation.policies.fingerprint import fingerprint, normalizer_hash
+from dreamgym.evaluation.policies.libraries.settings import check_heeded
 from dreamgym.evaluation.policies.load import load_policy, policy_name, read_config
 from dreamgym.evaluation.policies.record import DreamRecorder, TwinRecorder, replay
 from dreamgym.evaluation.policies.result import Evaluation, file_stem
@@ -75,7 +76,9 @@ def evaluate(
         ValueError: an unknown policy, task or split, a checkpoint without start bank, reward or simulator, or a policy
             whose chunk does not fit the model.
     """
-    setup = Setup.of(open_world(world_model), task, replace(config or EvaluationConfig(), **changes))
+    config = replace(config or EvaluationConfig(), **changes)
+    check_heeded([policy], config)
+    setup = Setup.of(open_world(world_model), task, config)
     if setup.config.twin and (suite := suite_of(setup.opened.simulator)) is not None:
         suite.check_installed()  # before the dream's episodes, which take their time
     if device is None:
@@ -83,9 +86,10 @@ def evaluate(
     # Before the policy is loaded: if its file is edited meanwhile, this is another version's hash, and nothing is
     # taken for up to date that is not.
     training = _training(policy)
+    training |= normalizer_hash(setup.config)
     if setup.config.executor is not None:
         training["executor"] = fingerprint(setup.config.executor)
-    actor = load_policy(policy, setup.model.spec, device)
+    actor = load_policy(policy, setup.model.spec, device, setup.policy_options)
     actions_a_decision(actor, setup.model.spec)
     run = _Run(setup, actor, device, *setup.choose_starts(), name or policy_name(policy), progress)
     return run(training, Path(clips_to) if clips_to is not None and setup.config.clips else None)
@@ -186,7 +190,8 @@ class _Run:
         if self.setup.config.executor is None:
             return None
         spec = self.setup.model.spec
-        return load_policy(self.setup.config.executor, replace(spec, action=spec.control), self.device)
+        spec = replace(spec, action=spec.control)
+        return load_policy(self.setup.config.executor, spec, self.device, self.setup.policy_options)
 
     def _cameras_read(self) -> dict[str, Any]:
         """The simulator's cameras that the model or the policy reads: frames that nobody reads cost most of a step."""

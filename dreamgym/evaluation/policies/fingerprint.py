@@ -11,6 +11,8 @@ from importlib.metadata import entry_points, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
+from dreamgym.evaluation.policies import libraries
+from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.fields import parse_json
 from dreamgym.training.checkpoint import file_sha256
 
@@ -30,15 +32,24 @@ def fingerprint(source: Any) -> str | None:
     Of the folder of a saved policy: its config, which holds the hashes of its weights, and the code of the package that
     loads it. Of "path/to/file.py:factory" and "package.module:factory": the file, and what it imports from its own
     folder or package, directly or not; of a module without a source file, the version of its distribution. Of a
-    name: the module that defines it, with what that imports if another package brought it.
+    name: the module that defines it, with what that imports if another package brought it. Of another library's: its
+    files, and the version of the library.
     """
     if not isinstance(source, str | Path):
         return None
+    if (outside := libraries.library_of(source)) is not None:
+        return libraries.fingerprint(*outside)
     if (Path(source) / CONFIG).is_file():
         own, code = file_sha256(Path(source) / CONFIG), _loader_code(Path(source))
         return None if code is None else _hash([own, code])
     where, colon, _ = str(source).rpartition(":")
     return _code(where) if colon else _named(str(source))
+
+
+def normalizer_hash(config: EvaluationConfig) -> dict[str, str]:
+    """{"vecnormalize": sha256} of the statistics that an SB3 model's observations are normalised by; {} without any."""
+    file = None if config.vecnormalize is None else Path(config.vecnormalize)
+    return {"vecnormalize": file_sha256(file)} if file is not None and file.is_file() else {}
 
 
 def _named(name: str) -> str | None:

@@ -10,6 +10,8 @@ Policies that need no folder (planners) have names of their own, by the group ``
 
     [project.entry-points."dreamgym.policy_factories"]
     my_planner = "my_package.planning:planner"   # planner(spec: WorldModelSpec) -> Policy
+
+Policies of LeRobot and Stable-Baselines3 have a prefix, "lerobot:PATH" and "sb3:FILE.zip"; see `libraries`.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dreamgym.evaluation.policies import libraries
 from dreamgym.evaluation.policies.fingerprint import CONFIG, FACTORIES, GROUP, own_files
 from dreamgym.fields import parse_json
 from dreamgym.training.checkpoint import file_sha256
@@ -94,20 +97,26 @@ BUILT_IN: dict[str, Callable[[WorldModelSpec, torch.device | str], Policy]] = {
 
 
 def load_policy(
-    source: str | Path | Policy | Callable[..., Policy], spec: WorldModelSpec, device: torch.device | str = "cpu"
+    source: str | Path | Policy | Callable[..., Policy],
+    spec: WorldModelSpec,
+    device: torch.device | str = "cpu",
+    options: libraries.PolicyOptions | None = None,
 ) -> Policy:
     """A policy from its name.
 
     Args:
         source: "random" or "hold"; a name that an installed package registered ("cem"); "package.module:factory" or
             "path/to/file.py:factory", where the factory takes the world model's spec, or nothing, and returns a
-            policy; a folder that an agent saved; such a factory itself; or a policy, which passes as it is.
+            policy; a folder that an agent saved; "lerobot:FOLDER", "lerobot:organisation/name" or "sb3:FILE.zip"; such
+            a factory itself; or a policy, which passes as it is.
         spec: of the world model that it will act in.
         device: where a saved policy is to act.
+        options: what a policy of another library must be told; others need none.
 
     Raises:
         ValueError: nothing of that name, or what came is no policy; the message names the mend.
         FileNotFoundError: no such file or folder.
+        ImportError: the library that the policy is of is missing.
     """
     if not isinstance(source, str | Path):
         if isinstance(source, Policy) and not inspect.isclass(source):
@@ -118,6 +127,8 @@ def load_policy(
     name = str(source)
     if name in BUILT_IN:
         return BUILT_IN[name](spec, device)
+    if (outside := libraries.library_of(name)) is not None:
+        return _of_library(*outside, spec, device, options or libraries.PolicyOptions())
     if Path(name).is_dir():
         return _from_folder(Path(name), device)
     if installed := entry_points(group=FACTORIES, name=name):
@@ -131,9 +142,24 @@ def load_policy(
     return _called(getattr(module, attribute), spec, name)
 
 
+def _of_library(
+    library: str, name: str, spec: WorldModelSpec, device: torch.device | str, options: libraries.PolicyOptions
+) -> Policy:
+    if library == "lerobot":
+        from dreamgym.evaluation.policies.libraries.lerobot import load_lerobot
+
+        return load_lerobot(name, spec, device, options)
+    from dreamgym.evaluation.policies.libraries.sb3 import load_sb3
+
+    return load_sb3(name, spec, device, options)
+
+
 def _refuse(name: str) -> None:
     named = [*BUILT_IN, *(entry.name for entry in entry_points(group=FACTORIES))]
-    known = f"{named}, 'package.module:factory', 'path/to/file.py:factory' or the folder of a saved policy"
+    known = (
+        f"{named}, 'package.module:factory', 'path/to/file.py:factory', 'lerobot:FOLDER', 'sb3:FILE.zip' or the "
+        "folder of a saved policy"
+    )
     if "/" in name or "\\" in name or name.startswith("."):
         raise FileNotFoundError(f"no folder {name!r}; a policy is one of {known}")
     raise ValueError(f"unknown policy {name!r}: expected one of {known}")
@@ -243,6 +269,8 @@ def policy_name(source: Any) -> str:
     if not isinstance(source, str | Path):
         return getattr(source, "__name__", type(source).__name__)
     name = str(source)
+    if (outside := libraries.library_of(source)) is not None:
+        return libraries.called(*outside)
     if Path(name).is_dir():
         return "/".join([p for p in Path(name).resolve().parts[-3:] if p != "policies"][-2:])
     where, _, attribute = name.rpartition(":")

@@ -16,6 +16,7 @@ from dreamgym.envs import make
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.simulators import suite_of
 from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.libraries import PolicyOptions
 from dreamgym.rewards.base import RewardModel
 from dreamgym.suites import Measure
 from dreamgym.training.checkpoint import read_config
@@ -90,6 +91,17 @@ class Setup:
         settled = replace(config, split=split, horizon=config.horizon or make.usual_horizon(opened))
         model = opened.model if config.embodiment is None else opened.model.embody(config.embodiment)
         return cls(opened, model, bank, reward, tasks, settled, () if suite is None else suite.measures)
+
+    @property
+    def policy_options(self) -> PolicyOptions:
+        """What a policy of another library must be told.
+
+        Raises:
+            ValueError: `map` or `obs` is none.
+        """
+        config = self.config
+        suite = suite_of(self.opened.simulator)
+        return PolicyOptions(suite, config.map, config.obs, config.vecnormalize, config.trust_policy)
 
     def choose_starts(self) -> tuple[np.ndarray, np.ndarray]:
         """The start of each episode: rows of the bank [N] and indices into ``reward.tasks`` [N]."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 
+from dreamgym.training.checkpoint import hub
 from dreamgym.training.checkpoint.folders import CheckpointError, recover
 
 BUILT_IN = Path(__file__).resolve().parents[2] / "checkpoints"
-HUB_PREFIX = "hf://"
 DOWNLOADED = ["config.json", "README.md", "*.safetensors"]
 
 _log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise CheckpointError(f"expected a checkpoint's name, folder or hf:// address, got {name_or_path!r}")
     text = os.fspath(name_or_path)
-    if text.startswith(HUB_PREFIX):
+    if text.startswith(hub.PREFIX):
         return _from_hub(text)
     path = Path(text)
     if text in built_in_names():
@@ -62,17 +61,6 @@ def built_in_names() -> list[str]:
 
 def _from_hub(text: str) -> Path:
     try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise ImportError('hf:// checkpoints need huggingface_hub: pip install "dreamgym[hub]"') from error
-    repository, _, revision = text.removeprefix(HUB_PREFIX).partition("@")
-    if repository.count("/") != 1:
-        raise CheckpointError(f"{text!r}: expected hf://organisation/name, with @revision if need be")
-    download: Callable[..., str] = snapshot_download
-    try:
-        return Path(download(repository, revision=revision or None, allow_patterns=DOWNLOADED))
-    except (OSError, ValueError) as error:  # the Hub's errors (not found, offline and not cached) are OSErrors
-        raise CheckpointError(
-            f"{text!r} could not be fetched ({type(error).__name__}: {error}): check the name and the network; "
-            "offline (HF_HUB_OFFLINE=1) only what was downloaded before can be loaded"
-        ) from error
+        return hub.download(text, DOWNLOADED)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
