@@ -33,7 +33,7 @@ from dreamgym.envs import make
 from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.evaluation.policies.load import load_policy
 from dreamgym.evaluation.policies.result import Evaluation
-from dreamgym.evaluation.policies.rollout import run_episodes
+from dreamgym.evaluation.policies.rollout import RolloutOptions, run_episodes
 from dreamgym.evaluation.policies.setup import checkpoint_hashes, open_world
 from dreamgym.evaluation.statistics.inference import effective_episodes
 from dreamgym.evaluation.statistics.study import rank_all, ranks_to_dict
@@ -125,7 +125,7 @@ def imagined(folder: Path, real: Evaluation, mode: Mode) -> Episodes:
         mode.world, num_envs=min(len(real.dream), AT_ONCE), horizon=real.config.horizon, reward="probability",
         autoreset_mode="disabled", split=None, chunk=getattr(policy, "chunk", None), uncertainty_limit=mode.limit,
     )  # fmt: skip
-    return run_episodes(core, policy, real.dream.row, real.dream.task, seed=real.config.seed)
+    return run_episodes(core, policy, real.dream.row, real.dream.task, RolloutOptions(real.config.seed))
 
 
 def measured(work: Path, all_modes: dict[str, Mode]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     if not (out / "config.json").exists():
         config = FinishConfig(rewards={"epochs": recipe.reward_epochs})
         more = [] if beginnings is None else [beginnings]
-        finish_run(run, [data], out, config, tasks=args.tasks, beginnings=more, command=command(args))
+        finish_run(run, [data], out, config, tasks=args.tasks, beginnings=more, notes={"command": command(args)})
 
 
 def gather(args: argparse.Namespace, out: Path, wanted: int, seed: int = 0, **options: Any) -> None:

@@ -40,7 +40,8 @@ def finish(
     from dreamgym.evaluation.making.finish import finish_run
 
     config = finish_config(quick, set)
-    print(f"wrote {finish_run(run, stores, out, config, tasks=tasks, beginnings=beginnings, command=command)}")
+    notes = {"command": command}
+    print(f"wrote {finish_run(run, stores, out, config, tasks=tasks, beginnings=beginnings, notes=notes)}")
 
 
 def finish_config(quick: bool, words: Sequence[str]) -> FinishConfig:

@@ -101,7 +101,7 @@ def fit(options: FitOptions) -> None:
         run,
         family,
         options.preset,
-        options.steps,
+        steps=options.steps,
         changes=parse_fields(options.set, recipe(family).config_class),
         tasks=options.tasks,
         refresh_data=options.refresh_data,

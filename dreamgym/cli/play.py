@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def play(
-    id: str,
-    task: str | None = None,
-    checkpoint: Path | None = None,
-    twin: bool = True,
-    record: Path | None = None,
-    port: int = 8000,
-    players: int = 2,
-    seed: int = 0,
-    horizon: int | None = None,
-) -> None:
-    """Opens a page on this machine on which you drive a dream, and its twin beside it, by keyboard, mouse or gamepad.
+@dataclass(frozen=True)
+class PlayOptions:
+    """What is played, and with whom.
 
-    Args:
-        id: of the dream, as Dream-PlayTable-v0; Dream-v0 with a checkpoint of your own.
+    Attributes:
         task: of the first episode; the page lets you choose.
         checkpoint: another world model than the id's.
         twin: show the real simulator too, from the same start, where it is installed.
@@ -29,10 +20,29 @@ def play(
         seed: of the first episode; the next one takes the next.
         horizon: steps of an episode; ten times the suite's where not given, for people are slower than scripts.
     """
+
+    task: str | None = None
+    checkpoint: Path | None = None
+    twin: bool = True
+    record: Path | None = None
+    port: int = 8000
+    players: int = 2
+    seed: int = 0
+    horizon: int | None = None
+
+
+def play(id: str, options: PlayOptions) -> None:
+    """Opens a page on this machine on which you drive a dream, and its twin beside it, by keyboard, mouse or gamepad.
+
+    Args:
+        id: of the dream, as Dream-PlayTable-v0; Dream-v0 with a checkpoint of your own.
+        options: see `PlayOptions`.
+    """
     from dreamgym.play.open import opener
     from dreamgym.play.server import make_app, serve
 
-    players = 1 if record is not None else players
-    make_session, about = opener(id, task, checkpoint, twin, record, horizon)
-    app = make_app(make_session, title=about, players=players, seed=seed)
-    serve(app, port, lambda at: print(f"{about}: http://127.0.0.1:{at} (Ctrl-C stops)", flush=True))
+    record = options.record
+    players = 1 if record is not None else options.players
+    make_session, about = opener(id, options.task, options.checkpoint, options.twin, record, options.horizon)
+    app = make_app(make_session, title=about, players=players, seed=options.seed)
+    serve(app, options.port, lambda at: print(f"{about}: http://127.0.0.1:{at} (Ctrl-C stops)", flush=True))

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from dreamgym.bars import progress_bar
 from dreamgym.data.store import EpisodeStore
@@ -43,17 +43,52 @@ class Collected:
     stopped: bool
 
 
+class CollectKwargs(TypedDict, total=False):
+    """`CollectConfig` as keyword arguments of `collect`, for type checkers and completion."""
+
+    num_workers: int
+    seed: int
+    split: str | None
+    progress: bool
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """How episodes are collected.
+
+    Attributes:
+        num_workers: Processes.
+        seed: Of the collection. A store takes episodes of one seed only, and of one info.
+        split: "train", "val" or "test": every episode is of it, and its draws are not those of other splits, whatever
+            the seed. None: the generator's own, else by index.
+        progress: Whether to show a bar of the steps with the time left.
+
+    Raises:
+        ValueError: One out of range, or an unknown split.
+    """
+
+    num_workers: int = 1
+    seed: int = 0
+    split: str | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 1 or self.seed < 0:
+            raise ValueError(
+                f"num_workers is at least 1 and seed at least 0; got num_workers={self.num_workers}, seed={self.seed}"
+            )
+        if self.split is not None and self.split not in SPLIT_SEEDS:
+            raise ValueError(f"split must be one of {list(SPLIT_SEEDS)}, or None (by index); got {self.split!r}")
+
+
 def collect(
     make_episode: EpisodeFactory,
     store_path: str | os.PathLike[str],
     num_steps: int | None = None,
-    num_workers: int = 1,
-    seed: int = 0,
     *,
     num_episodes: int | None = None,
-    split: str | None = None,
     info: dict[str, Any] | None = None,
-    progress: bool = True,
+    **options: Unpack[CollectKwargs],
 ) -> Collected:
     """Make episodes 0, 1, 2, ... until the store holds enough of them; what it holds already counts.
 
@@ -69,31 +104,26 @@ def collect(
             needs `if __name__ == "__main__":`.
         store_path: The store; created with the first episode's keys where there is none.
         num_steps: Rows to hold in the end; the last episode may pass it. Or give num_episodes.
-        num_workers: Processes.
-        seed: Of the collection. A store takes episodes of one seed only, and of one info.
         num_episodes: Episodes to hold in the end: indices 0 to num_episodes - 1.
-        split: "train", "val" or "test": every episode is of it, and its draws are not those of other splits, whatever
-            the seed. None: the generator's own, else by index.
         info: JSON to remember in a new store beside the seed, such as the generator's configuration.
-        progress: Whether to show a bar of the steps with the time left.
+        options: Fields of `CollectConfig`: num_workers, seed, split, progress.
 
     Raises:
         ValueError: Not exactly one target, one out of range, an unknown split, or a store of another seed or info.
         OSError: The disk is full (ENOSPC); the finished episodes are kept.
         ImportError, FileNotFoundError: The generator lacks a package or files.
+        TypeError: Another option.
         CollectError: `num_workers + 2` episodes in a row failed, or all did: the generator itself is broken.
     """
-    _check_target(num_steps, num_episodes, num_workers, seed)
-    if split is not None and split not in SPLIT_SEEDS:
-        raise ValueError(f"split must be one of {list(SPLIT_SEEDS)}, or None (by index); got {split!r}")
-    path = Path(store_path)
-    about = {**(info or {}), "seed": seed}
+    _check_target(num_steps, num_episodes)
+    how, path = CollectConfig(**options), Path(store_path)
+    about = {**(info or {}), "seed": how.seed}
     plan = Plan(num_steps, num_episodes, _done_already(path, about))
     before = len(plan.done)
-    crew = Crew(make_episode, path, seed, about, split)
-    with _bar(path, plan, progress) as bar, Interrupts() as interrupts:
+    crew = Crew(make_episode, path, how.seed, about, how.split)
+    with _bar(path, plan, how.progress) as bar, Interrupts() as interrupts:
         try:
-            _run(crew, plan, num_workers, interrupts, bar)
+            _run(crew, plan, how.num_workers, interrupts, bar)
         finally:
             crew.dismiss()
     if interrupts.count > 1:
@@ -105,12 +135,11 @@ def collect(
     return Collected(EpisodeStore.open(path), len(plan.done) - before, plan.failed, interrupts.count > 0)
 
 
-def _check_target(num_steps: int | None, num_episodes: int | None, num_workers: int, seed: int) -> None:
+def _check_target(num_steps: int | None, num_episodes: int | None) -> None:
     if (num_steps is None) == (num_episodes is None):
         raise ValueError(f"give either num_steps or num_episodes, got {num_steps} and {num_episodes}")
-    if num_workers < 1 or seed < 0 or (num_episodes if num_steps is None else num_steps) < 1:  # type: ignore[operator]
-        got = f"num_workers={num_workers}, seed={seed}, num_steps={num_steps}, num_episodes={num_episodes}"
-        raise ValueError(f"num_workers and the target are at least 1 and seed at least 0; got {got}")
+    if (target := num_episodes if num_steps is None else num_steps) is not None and target < 1:
+        raise ValueError(f"the target is at least 1; got num_steps={num_steps}, num_episodes={num_episodes}")
 
 
 @dataclass

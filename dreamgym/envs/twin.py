@@ -50,8 +50,7 @@ class TwinCore(DreamCore):
     Args:
         model, reward, starts: the dream's own. Without ``starts`` (or with starts that lack snapshots) episodes begin
             where the simulator's reset puts them, and the first frame is filtered with hold steps before it.
-        simulator: what to simulate: {"id": ..., "kwargs": {...}}.
-        num_workers: worker processes for the simulators; 0: this process.
+        sims: the simulators, as many as ``options.num_envs`` (see `open_simulators`); closed with the core.
         executor: carries instructions out, for models that are driven by them (see `Policy.follow`).
         options, device, drawing, changes: as for `DreamCore`.
 
@@ -67,10 +66,9 @@ class TwinCore(DreamCore):
         model: WorldModel,
         reward: RewardModel,
         starts: StartBank | None,
-        simulator: Mapping[str, Any],
+        sims: Simulators | WorkerSimulators,
         options: CoreOptions | None = None,
         *,
-        num_workers: int = 0,
         executor: Policy | None = None,
         device: Any = None,
         drawing: Drawing | None = None,
@@ -87,16 +85,8 @@ class TwinCore(DreamCore):
             raise ValueError(
                 "reward='log_probability' is of dreams alone: a twin's oracle pays 0 or 1; use 'probability'"
             )
-        num_envs = options.num_envs
-        sims = (
-            WorkerSimulators(simulator, num_envs, num_workers) if num_workers > 0 else Simulators(simulator, num_envs)
-        )
-        try:
-            world = SimulatorWorld(sims, num_envs, executor)
-            super().__init__(model, reward, starts, options, world=world, device=device, drawing=drawing)
-        except BaseException:
-            sims.close()
-            raise
+        world = SimulatorWorld(sims, options.num_envs, executor)
+        super().__init__(model, reward, starts, options, world=world, device=device, drawing=drawing)
 
     @property
     def sims(self) -> Simulators | WorkerSimulators:
@@ -144,8 +134,20 @@ def make_core(
     made = core_options(opened, reward, autoreset_mode, changes)
     scores = choose_reward(opened, reward_model, reward)
     bank = start_bank(opened) if twin.starts == "bank" else None
-    more: dict[str, Any] = {"num_workers": twin.num_workers, "executor": twin.executor, "device": device}
-    return TwinCore(opened.model, scores, bank, simulator, made, **more, drawing=drawing_of(simulator))
+    sims = open_simulators(simulator, made.num_envs, twin.num_workers)
+    try:
+        return TwinCore(
+            opened.model, scores, bank, sims, made, executor=twin.executor, device=device,
+            drawing=drawing_of(simulator),
+        )  # fmt: skip
+    except BaseException:
+        sims.close()
+        raise
+
+
+def open_simulators(simulator: Mapping[str, Any], num_envs: int, num_workers: int = 0) -> Simulators | WorkerSimulators:
+    """As many simulators of one kind, in worker processes where ``num_workers`` is above 0."""
+    return WorkerSimulators(simulator, num_envs, num_workers) if num_workers > 0 else Simulators(simulator, num_envs)
 
 
 def choose_simulator(

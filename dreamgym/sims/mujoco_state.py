@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-    os.environ.setdefault("MUJOCO_GL", "egl")  # must stand before the first import of mujoco; needs no GPU
+    os.environ.setdefault("MUJOCO_GL", "egl")  # read at the first import of mujoco; needs no GPU
 
 import mujoco
+from mujoco import gl_context
 
 # What decides how the physics goes on. Not the whole mjSTATE_INTEGRATION: the rest are forces that nobody applies.
 PHYSICS = (
@@ -44,6 +45,18 @@ def load_physics(model: Any, data: Any, state: np.ndarray) -> None:
     mujoco.mj_setState(model, data, state, int(PHYSICS))
 
 
+def make_renderer(model: Any, height: int, width: int) -> mujoco.Renderer:
+    """MuJoCo's renderer, which draws through EGL where there is no screen.
+
+    Whoever imported mujoco before this module made it choose GLFW, which needs one.
+    """
+    if os.environ.get("MUJOCO_GL") == "egl" and gl_context.GLContext.__module__ == "mujoco.glfw":
+        from mujoco.egl import GLContext
+
+        gl_context.GLContext = GLContext
+    return mujoco.Renderer(model, height, width)
+
+
 def refresh_poses(model: Any, data: Any) -> None:
     """Brings the poses of bodies and sites up to the joints, which a step leaves one substep ahead of them."""
     mujoco.mj_kinematics(model, data)
@@ -63,7 +76,7 @@ class Picture:
         model.vis.quality.offsamples = 0
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, size)
         model.vis.global_.offheight = max(model.vis.global_.offheight, size)
-        self._renderer = mujoco.Renderer(model, size, size)
+        self._renderer = make_renderer(model, size, size)
         model.vis.quality.offsamples = samples
         self._camera = camera
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from dreamgym.data.collect import Collected, collect, differences
+from dreamgym.data.collect import CollectConfig, Collected, CollectKwargs, collect, differences
 from dreamgym.data.store import EpisodeStore
 from dreamgym.suites.base import CollectionFactory, Suite
 from dreamgym.suites.facts import suite_of
@@ -26,10 +26,6 @@ def collect_suite(
     *,
     num_episodes: int | None = None,
     num_steps: int | None = None,
-    split: str | None = None,
-    num_workers: int = 1,
-    seed: int = 0,
-    progress: bool = True,
     **options: Any,
 ) -> Collected:
     """Collects episodes of a suite, or goes on with a store of the same settings.
@@ -43,11 +39,8 @@ def collect_suite(
         kind: what to collect, one of `Suite.collectors`; None: its first.
         num_episodes, num_steps: episodes or rows to hold in the end. With neither a kind that comes in a whole set
             (CALVIN's demonstrations) makes that; else one of them is needed.
-        split: "train", "val" or "test" for every episode; None: each by its index, as the kind has it.
-        num_workers: processes.
-        seed: of the collection.
-        progress: whether to show a bar.
-        options: those of the kind (see `Suite.collector`).
+        options: fields of `dreamgym.data.collect.CollectConfig` (num_workers, seed, split, progress) and options of
+            the kind (see `Suite.collector`).
 
     Raises:
         ValueError: an unknown kind or option, no target, or a store of something else; the message names what differs.
@@ -55,6 +48,8 @@ def collect_suite(
         RuntimeError: see `dreamgym.data.collect`.
     """
     found = suite_by_name(suite) if isinstance(suite, str) else suite
+    own: CollectKwargs = {f.name: options.pop(f.name) for f in fields(CollectConfig) if f.name in options}  # type: ignore[assignment]
+    split = CollectConfig(**own).split
     factory = found.collector(kind, **options)
     kind = kind or next(iter(found.collectors))
     if num_episodes is None and num_steps is None:
@@ -67,10 +62,7 @@ def collect_suite(
     if (Path(store) / "info.json").exists():
         info = _checked(EpisodeStore.open(store), info)
     try:
-        return collect(
-            factory, store, num_steps, num_workers, seed, num_episodes=num_episodes, split=split, info=info,
-            progress=progress,
-        )  # fmt: skip
+        return collect(factory, store, num_steps, num_episodes=num_episodes, info=info, **own)
     except ImportError as missing:
         raise found.lacks(missing) from missing
 

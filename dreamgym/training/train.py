@@ -46,7 +46,6 @@ def train(
     run_dir: str | Path,
     family: str | None = None,
     preset: str | None = None,
-    steps: int | None = None,
     *,
     changes: Mapping[str, Any] | None = None,
     tasks: Sequence[str] = (),
@@ -64,19 +63,20 @@ def train(
         run_dir: the run.
         family: a registered family; by default what the store's sensors suggest.
         preset: "tiny" (the default), "paper" or another of the family's.
-        steps: updates in all, those before a resume included; by default the preset's.
         changes: fields of the family's config.
         tasks: use the episodes of these tasks only; () for all.
         refresh_data: take in episodes appended since the run began (from here on the curve is another).
         init: another run, whose averaged weights this one begins with wherever name and shape agree, or a checkpoint's
             folder; the optimizer begins anew. Without effect on a run that has progress.
-        settings: fields of `FitConfig` and `Windows`.
+        settings: fields of `FitConfig` and `Windows`; ``steps`` are all updates, those before a resume included, by
+            default the preset's.
 
     Raises:
         ValueError: an unknown family, preset, task or setting; a store without what the family reads; or a run that
             was begun with something else.
     """
     run_dir, store = Path(run_dir), EpisodeStore.open(store_path)
+    steps = settings.pop("steps", None)
     settings, facts = checked_settings(settings), store_facts(store)
     pinned = {k: v for k, v in settings.items() if k in (*WINDOWS, *SHAPING)}
     free = {k: v for k, v in settings.items() if k not in pinned}

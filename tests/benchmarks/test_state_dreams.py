@@ -29,8 +29,8 @@ def folder(tmp_path_factory):
     train(path / "data", path / "run", steps=20, changes=SMALL, batch_size=8, length=8, warmup=5, ema=0.9)
     args = argparse.Namespace(suite="pusht", tasks=())
     config = FinishConfig(rewards={"epochs": 2, "batch_size": 16}, fidelity={"windows": 16}, twin_per_task=0)
-    command = make_state_dream.command(args)
-    finish_run(path / "run", [path / "data"], path / "checkpoint", config, command=command, progress=False)
+    notes = {"command": make_state_dream.command(args)}
+    finish_run(path / "run", [path / "data"], path / "checkpoint", config, notes=notes, progress=False)
     return path
 
 

@@ -66,7 +66,7 @@ def test_an_option_of_the_simulator_is_sent_where_a_twin_takes_it(folder):
 def test_states_are_drawn_where_no_camera_is(folder, twin):
     name, options = ("Real-PushT-v0", {"world_model": folder}) if twin else ("Dream-v0", {"checkpoint": folder})
     env = gym.make(name, render_mode="rgb_array", **options)
-    assert "rgb_array" in env.metadata["render_modes"]
+    assert env.metadata["render_modes"] == ["rgb_array", "rgb_array_list"]
     env.reset(seed=0)
     first = env.render()
     assert first.shape == (128, 128, 3)

@@ -23,6 +23,7 @@ from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.folders import check_target
 from dreamgym_agents.warpd.dynamics import check_predictor
 from dreamgym_agents.warpd.options import TrainOptions, told_suite
+from dreamgym_agents.warpd.policy import PlanningPolicy
 from dreamgym_agents.warpd.recipes import as_learned, bounds, cut, make_agent, read_demonstrations
 from dreamgym_agents.warpd.saving import WEIGHTS, save
 from dreamgym_agents.warpd.training import train as fit
@@ -48,7 +49,8 @@ def train(options: TrainOptions) -> None:
     told["diffusion_epochs"] = config.train.diffusion_epochs
     task = options.task or demos.tasks[0]
     key = None if options.obs_key == "state" else options.obs_key  # of another observation the policy asks by its name
-    print(f"wrote {save(options.out, agent, task=task, obs_key=key, world_model=options.checkpoint, metrics=told)}")
+    policy = PlanningPolicy(agent, task, obs_key=key)
+    print(f"wrote {save(options.out, policy, world_model=options.checkpoint, metrics=told)}")
 
 
 def _demonstrations(options: TrainOptions) -> Demonstrations:

@@ -36,26 +36,18 @@ KINDS: dict[str, type[Agent]] = {a.kind: a for a in (WARPD, DiffusionBaseline, L
 
 def save(
     path: str | os.PathLike[str],
-    agent: Agent,
+    policy: PlanningPolicy,
     *,
-    task: str | None = None,
-    horizon: int | None = None,
-    obs_key: str | None = None,
-    features: Scale | None = None,
-    obs: str | None = None,
     world_model: str | None = None,
     metrics: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Writes an agent's folder; one that stood there before is replaced as a whole.
+    """Writes a policy's folder; one that stood there before is replaced as a whole.
 
     Args:
         path: the folder.
-        agent: WARPD or a baseline, trained.
-        task: what the policy is to do where nobody tells it (`dreamgym evaluate` does); needed where the agent knows
-            several.
-        horizon, obs_key, obs: see `PlanningPolicy`.
-        features: the scale of the features that the policy will read (``world_model.scaling`` of an MLP world model has
-            it: `Scale(scaling.mean, scaling.std)`); None where it reads raw observations, as it can in a dream too.
+        policy: a trained agent, and how it is asked: its task where nobody tells it one (`dreamgym evaluate` does), its
+            horizon and what it reads. A policy that reads a dream's features needs their scale (``world_model.scaling``
+            of an MLP world model has it: `Scale(scaling.mean, scaling.std)`).
         world_model: name of the checkpoint in whose dream `dreamgym evaluate` puts it by default.
         metrics: JSON-ready.
 
@@ -63,14 +55,11 @@ def save(
         The folder.
 
     Raises:
-        ValueError: the path holds something else; a task that was never seen, or none where the agent knows several.
+        ValueError: the path holds something else, or the policy has a task for each env and not one name.
     """
-    if task is not None:
-        agent.task_index(task, 1)
-    elif len(agent.config.tasks) > 1:
-        raise ValueError(
-            f"this agent knows {len(agent.config.tasks)} tasks: say which, one of {list(agent.config.tasks)}"
-        )
+    if not isinstance(policy.task, str):
+        raise ValueError(f"a policy is saved with the name of one task, got {policy.task!r}")
+    agent, features = policy.agent, policy.obs_scale
     # Copies: the scales are one module that stands in two places, and safetensors refuses shared memory.
     weights = {k: v.detach().cpu().clone().contiguous() for k, v in agent.state_dict().items()}
     if features is not None:
@@ -79,10 +68,10 @@ def save(
         "policy": POLICY,
         "kind": agent.kind,
         "config": agent.config.to_dict(),
-        "task": task,
-        "horizon": horizon,
-        "obs_key": obs_key,
-        "obs": obs,
+        "task": policy.task,
+        "horizon": policy.horizon,
+        "obs_key": policy.obs_key,
+        "obs": policy.obs,
         "world_model": world_model,
         "metrics": dict(metrics or {}),
     }

@@ -56,7 +56,6 @@ def finish_run(
     *,
     tasks: Sequence[str] = (),
     beginnings: Sequence[str | Path] = (),
-    command: str = "",
     notes: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Path:
@@ -70,8 +69,7 @@ def finish_run(
         config: see `FinishConfig`.
         tasks: some of the tasks that the stores have; () for all.
         beginnings: further stores whose episodes only begin dreams, were they but two rows long.
-        command: how the run was trained, for the card.
-        notes: what else the card is to say, by section ("scripted").
+        notes: what else the card is to say, by section: "command", how the run was trained; "scripted".
         progress: whether to show progress bars.
 
     Returns:
@@ -88,8 +86,8 @@ def finish_run(
     with held(run_dir / "finish"):
         return finish_model(
             model, [EpisodeStore.open(s) for s in stores], out, config, tasks=tasks,
-            beginnings=[EpisodeStore.open(s) for s in beginnings], keep=run_dir / "finish", progress=progress,
-            metrics={"training": training, "command": command, "run": run_dir.name, **(notes or {})},
+            beginnings=[EpisodeStore.open(s) for s in beginnings], parts=Parts(run_dir / "finish", progress),
+            metrics={"training": training, "run": run_dir.name, **(notes or {})},
         )  # fmt: skip
 
 
@@ -101,27 +99,26 @@ def finish_model(
     *,
     tasks: Sequence[str] = (),
     beginnings: Sequence[EpisodeView] = (),
-    keep: Path | None = None,
+    parts: Parts | None = None,
     metrics: Mapping[str, Any] | None = None,
-    progress: bool = True,
 ) -> Path:
     """`finish_run` for a model that is at hand, whose weights are rounded as they will be stored.
 
     Args:
-        keep: folder for parts under way; None: nothing is kept.
+        parts: where parts under way are kept; None: nowhere.
         metrics: what else to write into the checkpoint's metrics.
-        model, stores, out, config, tasks, beginnings, progress: see `finish_run`.
+        model, stores, out, config, tasks, beginnings: see `finish_run`.
     """
     config = FinishConfig() if config is None else config
     plan = make_plan(model, stores, Path(out), tasks, beginnings, twin=config.twin_per_task > 0)
-    return _Finish(model, plan, config, Parts(keep), progress).save(Path(out), metrics or {})
+    return _Finish(model, plan, config, parts or Parts()).save(Path(out), metrics or {})
 
 
 class _Finish:
     """One checkpoint being made: every part from those before it."""
 
-    def __init__(self, model: WorldModel, plan: Plan, config: FinishConfig, parts: Parts, progress: bool) -> None:
-        self.plan, self.config, self.parts, self.progress = plan, config, parts, progress
+    def __init__(self, model: WorldModel, plan: Plan, config: FinishConfig, parts: Parts) -> None:
+        self.plan, self.config, self.parts, self.progress = plan, config, parts, parts.progress
         self.settings = Settings.of(config, model, plan.tasks)
         model.eval().requires_grad_(False)
         round_weights(model, WEIGHTS[self.settings.weights])

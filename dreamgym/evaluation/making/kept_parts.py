@@ -30,13 +30,14 @@ class Parts:
 
     Args:
         folder: where they are kept; None: nowhere.
+        progress: whether what makes them shows progress bars.
 
     Attributes:
         seconds: how long each part took, when it was made.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None = None, progress: bool = True) -> None:
+        self.folder, self.progress = folder, progress
         self.seconds: dict[str, float] = {}
 
     def __call__(self, name: str, key: Mapping[str, Any], make: Callable[[], Part]) -> Part:

@@ -30,7 +30,7 @@ from dreamgym.evaluation.policies.libraries.settings import check_heeded
 from dreamgym.evaluation.policies.load import load_policy, policy_name, read_config
 from dreamgym.evaluation.policies.record import DreamRecorder, TwinRecorder, replay
 from dreamgym.evaluation.policies.result import Evaluation, file_stem
-from dreamgym.evaluation.policies.rollout import run_episodes
+from dreamgym.evaluation.policies.rollout import RolloutOptions, run_episodes
 from dreamgym.evaluation.policies.setup import Setup, checkpoint_hashes, open_world
 from dreamgym.evaluation.statistics.comparison import compare
 from dreamgym.provenance import provenance
@@ -154,12 +154,15 @@ class _Run:
         core = make.make_core(self.setup.opened, **{**self._options(num_envs), "obs": "features", "chunk": None})
         return BoundCore(core, self.policy, self.setup.config.seed)
 
+    def _running(self, world: str, linger: int = 0) -> RolloutOptions:
+        return RolloutOptions(self.setup.config.seed, linger, f"{self.name}, {world}" if self.progress else None)
+
     def _dream(self, keep: bool) -> tuple[Episodes, DreamRecorder | None]:
         core = make.make_core(self.setup.opened, **self._options(min(len(self.row), DREAMS_AT_ONCE)))
         recorder = DreamRecorder(core, self.setup.config.episodes) if keep else None
         found = run_episodes(
-            core, self.policy, self.row, self.task, seed=self.setup.config.seed, bound=self._bound(core.num_envs),
-            watch=recorder, progress=f"{self.name}, dream" if self.progress else None,
+            core, self.policy, self.row, self.task, self._running("dream"), bound=self._bound(core.num_envs),
+            watch=recorder,
         )  # fmt: skip
         return found, recorder
 
@@ -177,9 +180,8 @@ class _Run:
             states = dict.fromkeys(m.key for m in setup.measures)
             recorder = TwinRecorder(core, n, shown[0] if keep and shown else None, states)
             found = run_episodes(
-                core, self.policy, self.row[:n], self.task[:n], seed=config.seed, linger=LINGER,
+                core, self.policy, self.row[:n], self.task[:n], self._running("twin", LINGER),
                 bound=self._bound(core.num_envs), watch=recorder,
-                progress=f"{self.name}, twin" if self.progress else None,
             )  # fmt: skip
         finally:
             core.close()

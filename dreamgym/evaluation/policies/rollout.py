@@ -47,6 +47,22 @@ Watcher = Callable[[Frame], None]
 
 
 @dataclass(frozen=True)
+class RolloutOptions:
+    """How `run_episodes` runs.
+
+    Attributes:
+        seed: of the policy's and of the model's draws.
+        linger: control steps to go on after a success, whose frames count for ``probability`` and ``found`` alone: a
+            reward model that sees a success a moment late has still seen it.
+        progress: title of a progress bar; None: no bar.
+    """
+
+    seed: int = 0
+    linger: int = 0
+    progress: str | None = None
+
+
+@dataclass(frozen=True)
 class _Wave:
     """Episodes that run side by side, one an env, from their common beginning until the last has ended.
 
@@ -80,12 +96,10 @@ def run_episodes(
     policy: Policy,
     row: np.ndarray,
     task: np.ndarray,
+    options: RolloutOptions | None = None,
     *,
-    seed: int = 0,
-    linger: int = 0,
     bound: BoundCore | None = None,
     watch: Watcher | None = None,
-    progress: str | None = None,
 ) -> Episodes:
     """Runs N episodes, in waves of as many as the core has envs.
 
@@ -99,12 +113,9 @@ def run_episodes(
         policy: acts on what the core observes.
         row: [N] rows of the start bank.
         task: [N] indices into ``core.tasks``.
-        seed: of the policy's and of the model's draws.
-        linger: control steps to go on after a success, whose frames count for ``probability`` and ``found`` alone: a
-            reward model that sees a success a moment late has still seen it.
+        options: see `RolloutOptions`.
         bound: the core of a policy that imagines before it acts.
         watch: is told of every frame.
-        progress: title of a progress bar; None: no bar.
 
     Raises:
         ValueError: a core made otherwise, fewer episodes than envs, a policy whose chunk does not fit the model, or
@@ -112,8 +123,10 @@ def run_episodes(
     """
     chunk = actions_a_decision(policy, core.spec)
     _check_core(core, len(row), chunk)
-    run = _Run(core, policy, row, task, seed, linger, chunk, bound, watch, _Tally(len(row)))
-    with progress_bar(total=len(row), desc=progress or "", unit="episode", shown=progress is not None) as bar:
+    options = options or RolloutOptions()
+    run = _Run(core, policy, row, task, options, chunk, bound, watch, _Tally(len(row)))
+    title = options.progress
+    with progress_bar(total=len(row), desc=title or "", unit="episode", shown=title is not None) as bar:
         for wave in _waves(len(row), core.num_envs):
             for ended in run.steps(wave):
                 bar.update(ended)
@@ -128,8 +141,7 @@ class _Run:
     policy: Policy
     row: np.ndarray
     task: np.ndarray
-    seed: int
-    linger: int
+    options: RolloutOptions
     chunk: int | None
     bound: BoundCore | None
     watch: Watcher | None
@@ -137,7 +149,7 @@ class _Run:
 
     def steps(self, wave: _Wave) -> Iterator[int]:
         """Runs a wave, and tells after each frame how many episodes ended at it."""
-        core, seed = self.core, wave.seed(self.seed)
+        core, seed = self.core, wave.seed(self.options.seed)
         generator = torch.Generator(core.device).manual_seed(seed)
         fresh = torch.ones(core.num_envs, dtype=torch.bool, device=core.device)
         obs, carry = self._begin(wave, seed, fresh, generator)
@@ -177,7 +189,7 @@ class _Run:
         if self.watch is not None:
             self.watch(frame)
         over = step.truncated.cpu().numpy()[frame.env]
-        over = over | (achieved & (frame.elapsed >= self.tally.length[frame.episode] + self.linger))
+        over = over | (achieved & (frame.elapsed >= self.tally.length[frame.episode] + self.options.linger))
         wave.running[frame.env[over]] = False
         return int(over.sum())
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dreamgym.sims.libero.thinning import thinned
-from dreamgym.sims.mujoco_state import mujoco
+from dreamgym.sims.mujoco_state import make_renderer, mujoco
 
 COSTLY = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION)
 
@@ -32,7 +32,7 @@ class Renderer:
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, size)
         model.vis.global_.offheight = max(model.vis.global_.offheight, size)
         with nullcontext() if stock else thinned(model):
-            self._renderer = mujoco.Renderer(model, size, size)
+            self._renderer = make_renderer(model, size, size)
         quality.offsamples = samples
         self._model, self._stock = model, stock
         self._groups = model.geom_group.copy()

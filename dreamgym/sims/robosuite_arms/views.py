@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dreamgym.sims.libero.thinning import thinned
-from dreamgym.sims.mujoco_state import mujoco
+from dreamgym.sims.mujoco_state import make_renderer, mujoco
 from dreamgym.sims.robosuite_arms.scene import TABLE_TOP, Shelf
 
 LOOK_AT = np.array([0.0, 0.0, TABLE_TOP + 0.08])  # m
@@ -66,7 +66,7 @@ class Pictures:
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, size)
         model.vis.global_.offheight = max(model.vis.global_.offheight, size)
         with thinned(model):  # of arms whose links do not collide
-            self._renderer = mujoco.Renderer(model, size, size)
+            self._renderer = make_renderer(model, size, size)
         model.vis.quality.offsamples = samples
         self._option, self._camera = mujoco.MjvOption(), mujoco.MjvCamera()
         self._option.geomgroup[:] = 0

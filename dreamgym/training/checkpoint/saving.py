@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypedDict, Unpack, runtime_checkable
 
 import torch
 from safetensors.torch import save_file
@@ -40,6 +40,36 @@ class Starts(Protocol):
         ...
 
 
+class SaveKwargs(TypedDict, total=False):
+    """`SaveOptions` as keyword arguments of `save`, for type checkers and completion."""
+
+    metrics: Mapping[str, Any] | None
+    card: str
+    starts_meta: Mapping[str, Any] | None
+    attachments: Mapping[str, Mapping[str, Tensor]] | None
+    dtype: torch.dtype | None
+
+
+@dataclass(frozen=True)
+class SaveOptions:
+    """What `save` takes beside the parts of a dream.
+
+    Attributes:
+        metrics: JSON-ready.
+        card: the model card, Markdown.
+        starts_meta: JSON-ready, "tasks" among it unless the starts are a bank.
+        attachments: further tensors by file name ("demo": written as demo.safetensors), under the same checksums.
+        dtype: store parameters in this type; buffers keep theirs, and `load` gives float32. float16 halves the files;
+            int8 quarters the world model's (see `packing`) and stores the rest as float16.
+    """
+
+    metrics: Mapping[str, Any] | None = None
+    card: str = ""
+    starts_meta: Mapping[str, Any] | None = None
+    attachments: Mapping[str, Mapping[str, Tensor]] | None = None
+    dtype: torch.dtype | None = None
+
+
 def save(
     path: str | os.PathLike[str],
     model: WorldModel,
@@ -48,11 +78,7 @@ def save(
     *,
     probe: StateProbe | None = None,
     simulator: Mapping[str, Any] | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    card: str = "",
-    starts_meta: Mapping[str, Any] | None = None,
-    attachments: Mapping[str, Mapping[str, Tensor]] | None = None,
-    dtype: torch.dtype | None = None,
+    **options: Unpack[SaveKwargs],
 ) -> Path:
     """Writes a checkpoint folder; one that stood there before is replaced as a whole.
 
@@ -63,12 +89,7 @@ def save(
         starts: a `StartBank`, or its tensors; floats of "state/..." are stored as they come.
         probe: the state probe.
         simulator: {"id": env id of the real twin, "kwargs": {...}}.
-        metrics: JSON-ready.
-        card: the model card, Markdown.
-        starts_meta: JSON-ready, "tasks" among it unless ``starts`` is a bank.
-        attachments: further tensors by file name ("demo": written as demo.safetensors), under the same checksums.
-        dtype: store parameters in this type; buffers keep theirs, and `load` gives float32. float16 halves the files;
-            int8 quarters the world model's (see `packing`) and stores the rest as float16.
+        options: fields of `SaveOptions`: metrics, card, starts_meta, attachments, dtype.
 
     Returns:
         The folder.
@@ -78,16 +99,19 @@ def save(
             or a folder of something else at ``path``.
         TypeError: an argument of another kind, or something in it that JSON cannot hold.
     """
-    final = check_target(path)
+    more, final = SaveOptions(**options), check_target(path)
     recover(final)
     _check_model(model)
-    by_name, (tensors, about_starts) = _rewards(rewards), _starts(starts, starts_meta or {})
+    by_name, (tensors, about_starts) = _rewards(rewards), _starts(starts, more.starts_meta or {})
     if about_starts is not None:
         check_tasks(about_starts["tasks"], simulator, "starts: tasks")
     try_parts(model, by_name, tensors, probe)
-    contents = Contents(
-        model, by_name, tensors, about_starts, probe, simulator, metrics or {}, attachments or {}, dtype
-    )
+    _write(Contents(model, by_name, tensors, about_starts, probe, simulator, more), final)
+    return final
+
+
+def _write(contents: Contents, final: Path) -> None:
+    """Writes beside the place, then puts the whole folder there."""
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.parent / f".tmp-{final.name}-{uuid.uuid4().hex[:8]}"
     temporary.mkdir()
@@ -96,12 +120,12 @@ def save(
             save_file(file, temporary / f"{name}.safetensors")
         config = contents.config() | {"files": {f.name: file_sha256(f) for f in sorted(temporary.iterdir())}}
         config["digest"] = digest(json.loads(json.dumps(config)))
-        (temporary / CARD).write_text(card or f"# {final.name}\n\nA dreamgym checkpoint.\n", encoding="utf-8")
+        card = contents.options.card or f"# {final.name}\n\nA dreamgym checkpoint.\n"
+        (temporary / CARD).write_text(card, encoding="utf-8")
         (temporary / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
         replace_folder(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return final
 
 
 @dataclass(frozen=True)
@@ -114,20 +138,18 @@ class Contents:
     about_starts: Mapping[str, Any] | None
     probe: StateProbe | None
     simulator: Mapping[str, Any] | None
-    metrics: Mapping[str, Any]
-    attachments: Mapping[str, Mapping[str, Tensor]]
-    dtype: torch.dtype | None
+    options: SaveOptions
 
     def config(self) -> dict[str, Any]:
         """config.json without the checksums."""
-        model, probe, simulator = self.model, self.probe, self.simulator
+        model, probe, simulator, dtype = self.model, self.probe, self.simulator, self.options.dtype
         return {
             "format": FORMAT,
             "library_version": __version__,
             "family": model.spec.family,
             "config": model.config.to_dict(),
             "frozen": identities(model),
-            "dtype": None if self.dtype is None else str(self.dtype).removeprefix("torch."),
+            "dtype": None if dtype is None else str(dtype).removeprefix("torch."),
             "spec": model.spec.to_dict(),
             "rewards": {
                 name: {"kind": r.kind, "config": r.to_config(), "tasks": list(r.tasks)}
@@ -136,7 +158,7 @@ class Contents:
             "starts": self.about_starts,
             "probe": probe.to_config() if probe is not None else None,
             "simulator": dict(simulator) if simulator is not None else None,
-            "metrics": dict(self.metrics),
+            "metrics": dict(self.options.metrics or {}),
         }
 
     def files(self) -> dict[str, dict[str, Tensor]]:
@@ -145,10 +167,11 @@ class Contents:
         Raises:
             ValueError: an attachment has the name of another file.
         """
-        if taken := sorted(set(self.attachments) & set(OWN_FILES)):
+        attachments, stored = self.options.attachments or {}, self.options.dtype
+        if taken := sorted(set(attachments) & set(OWN_FILES)):
             raise ValueError(f"attachments called {taken}: those files are the checkpoint's own; choose other names")
-        files = {"model": _weights(self.model, self.dtype)}
-        dtype = torch.float16 if self.dtype == torch.int8 else self.dtype
+        files = {"model": _weights(self.model, stored)}
+        dtype = torch.float16 if stored == torch.int8 else stored
         if self.rewards:
             weights = {name: _weights(reward, dtype) for name, reward in self.rewards.items()}
             files["rewards"] = {f"{name}/{k}": v for name, own in weights.items() for k, v in own.items()}
@@ -158,7 +181,7 @@ class Contents:
             files["starts"] = {}
             for key, value in self.starts.items():
                 files["starts"] |= pack_bits(key, value.detach().cpu())
-        for name, tensors in self.attachments.items():
+        for name, tensors in attachments.items():
             files[name] = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         return files
 

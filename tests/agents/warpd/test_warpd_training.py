@@ -275,7 +275,7 @@ def test_the_averaged_weights_are_what_acts(demonstrations: Demonstrations, conf
 @pytest.mark.parametrize("kind", [WARPD, DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy])
 def test_a_saved_agent_acts_the_same(kind: type[Agent], demonstrations: Demonstrations, config, tmp_path: Path) -> None:
     agent = kind.for_demonstrations(config(), demonstrations)
-    policies = [PlanningPolicy(agent, "right"), load(save(tmp_path / "agent", agent, task="right"))]
+    policies = [PlanningPolicy(agent, "right"), load(save(tmp_path / "agent", PlanningPolicy(agent, "right")))]
     acted = []
     for policy in policies:
         generator = torch.Generator().manual_seed(0)
@@ -285,7 +285,7 @@ def test_a_saved_agent_acts_the_same(kind: type[Agent], demonstrations: Demonstr
 
 
 def test_evaluation_loads_the_folder_by_itself(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
-    folder = save(tmp_path / "agent", WARPD.for_demonstrations(config(), demonstrations), task="left", horizon=3)
+    folder = save(tmp_path / "agent", PlanningPolicy(WARPD.for_demonstrations(config(), demonstrations), "left", 3))
     policy = load_policy(folder, None)  # type: ignore[arg-type]
     assert isinstance(policy, PlanningPolicy)
     assert policy.horizon == 3
@@ -294,7 +294,7 @@ def test_evaluation_loads_the_folder_by_itself(demonstrations: Demonstrations, c
 def test_an_agent_of_before_it_said_what_it_is_shown_is_shown_features(
     demonstrations: Demonstrations, config, tmp_path: Path
 ) -> None:
-    folder = save(tmp_path / "agent", WARPD.for_demonstrations(config(), demonstrations), task="left")
+    folder = save(tmp_path / "agent", PlanningPolicy(WARPD.for_demonstrations(config(), demonstrations), "left"))
     assert load(folder).obs == "state"
     told = json.loads((folder / "config.json").read_text())
     del told["obs"]
@@ -310,13 +310,13 @@ def test_a_floor_of_scales_of_another_suite_is_refused(demonstrations: Demonstra
 def test_the_scale_of_features_is_saved(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
     scale = Scale(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
     agent = WARPD.for_demonstrations(config(), demonstrations)
-    policy = load(save(tmp_path / "agent", agent, task="left", features=scale))
+    policy = load(save(tmp_path / "agent", PlanningPolicy(agent, "left", obs_scale=scale)))
     assert policy.obs_scale is not None
     assert torch.equal(policy.obs_scale.std, scale.std)
 
 
 def test_damage_is_found(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
-    folder = save(tmp_path / "agent", WARPD.for_demonstrations(config(), demonstrations), task="left")
+    folder = save(tmp_path / "agent", PlanningPolicy(WARPD.for_demonstrations(config(), demonstrations), "left"))
     weights = folder / "agent.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4])
     with pytest.raises(CheckpointError, match="damaged"):
@@ -333,7 +333,7 @@ def test_damage_is_found(demonstrations: Demonstrations, config, tmp_path: Path)
     ],
 )
 def test_a_foreign_config_is_refused(change: dict, says: str, demonstrations, config, tmp_path: Path) -> None:
-    folder = save(tmp_path / "agent", WARPD.for_demonstrations(config(), demonstrations), task="left")
+    folder = save(tmp_path / "agent", PlanningPolicy(WARPD.for_demonstrations(config(), demonstrations), "left"))
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(CheckpointError, match=says):
@@ -343,17 +343,23 @@ def test_a_foreign_config_is_refused(change: dict, says: str, demonstrations, co
 def test_saving_over_something_else_is_refused(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("do not lose")
     with pytest.raises(ValueError, match="another path"):
-        save(tmp_path, WARPD.for_demonstrations(config(), demonstrations), task="left")
+        save(tmp_path, PlanningPolicy(WARPD.for_demonstrations(config(), demonstrations), "left"))
 
 
-def test_saving_without_one_of_several_tasks_is_refused(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+def test_a_policy_with_a_task_for_each_env_is_not_saved(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+    policy = PlanningPolicy(WARPD.for_demonstrations(config(), demonstrations), ["left", "right"])
+    with pytest.raises(ValueError, match=r"the name of one task, got \['left', 'right'\]"):
+        save(tmp_path / "a", policy)
+
+
+def test_a_policy_without_one_of_several_tasks_is_refused(demonstrations: Demonstrations, config) -> None:
     with pytest.raises(ValueError, match=r"knows 2 tasks: say which, one of \['left'"):
-        save(tmp_path / "a", WARPD.for_demonstrations(config(), demonstrations))
+        PlanningPolicy(WARPD.for_demonstrations(config(), demonstrations))
 
 
-def test_saving_for_a_task_never_seen_is_refused(demonstrations: Demonstrations, config, tmp_path: Path) -> None:
+def test_a_policy_for_a_task_never_seen_is_refused(demonstrations: Demonstrations, config) -> None:
     with pytest.raises(ValueError, match="never seen"):
-        save(tmp_path / "a", WARPD.for_demonstrations(config(), demonstrations), task="fly")
+        PlanningPolicy(WARPD.for_demonstrations(config(), demonstrations), "fly")
 
 
 def test_an_agent_refuses_demonstrations_of_other_tasks(config) -> None:

@@ -592,7 +592,7 @@ def test_writing_into_shared_features_is_one_clear_error():
         ({"horizon": 0}, "horizon must be a whole number"),
         ({"horizon": float("nan")}, "horizon must be a whole number"),
         ({"uncertainty_limit": float("nan")}, "uncertainty_limit is NaN"),
-        ({"threads": 0}, "threads must be at least 1"),
+        ({"threads": 0}, "threads must be a whole number of at least 1"),
         ({"embodiment": "crane"}, "knows no embodiment"),
         ({"num_envs": 0}, "num_envs must be at least 1"),
         ({"chunk": 0}, "chunk=0"),

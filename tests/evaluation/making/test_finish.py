@@ -14,6 +14,7 @@ from fakes import KEYS, FakeModel, episode
 from dreamgym.data import EpisodeStore
 from dreamgym.envs.make import make_core
 from dreamgym.evaluation.making.finish import finish_model, finish_run
+from dreamgym.evaluation.making.kept_parts import Parts
 from dreamgym.evaluation.making.settings import FinishConfig
 from dreamgym.sims.calvin import scene_obs_success
 from dreamgym.testing import check_vector_env
@@ -59,7 +60,9 @@ def stores(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(stores, tmp_path_factory):
-    return finish_model(FakeModel(slip=0.1), stores, tmp_path_factory.mktemp("out") / "done", QUICK, progress=False)
+    return finish_model(
+        FakeModel(slip=0.1), stores, tmp_path_factory.mktemp("out") / "done", QUICK, parts=Parts(progress=False)
+    )
 
 
 def test_a_finished_checkpoint_has_every_part(folder):
@@ -79,7 +82,7 @@ def test_a_finished_checkpoint_has_every_part(folder):
 
 
 def test_a_model_that_does_not_decode_the_state_gets_a_probe(stores, tmp_path):
-    loaded = load(finish_model(FakeModel(scene=False), stores, tmp_path / "blind", QUICK, progress=False))
+    loaded = load(finish_model(FakeModel(scene=False), stores, tmp_path / "blind", QUICK, parts=Parts(progress=False)))
     assert loaded.probe is not None
     assert set(loaded.probe.keys) == {"robot_obs", "scene_obs"}
     assert loaded.metrics["fidelity"]["state_source"] == "probe"
@@ -113,7 +116,7 @@ def test_what_can_be_refused_is_refused_before_any_work(stores, tmp_path, monkey
 
     def finish(*given, model=None, out="out", **kwargs):
         model = FakeModel() if model is None else model
-        return finish_model(model, given, tmp_path / out, QUICK, progress=False, **kwargs)
+        return finish_model(model, given, tmp_path / out, QUICK, parts=Parts(progress=False), **kwargs)
 
     monkeypatch.setattr("dreamgym.evaluation.making.finish.fit_success", None)  # nothing gets that far
     (tmp_path / "mine").mkdir()

@@ -10,6 +10,7 @@ from toy_stores import make_store, wander
 from dreamgym.evaluation.making.card import write_card
 from dreamgym.evaluation.making.fidelity import FidelityConfig, measure_fidelity
 from dreamgym.evaluation.making.finish import finish_model
+from dreamgym.evaluation.making.kept_parts import Parts
 from dreamgym.evaluation.making.settings import FinishConfig
 from dreamgym.testing.instructed_point import SENTENCES, InstructedPointModel
 from dreamgym.testing.joint_point import JointPointModel
@@ -55,7 +56,7 @@ def test_a_robot_is_measured_by_its_own_actions_every_five_control_steps(robot, 
     assert "| position error | **dream** | 0.00 cm | 0.00 cm | 0.00 cm |" in write_card(
         "toy", {"fidelity": found.to_dict()}
     )
-    out = finish_model(TwoRobotsModel(), [store], tmp_path / "made", QUICK, progress=False)
+    out = finish_model(TwoRobotsModel(), [store], tmp_path / "made", QUICK, parts=Parts(progress=False))
     opened = load(out)
     assert set(opened.spec.embodiments) == {"cart", "crane"}
     assert opened.spec.embodiment is None
@@ -125,7 +126,7 @@ def test_a_store_without_a_suite_is_measured_in_standard_deviations_and_finished
     assert 0 < found.curves["robot_obs"].model[9] < found.curves["robot_obs"].repeat[9]
     assert not found.moving
     assert set(found.uncertainty) >= {"auroc_image", "auroc_vectors"}
-    out = finish_model(model, [store], tmp_path / "made", QUICK, progress=False)
+    out = finish_model(model, [store], tmp_path / "made", QUICK, parts=Parts(progress=False))
     opened = load(out)
     assert opened.simulator is None
     assert set(opened.rewards) == {"success"}

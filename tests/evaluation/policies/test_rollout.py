@@ -4,7 +4,7 @@ import torch
 
 from dreamgym.envs.make import make_core
 from dreamgym.evaluation.policies.evaluate import evaluate
-from dreamgym.evaluation.policies.rollout import run_episodes
+from dreamgym.evaluation.policies.rollout import RolloutOptions, run_episodes
 from dreamgym.testing import PointMassConfig, point_mass_checkpoint, point_mass_starts
 from dreamgym.testing.instructed_point import instructed_point_checkpoint
 from dreamgym.testing.joint_point import JointPointModel, joint_point_checkpoint
@@ -131,7 +131,7 @@ def test_two_policies_from_one_start_meet_the_same_noise(noisy):
             for env, episode, elapsed in zip(frame.env, frame.episode, frame.elapsed, strict=True):
                 kept[int(episode), int(elapsed)] = float(core.state["position"][env, 1])  # nobody steers upwards
 
-        run_episodes(core, Rightward(pace), rows, np.zeros(10, int), seed=3, watch=watch)
+        run_episodes(core, Rightward(pace), rows, np.zeros(10, int), RolloutOptions(seed=3), watch=watch)
         paths[pace] = kept
     shared = set(paths[0.4]) & set(paths[0.9])
     assert len(shared) < len(paths[0.4]) < len(paths[0.0])  # they end at other times
