@@ -9,6 +9,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from dreamgym.envs.core.begin import WHOLE, as_tensor
 from dreamgym.types import ActionSpec, InstructionSpec, WorldModelSpec
 
 _SLACK = 1e-3
@@ -105,7 +106,8 @@ class ActionReader:
             action = np.asarray(action)
             if action.dtype.kind != "f":
                 raise ValueError(f"actions must be floats, got dtype {action.dtype}; pass action.astype('float32')")
-            action = torch.from_numpy(np.ascontiguousarray(action, np.float32))
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there, and refused as that
+                action = torch.from_numpy(np.ascontiguousarray(action, np.float32))
         elif not action.is_floating_point():
             raise ValueError(f"actions must be floats, got dtype {action.dtype}; pass action.float()")
         if action.shape != self.shape:
@@ -117,8 +119,8 @@ class ActionReader:
         return self.spec.prepare(action * self._reach + self._middle if self.normalized else action)
 
     def _instructions(self, action: Any, spec: InstructionSpec) -> Tensor:
-        index = torch.as_tensor(action, device=self.device)
-        if index.is_floating_point() or index.dtype == torch.bool or tuple(index.shape) != self.shape:
+        index = as_tensor(action, "instructions", self.device)
+        if index.dtype not in WHOLE or tuple(index.shape) != self.shape:
             raise ValueError(
                 f"instructions are whole numbers of shape {self.shape}, got {index.dtype} {tuple(index.shape)}"
             )

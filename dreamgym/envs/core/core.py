@@ -184,7 +184,7 @@ class DreamCore:
         options = dict(options or {})
         if unknown := [k for k in options if k not in OPTIONS]:
             raise ValueError(f"unknown reset options {unknown}; known: {list(OPTIONS)}")
-        mask = self._read_mask(options.pop("reset_mask", mask))
+        mask = self.read_mask(options.pop("reset_mask", mask))
         if seed is not None and not (isinstance(seed, Integral) and -(2**63) <= seed < 2**63):
             raise ValueError(f"a seed is a whole number of 64 bits, got {seed!r}")
         if mask is not None and seed is not None:
@@ -201,6 +201,21 @@ class DreamCore:
             self._begin(mask, options)
             obs = self._observe()
         return obs, {"task": self.counters["task"].clone(), "start": self.counters["start"].clone()}
+
+    def read_mask(self, mask: Any) -> Tensor | None:
+        """A caller's reset mask as bool [B] on the core's device; None, which means all, stays None.
+
+        Raises:
+            ValueError: another type or shape.
+        """
+        if mask is None:
+            return None
+        mask = as_tensor(mask, "a reset mask", self.device)
+        if mask.dtype != torch.bool or tuple(mask.shape) != (self.num_envs,):
+            raise ValueError(
+                f"a reset mask must be bool of shape ({self.num_envs},), got {mask.dtype} {tuple(mask.shape)}"
+            )
+        return mask
 
     def restart(self) -> tuple[Obs, Tensor]:
         """Begins new episodes in the envs that ended and wait: what ``reset(mask=core.done)`` does, for faces.
@@ -562,16 +577,6 @@ class DreamCore:
         if self._shared:
             self._versions = self._count_writes()
         return self.world.observe(self, rows)
-
-    def _read_mask(self, mask: Any) -> Tensor | None:
-        if mask is None:
-            return None
-        mask = as_tensor(mask, "a reset mask", self.device)
-        if mask.dtype != torch.bool or tuple(mask.shape) != (self.num_envs,):
-            raise ValueError(
-                f"a reset mask must be bool of shape ({self.num_envs},), got {mask.dtype} {tuple(mask.shape)}"
-            )
-        return mask
 
     def _check_open(self) -> None:
         if self.closed:

@@ -83,8 +83,10 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
         """See `DreamCore.reset`; ``options["reset_mask"]`` resets in part."""
         super().reset(seed=seed)
         obs, info = self.core.reset(seed=seed, options=options)
-        mask = torch.as_tensor((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
-        return self._out(obs), self._info(info, mask)
+        mask = self.core.read_mask((options or {}).get("reset_mask"))
+        return self._out(obs), self._info(
+            info, torch.ones_like(info["task"], dtype=torch.bool) if mask is None else mask
+        )
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """See `DreamCore.step`."""
