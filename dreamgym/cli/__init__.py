@@ -24,7 +24,7 @@ from dreamgym.cli.collect import collect
 from dreamgym.cli.compare import compare
 from dreamgym.cli.demo import demo
 from dreamgym.cli.encoder import encoder
-from dreamgym.cli.errors import in_one_line
+from dreamgym.cli.errors import in_one_line, quiet_threads
 from dreamgym.cli.evaluate import evaluate
 from dreamgym.cli.fidelity import fidelity
 from dreamgym.cli.finish import finish
@@ -100,7 +100,8 @@ def main(args: Sequence[str] | None = None) -> None:
         commands = {name: place(call) if call in POSITIONAL else call for name, call in commands.items()}
         about = __doc__ if prog == "dreamgym" else None
         flat = (tyro.conf.OmitArgPrefixes,)
-        tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=rest, config=flat)
+        with quiet_threads():
+            tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=rest, config=flat)
     except Exception as error:
         told = in_one_line(error)
         if told is None:

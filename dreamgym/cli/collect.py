@@ -74,8 +74,9 @@ def collect(options: CollectOptions) -> None:
 
     What each suite can collect: {kinds}. "play" is long and of no task, "demonstrations" are single tasks, "attempts"
     near misses and second tries, "operators" single tasks as several people would show them. A store takes one
-    suite, scene, robot, kind and settings.
+    suite, scene, robot, kind and settings. Ends with an error where episodes failed twice and are missing in the end.
     """
+    from dreamgym.data.collect import CollectError
     from dreamgym.suites.collection import collect_suite
     from dreamgym.suites.registry import suite as suite_by_name
 
@@ -96,3 +97,14 @@ def collect(options: CollectOptions) -> None:
     )
     if done.stopped:
         raise KeyboardInterrupt("stopped before the target; the same command goes on")
+    if done.failed and num_episodes is not None:  # a target in rows was reached with further episodes
+        missing = _first(sorted(done.failed))
+        raise CollectError(
+            f"{len(done.failed)} of {num_episodes} episodes failed twice and are missing ({missing}; the last: "
+            f"{done.last_failure}): what is there is whole; the same command tries the missing ones again"
+        )
+
+
+def _first(numbers: list[int], shown: int = 8) -> str:
+    """Episode indices as a message has them."""
+    return ", ".join(map(str, numbers[:shown])) + (", ..." if len(numbers) > shown else "")

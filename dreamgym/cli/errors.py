@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a spent quota, a limit on the size of files."""
@@ -20,6 +23,25 @@ def in_one_line(error: BaseException) -> str | None:
     if type(error).__name__ == "CollectError":
         return _told(error)
     return None
+
+
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Within the block a thread that met a full disk ends without a traceback.
+
+    TensorBoard writes in a thread of its own and raises the same error again where it is next asked to write.
+    """
+    before = threading.excepthook
+
+    def told(args: threading.ExceptHookArgs) -> None:
+        if not (isinstance(args.exc_value, OSError) and args.exc_value.errno in FULL):
+            before(args)
+
+    threading.excepthook = told
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _full(reason: str) -> str:

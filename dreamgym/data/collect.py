@@ -42,6 +42,11 @@ class Collected:
     failed: dict[int, str]
     stopped: bool
 
+    @property
+    def last_failure(self) -> str:
+        """What ended the latest of `failed`: the last line of its traceback."""
+        return last_line(self.failed)
+
 
 class CollectKwargs(TypedDict, total=False):
     """`CollectConfig` as keyword arguments of `collect`, for type checkers and completion."""
@@ -180,7 +185,7 @@ class Plan:
     @property
     def last_failure(self) -> str:
         """The last line of the latest traceback."""
-        return list(self.failed.values())[-1].strip().splitlines()[-1] if self.failed else "nothing was tried"
+        return last_line(self.failed)
 
     def next(self) -> int | None:
         """An index that is surely needed, now in flight, or None for the moment.
@@ -227,6 +232,11 @@ class Plan:
         else:
             self._tried.add(index)
             self.retries.add(index)
+
+
+def last_line(failed: Mapping[int, str]) -> str:
+    """The last line of the latest traceback."""
+    return list(failed.values())[-1].strip().splitlines()[-1] if failed else "nothing was tried"
 
 
 def _run(crew: Crew, plan: Plan, num_workers: int, interrupts: Interrupts, bar: Any) -> None:

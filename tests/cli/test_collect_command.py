@@ -45,3 +45,17 @@ def test_a_collection_that_was_stopped_does_not_exit_with_0(
         cli.main(["collect", "--store", str(tmp_path / "s"), "--suite", "pusht", "--num-episodes", "2"])
     assert ended.value.code == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_a_collection_that_ends_short_does_not_exit_with_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Episodes that failed twice are missing: one line says how many, and why the last."""
+    store = EpisodeStore.create(tmp_path / "s", {"action": ((2,), "float32")})
+    failed = {3: "Traceback\nRuntimeError: a", 1: "Traceback\nRuntimeError: it fell off"}
+    monkeypatch.setattr(collection, "collect", lambda *args, **kwargs: Collected(store, 4, failed, stopped=False))
+    words = ["collect", "--store", str(tmp_path / "s"), "--suite", "pusht"]
+    with pytest.raises(SystemExit, match=r"dreamgym: 2 of 6 episodes .*\(1, 3; the last: RuntimeError: it fell off\)"):
+        cli.main([*words, "--num-episodes", "6"])
+    assert "0 episodes" in capsys.readouterr().out
+    cli.main([*words, "--num-steps", "6"])  # whose rows were made up for by further episodes

@@ -7,6 +7,7 @@ import resource
 import runpy
 import subprocess
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -199,3 +200,23 @@ def test_an_interrupt_while_the_command_line_is_imported_is_one_line(monkeypatch
     with pytest.raises(SystemExit) as stop:
         cli.main(["info"])
     assert stop.value.code == 130
+
+
+def test_a_thread_that_meets_a_full_disk_adds_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard writes in a thread of its own; the command itself is told of the disk too, and ends in one line."""
+    told: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+
+    def command() -> None:
+        for error in (OSError(errno.ENOSPC, "No space left on device"), RuntimeError("a defect")):
+            thread = threading.Thread(target=_raise, args=(error,))
+            thread.start()
+            thread.join()
+
+    monkeypatch.setitem(cli.COMMANDS, "info", command)
+    cli.main(["info"])
+    assert [type(args.exc_value) for args in told] == [RuntimeError]
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import resource
 import sys
@@ -26,14 +27,18 @@ FORK = multiprocessing.get_context("fork")
 
 
 def apart(work: Callable[[], object], told: Path) -> multiprocessing.process.BaseProcess:
-    """``work`` in a process of its own; what ended it goes to a file."""
+    """``work`` in a process of its own; what it said on stderr, and what ended it, goes to a file."""
 
     def run() -> None:
+        sys.stderr = said = io.StringIO()  # no file, whose size may be limited
         try:
             work()
         except BaseException as ended:
-            told.write_text(f"{type(ended).__name__}: {ended}"[:1500])
+            said.write(f"{type(ended).__name__}: {ended}"[:1500])
             raise
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            told.write_text(said.getvalue())
 
     process = FORK.Process(target=run)
     process.start()
@@ -72,7 +77,7 @@ def test_two_collections_share_one_store(tmp_path: Path) -> None:
 def command(words: list[str], limit: int | None) -> None:
     """A command under a limit on the size of files: what a small disk does, without mounting one."""
     if limit is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     cli.main(words)
 
 
