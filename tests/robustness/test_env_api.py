@@ -188,3 +188,23 @@ def test_no_mask_is_a_whole_reset(array, folders):
     env = made(array, folders)
     _, info = env.reset(seed=1, options={"reset_mask": None})
     assert np.asarray(info["_task"]).all()
+
+
+def test_a_refused_placement_changes_nothing(folders):
+    core, twin = made("instructed core", folders), made("instructed core", folders)
+    for each in (core, twin):
+        each.reset(seed=1)
+    state, task = {k: v + 1 for k, v in core.state.items()}, torch.zeros(B, dtype=torch.int64)
+    assert refuses(core.place, state, torch.full((B,), 99))
+    assert refuses(core.place, {}, task)
+    with pytest.raises(AttributeError):
+        core.place(state, task, elapsed="long")
+    assert np.array_equal(step(core, "instructed core"), step(twin, "instructed core"))
+
+
+def test_a_refused_seeded_reset_leaves_the_noise(folders):
+    core, twin = made("instructed core", folders), made("instructed core", folders)
+    for each in (core, twin):
+        each.reset(seed=1)
+    assert refuses(core.reset, seed=0, options={"start": None})
+    assert np.array_equal(step(core, "instructed core"), step(twin, "instructed core"))

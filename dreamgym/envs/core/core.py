@@ -196,9 +196,10 @@ class DreamCore:
                 "the first reset must be whole: call reset() without a mask before resetting in part"
             )
         with self._working:
-            if seed is not None or not self.ready:
-                self._begin_seed(int(torch.randint(0, 2**62, ()).item()) if seed is None else int(seed))
-            self._begin(mask, options)
+            if seed is None and self.ready:
+                self._begin(mask, options)
+            else:
+                self._begin_seeded(int(torch.randint(0, 2**62, ()).item()) if seed is None else int(seed), options)
             obs = self._observe()
         return obs, {"task": self.counters["task"].clone(), "start": self.counters["start"].clone()}
 
@@ -228,7 +229,19 @@ class DreamCore:
             self._begin(self.counters["done"], {})
             return self._observe(), self.counters["task"].clone()
 
-    def _begin_seed(self, seed: int) -> None:
+    def _begin_seeded(self, seed: int, options: Mapping[str, Any]) -> None:
+        """A whole reset from a seed; where it is refused, the noise goes on from where it was."""
+        before = (self.seed, self.episode, self.generator.get_state()) if self.ready else None
+        self._seed(seed)
+        try:
+            self._begin(None, options)
+        except Exception:
+            if before is not None:
+                self.seed, self.episode = before[:2]
+                self.generator.set_state(before[2])
+            raise
+
+    def _seed(self, seed: int) -> None:
         self.seed = seed
         self.generator.manual_seed(seed)
         self.episode = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
@@ -524,18 +537,19 @@ class DreamCore:
                 "snapshot of the twin"
             )
         with self._working:
-            if not self.ready:
-                self._begin_seed(seed)
-            self.generator.manual_seed(seed)
-            self.state = copy_to(self.beginner.checked(state, "the placed state", self.num_envs), self.device)
+            placed = copy_to(self.beginner.checked(state, "the placed state", self.num_envs), self.device)
             task = self.beginner.tasks_of(task)
-            begun = self.reward.start(self.model, self.state, task) if memory is None else memory
-            self.memory = copy_to(begun, self.device)
-            self.counters = self._counters_of(task, torch.full_like(task, -1))
+            begun = self.reward.start(self.model, placed, task) if memory is None else memory
+            counters = self._counters_of(task, torch.full_like(task, -1))
             if elapsed is not None:
-                self.counters["begun"] -= elapsed.to(self.device)
+                counters["begun"] -= elapsed.to(self.device)
                 if self.options.episode_stats:
-                    self.counters["length"] += elapsed.to(self.device)
+                    counters["length"] += elapsed.to(self.device)
+            # From here on nothing is refused.
+            if not self.ready:
+                self._seed(seed)
+            self.generator.manual_seed(seed)
+            self.state, self.memory, self.counters = placed, copy_to(begun, self.device), counters
             self._last = None
             self._resume()
             return self._observe()
