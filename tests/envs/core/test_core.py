@@ -587,7 +587,7 @@ def test_writing_into_shared_features_is_one_clear_error():
         ({"task": "fly"}, r"unknown task \['fly'\].*reach_right"),
         ({"task": []}, "unknown task"),
         ({"obs": "touch"}, "obs must be one of"),
-        ({"reward_mode": "shaped"}, "reward must be one of"),
+        ({"reward_mode": "rosy"}, "reward must be one of"),
         ({"autoreset": "often"}, "autoreset must be one of"),
         ({"horizon": 0}, "horizon must be a whole number"),
         ({"horizon": float("nan")}, "horizon must be a whole number"),
