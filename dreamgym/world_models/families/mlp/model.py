@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -132,18 +133,19 @@ class MLPWorldModel(WorldModel):
         return {
             "obs": obs_all[:, 1:].clone(),
             "action": action_all[:, 1:].clone(),
-            "disagreement": self._disagreement(changes),
+            "disagreement": self._disagreement(changes, changes.mean(0)),
         }
 
     def imagine(self, state: State, action: Tensor, generator: torch.Generator | None = None) -> State:
         action = action.unsqueeze(1) if action.dim() == 2 else action
         taken = torch.cat([state["action"], self.scaling.action(action)], 1)
         changes = self.changes(state["obs"], taken)
-        newest = torch.clamp(state["obs"][:, -1] + changes.mean(0), self.scaling.low, self.scaling.high)
+        mean = changes.mean(0)
+        newest = torch.clamp(state["obs"][:, -1] + mean, self.scaling.low, self.scaling.high)
         return {
             "obs": torch.cat([state["obs"][:, 1:], newest.unsqueeze(1)], 1),
             "action": taken[:, 1:],
-            "disagreement": self._disagreement(changes),
+            "disagreement": self._disagreement(changes, mean),
         }
 
     def features(self, state: State) -> Tensor:
@@ -167,11 +169,16 @@ class MLPWorldModel(WorldModel):
         here = self.scaling.raw(obs[:, :-1])[..., list(self.config.still)]
         return torch.where(unmoved, self.scaling.action(here), action)
 
-    def _disagreement(self, changes: Tensor) -> Tensor:
-        """[N]: spread over the members, in units of one step's change, root mean square over entries."""
-        if self.config.ensemble == 1:
+    def _disagreement(self, changes: Tensor, mean: Tensor) -> Tensor:
+        """[N]: spread over the members, in units of one step's change, root mean square over entries.
+
+        As a norm: torch's own variance over the members took a quarter of a step.
+        """
+        members, _, entries = changes.shape
+        if members == 1:
             return changes.new_zeros(changes.shape[1])
-        return (changes / self.scaling.step).var(0).mean(-1).sqrt()
+        spread = (changes - mean) / self.scaling.step
+        return torch.linalg.vector_norm(spread, dim=(0, 2)) / math.sqrt((members - 1) * entries)
 
     def _check(self, obs: Tensor, action: Tensor) -> None:
         length, config = self.config.history, self.config
