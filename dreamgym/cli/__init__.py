@@ -1,5 +1,5 @@
 """The command line, as the data flows: collect or import, encoder, fit, adapt, rewards, starts, finish, fidelity,
-compare, demo, evaluate, report; play, info.
+compare, demo, evaluate, report; play, info; export.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
 options (tyro), as do the fields of an argument that is a dataclass. ``dreamgym COMMAND --help`` lists them, ``dreamgym
@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dreamgym.cli.adapt import adapt
@@ -26,6 +27,7 @@ from dreamgym.cli.demo import demo
 from dreamgym.cli.encoder import encoder
 from dreamgym.cli.errors import in_one_line, quiet_threads
 from dreamgym.cli.evaluate import evaluate
+from dreamgym.cli.export import export
 from dreamgym.cli.fidelity import fidelity
 from dreamgym.cli.finish import finish
 from dreamgym.cli.fit import fit
@@ -57,6 +59,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "evaluate": evaluate,
     "report": report,
+    "export": export,
     "play": play,
     "info": info,
 }
@@ -68,6 +71,7 @@ POSITIONAL_ARGUMENTS: dict[Callable[..., Any], dict[str, Any]] = {
     import_: {"source": str},
     compare: {"old": str, "new": str},
     info: {"id": str | None},
+    export: {"store": Path},
 }
 
 

@@ -45,6 +45,8 @@ class EvaluateOptions:
         clips: columns of the clips of successes and of disagreements; 0: no clips.
         out: folder for one JSON file a policy; what is there is not evaluated again if policy, settings, world model,
             reward and starts are the same. Of a run: its evaluations/.
+        record: episode store to which the simulator's episodes are appended, with every camera that the model was
+            trained on; `dreamgym export` makes a LeRobot data set of it.
         json: file for what the policies come to together: Pearson, MMRV, calibration, drift, the exploitation gap.
         device: where to dream and act.
         threads: torch threads.
@@ -69,6 +71,7 @@ class EvaluateOptions:
     trust_simulator: bool = False
     clips: int = 0
     out: Path | None = None
+    record: Path | None = None
     json: Path | None = None
     device: str | None = None
     threads: int = 1

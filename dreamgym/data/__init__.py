@@ -5,6 +5,7 @@ The room, in the order in which data pass through it::
     collect.py          runs a generator of episodes in several processes, resumable: `collect`
     workers.py          those processes, and the factory protocol they run: `EpisodeFactory`, `episode_rng`
     readers/            foreign datasets (CALVIN's folders, Minari, LeRobot v3): `read_calvin`, `import_dataset`, ...
+    writers/            stores as data sets of others (LeRobot v3): `export_lerobot`
     store.py            the set of episodes, read without loading it: `EpisodeStore`
     join.py             several stores as one: `join`
     clips.py            episodes of one length, each a whole task: `cut_clips`

@@ -28,6 +28,7 @@ class EvaluationConfig:
         obs: what an SB3 model is shown ("features", "state", "pixels", "dict"), where its spaces do not tell.
         vecnormalize: the file of the `VecNormalize` that an SB3 model learned in.
         trust_policy: load a policy's file though loading it runs code that is in it (a pickle).
+        record: episode store to which the twin's episodes are appended; None: none.
         clips: columns of a clip of successes, and of one of disagreements; 0: no clips.
     """
 
@@ -48,12 +49,14 @@ class EvaluationConfig:
     obs: str | None = None
     vecnormalize: str | None = None
     trust_policy: bool = False
+    record: str | None = None
     clips: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "map", tuple(self.map))
-        if self.vecnormalize is not None:
-            object.__setattr__(self, "vecnormalize", str(self.vecnormalize))
+        for name in ("vecnormalize", "record"):  # paths, as JSON has them
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, str(getattr(self, name)))
         if self.episodes < 1 or self.simulators < 1 or self.clips < 0:
             raise ValueError(f"episodes and simulators must be at least 1 and clips at least 0, got {self}")
         if self.horizon is not None and self.horizon < 1:
@@ -63,15 +66,24 @@ class EvaluationConfig:
                 f"imagined={self.imagined} episodes in the dream, but {self.episodes} in the twin: each episode in the "
                 "twin needs an imagined one from the same start"
             )
+        if self.record is not None and not self.twin:
+            raise ValueError("episodes are recorded in the twin, and this evaluation has none: leave record out")
         if not (self.dream or self.twin):
             raise ValueError("neither dream nor twin: there is nothing to evaluate in")
 
     def asks_no_more_than(self, other: EvaluationConfig) -> bool:
         """Whether an evaluation by ``other`` is one by this too, both settled (see `Setup`).
 
-        Clips that nobody asks for do no harm; the number of processes and trust change nothing.
+        Clips that nobody asks for do no harm; the number of processes and trust change nothing. What is to be recorded
+        is not there yet.
         """
+        if self.record is not None:
+            return False
         own = replace(
-            other, num_workers=self.num_workers, trust_simulator=self.trust_simulator, trust_policy=self.trust_policy
+            other,
+            record=None,
+            num_workers=self.num_workers,
+            trust_simulator=self.trust_simulator,
+            trust_policy=self.trust_policy,
         )
         return self == (own if self.clips else replace(own, clips=0))

@@ -26,6 +26,7 @@ from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.evaluation.policies.decisions import actions_a_decision
 from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.evaluation.policies.fingerprint import fingerprint, normalizer_hash
+from dreamgym.evaluation.policies.keep_episodes import EpisodeKeeper
 from dreamgym.evaluation.policies.libraries.settings import check_heeded
 from dreamgym.evaluation.policies.load import load_policy, policy_name, read_config
 from dreamgym.evaluation.policies.record import DreamRecorder, TwinRecorder, replay
@@ -169,7 +170,7 @@ class _Run:
     def _twin(self, keep: bool) -> tuple[Episodes, TwinRecorder]:
         setup, config, n = self.setup, self.setup.config, self.setup.config.episodes
         options = self._options(min(n, config.simulators))
-        if not keep:
+        if not keep and config.record is None:
             options["simulator_kwargs"] = self._cameras_read()
         core = twin.make_core(
             setup.opened, num_workers=config.num_workers, executor=self._executor(),
@@ -179,13 +180,20 @@ class _Run:
             shown = [c for c in setup.opened.spec.cameras if c in core.sims.cameras]
             states = dict.fromkeys(m.key for m in setup.measures)
             recorder = TwinRecorder(core, n, shown[0] if keep and shown else None, states)
+            keeper = None if config.record is None else self._keeper(core, config.record)
             found = run_episodes(
                 core, self.policy, self.row[:n], self.task[:n], self._running("twin", LINGER),
-                bound=self._bound(core.num_envs), watch=recorder,
+                bound=self._bound(core.num_envs), watch=recorder if keeper is None else keeper.beside(recorder),
             )  # fmt: skip
+            if keeper is not None:
+                keeper.close()
         finally:
             core.close()
         return found, recorder
+
+    def _keeper(self, core: twin.TwinCore, path: str) -> EpisodeKeeper:
+        split, suite = self.setup.config.split, suite_of(self.setup.opened.simulator)
+        return EpisodeKeeper(core, path, self.name, self.task, split, suite)
 
     def _executor(self) -> Policy | None:
         """Who carries instructions out: it sends the robot's own actions."""
