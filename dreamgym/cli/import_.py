@@ -22,6 +22,7 @@ class ImportOptions:
         map: what a world model is to read, SENSOR=KEY, as rgb_static=observation.images.top; where not given, every
             observation of the data set under a short name.
         action: key of the action; "action" where not given, of CALVIN "rel_actions".
+        outcome: keep the rewards and ends that were recorded, as `reward`, `done`, `terminated` and `truncated`.
         success: what marks success: a key, as next.success; a threshold on one, as "reward>=0.9"; last:5, the last rows
             of each episode; or module:function, which takes an episode as it is stored and returns bool [T].
         task: name of the task of episodes that name none.
@@ -37,6 +38,7 @@ class ImportOptions:
     store: Path
     map: tuple[str, ...] = ()
     action: str | None = None
+    outcome: bool = True
     success: str | None = None
     task: str | None = None
     tasks_from: str | None = None
@@ -54,8 +56,8 @@ def import_(source: str, options: ImportOptions) -> None:
     holds out itself stays held out.
 
     Args:
-        source: lerobot:FOLDER, calvin:FOLDER, libero:FOLDER (LIBERO's HDF5 files), minari:FOLDER, or minari:ID of a
-            local Minari data set.
+        source: lerobot:FOLDER, calvin:FOLDER, libero:FOLDER (LIBERO's HDF5 files), robomimic:FILE.hdf5, minari:FOLDER,
+            or minari:ID of a local Minari data set.
     """
     from dreamgym.data.readers import CALVIN_KEYS, ImportConfig, import_dataset, read, success_rule
     from dreamgym.suites.registry import suite as suite_by_name
@@ -64,13 +66,13 @@ def import_(source: str, options: ImportOptions) -> None:
     if suite is not None:
         suite_by_name(suite)  # an unknown name is refused before anything is read
     action = options.action or (CALVIN_KEYS["action"] if source.startswith("calvin:") else "action")
-    sensors = _mapped(options.map) or dict(read(source, tasks_from=tasks_from).suggested)
+    found = read(source, tasks_from=tasks_from)
+    sensors, outcome = _mapped(options.map) or dict(found.suggested), found.outcome if options.outcome else {}
     rule = None if options.success is None else success_rule(options.success)
     judged = [] if rule is None or rule.key is None else [rule.key]
-    config = ImportConfig(
-        {**sensors, "action": action}, options.image_size, rule, options.task, options.val_share, options.test_share,
-        suite, frame_rate,
-    )  # fmt: skip
+    keys = {**sensors, **outcome, "action": action}
+    shares = options.val_share, options.test_share
+    config = ImportConfig(keys, options.image_size, rule, options.task, *shares, suite, frame_rate)
     opened = read(source, list(dict.fromkeys([*config.keys.values(), *judged])), tasks_from)
     if frame_rate is None and opened.frame_rate is None:
         raise ValueError(f"{source} does not say how many rows it has a second: add --frame-rate HZ")

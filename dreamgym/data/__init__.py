@@ -13,8 +13,10 @@ The room, in the order in which data pass through it::
     sampler.py          windows of T steps as torch batches, a function of (seed, step): `SequenceSampler`
 
 An episode is a dict of arrays with T rows per key: `action` float32 [T, A], images uint8 [T, H, W, 3] (`rgb_static`,
-`rgb_gripper`), vectors float32 (`robot_obs` [T, 15], `scene_obs` [T, 24]), optionally `success` bool [T].
-Alignment: action[t] is applied at obs[t] and leads to obs[t + 1]; the action of the last row has no successor.
+`rgb_gripper`), vectors float32 (`robot_obs` [T, 15], `scene_obs` [T, 24]), optionally `success` bool [T]; of imported
+episodes also what was recorded of rewards and ends (`reward`, `done`, `terminated`, `truncated`), which no training
+reads. Alignment: action[t] is applied at obs[t] and leads to obs[t + 1]; the action of the last row has no successor; a
+reward or an end of row t follows from action[t].
 Beside it stands its meta, a small JSON dict: `task`, `seed`, `split` ("train", "val" or "test"), `skills`,
 `episode_index`, ...
 """

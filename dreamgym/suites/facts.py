@@ -14,7 +14,7 @@ from dreamgym.suites.registry import suite as suite_by_name
 from dreamgym.suites.registry import suites
 from dreamgym.types import ActionSpec, ObservationSpec
 
-NOT_SENSORS = ("action", "success", "snapshot", "reward", "terminated", "truncated")
+NOT_SENSORS = ("action", "success", "snapshot", "reward", "done", "terminated", "truncated")
 """Keys of a store that no robot senses."""
 
 FRAME_RATE = 30.0

@@ -45,7 +45,7 @@ def run(source: str, store: Path, *words: str) -> EpisodeStore:
 def test_a_data_set_becomes_a_store(pushes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = run(pushes, tmp_path / "s", "--success", "next.success")
     shown = capsys.readouterr().out
-    assert "state=observation.state, action=action" in shown
+    assert "state=observation.state, reward=next.reward, action=action" in shown
     assert "20 episodes (16 train, 2 val, 2 test), 160 rows at 5 Hz" in shown
     assert "task 'push left': 10 episodes, 5 with success" in shown
     facts = store_facts(store)
@@ -125,4 +125,14 @@ def test_a_data_set_without_a_frame_rate_asks_for_one(tmp_path: Path, monkeypatc
     facts = store_facts(store)
     assert (facts.frame_rate, facts.tasks, facts.action.low) == (20.0, ("stand",), (-2.0,))
     assert store.episode(2)["success"].tolist() == [False] * 6 + [True]
+    assert store.episode(2)["reward"][:, 0].tolist() == [0] * 5 + [1, 0]
+    assert store.episode(2)["terminated"].tolist() == [False] * 5 + [True] * 2
+    assert not store.episode(2)["truncated"].any()
     assert [meta["split"] for meta in store.metas] == ["train", "val", "test"]
+
+
+def test_recorded_rewards_and_ends_are_kept_unless_told_otherwise(pushes: str, tmp_path: Path) -> None:
+    store = run(pushes, tmp_path / "s")
+    assert store.episode(0)["reward"][:, 0].tolist() == np.linspace(0, 1, 8, dtype=np.float32).tolist()
+    assert "reward" not in store_facts(store).sensors
+    assert "reward" not in run(pushes, tmp_path / "t", "--no-outcome").keys

@@ -271,7 +271,7 @@ def test_a_feature_of_text_names_the_tasks(written: Path) -> None:
 
 @pytest.mark.parametrize("name", ["rosbag:x", "lerobot", "lerobot:", "/a/folder"])
 def test_a_name_is_a_kind_and_a_path(name: str) -> None:
-    with pytest.raises(ValueError, match=r"named KIND:PATH with a kind of \['lerobot', 'minari', 'calvin', 'libero'\]"):
+    with pytest.raises(ValueError, match=r"named KIND:PATH with a kind of \['lerobot', 'minari', "):
         read(name)
 
 

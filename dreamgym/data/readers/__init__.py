@@ -7,6 +7,7 @@ the data set says of itself (frame rate, bounds of the action, held-out episodes
     calvin.py        `read_calvin`    CALVIN's folders of one .npz per time step, with its language annotations
     minari.py        `read_minari`    Minari datasets; needs `pip install "dreamgym[minari]"`
     libero.py        `read_libero`    LIBERO's own HDF5 demonstrations; needs `pip install "dreamgym[libero]"`
+    robomimic.py     `read_robomimic` robomimic's HDF5 files; needs `pip install "dreamgym[robomimic]"`
     lerobot.py       `read_lerobot`   LeRobotDataset v3 and, with lerobot_v2.py, v2.1; needs the extra "lerobot"
     importing.py     `import_dataset` renames, resizes, marks success, holds out and appends to a store, resumable
     marks.py         which rows are success
@@ -26,6 +27,7 @@ from dreamgym.data.readers.marks import SuccessRule, success_rule
 from dreamgym.data.readers.minari import read_minari
 from dreamgym.data.readers.read import read
 from dreamgym.data.readers.resize import resize_area
+from dreamgym.data.readers.robomimic import read_robomimic
 from dreamgym.data.readers.source import Source
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "read_lerobot",
     "read_libero",
     "read_minari",
+    "read_robomimic",
     "resize_area",
     "success_rule",
 ]

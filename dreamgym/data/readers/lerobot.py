@@ -27,6 +27,8 @@ from dreamgym.fields import parse_json
 _log = logging.getLogger(__name__)
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+OUTCOME = ("reward", "done", "terminated", "truncated")
+"""What a row may tell of the one after it, as ``next.NAME``."""
 _HELD_OUT = {"val": "val", "validation": "val", "test": "test"}
 _MAX_DRIFT = 0.1  # of the time between two rows: beyond it, data are not what their frame rate says
 
@@ -62,6 +64,7 @@ def read_lerobot(path: str | os.PathLike[str], keys: Sequence[str] | None = None
         open=dataset.episodes,
         num_episodes=len(dataset.rows),
         suggested={key.removeprefix("observation.").removeprefix("images.").replace(".", "_"): key for key in observed},
+        outcome={name: f"next.{name}" for name in OUTCOME if dataset.is_number(f"next.{name}")},
         frame_rate=float(dataset.info["fps"]),
         next_row=frozenset(key for key in dataset.keys if key.startswith("next.")),
         held_out=frozenset(_HELD_OUT[name] for name in dataset.info.get("splits") or () if name in _HELD_OUT),
@@ -93,6 +96,10 @@ class _Dataset:
         """Shape of one row; () for single numbers."""
         shape = tuple(self.info["features"][key]["shape"])
         return () if shape == (1,) else shape
+
+    def is_number(self, key: str) -> bool:
+        """Whether a feature is read that has one number or boolean a row."""
+        return key in self.columns and not self.row_shape(key)
 
     def episodes(self, skip: Container[str]) -> Iterator[Pair]:
         """Those whose `source` is not in ``skip``, in order; the others are not decoded."""

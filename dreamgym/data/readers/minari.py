@@ -65,6 +65,7 @@ def read_minari(path_or_id: str | os.PathLike[str]) -> Source:
         open=lambda skip: _episodes(dataset, name, skip),
         num_episodes=len(dataset),
         suggested={_sensor_name(key): key for key in first if key.partition(".")[0] == "observation"},
+        outcome={key: key for key in ("reward", "terminated", "truncated")},
         action=_bounds(dataset.action_space),
         next_row=frozenset({"reward", "terminated", "truncated"}),
     )

@@ -8,6 +8,7 @@ from dreamgym.data.readers.calvin import read_calvin
 from dreamgym.data.readers.lerobot import read_lerobot
 from dreamgym.data.readers.libero import read_libero
 from dreamgym.data.readers.minari import read_minari
+from dreamgym.data.readers.robomimic import read_robomimic
 from dreamgym.data.readers.source import Source
 
 READERS: dict[str, Callable[..., Source]] = {
@@ -15,16 +16,21 @@ READERS: dict[str, Callable[..., Source]] = {
     "minari": read_minari,
     "calvin": read_calvin,
     "libero": read_libero,
+    "robomimic": read_robomimic,
 }
-_NAMED_ONCE = {"minari": "a Minari data set names no tasks", "libero": "LIBERO's files name their tasks in one way"}
+_NAMED_ONCE = {
+    "minari": "a Minari data set names no tasks",
+    "libero": "LIBERO's files name their tasks in one way",
+    "robomimic": "robomimic's files name their task in one way",
+}
 
 
 def read(name: str, keys: Sequence[str] | None = None, tasks_from: str | None = None) -> Source:
     """Opens a data set.
 
     Args:
-        name: "lerobot:FOLDER", "calvin:FOLDER", "libero:FOLDER" or "libero:FILE" of LIBERO's HDF5 demonstrations, or
-            "minari:FOLDER" or "minari:ID" of a local Minari data set.
+        name: "lerobot:FOLDER", "calvin:FOLDER", "libero:FOLDER" or "libero:FILE" of LIBERO's HDF5 demonstrations,
+            "robomimic:FILE.hdf5", or "minari:FOLDER" or "minari:ID" of a local Minari data set.
         keys: what to read of each episode; everything that a world model could read by default.
         tasks_from: what names the tasks, where a data set has more than one name for them; see the reader.
 

@@ -25,6 +25,7 @@ class Source:
             `task` or `skills` where it names them.
         num_episodes: how many episodes it has.
         suggested: name in a store -> key, for what a world model would read; see `import_dataset`.
+        outcome: name in a store -> key, for the rewards and ends that were recorded: numbers, one a row.
         frame_rate: rows a second, Hz; None: it does not say.
         action: bounds of the action where it says them, {"low", "high", "binary", "hold"}; None: its rows tell.
         suite: the suite that it was recorded in, where that is certain.
@@ -37,6 +38,7 @@ class Source:
     open: Callable[[Container[str]], Iterator[Pair]]
     num_episodes: int
     suggested: Mapping[str, str] = field(default_factory=dict)
+    outcome: Mapping[str, str] = field(default_factory=dict)
     frame_rate: float | None = None
     action: Mapping[str, Any] | None = None
     suite: str | None = None

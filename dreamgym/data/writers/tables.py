@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from dreamgym.data.readers.lerobot import OUTCOME
+
 COUNTED = {
     "timestamp": "float32",
     "frame_index": "int64",
@@ -19,7 +21,7 @@ COUNTED = {
 }
 """Columns that every data set has, with their types."""
 
-RENAMED = {"reward": "next.reward", "terminated": "next.terminated", "truncated": "next.truncated"}
+RENAMED = {name: f"next.{name}" for name in OUTCOME}
 """Keys of a store that tell of the row after, by LeRobot's names."""
 
 
