@@ -83,19 +83,23 @@ def fit(options: FitOptions) -> None:
     """Trains a world model on a store's training episodes, or goes on with the run; Ctrl-C saves and stops.
 
     What a run was begun with stays: an option that is left away means the run's own, one that differs is refused.
+    On several processes: accelerate launch -m dreamgym fit ..., or torchrun -m dreamgym fit ...; each takes its share of
+    a batch.
     """
     from dreamgym.fields import parse_fields
     from dreamgym.training import checkpoint
+    from dreamgym.training.processes import Processes
     from dreamgym.training.stop import Stopped
     from dreamgym.training.train import family_for, load_run, train
     from dreamgym.world_models.registry import recipe
 
-    run, family = options.run, options.family
+    run, family, main = options.run, options.family, Processes.current().main
     if options.out is not None:
         checkpoint.check_target(options.out)
     if family is None:
         family = family_for(options.store, run)
-        print(f"family: {family}")
+        if main:
+            print(f"family: {family}")
     result = train(
         options.store,
         run,
@@ -110,6 +114,8 @@ def fit(options: FitOptions) -> None:
     )
     if result.stopped is not None:
         raise Stopped(f"{run}: stopped after {result.step} updates, which are kept", result.stopped)
+    if not main:
+        return
     print(f"{run}: {result.step} updates done")
     if options.out is not None:
         print(f"wrote {checkpoint.save(options.out, load_run(run))}")

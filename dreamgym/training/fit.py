@@ -4,6 +4,9 @@ A run lives in a directory: ``fit.json`` (what was asked), ``progress/`` (weight
 two), ``log.jsonl`` (a line every ``log_every`` updates), ``tensorboard/``. Called again with the same directory it goes
 on from the newest progress, along the curve that an unbroken run would have taken: batch i and the noise of update i
 are functions of (seed, i).
+
+Started by ``accelerate launch`` or ``torchrun`` it trains on several processes: each takes its share of every batch,
+gradients are averaged, and the first one writes.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from torch import Tensor
 from dreamgym.bars import progress_bar
 from dreamgym.training.log import RunLog
 from dreamgym.training.prefetch import Prefetcher, Sampler
+from dreamgym.training.processes import Processes
 from dreamgym.training.progress import latest, load_progress, read_state, save_progress
 from dreamgym.training.runs import write_json
 from dreamgym.training.stages import ActiveStage, Span, change, plan, rebuild
@@ -108,9 +112,10 @@ class _Run:
         self.model, self.config, self.run_dir, self.eval_fn = model, config, run_dir, eval_fn
         self.spans = plan(stages, config.steps)
         self.samplers = sampler if isinstance(sampler, Mapping) else {s.name: sampler for s in stages}
+        self.processes = Processes.current()
         self.accelerator = Accelerator()
         self.device = self.accelerator.device
-        self.main = self.accelerator.is_main_process
+        self.main = self.processes.main
         self.own = {name: p.requires_grad for name, p in model.named_parameters()}
         model.to(self.device).train()
         self.step, self.bad = 0, 0
@@ -167,7 +172,7 @@ class _Run:
         self.saved: float | None = None
         bar = progress_bar(total=steps, initial=first, unit="update", desc="fit", shown=self.main, leave=True)
         with bar:
-            while self.step < steps and not stop.is_set():
+            while self.step < steps and not self.processes.any(stop.is_set()):
                 if self.step >= self.active.span.stop:
                     self._next()
                 self._stage(stop, bar, first)
@@ -176,6 +181,7 @@ class _Run:
             if self.eval_fn and not (every and self.step % every == 0) and not stop.is_set():
                 self._evaluate()
             self._save()
+        self.processes.wait()  # what the first one evaluates and saves takes its time
         change(self.active.span.stage.end, self.model, _seed(self.config.seed, self.step, 1))
         if self.log is not None:
             self.log.close()
@@ -184,9 +190,9 @@ class _Run:
     def _stage(self, stop: Stop, bar: Any, first: int) -> None:
         """Updates of the stage under way."""
         config, span = self.config, self.active.span
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        rank, world = self.processes.rank, self.processes.count
         with Prefetcher(self.samplers[span.stage.name], self.step, span.stop, rank, world) as batches:
-            while self.step < span.stop and not stop.is_set():
+            while self.step < span.stop and not self.processes.any(stop.is_set()):
                 log_now = (self.step + 1) % config.log_every == 0
                 values = self._update(batches.next(), log_now)
                 self.step += 1
@@ -205,14 +211,14 @@ class _Run:
 
     def _update(self, batch: dict[str, Tensor], want_values: bool) -> dict[str, float]:
         batch = {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
-        rank = self.accelerator.process_index
-        generator = torch.Generator(self.device).manual_seed(_seed(self.config.seed, self.step, rank))
+        seed = _seed(self.config.seed, self.step, self.processes.rank)
+        generator = torch.Generator(self.device).manual_seed(seed)
         losses = self.active.loss(batch, generator)
         norm = self.active.update(self.model, losses["loss"], self.step)
         self._count_bad(norm, losses)
         if not want_values:
             return {}
-        values = {k: float(v.detach()) for k, v in losses.items()}
+        values = {k: float(self.processes.mean(v.detach())) for k, v in losses.items()}
         return {**values, "grad_norm": norm, "lr": self.config.lr * self.active.rate(self.step)}
 
     def _count_bad(self, norm: float, losses: dict[str, Tensor]) -> None:
@@ -230,6 +236,8 @@ class _Run:
 
     def _evaluate(self) -> None:
         assert self.eval_fn is not None
+        if not self.main:
+            return
         self.model.eval()
         with torch.no_grad(), self.active.averaged(self.model):
             self.metrics = self.eval_fn(self.model, self.step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dreamgym.training.fit import EvalFn, FitResult, fit
 from dreamgym.training.fitting import check_fits
 from dreamgym.training.frozen import own_tensors
 from dreamgym.training.openloop import HORIZONS, open_loop_eval, rows_of
+from dreamgym.training.processes import Processes
 from dreamgym.training.progress import averaged_weights, latest, load_averaged, load_matching, read_state
 from dreamgym.training.runs import (
     SHAPING,
@@ -101,8 +103,11 @@ def train(
     stages = recipe.stages(model.config, config)
     source, read = recipe.source(model, episodes)
     samplers = {s.name: _sampler(source, windows, s, sorted({*read, "action"}), config.seed) for s in stages}
-    with held(run_dir):
-        write_run(run_dir, run)
+    processes = Processes.current()
+    processes.wait()  # all have read what the run was begun with, before the first one writes it
+    with held(run_dir) if processes.main else nullcontext():
+        if processes.main:
+            write_run(run_dir, run)
         return fit(model, samplers, config, run_dir, evaluation(model, facts, chosen.select(split="val"), keys), stages)
 
 
