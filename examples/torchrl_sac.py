@@ -51,9 +51,7 @@ def actor_and_critic(env: EnvBase) -> tuple[ProbabilisticActor, ValueOperator]:
 
 
 # [train]
-def train(
-    task: str, updates: int, num_envs: int = 32, updates_a_batch: int = 8, seed: int = 0
-) -> ProbabilisticActor:
+def train(task: str, updates: int, num_envs: int = 32, updates_a_batch: int = 8, seed: int = 0) -> ProbabilisticActor:
     """SAC on the dense reward of Metaworld's suite, in dreams alone: one step of every dream, then some updates."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)

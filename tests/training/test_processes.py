@@ -1,16 +1,14 @@
 """Training on two processes: gloo on the CPU, started as people start it."""
 
 import json
-import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from launched import two_processes
 
 from dreamgym.data import EpisodeStore
 from dreamgym.training.processes import Processes
@@ -49,18 +47,10 @@ def store(tmp_path_factory) -> Path:
     return Path(made.path)
 
 
-def two_processes(store: Path, run: Path, **changes: object) -> subprocess.Popen[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = json.dumps({**SETTINGS, **changes})
+def start(store: Path, run: Path, **changes: object) -> "subprocess.Popen[str]":
     script = run.parent / "script.py"
     script.write_text(SCRIPT)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    return subprocess.Popen(
-        [*launcher, str(script), str(store), str(run), settings], env=environment, text=True, stderr=subprocess.PIPE
-    )
+    return two_processes(script, store, run, json.dumps({**SETTINGS, **changes}))
 
 
 def log(run: Path) -> list[dict[str, float]]:
@@ -73,7 +63,7 @@ def curve(run: Path) -> list[float]:
 
 def test_two_processes_follow_the_curve_of_one_with_the_same_batch(store, tmp_path):
     train(store, tmp_path / "one", "mlp", **SETTINGS)
-    process = two_processes(store, tmp_path / "two")
+    process = start(store, tmp_path / "two")
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors[-6000:]
     assert len(curve(tmp_path / "two")) == 8  # one of them writes
@@ -88,7 +78,7 @@ def test_two_processes_follow_the_curve_of_one_with_the_same_batch(store, tmp_pa
 
 @pytest.mark.slow
 def test_a_signal_to_one_of_them_stops_both_and_is_kept(store, tmp_path):
-    process = two_processes(store, tmp_path / "run", steps=1_000_000)
+    process = start(store, tmp_path / "run", steps=1_000_000)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (
         (tmp_path / "run/log.jsonl").exists() and len(log(tmp_path / "run")) > 5
@@ -101,7 +91,7 @@ def test_a_signal_to_one_of_them_stops_both_and_is_kept(store, tmp_path):
 
 @pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_is_refused(store, tmp_path):
-    process = two_processes(store, tmp_path / "run", batch_size=7)
+    process = start(store, tmp_path / "run", batch_size=7)
     _, errors = process.communicate(timeout=240)
     assert process.returncode != 0
     assert "batch_size=7 cannot be shared out among 2 processes: choose a multiple of 2" in errors

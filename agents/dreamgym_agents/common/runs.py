@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import nn
 from dreamgym.bars import progress_bar
 from dreamgym.training.ema import EMA
 from dreamgym.training.log import RunLog
+from dreamgym.training.processes import Processes
 from dreamgym.training.progress import latest, load_averaged, load_progress, save_progress
 from dreamgym.training.runs import held
 from dreamgym.training.stop import Stop, Stopped, stop_signals
@@ -39,6 +41,7 @@ class StageRun:
         optimizer: its optimizer; set by `begin` at the latest.
         ema: the average of the module's weights, or None.
         count: steps done.
+        shares: whether several processes can share the work (`dreamgym.training.processes`).
     """
 
     name: str
@@ -49,6 +52,7 @@ class StageRun:
     optimizer: torch.optim.Optimizer
     ema: EMA | None = None
     count: int = 0
+    shares: bool = False
 
     @property
     def done(self) -> int:
@@ -112,44 +116,64 @@ def run_stages(
 
     Raises:
         ImportError, ValueError: Weights & Biases is not installed, or cannot be used.
-        ValueError: another process is at work in the run, or its progress is damaged.
+        ValueError: another process is at work in the run, or its progress is damaged; or several processes were started
+            for stages that do not share their work.
         Stopped: SIGINT or SIGTERM came before all of it was done; progress is saved.
     """
-    folder, before = Path(run_dir), 0
-    with held(folder), stop_signals() as stop:
+    folder, before, processes = Path(run_dir), 0, Processes.current()
+    if processes.count > 1 and (alone := [stage.name for stage in stages if not stage.shares]):
+        raise ValueError(
+            f"{', '.join(alone)} runs in one process, and {processes.count} were started: start it without torchrun"
+        )
+    with held(folder) if processes.main else nullcontext(), stop_signals() as stop:
         for number, stage in enumerate(stages):
             stage.resume(folder)
             if stage.done < stage.budget:
-                written = RunLog(folder, before + stage.count, log)
+                written = RunLog(folder, before + stage.count, log) if processes.main else None
                 try:
-                    _run(stage, folder, before, stop, save_every_s, show, written)
+                    _run(stage, folder, before, stop, save_every_s, show, written, processes)
                 finally:
-                    written.close()
+                    if written is not None:
+                        written.close()
             stage.use_average()
             before += stage.count
             if stop.is_set() and number < len(stages) - 1:
                 raise Stopped(f"stopped after {stage.name} of {folder}", stop)
 
 
-def _run(stage: StageRun, folder: Path, before: int, stop: Stop, save_every_s: float, show: bool, log: RunLog) -> None:
-    """Steps until the budget is used up; ``before``: steps of earlier stages, from where the log counts on."""
-    saved = time.monotonic()
+def _run(
+    stage: StageRun,
+    folder: Path,
+    before: int,
+    stop: Stop,
+    save_every_s: float,
+    show: bool,
+    log: RunLog | None,
+    processes: Processes,
+) -> None:
+    """Steps until the budget is used up; ``before``: steps of earlier stages, from where the log counts on.
+
+    Of several processes the first one writes: it has a ``log``.
+    """
+    saved, show = time.monotonic(), show and log is not None
     bar = progress_bar(total=stage.budget, initial=stage.done, unit=stage.unit, desc=stage.name, shown=show, leave=True)
     with bar:
-        while stage.done < stage.budget and not stop.is_set():
+        while stage.done < stage.budget and not processes.any(stop.is_set()):
             done = stage.done
             values = stage.step()
             stage.count += 1
             bar.update(stage.done - done)
-            if values:
+            if values and log is not None:
                 log.write(before + stage.count, stage.name, values)
                 bar.set_postfix(refresh=False, **{k: f"{v:.3g}" for k, v in list(values.items())[:4]})
-            if time.monotonic() - saved > save_every_s:
+            if log is not None and time.monotonic() - saved > save_every_s:
                 stage.save(folder)
                 saved = time.monotonic()
     if stage.done >= stage.budget:
         stage.finish()
-    stage.save(folder)
+    if log is not None:
+        stage.save(folder)
+    processes.wait()
     if stage.done < stage.budget:
         raise Stopped(f"stopped after {stage.done} of {stage.budget} {stage.unit}s of {folder / stage.folder}", stop)
 

@@ -5,6 +5,7 @@
     dreamgym diffusion-ppo tune --policy policies/close_drawer --env Dream-PlayTable-v0 --run runs/dream
     dreamgym diffusion-ppo tune --policy policies/close_drawer --env Real-PlayTable-v0 \
         --reward success --run runs/online
+    torchrun --nproc-per-node 8 -m dreamgym diffusion-ppo tune ...
 
 The same ``clone`` or ``tune`` command goes on with an interrupted run.
 """
@@ -21,6 +22,7 @@ import torch
 
 from dreamgym.cli.checks import check_device, check_folder, check_threads
 from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.training.processes import Processes
 from dreamgym_agents.common.folders import check_target
 from dreamgym_agents.diffusion_ppo.checkpoint import WEIGHTS, load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.options import CloneOptions, DemoOptions, TuneOptions
@@ -59,6 +61,8 @@ def tune(options: TuneOptions) -> None:
     env = options.make_env(task, world_model, base.config.chunk)
     result = fine_tune(base, env, config, options.run, task=task, world_model=world_model, log=options.log)
     env.close()
+    if not Processes.current().main:
+        return
     print(f"{result.iterations} iterations, {result.dream_steps:,} imagined and {result.sim_steps:,} simulator steps")
     for entry in result.evaluations:
         print("iteration {iteration:>5}: return {return:8.3f}, success {success_rate:.3f}".format(**entry))

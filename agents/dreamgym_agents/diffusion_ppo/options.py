@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dreamgym.fields import parse_fields
+from dreamgym.training.processes import Processes
 from dreamgym_agents.diffusion_ppo.recipes import make_env
 from dreamgym_agents.diffusion_ppo.schedules import CloneConfig, TuneConfig
 
@@ -76,7 +77,7 @@ class TuneOptions:
         checkpoint: the env's world model, where the id does not name one; a twin needs it.
         task: the policy's own where not given.
         preset: "paper", DiWA's Table S.5, or "tiny", a fifth of its steps at three times the actor's rate.
-        num_envs: episodes imagined side by side.
+        num_envs: episodes imagined side by side, by all processes together where torchrun started several.
         horizon: control steps of an episode; the id's own where not given.
         reward: the classifier's probability at every step (DiWA III.C), or 1 once at success.
         reward_model: which of the world model's rewards ("success", "decoded").
@@ -134,13 +135,15 @@ class TuneOptions:
 
     def make_env(self, task: str, world_model: str | None, chunk: int) -> Any:
         """The vector env, see `dreamgym_agents.diffusion_ppo.recipes.make_env`."""
-        names = ("num_envs", "horizon", "reward", "reward_model", "num_workers", "device")
+        names, processes = ("horizon", "reward", "reward_model", "num_workers"), Processes.current()
         return make_env(
             self.env,
             task,
             chunk,
             checkpoint=world_model if self.env.startswith("Real-") or self.checkpoint else None,
             uncertainty_limit=None if self.uncertainty_limit == "none" else self.uncertainty_limit,
+            num_envs=processes.share(self.num_envs, "num_envs"),
+            device=self.device or processes.device,
             **{name: getattr(self, name) for name in names},
         )
 

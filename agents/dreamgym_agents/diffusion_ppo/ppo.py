@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dreamgym.training.processes import Processes
 from dreamgym_agents.diffusion_ppo.advantages import denoising_weights, gae
 from dreamgym_agents.diffusion_ppo.networks import Critic
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
 from dreamgym_agents.diffusion_ppo.rollout import Rollout
 from dreamgym_agents.diffusion_ppo.schedules import TuneConfig
+
+ALONE = Processes()
 
 
 class Learner(nn.Module):
@@ -57,9 +60,17 @@ def optimizer_of(learner: Learner, config: TuneConfig) -> torch.optim.Adam:
 
 @torch.no_grad()
 def prepare(
-    learner: Learner, rollout: Rollout, config: TuneConfig, scale: float, generator: torch.Generator
+    learner: Learner,
+    rollout: Rollout,
+    config: TuneConfig,
+    scale: float,
+    generator: torch.Generator,
+    processes: Processes = ALONE,
 ) -> Samples:
-    """Advantages, targets and the frozen policy's chains of a rollout; ``scale`` multiplies rewards."""
+    """Advantages, targets and the frozen policy's chains of a rollout; ``scale`` multiplies rewards.
+
+    Advantages are normalised over the samples of all ``processes``.
+    """
     critic, policy = learner.critic, learner.policy
     value = critic(rollout.features, rollout.elapsed)
     after = critic(rollout.next_features, rollout.next_elapsed)
@@ -81,12 +92,20 @@ def prepare(
         elapsed=rollout.elapsed.flatten(),
         chain=chain,
         log_prob=rollout.log_prob.flatten(1),
-        advantage=((advantage - advantage.mean()) / (advantage.std() + 1e-8)).flatten(),
+        advantage=_normalised(advantage, processes).flatten(),
         target=target.flatten(),
         frozen=frozen,
         frozen_row=row,
         explained=1 - (target - value).var() / (target.var() + 1e-8),
     )
+
+
+def _normalised(advantage: Tensor, processes: Processes) -> Tensor:
+    if processes.count == 1:
+        return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    mean = processes.mean(advantage.mean())
+    deviation = processes.mean((advantage - mean).square().mean()).sqrt()
+    return (advantage - mean) / (deviation + 1e-8)
 
 
 def policy_loss(
@@ -137,13 +156,16 @@ def update(
     config: TuneConfig,
     generator: torch.Generator,
     train_actor: bool = True,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """Several passes over the samples; returns what to log, averaged over minibatches.
 
     A minibatch holds whole chains (``batch_size`` / K' decisions with all their tuned steps), so that the features'
-    share of the network's first layer is computed once a decision and not once a step.
+    share of the network's first layer is computed once a decision and not once a step. Each of several processes takes
+    its share of a minibatch from its own samples, of which all have as many.
     """
-    device, size = samples.features.device, max(1, config.batch_size // learner.policy.config.tuned_steps)
+    device = samples.features.device
+    size = max(1, config.batch_size // (learner.policy.config.tuned_steps * processes.count))
     told: dict[str, Tensor] = {}
     batches = 0
     for passes in range(1, config.num_updates + 1):  # noqa: B007 - the number of the last one is logged
@@ -151,19 +173,20 @@ def update(
         order = torch.randperm(len(samples.features), generator=generator, device=device).split(size)
         for rows in order:
             loss, step = minibatch_loss(learner, samples, rows, config, generator, train_actor)
-            _descend(optimizer, loss, config.max_grad_norm)
+            _descend(optimizer, loss, config.max_grad_norm, processes)
             kl = kl + step.get("kl", 0.0)
             told = {key: told.get(key, 0.0) + value for key, value in step.items()}
         batches += len(order)
-        if train_actor and float(kl) / len(order) > config.target_kl:
+        if train_actor and float(processes.mean(kl)) / len(order) > config.target_kl:
             break
-    logged = {k: float(v) / batches for k, v in told.items()}
-    return {**logged, "explained_variance": float(samples.explained), "passes": float(passes)}
+    logged = {k: float(processes.mean(v)) / batches for k, v in told.items()}
+    return {**logged, "explained_variance": float(processes.mean(samples.explained)), "passes": float(passes)}
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float) -> None:
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float, processes: Processes) -> None:
     """One step; gradients of actor and critic are clipped apart."""
     loss.backward()
+    processes.average_gradients(p for group in optimizer.param_groups for p in group["params"])
     for group in optimizer.param_groups:
         nn.utils.clip_grad_norm_(group["params"], max_norm)
     optimizer.step()

@@ -4,6 +4,8 @@ A run lives in a directory: ``tune.json`` (what was asked), ``progress/`` (weigh
 ``log.jsonl`` (a line an iteration), ``tensorboard/``, ``policies/`` (a policy every ``eval_every`` iterations) and
 ``best/`` (the one of the highest imagined return). Iteration i is a function of (seed, i) and the weights before it, so
 that a run that was killed goes on along the curve of an unbroken one.
+
+Started by ``torchrun``, each of several processes imagines its share of the envs, and gradients are averaged.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import torch
 from torch import nn
 
 from dreamgym.envs.faces.vector import DreamVectorEnv
+from dreamgym.training.processes import Processes
 from dreamgym_agents.common.runs import StageRun, run_stages
 from dreamgym_agents.common.settings import keep_settings
 from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, save_policy
@@ -64,7 +67,7 @@ def tune(
     Args:
         policy: the cloned policy; it is not changed.
         env: ``gym.make_vec(id, num_envs=B, array="torch", chunk=policy.config.chunk, reward="probability", ...)``: a
-            dream, or a twin for online fine-tuning.
+            dream, or a twin for online fine-tuning. Of several processes, this one's share of the envs.
         config: how.
         run_dir: where the run lives.
         task, world_model: written into the policies that are saved.
@@ -76,21 +79,25 @@ def tune(
     """
     run = Tuning(policy, env, config, Path(run_dir), {"task": task, "world_model": world_model})
     run_stages([run], run_dir, save_every_s=config.checkpoint_every_s, log=log)
-    return TuneResult(run.count, **run.counts(), evaluations=run.evaluations, best=run.choose())
+    best = run.choose() if run.processes.main else run.run_dir / "best"
+    run.processes.wait()
+    return TuneResult(run.count, **run.counts(), evaluations=run.evaluations, best=best)
 
 
 class Tuning(StageRun):
     """Iterations of Algorithm 1; the budget is counted in env steps."""
 
     name = "tune"
+    shares = True
 
     def __init__(
         self, policy: ChunkPolicy, env: DreamVectorEnv, config: TuneConfig, run_dir: Path, about: dict[str, Any]
     ) -> None:
         core = check_env(env, policy.config.chunk)
         self.env, self.config, self.run_dir, self.about, self.core = env, config, run_dir, about, core
-        self.budget, self.steps = config.total_steps, 0
-        self._check_same_run(policy)
+        self.budget, self.steps, self.processes = config.total_steps, 0, Processes.current()
+        if self.processes.main:
+            self._check_same_run(policy)
         # The critic's first weights come from torch's global generator: a resumed run loads them, a new one draws them.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -108,7 +115,7 @@ class Tuning(StageRun):
         """Writes what was asked, or raises where the run was begun with something else."""
         rules = self.core.rules
         asked = {**self.about, **asdict(self.config)} | {
-            "num_envs": self.core.num_envs,
+            "num_envs": self.core.num_envs * self.processes.count,
             "reward": rules.reward,
             "reward_model": type(self.core.reward).__name__,
             "horizon": rules.horizon,
@@ -147,19 +154,28 @@ class Tuning(StageRun):
     def iterate(self) -> dict[str, float]:
         """One iteration of Algorithm 1."""
         config, began = self.config, time.monotonic()
-        seed = (config.seed * 1_000_003 + self.count * 7_919 + 1) % 2**62
+        rank, processes = self.processes.rank, self.processes
+        seed = (config.seed * 1_000_003 + rank * 500_009_999 + self.count * 7_919 + 1) % 2**62
         generator = torch.Generator(self.core.device).manual_seed(seed)
-        values = collect(self.env, self.policy, self.rollout, generator, seed)
+        values = self._of_all(collect(self.env, self.policy, self.rollout, generator, seed))
         collected = time.monotonic()
-        samples = prepare(self.learner, self.rollout, config, self.scale, generator)
+        samples = prepare(self.learner, self.rollout, config, self.scale, generator, processes)
         train_actor = self.count >= config.critic_warmup
-        values |= update(self.learner, self.optimizer, samples, config, generator, train_actor)
+        values |= update(self.learner, self.optimizer, samples, config, generator, train_actor, processes)
         self.steps += int(values.pop("steps"))
         times = {"collect_seconds": collected - began, "update_seconds": time.monotonic() - collected}
         return {**values, **self.counts(), **times}
 
+    def _of_all(self, values: dict[str, float]) -> dict[str, float]:
+        """What the processes' episodes came to together: means, and sums of what is counted."""
+        if self.processes.count == 1:
+            return values
+        mean = self.processes.mean(torch.tensor(list(values.values()), dtype=torch.float64, device=self.core.device))
+        told = dict(zip(values, mean.tolist(), strict=True))
+        return told | {k: told[k] * self.processes.count for k in ("episodes", "steps")}
+
     def _evaluate(self) -> None:
-        """Scores the policy as it acts, on the same starts each time, and saves it."""
+        """Scores the policy as it acts, on the same starts each time, and saves it; every process does the same."""
         if self.evaluations and self.evaluations[-1]["iteration"] == self.count:
             return
         generator = torch.Generator(self.core.device).manual_seed(EVAL_SEED)
@@ -169,7 +185,8 @@ class Tuning(StageRun):
         entry: dict[str, Any] = {"iteration": self.count, **self.counts()}
         entry |= {k: found[k] for k in ("return", "success_rate")}
         self.evaluations.append(entry)
-        save_policy(self._folder(self.count), self.policy, metrics=entry, **self.about)
+        if self.processes.main:
+            save_policy(self._folder(self.count), self.policy, metrics=entry, **self.about)
 
     def _folder(self, iteration: int) -> Path:
         return self.run_dir / "policies" / f"iteration_{iteration:06d}"
