@@ -39,6 +39,8 @@ class CollectOptions:
         image_size: side of the camera frames, pixels, of suites whose collections have cameras (64).
         split: all episodes are of this split, drawn apart from other splits; where not given some are held out ("val").
         num_workers: processes.
+        engine: processes of this machine, or of a Ray cluster.
+        address: of the cluster ("auto", HOST:6379); one that Ray starts here where not given.
         seed: of the whole collection.
     """
 
@@ -60,6 +62,8 @@ class CollectOptions:
     image_size: int | None = None
     split: Literal["train", "val", "test"] | None = None
     num_workers: int = 1
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
     seed: int = 0
 
     @property
@@ -88,7 +92,7 @@ def collect(options: CollectOptions) -> None:
         num_steps = NUM_STEPS if num_episodes is None else None
     done = collect_suite(
         suite, store, kind, num_steps=num_steps, num_episodes=num_episodes, split=options.split,
-        num_workers=options.num_workers, seed=options.seed, **settings,
+        num_workers=options.num_workers, seed=options.seed, engine=options.engine, address=options.address, **settings,
     )  # fmt: skip
     held_out = len(done.store.select(split="val")) + len(done.store.select(split="test"))
     print(

@@ -32,7 +32,9 @@ class EvaluateOptions:
         horizon: control steps of an episode; where not given the suite's, in dream and twin alike: {horizons}.
         twin: run the simulator too, not the dream alone.
         simulators: how many at a time; the model's noise is drawn for all of them together.
-        num_workers: processes for them; 0: this process.
+        num_workers: processes for them; 0: this process, or of a cluster as many as simulators.
+        engine: where they run: on this machine, or on a Ray cluster.
+        address: of the cluster ("auto", HOST:6379); one that Ray starts here where not given.
         embodiment: the robot, of models that know several.
         executor: the policy that carries instructions out in the twin of a model that is driven by them.
         map: SENSOR=KEY, which sensors a LeRobot policy is shown under which of its keys, as
@@ -62,6 +64,8 @@ class EvaluateOptions:
     twin: bool = True
     simulators: int = 4
     num_workers: int = 0
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
     embodiment: str | None = None
     executor: str | None = None
     map: tuple[str, ...] = ()

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from dreamgym.actors import check_engine
 from dreamgym.bars import progress_bar
+from dreamgym.data.ray_crew import RayCrew
 from dreamgym.data.store import EpisodeStore
 from dreamgym.data.workers import SPLIT_SEEDS, Crew, EpisodeFactory, Interrupts
 
@@ -55,6 +57,8 @@ class CollectKwargs(TypedDict, total=False):
     seed: int
     split: str | None
     progress: bool
+    engine: str
+    address: str | None
 
 
 @dataclass(frozen=True)
@@ -67,17 +71,22 @@ class CollectConfig:
         split: "train", "val" or "test": every episode is of it, and its draws are not those of other splits, whatever
             the seed. None: the generator's own, else by index.
         progress: Whether to show a bar of the steps with the time left.
+        engine: "local", or "ray": workers on a Ray cluster, which send their episodes to this process.
+        address: Of the cluster; None: one that Ray starts on this machine.
 
     Raises:
-        ValueError: One out of range, or an unknown split.
+        ValueError: One out of range, an unknown split or engine, or an address without a cluster's engine.
     """
 
     num_workers: int = 1
     seed: int = 0
     split: str | None = None
     progress: bool = True
+    engine: str = "local"
+    address: str | None = None
 
     def __post_init__(self) -> None:
+        check_engine(self.engine, self.address)
         if self.num_workers < 1 or self.seed < 0:
             raise ValueError(
                 f"num_workers is at least 1 and seed at least 0; got num_workers={self.num_workers}, seed={self.seed}"
@@ -111,10 +120,11 @@ def collect(
         num_steps: Rows to hold in the end; the last episode may pass it. Or give num_episodes.
         num_episodes: Episodes to hold in the end: indices 0 to num_episodes - 1.
         info: JSON to remember in a new store beside the seed, such as the generator's configuration.
-        options: Fields of `CollectConfig`: num_workers, seed, split, progress.
+        options: Fields of `CollectConfig`: num_workers, seed, split, progress, engine, address.
 
     Raises:
-        ValueError: Not exactly one target, one out of range, an unknown split, or a store of another seed or info.
+        ValueError: Not exactly one target, one out of range, an unknown split or engine, a store of another seed or
+            info, or no cluster at the address.
         OSError: The disk is full (ENOSPC); the finished episodes are kept.
         ImportError, FileNotFoundError: The generator lacks a package or files.
         TypeError: Another option.
@@ -125,7 +135,11 @@ def collect(
     about = {**(info or {}), "seed": how.seed}
     plan = Plan(num_steps, num_episodes, _done_already(path, about))
     before = len(plan.done)
-    crew = Crew(make_episode, path, how.seed, about, how.split)
+    crew: Crew | RayCrew
+    if how.engine == "ray":
+        crew = RayCrew(make_episode, path, how.seed, about, how.split, how.num_workers, how.address)
+    else:
+        crew = Crew(make_episode, path, how.seed, about, how.split)
     with _bar(path, plan, how.progress) as bar, Interrupts() as interrupts:
         try:
             _run(crew, plan, how.num_workers, interrupts, bar)
@@ -239,7 +253,7 @@ def last_line(failed: Mapping[int, str]) -> str:
     return list(failed.values())[-1].strip().splitlines()[-1] if failed else "nothing was tried"
 
 
-def _run(crew: Crew, plan: Plan, num_workers: int, interrupts: Interrupts, bar: Any) -> None:
+def _run(crew: Crew | RayCrew, plan: Plan, num_workers: int, interrupts: Interrupts, bar: Any) -> None:
     while True:
         while not interrupts.count and crew.num_busy < num_workers and (index := plan.next()) is not None:
             if not crew.give(index, plan.is_retry(index)):

@@ -96,11 +96,7 @@ class Crew:
                 process = self._workers.pop(connection)
                 process.join()
                 kind, value = "failed", f"its process died with exit code {process.exitcode}{_hint(process.exitcode)}"
-            if kind == "full":
-                raise OSError(errno.ENOSPC, value)
-            if kind in LACKING:
-                raise LACKING[kind](value)
-            yield (index, value, "") if kind == "done" else (index, None, value)
+            yield heard(index, kind, value)
 
     def dismiss(self) -> None:
         """End the workers; one that is still making an episode is terminated."""
@@ -149,36 +145,75 @@ def _hint(exit_code: int | None) -> str:
     return ': a script that collects needs `if __name__ == "__main__":`' if exit_code == 1 else ""
 
 
+class Maker:
+    """Makes episodes in a worker.
+
+    Args:
+        factory: of the generator, which is made with the first episode and after a failure.
+        seed: of the collection.
+        split: of every episode; None: the generator's own, else by index.
+    """
+
+    def __init__(self, factory: EpisodeFactory, seed: int, split: str | None) -> None:
+        self._factory, self._seed, self._split = factory, seed, split
+        self._generators: dict[int, EpisodeGenerator] = {}
+
+    def make(self, index: int, again: bool) -> tuple[str, Any]:
+        """Makes one episode; ``again``: its second try.
+
+        Returns:
+            ("made", (episode, meta)), ("failed", traceback), or (a key of `LACKING`, text).
+        """
+        seed = self._seed + RETRY_SEED_OFFSET * again + SPLIT_SEEDS.get(self._split or "", 0)
+        try:
+            if seed not in self._generators:
+                self._generators = {seed: self._factory(seed)}
+            episode, meta = self._generators[seed].episode(index)
+        except Exception as error:  # whatever it is, it is of this episode, and reported with its traceback
+            self._generators = {}  # a simulator that raised may be in any state
+            lacking = [name for name, kind in LACKING.items() if isinstance(error, kind)]
+            return (lacking[0], str(error)) if lacking else ("failed", traceback.format_exc())
+        meta = {"split": split_of(index), **meta, "episode_index": index, "seed": seed}
+        meta["split"] = self._split or meta["split"]
+        return "made", (episode, meta)
+
+
+def keep(path: Path, made: tuple[Episode, Meta], info: dict[str, Any]) -> tuple[str, Any]:
+    """Appends an episode to the store: ("done", rows), ("full", text) where no room is left, or ("failed", text)."""
+    try:
+        return "done", _record(path, *made, info)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return "full", f"{error}. {path} keeps every finished episode: free room and call again to go on"
+        return "failed", traceback.format_exc()
+
+
+def heard(index: int, kind: str, value: Any) -> tuple[int, int | None, str]:
+    """What a worker's answer means: (index, rows in the store or None, why it failed).
+
+    Raises:
+        OSError, ImportError, FileNotFoundError: what ends the collection.
+    """
+    if kind == "full":
+        raise OSError(errno.ENOSPC, value)
+    if kind in LACKING:
+        raise LACKING[kind](value)
+    return (index, value, "") if kind == "done" else (index, None, value)
+
+
 def _work(
     pipe: Connection, factory: EpisodeFactory, path: Path, seed: int, info: dict[str, Any], split: str | None
 ) -> None:
-    """A worker's life: (index, is it a retry) in; ("done", rows), ("failed", traceback) ("full", text), or (a key of
-    `LACKING`, text) out.
-    """
+    """A worker's life: (index, is it a retry) in, what `Maker.make` or `keep` says out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent decides
-    generators: dict[int, EpisodeGenerator] = {}
+    maker = Maker(factory, seed, split)
     while True:
         try:
             index, again = pipe.recv()
         except (EOFError, OSError):  # dismissed, or the parent is gone
             return
-        worker_seed = seed + RETRY_SEED_OFFSET * again + SPLIT_SEEDS.get(split or "", 0)
-        answer: tuple[str, Any]
-        try:
-            if worker_seed not in generators:
-                generators = {worker_seed: factory(worker_seed)}
-            episode, meta = generators[worker_seed].episode(index)
-            meta = {"split": split_of(index), **meta, "episode_index": index, "seed": worker_seed}
-            meta["split"] = split or meta["split"]
-            answer = ("done", _record(path, episode, meta, info))
-        except Exception as error:  # whatever it is, it is of this episode, and reported with its traceback
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                answer = ("full", f"{error}. {path} keeps every finished episode: free room and call again to go on")
-            elif lacking := [name for name, kind in LACKING.items() if isinstance(error, kind)]:
-                answer = (lacking[0], str(error))
-            else:
-                answer = ("failed", traceback.format_exc())
-            generators = {}  # a simulator that raised may be in any state
+        kind, value = maker.make(index, again)
+        answer = keep(path, value, info) if kind == "made" else (kind, value)
         try:
             pipe.send(answer)
         except OSError:  # the parent is gone; the episode is in the store

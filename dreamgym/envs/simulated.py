@@ -19,6 +19,7 @@ from dreamgym.envs.core.draws import uniform
 from dreamgym.envs.core.observation import ObservationReader, sensors_to_torch
 from dreamgym.envs.core.steps import Obs
 from dreamgym.envs.core.world import Begun, World
+from dreamgym.envs.ray_simulators import RaySimulators
 from dreamgym.envs.simulators import Sensors, Simulators, WorkerSimulators
 from dreamgym.types import InstructionSpec, Policy, State
 from dreamgym.world_models.history import begin
@@ -40,7 +41,9 @@ class SimulatorWorld(World):
     waits = True
     can_place = False
 
-    def __init__(self, sims: Simulators | WorkerSimulators, num_envs: int, executor: Policy | None = None) -> None:
+    def __init__(
+        self, sims: Simulators | WorkerSimulators | RaySimulators, num_envs: int, executor: Policy | None = None
+    ) -> None:
         self.sims, self.executor = sims, executor
         self.sensors: list[Sensors] = [{} for _ in range(num_envs)]
         self._begun: list[np.ndarray] = [np.empty(0) for _ in range(num_envs)]

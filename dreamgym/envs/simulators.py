@@ -16,15 +16,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from dreamgym.actors import ERRORS
 from dreamgym.suites import Suite, suite, suites
-
-# Kinds of a worker's answers that are errors. Those of the caller are what they would be in this process.
-ERRORS: dict[str, type[Exception]] = {
-    "ImportError": ImportError,
-    "ValueError": ValueError,
-    "FileNotFoundError": FileNotFoundError,
-    "error": RuntimeError,
-}
 
 NO_GUARD = (
     'a script that makes simulators with num_workers does so under `if __name__ == "__main__":`, since each worker '
@@ -87,7 +80,7 @@ def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
     return env
 
 
-def _portable(simulator: Mapping[str, Any]) -> dict[str, Any]:
+def portable(simulator: Mapping[str, Any]) -> dict[str, Any]:
     """The same simulator in words that a fresh process understands: suites that a script registered are unknown there.
 
     Raises:
@@ -209,10 +202,10 @@ class WorkerSimulators:
         context = mp.get_context("spawn")
         self._shares = [list(range(num_envs))[w::num_workers] for w in range(min(num_workers, num_envs))]
         self._pipes, self._processes = [], []
-        portable = _portable(simulator)
+        named = portable(simulator)
         for share in self._shares:
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, portable, len(share)), daemon=True)
+            process = context.Process(target=_work, args=(theirs, named, len(share)), daemon=True)
             process.start()
             theirs.close()
             self._pipes.append(ours)

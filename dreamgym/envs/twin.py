@@ -21,6 +21,7 @@ from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.faces.single import DreamEnv
 from dreamgym.envs.faces.vector import MODES, DreamVectorEnv, mode_name
 from dreamgym.envs.make import choose_reward, core_options, drawing_of, open_checkpoint, start_bank
+from dreamgym.envs.ray_simulators import RaySimulators
 from dreamgym.envs.simulated import SimulatorWorld
 from dreamgym.envs.simulators import (
     NO_GUARD,
@@ -66,7 +67,7 @@ class TwinCore(DreamCore):
         model: WorldModel,
         reward: RewardModel,
         starts: StartBank | None,
-        sims: Simulators | WorkerSimulators,
+        sims: Simulators | WorkerSimulators | RaySimulators,
         options: CoreOptions | None = None,
         *,
         executor: Policy | None = None,
@@ -89,7 +90,7 @@ class TwinCore(DreamCore):
         super().__init__(model, reward, starts, options, world=world, device=device, drawing=drawing)
 
     @property
-    def sims(self) -> Simulators | WorkerSimulators:
+    def sims(self) -> Simulators | WorkerSimulators | RaySimulators:
         """The simulators."""
         return self.world.sims
 
@@ -134,7 +135,7 @@ def make_core(
     made = core_options(opened, reward, autoreset_mode, changes)
     scores = choose_reward(opened, reward_model, reward)
     bank = start_bank(opened) if twin.starts == "bank" else None
-    sims = open_simulators(simulator, made.num_envs, twin.num_workers)
+    sims = open_simulators(simulator, made.num_envs, twin.num_workers, twin.engine, twin.address)
     try:
         return TwinCore(
             opened.model, scores, bank, sims, made, executor=twin.executor, device=device,
@@ -145,8 +146,12 @@ def make_core(
         raise
 
 
-def open_simulators(simulator: Mapping[str, Any], num_envs: int, num_workers: int = 0) -> Simulators | WorkerSimulators:
-    """As many simulators of one kind, in worker processes where ``num_workers`` is above 0."""
+def open_simulators(
+    simulator: Mapping[str, Any], num_envs: int, num_workers: int = 0, engine: str = "local", address: str | None = None
+) -> Simulators | WorkerSimulators | RaySimulators:
+    """As many simulators of one kind, where `TwinOptions` says: here, in worker processes, or on a cluster."""
+    if engine == "ray":
+        return RaySimulators(simulator, num_envs, num_workers, address)
     return WorkerSimulators(simulator, num_envs, num_workers) if num_workers > 0 else Simulators(simulator, num_envs)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from dreamgym.actors import check_engine
 from dreamgym.envs.core.options import CoreKwargs, CoreOptions
 from dreamgym.types import Policy
 
@@ -17,6 +18,8 @@ class TwinKwargs(CoreKwargs, total=False):
     simulator_kwargs: Mapping[str, Any] | None
     trust_simulator: bool
     num_workers: int
+    engine: str
+    address: str | None
     executor: Policy | None
     starts: str
 
@@ -29,7 +32,9 @@ class TwinOptions:
         simulator: {"id", "kwargs"}; its kwargs prevail over those that the checkpoint records. None: the checkpoint's.
         simulator_kwargs: prevail over both (cameras, image_size, ...).
         trust_simulator: run a simulator that the checkpoint names though it is of no known suite, and with any option.
-        num_workers: worker processes for the simulators; 0: this process.
+        num_workers: worker processes for the simulators; 0: this process, or of a cluster as many as simulators.
+        engine: "local", or "ray": the simulators are actors of a Ray cluster (`RaySimulators`).
+        address: of the cluster; None: one that Ray starts on this machine.
         executor: carries instructions out, for models that are driven by them (see `Policy.follow`).
         starts: "bank": from the checkpoint's start bank; "simulator": from the simulator's own resets.
     """
@@ -38,12 +43,15 @@ class TwinOptions:
     simulator_kwargs: Mapping[str, Any] | None = None
     trust_simulator: bool = False
     num_workers: int = 0
+    engine: str = "local"
+    address: str | None = None
     executor: Policy | None = None
     starts: str = "bank"
 
     def __post_init__(self) -> None:
         if self.starts not in ("bank", "simulator"):
             raise ValueError(f"starts must be 'bank' or 'simulator', got {self.starts!r}")
+        check_engine(self.engine, self.address)
 
     @classmethod
     def split(cls, given: Mapping[str, Any]) -> tuple[TwinOptions, dict[str, Any]]:

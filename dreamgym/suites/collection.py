@@ -39,8 +39,8 @@ def collect_suite(
         kind: what to collect, one of `Suite.collectors`; None: its first.
         num_episodes, num_steps: episodes or rows to hold in the end. With neither a kind that comes in a whole set
             (CALVIN's demonstrations) makes that; else one of them is needed.
-        options: fields of `dreamgym.data.collect.CollectConfig` (num_workers, seed, split, progress) and options of
-            the kind (see `Suite.collector`).
+        options: fields of `dreamgym.data.collect.CollectConfig` (num_workers, seed, split, progress, engine, address)
+            and options of the kind (see `Suite.collector`).
 
     Raises:
         ValueError: an unknown kind or option, no target, or a store of something else; the message names what differs.

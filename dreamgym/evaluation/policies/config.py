@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from dreamgym.actors import check_engine
+
 
 @dataclass(frozen=True)
 class EvaluationConfig:
@@ -19,7 +21,9 @@ class EvaluationConfig:
         dream, twin: which of the two worlds.
         simulators: how many at a time. Noise is keyed by episode for a given number: another number is another
             evaluation wherever model or policy draw.
-        num_workers: processes for them; 0: this process.
+        num_workers: processes for them; 0: this process, or of a cluster as many as simulators.
+        engine: "local", or "ray": the simulators run on a Ray cluster. The results are the same.
+        address: of the cluster; None: one that Ray starts on this machine.
         reward_model: which of the checkpoint's; None: its default.
         embodiment: the robot, of models that know several; None: the model's own.
         executor: the policy, by name, that carries instructions out in the twin of a model that is driven by them.
@@ -41,6 +45,8 @@ class EvaluationConfig:
     twin: bool = True
     simulators: int = 4
     num_workers: int = 0
+    engine: str = "local"
+    address: str | None = None
     reward_model: str | None = None
     embodiment: str | None = None
     executor: str | None = None
@@ -70,20 +76,16 @@ class EvaluationConfig:
             raise ValueError("episodes are recorded in the twin, and this evaluation has none: leave record out")
         if not (self.dream or self.twin):
             raise ValueError("neither dream nor twin: there is nothing to evaluate in")
+        check_engine(self.engine, self.address)
 
     def asks_no_more_than(self, other: EvaluationConfig) -> bool:
         """Whether an evaluation by ``other`` is one by this too, both settled (see `Setup`).
 
-        Clips that nobody asks for do no harm; the number of processes and trust change nothing. What is to be recorded
+        Clips that nobody asks for do no harm; where the simulators run and trust change nothing. What is to be recorded
         is not there yet.
         """
         if self.record is not None:
             return False
-        own = replace(
-            other,
-            record=None,
-            num_workers=self.num_workers,
-            trust_simulator=self.trust_simulator,
-            trust_policy=self.trust_policy,
-        )
+        free = ("num_workers", "engine", "address", "trust_simulator", "trust_policy")
+        own = replace(other, record=None, **{name: getattr(self, name) for name in free})
         return self == (own if self.clips else replace(own, clips=0))

@@ -173,8 +173,8 @@ class _Run:
         if not keep and config.record is None:
             options["simulator_kwargs"] = self._cameras_read()
         core = twin.make_core(
-            setup.opened, num_workers=config.num_workers, executor=self._executor(),
-            trust_simulator=config.trust_simulator, **options,
+            setup.opened, num_workers=config.num_workers, engine=config.engine, address=config.address,
+            executor=self._executor(), trust_simulator=config.trust_simulator, **options,
         )  # fmt: skip
         try:
             shown = [c for c in setup.opened.spec.cameras if c in core.sims.cameras]
