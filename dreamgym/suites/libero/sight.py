@@ -21,6 +21,7 @@ _WRIST = np.stack(np.meshgrid([-0.045, 0.045], [-0.045, 0.045], [-0.16, -0.22, -
 HAND = np.concatenate([_FINGER, _FINGER * [-1.0, 1.0, 1.0], _PALM, _WRIST])
 _MIDDLE = (HAND.min(0) + HAND.max(0)) / 2
 _RADIUS = float(np.linalg.norm(HAND - _MIDDLE, axis=1).max())
+ROOM = 0.01  # m that are left beside what a thing is lifted past
 NEAR = 0.02  # m from which on it does not matter how far a thing is from the hand
 
 
@@ -151,6 +152,21 @@ class Sight:
         aside = np.abs(middles[:, :2] - start[:2] - share[:, None] * way) - reach[:, :2]
         near = (aside < NEAR_PALM).all(1)
         return float((middles + reach)[near, 2].max(initial=0.0))
+
+    def overhang(self, name: str) -> np.ndarray:
+        """The shortest way (2,), m along x or y, that takes a thing out from under what is above it; 0 if nothing is."""
+        low, high = self.extent(name)
+        middles, rotations, halves = self.boxes((name,))
+        reach = np.einsum("nij,nj->ni", np.abs(rotations), halves)
+        least, most = middles - reach, middles + reach
+        above = ((most[:, :2] > low[:2]) & (least[:, :2] < high[:2])).all(1) & (least[:, 2] > high[2])
+        if not above.any():
+            return np.zeros(2)
+        ways = np.concatenate([least[above].min(0)[:2] - high[:2], most[above].max(0)[:2] - low[:2]])
+        shortest = int(np.abs(ways).argmin())
+        found = np.zeros(2)
+        found[shortest % 2] = ways[shortest] + np.copysign(ROOM, ways[shortest])
+        return found
 
     def touches_world(self, name: str) -> bool:
         """Whether a thing touches anything but the hand."""

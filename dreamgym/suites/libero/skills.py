@@ -104,17 +104,22 @@ def travel(
     """Goes to a place above everything on its way: up, across, and down to it."""
     place = goal()[0]
     start = sight.hand[0]
-    without = () if held is None else (held,)
-    below = FINGER_TIP if held is None else max(FINGER_TIP, float(start[2] - sight.extent(held)[0][2]))
-    height = max(sight.highest(start, place, without) + below + clearance, float(place[2]))
+    top = sight.highest(start, place, () if held is None else (held,)) + clearance
+
+    def height() -> float:  # what is held may turn in the fingers
+        below = 0.0 if held is None else float(sight.hand[0][2] - sight.extent(held)[0][2])
+        return max(top + max(FINGER_TIP, below), float(place[2]))
+
     if np.linalg.norm((place - start)[:2]) > 0.03:
-        if start[2] < height - 0.02:
-            up, turned = np.array([*start[:2], height]), sight.hand[1]
-            yield from reach(sight, lambda: (up, turned), fingers, tolerance=0.03, turn=4.0)
+        if start[2] < height() - 0.02:
+            turned = sight.hand[1]
+            yield from reach(
+                sight, lambda: (np.array([*start[:2], height()]), turned), fingers, tolerance=0.03, turn=4.0
+            )
 
         def over() -> Pose:
             position, rotation = goal()
-            return np.array([*position[:2], max(height, position[2])]), rotation
+            return np.array([*position[:2], max(height(), position[2])]), rotation
 
         yield from reach(sight, over, fingers, tolerance=0.025, turn=0.15)
     return (yield from reach(sight, goal, fingers, tolerance=0.015, turn=0.12))
@@ -173,13 +178,23 @@ def pick(sight: Sight, name: str, grasps: Grasps, habit: Habit) -> Skill:
     before = sight.pose(name)[0][2]
     yield from reach(sight, at(0.0), OPEN, tolerance=0.006, turn=0.1, speed=0.6, patience=50)
     yield from _grip(sight)
-    start, rotation = sight.hand
-    up = start + 0.07 * DOWN
-    yield from reach(sight, lambda: (up, rotation), CLOSE, tolerance=0.02, patience=25)
+    yield from _lift(sight, name)
     if sight.pose(name)[0][2] < before + 0.03 or not sight.is_gripped(name):
         habit.tried[name, index] = habit.tried.get((name, index), 0) + 1
         yield from hold(sight, OPEN, 6)
         raise SkillFailed(f"{name} slipped")
+
+
+def _lift(sight: Sight, name: str) -> Skill:
+    """Up with what has been gripped, first out from under what hangs over it."""
+    start, rotation = sight.hand
+    aside = np.array([*sight.overhang(name), 0.0])
+    if aside.any():
+        free = start + aside + 0.02 * DOWN
+        yield from reach(sight, lambda: (start + 0.02 * DOWN, rotation), CLOSE, tolerance=0.01, patience=12)
+        yield from reach(sight, lambda: (free, rotation), CLOSE, tolerance=0.015, patience=25)
+    up = start + aside + 0.07 * DOWN
+    yield from reach(sight, lambda: (up, rotation), CLOSE, tolerance=0.02, patience=25)
 
 
 def _righted(world: np.ndarray, frame: np.ndarray) -> np.ndarray:
