@@ -30,7 +30,11 @@ def try_task(env: LiberoEnv, state: int, proficiency: str) -> dict[str, Any]:
     env.reset(seed=state, options={"init_state": state})
     operator = Operator(env, proficiency, np.random.default_rng(state))
     for step in range(1, HORIZON + 1):
-        if env.step(operator.act())[2]:
+        try:
+            action = operator.act()
+        except ValueError as unknown:  # no way is known to hold what the task is about
+            return {"state": state, "steps": None, "failures": [*operator.failures, str(unknown)]}
+        if env.step(action)[2]:
             return {"state": state, "steps": step}
     return {"state": state, "steps": None, "failures": operator.failures}
 
