@@ -22,6 +22,10 @@ class EvaluateOptions:
     Attributes:
         world_model: a shipped name, a folder, ``hf://organisation/name`` or a dream's id; what the policy's folder says
             where not given.
+        suite: score as a benchmark does, in the simulator alone and without a world model: a suite, or a set of its
+            tasks ("libero_10"). Policies are shown the simulator's sensors.
+        rollouts: with --suite, of each task, from the benchmark's initial states where it has such.
+        simulator: with --suite, options of the simulator as JSON, such as '{"visuals": "stock", "image_size": 256}'.
         task: a task, several with commas between them, or "all"; what the policy's folder says where not given. A
             policy of several tasks is told which.
         episodes: paired episodes, in the twin and in the dream.
@@ -55,6 +59,9 @@ class EvaluateOptions:
     """
 
     world_model: str | None = None
+    suite: str | None = None
+    rollouts: int = 20
+    simulator: str = "{}"
     task: str | None = None
     episodes: int = 100
     imagined: int | None = None
@@ -121,6 +128,9 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     if options.json is not None and not options.twin:
         raise ValueError("--json compares dream and twin: leave --no-twin out, or --json")
     torch.set_num_threads(options.threads)
+    if options.suite is not None:
+        _score_in_suite(policies, options)
+        return
     config, run = options.config, run_folder(policies)
     folder = out if out is not None or run is None else run / "evaluations"
     check_folder("--out", folder)
@@ -132,6 +142,36 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_stopped(folder)) from None
     _tell(found, folder, options.json)
+
+
+def _score_in_suite(policies: tuple[str, ...], options: EvaluateOptions) -> None:
+    """Scores policies by the benchmark's protocol; prints and writes what they come to."""
+    from dreamgym.evaluation.policies.protocol import ProtocolConfig, run_protocol
+    from dreamgym.evaluation.policies.result import file_stem
+    from dreamgym.fields import parse_json
+
+    assert options.suite is not None
+    if options.world_model is not None or options.json is not None:
+        raise ValueError("--suite scores in the simulator alone: leave --world-model and --json out")
+    simulator = parse_json(options.simulator)
+    if not isinstance(simulator, dict):
+        raise ValueError(f"--simulator: expected a JSON object of options, got {options.simulator!r}")
+    tasks = None if options.task in (None, "all") else str(options.task).split(",")
+    config = ProtocolConfig(options.rollouts, options.horizon, options.seed, simulator)
+    check_folder("--out", options.out)
+    found = []
+    for policy in policies:
+        result = run_protocol(policy, options.suite, tasks, config, device=options.device or "cpu", progress=True)
+        found.append(result.to_dict())
+        if options.out is not None:
+            file = options.out / f"{file_stem(result.policy)}.{options.suite}.json"
+            file.write_text(json.dumps(found[-1], indent=1) + "\n")
+    cells = [[_percent(t["success_rate"], *t["interval_95"]) for t in (*one["tasks"].values(), one)] for one in found]
+    rows = [list(row) for row in zip([*found[0]["tasks"], f"mean of {options.suite}"], *cells, strict=True)]
+    table(
+        f"success in %, 95% intervals; {options.rollouts} rollouts a task from {found[0]['begun']}",
+        ["task", *(one["policy"] for one in found)], rows,
+    )  # fmt: skip
 
 
 def _tell(found: Sequence[Any], folder: Path | None, study_file: Path | None) -> None:

@@ -207,6 +207,9 @@ class Suite:
         needs: what no extra installs, such as assets and the variable that names their folder; empty: nothing.
         licence: of the simulator and of its assets.
         robots: actions by robot, for suites with several; the simulator then takes ``robot=name``.
+        task_sets: tasks that the benchmark reports together, by the set's name ("libero_goal").
+        initial_states: how many states the benchmark begins each task from: the simulator's reset takes their number as
+            the option "init_state"; 0: it has none of its own.
         instructions: a sentence for each task that has one; else the task's name with blanks.
         paraphrases: further sentences that say the same, by task.
         layouts: vector sensors of the simulator's state, by name; what a probe reads.
@@ -249,6 +252,8 @@ class Suite:
     needs: str = ""
     licence: str = ""
     robots: Mapping[str, ActionSpec] = field(default_factory=dict)
+    task_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    initial_states: int = 0
     instructions: Mapping[str, str] = field(default_factory=dict)
     paraphrases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     layouts: Mapping[str, Layout] = field(default_factory=dict)

@@ -154,7 +154,7 @@ class Sight:
         return float((middles + reach)[near, 2].max(initial=0.0))
 
     def overhang(self, name: str) -> np.ndarray:
-        """The shortest way (2,), m along x or y, that takes a thing out from under what is above it; 0 if nothing is."""
+        """The shortest way (2,), m along x or y, out from under what is above a thing; 0 where nothing is."""
         low, high = self.extent(name)
         middles, rotations, halves = self.boxes((name,))
         reach = np.einsum("nij,nj->ni", np.abs(rotations), halves)

@@ -18,6 +18,7 @@ ROBOTS = ("Panda", "Sawyer", "IIWA", "Jaco", "Kinova3", "UR5e", "XArm7")
 ACTION = ActionSpec((-1.0,) * 7, (1.0,) * 7, binary=(6,), hold=(0.0,) * 6 + (-1.0,))
 OBJECTS, POSE, JOINTS = 8, 9, 4  # of scene_obs: poses of objects, and the fixtures' joints
 _FIRST_JOINT = OBJECTS * POSE
+TASK_SETS = {name: tuple(f"{name}/{task}" for task in tasks) for name, tasks in SUITES.items()}
 
 
 def simulator_kwargs(info: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def demonstrations(
         whole: go on to ``max_steps`` after success.
         image_size: pixels of the square frames; 0 for none.
     """
-    named = tuple(t for name in tasks for t in ([f"{name}/{t}" for t in SUITES[name]] if name in SUITES else [name]))
+    named = tuple(task for name in tasks for task in TASK_SETS.get(name, (name,)))
     cameras = {"cameras": ["static", "gripper"], "image_size": image_size} if image_size else {}
     return ScriptedEpisodes(
         suite, named, operators, robot, max_steps, None if whole else linger, True, cameras, MAX_TRIES, True
@@ -89,6 +90,8 @@ SUITE = Suite(
     needs="DREAMGYM_LIBERO_ASSETS, the folder of LIBERO's models, textures and task files",
     licence="LIBERO MIT, robosuite MIT, MuJoCo Apache-2.0",
     robots=dict.fromkeys(ROBOTS, ACTION),
+    task_sets=TASK_SETS,
+    initial_states=50,
     instructions={task: task_description(task) for task in TASKS},
     layouts={"robot_obs": (("linear", 18),), "scene_obs": (("linear", _FIRST_JOINT + JOINTS),)},
     measures=_measures(),

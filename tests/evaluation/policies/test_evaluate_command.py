@@ -161,3 +161,17 @@ def test_a_missing_simulator_is_told_before_the_dreams_episodes(monkeypatch):
     monkeypatch.setattr("dreamgym.envs.make.make_core", None)  # would fail if it were called
     with pytest.raises(SystemExit, match=r'gym_pusht.*pip install "dreamgym\[pusht\]"'):
         cli.main(["evaluate", "random", "--world-model", "pusht"])
+
+
+def test_a_suite_scores_without_a_world_model(tmp_path, capsys):
+    words = ["--suite", "point_mass", "--task", "reach_right", "--rollouts", "3", "--horizon", "5"]
+    cli.main(["evaluate", "random", "hold", *words, "--out", str(tmp_path)])
+    assert "mean of point_mass" in capsys.readouterr().out
+    kept = json.loads((tmp_path / "hold.point_mass.json").read_text())
+    assert kept["success_rate"] == 0 and kept["tasks"]["reach_right"]["steps"] == [None] * 3
+    assert kept["provenance"]["commit"] is not None
+
+
+def test_a_suite_takes_no_world_model():
+    with pytest.raises(SystemExit, match="leave --world-model"):
+        cli.main(["evaluate", "random", "--suite", "point_mass", "--world-model", "playtable"])
