@@ -146,22 +146,26 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
 
 def _score_in_suite(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     """Scores policies by the benchmark's protocol; prints and writes what they come to."""
+    from dreamgym.evaluation.policies.libraries.options import PolicyOptions
     from dreamgym.evaluation.policies.protocol import ProtocolConfig, run_protocol
     from dreamgym.evaluation.policies.result import file_stem
     from dreamgym.fields import parse_json
 
     assert options.suite is not None
-    if options.world_model is not None or options.json is not None:
-        raise ValueError("--suite scores in the simulator alone: leave --world-model and --json out")
+    for name in ("world_model", "json", "record"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"--suite scores in the simulator alone: leave --{name.replace('_', '-')} out")
     simulator = parse_json(options.simulator)
     if not isinstance(simulator, dict):
         raise ValueError(f"--simulator: expected a JSON object of options, got {options.simulator!r}")
     tasks = None if options.task in (None, "all") else str(options.task).split(",")
     config = ProtocolConfig(options.rollouts, options.horizon, options.seed, simulator)
+    told = PolicyOptions(None, options.map, options.obs, options.vecnormalize, options.trust_policy)
+    device = options.device or "cpu"
     check_folder("--out", options.out)
     found = []
     for policy in policies:
-        result = run_protocol(policy, options.suite, tasks, config, device=options.device or "cpu", progress=True)
+        result = run_protocol(policy, options.suite, tasks, config, device=device, options=told, progress=True)
         found.append(result.to_dict())
         if options.out is not None:
             file = options.out / f"{file_stem(result.policy)}.{options.suite}.json"

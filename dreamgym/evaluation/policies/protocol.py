@@ -10,7 +10,7 @@ at the seed ``seed + i``, whatever the policy: two policies can be compared in p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from dreamgym.bars import progress_bar
 from dreamgym.evaluation.policies.decisions import actions_a_decision, check_decision
+from dreamgym.evaluation.policies.libraries.options import PolicyOptions
 from dreamgym.evaluation.policies.load import BUILT_IN, load_policy, policy_name
 from dreamgym.evaluation.statistics.inference import wilson
 from dreamgym.provenance import provenance
@@ -126,6 +127,7 @@ def run_protocol(
     config: ProtocolConfig | None = None,
     *,
     device: torch.device | str = "cpu",
+    options: PolicyOptions | None = None,
     name: str | None = None,
     progress: bool = False,
 ) -> ProtocolResult:
@@ -140,6 +142,7 @@ def run_protocol(
         tasks: of the suite; None: all.
         config: how.
         device: where the policy acts.
+        options: what a policy of another library must be told, but for the suite.
         name: what to call the policy; None: `policy_name`.
         progress: whether to show a bar.
 
@@ -162,7 +165,7 @@ def run_protocol(
     env = found.make(horizon=None, **simulator)
     try:
         rollouts = _Rollouts(env, found, names, settled, torch.device(device))
-        actor = load_policy(policy, rollouts.spec, device)
+        actor = load_policy(policy, rollouts.spec, device, replace(options or PolicyOptions(), suite=found))
         rollouts.check(actor)
         steps: dict[str, list[int | None]] = {task: [] for task in names}
         with progress_bar(total=len(names) * config.rollouts, desc=suite_name, unit="episode", shown=progress) as bar:
