@@ -1,5 +1,5 @@
 """The command line, as the data flows: collect or import, encoder, fit, adapt, rewards, starts, finish, fidelity,
-compare, demo, evaluate, report; play, info; export.
+compare, demo, evaluate, report; play, info; export, push, pull.
 
 Each subcommand is a thin function over the room that does the work, imported only when it runs; its arguments become
 options (tyro), as do the fields of an argument that is a dataclass. ``dreamgym COMMAND --help`` lists them, ``dreamgym
@@ -31,6 +31,7 @@ from dreamgym.cli.export import export
 from dreamgym.cli.fidelity import fidelity
 from dreamgym.cli.finish import finish
 from dreamgym.cli.fit import fit
+from dreamgym.cli.hub import pull, push
 from dreamgym.cli.import_ import import_
 from dreamgym.cli.info import info
 from dreamgym.cli.installed import described, installed_commands, load_command
@@ -60,6 +61,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": evaluate,
     "report": report,
     "export": export,
+    "push": push,
+    "pull": pull,
     "play": play,
     "info": info,
 }
@@ -72,6 +75,8 @@ POSITIONAL_ARGUMENTS: dict[Callable[..., Any], dict[str, Any]] = {
     compare: {"old": str, "new": str},
     info: {"id": str | None},
     export: {"store": Path},
+    push: {"checkpoint": str, "address": str},
+    pull: {"address": str},
 }
 
 

@@ -6,6 +6,7 @@ The room, in the order in which a checkpoint is made and shown::
                    fidelity.py  open-loop drift on held-out episodes against baselines: `measure_fidelity`
                    rollouts.py  fresh episodes of scripted operators in the simulator, scored in dream and twin
                    gate.py      two checkpoints on the same episodes: `compare_checkpoints`
+                   publish.py   checkpoints on the Hugging Face Hub: `push`, `pull`
                    finish.py    from a trained run to a complete checkpoint: `finish_run`; plan.py refuses first,
                                 kept_parts.py keeps what was made, describe.py and card.py tell of it
     statistics/    comparison.py  the same actions in dream and twin: `compare`

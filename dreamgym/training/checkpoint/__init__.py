@@ -5,6 +5,7 @@ sha256 of every file but the card is in ``config.json``, and `load` answers anyt
 
 folders.py     files that are checked, folders that are replaced as a whole
 names.py       built-in names, local folders, hf://
+hub.py         the Hugging Face Hub: what is fetched and put there, its refusals in one line
 config.py      config.json: its fields, ranges and digest
 saving.py      `save`
 loading.py     `load`, `Checkpoint`

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PREFIX = "hf://"
-_PIP = 'pip install "dreamgym[hub]"'
 
 
 def parse(address: str) -> tuple[str, str | None]:
@@ -22,6 +21,14 @@ def parse(address: str) -> tuple[str, str | None]:
     return repository, revision or None
 
 
+def check_installed() -> None:
+    """Raises ImportError, with the pip line, where huggingface_hub is missing."""
+    try:
+        import huggingface_hub  # noqa: F401
+    except ImportError as error:
+        raise ImportError('hf:// addresses need huggingface_hub: pip install "dreamgym[hub]"') from error
+
+
 def download(address: str, patterns: Sequence[str] | None = None) -> Path:
     """The local folder of a repository's snapshot, downloaded where it is not cached.
 
@@ -33,10 +40,9 @@ def download(address: str, patterns: Sequence[str] | None = None) -> Path:
         ImportError: huggingface_hub is not installed.
         ValueError: another form of address, no such repository or revision, no right to read it, no network.
     """
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise ImportError(f"hf:// addresses need huggingface_hub: {_PIP}") from error
+    check_installed()
+    from huggingface_hub import snapshot_download
+
     repository, revision = parse(address)
     fetch: Callable[..., str] = snapshot_download
     try:
@@ -68,3 +74,39 @@ def why(error: Exception) -> str:
         mend = "log in with a token that may write (`hf auth login`, or HF_TOKEN)" if status in (401, 403) else told
         return f"the Hub answered {status}: {mend}"
     return f"{type(error).__name__}: {told}; check the name and the network"
+
+
+def upload(folder: Path, address: str, *, private: bool = False, message: str = "", files: Sequence[str] = ()) -> str:
+    """Puts files of a folder into a repository, as one commit; the repository and the branch are made where missing.
+
+    Args:
+        folder: local.
+        address: see `parse`; the revision is a branch.
+        private: make a new repository a private one; what is there keeps its visibility.
+        message: of the commit.
+        files: names of the files, in the folder's top level. Other safetensors files of the repository are deleted in
+            the same commit.
+
+    Returns:
+        The commit's address.
+
+    Raises:
+        ImportError: huggingface_hub is not installed.
+        ValueError: another form of address, no right to write, no network, a refused file.
+    """
+    check_installed()
+    from huggingface_hub import HfApi
+
+    repository, revision = parse(address)
+    api = HfApi(library_name="dreamgym")
+    try:
+        api.create_repo(repository, private=private or None, exist_ok=True)
+        if revision is not None:
+            api.create_branch(repository, branch=revision, exist_ok=True)
+        done = api.upload_folder(
+            repo_id=repository, folder_path=folder, revision=revision, commit_message=message,
+            allow_patterns=list(files), delete_patterns="*.safetensors",
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{address!r} could not be written: {why(error)}") from error
+    return str(done.commit_url)
