@@ -1,6 +1,6 @@
 """Stable-Baselines3's PPO from nothing in the dream of a Metaworld task, then scored in the simulator.
 
-Run it: ``python examples/sb3_ppo.py`` (button_press, two minutes on one core), or with another task:
+Run it: ``python examples/sb3_ppo.py`` (button_press), or another task with a number of imagined steps:
 ``python examples/sb3_ppo.py window_open 600000``. It needs the extras sb3 and metaworld.
 """
 
@@ -8,9 +8,11 @@ import sys
 
 import torch
 from stable_baselines3 import PPO
-from stable_baselines3.common.evaluation import evaluate_policy
 
 import dreamgym
+from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.libraries.sb3 import SB3Policy
 
 
 # [train]
@@ -28,19 +30,15 @@ def train(task: str, steps: int, num_envs: int = 64, seed: int = 0) -> PPO:
 
 
 # [score]
-def score(model: PPO, task: str, episodes: int, split: str = "test") -> dict[str, float]:
+def score(model: PPO, task: str, episodes: int) -> dict[str, float]:
     """Success rates from held-out starts, in the dream and in the simulator."""
-    worlds = {"dream": ("Dream-Metaworld-v0", {}), "twin": ("Real-Metaworld-v0", {"world_model": "metaworld"})}
-    rates = {}
-    for name, (id, options) in worlds.items():
-        env = dreamgym.sb3_env(id, num_envs=min(episodes, 10), task=task, split=split, validate=False, **options)
-        rates[name], _ = evaluate_policy(model, env, n_eval_episodes=episodes, warn=False)  # 1 paid for a success
-        env.close()
-    return rates
+    world = dreamgym.load("metaworld")
+    policy = SB3Policy(model, world.spec)
+    result = evaluate(policy, world, task, EvaluationConfig(episodes=episodes, split="test"))
+    return {"dream": result.dream.rate, "simulator": result.twin.rate}
 
 
 # [end]
 if __name__ == "__main__":
     task, steps = sys.argv[1] if sys.argv[1:] else "button_press", int(sys.argv[2]) if sys.argv[2:] else 300_000
-    rates = score(train(task, steps), task, episodes=50)
-    print(f"{task}: success in the dream {rates['dream']:.2f}, in the simulator {rates['twin']:.2f}")
+    print(task, score(train(task, steps), task, episodes=50))

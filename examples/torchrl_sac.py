@@ -7,6 +7,7 @@ Run it: ``python examples/torchrl_sac.py`` (button_press), or with another task 
 import sys
 
 import torch
+from tensordict import TensorDict
 from tensordict.nn import TensorDictModule
 from torch import nn
 from torchrl.collectors import Collector
@@ -17,6 +18,8 @@ from torchrl.modules import NormalParamExtractor, ProbabilisticActor, TanhNormal
 from torchrl.objectives import SACLoss, SoftUpdate
 
 import dreamgym
+from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.evaluate import evaluate
 
 
 # [networks]
@@ -80,22 +83,28 @@ def train(task: str, updates: int, num_envs: int = 32, updates_a_batch: int = 8,
 
 
 # [score]
-@torch.no_grad()
-def score(actor: ProbabilisticActor, task: str, episodes: int, split: str = "test") -> dict[str, float]:
-    """Success rates from held-out starts, one episode each, in the dream and in the simulator."""
-    worlds = {"dream": ("Dream-Metaworld-v0", {}), "twin": ("Real-Metaworld-v0", {"world_model": "metaworld"})}
-    rates = {}
-    for name, (id, options) in worlds.items():
-        env = dreamgym.torchrl_env(id, num_envs=episodes, task=task, split=split, **options)
+class Acting:
+    """The actor's mean as a policy of `dreamgym.evaluation`."""
+
+    def __init__(self, actor: ProbabilisticActor) -> None:
+        self.actor = actor
+
+    def start(self, num_envs, generator):
+        return None
+
+    def act(self, obs, carry, fresh, generator):
         with set_exploration_type(ExplorationType.DETERMINISTIC):
-            steps = env.rollout(150, actor, break_when_any_done=False)
-        rates[name] = steps["next", "terminated"].any(1).float().mean().item()  # a success ends its episode
-        env.close()
-    return rates
+            return self.actor(TensorDict({"observation": obs}, batch_size=len(obs)))["action"], None
+
+
+def score(actor: ProbabilisticActor, task: str, episodes: int) -> dict[str, float]:
+    """Success rates from held-out starts, in the dream and in the simulator."""
+    config = EvaluationConfig(episodes=episodes, split="test")
+    result = evaluate(Acting(actor), "metaworld", task, config)
+    return {"dream": result.dream.rate, "simulator": result.twin.rate}
 
 
 # [end]
 if __name__ == "__main__":
     task, updates = sys.argv[1] if sys.argv[1:] else "button_press", int(sys.argv[2]) if sys.argv[2:] else 20_000
-    rates = score(train(task, updates), task, episodes=50)
-    print(f"{task}: success in the dream {rates['dream']:.2f}, in the simulator {rates['twin']:.2f}")
+    print(task, score(train(task, updates), task, episodes=50))

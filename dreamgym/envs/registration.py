@@ -32,6 +32,7 @@ DREAMS: dict[str, dict[str, Any]] = {
 REALS: dict[str, dict[str, Any]] = {
     "Real-CALVIN-v0": {"simulator": {"id": "calvin", "kwargs": {"scene": "D"}}},
     "Real-PlayTable-v0": {"simulator": {"id": "calvin", "kwargs": {"scene": "playtable"}}},
+    "Real-Kitchen-v0": {"simulator": {"id": "kitchen", "kwargs": {}}},
     "Real-LIBERO-v0": {"simulator": {"id": "libero", "kwargs": {}}},
     "Real-Metaworld-v0": {"simulator": {"id": "metaworld", "kwargs": {}}},
     "Real-PushT-v0": {"simulator": {"id": "pusht", "kwargs": {}}},

@@ -14,6 +14,7 @@ from dreamgym.suites.base import Suite
 GROUP = "dreamgym.suites"
 _SUITES: dict[str, str | Suite] = {
     "calvin": "dreamgym.suites.calvin:SUITE",
+    "kitchen": "dreamgym.suites.kitchen:SUITE",
     "libero": "dreamgym.suites.libero:SUITE",
     "metaworld": "dreamgym.suites.metaworld:SUITE",
     "pusht": "dreamgym.suites.pusht:SUITE",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from dreamgym.testing import PointMassModel, PointMassReward, point_mass_checkpoint, point_mass_starts
 from dreamgym.training.checkpoint import load
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/no_sync.py
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from dreamgym.suites import suite
 from dreamgym.suites.registry import suites
 from dreamgym.suites.scripted import ROAMING
 
-BUILT_IN = ("calvin", "libero", "metaworld", "pusht", "robosuite", "robosuite_arms")
+BUILT_IN = ("calvin", "kitchen", "libero", "metaworld", "pusht", "robosuite", "robosuite_arms")
 SUITES = {name: suite(name) for name in BUILT_IN} | {s.name: s for s in (CAR, PENDULUM)}
 # Cameras off: what is tested here needs none, and they cost most.
 OPTIONS = {"calvin": {"cameras": ()}, "robosuite_arms": {"cameras": ()}}

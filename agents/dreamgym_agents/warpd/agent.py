@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dreamgym_agents.common.demonstrations import Demonstrations
@@ -149,7 +148,8 @@ class Agent(nn.Module, ABC):
         if "state" in on:
             parts.append(self.scaling.observe(history).flatten(1))
         if "task" in on:
-            parts.append(F.one_hot(task, len(self.config.tasks)).to(self.scaling.obs_mean))
+            known = torch.arange(len(self.config.tasks), device=task.device)
+            parts.append((task.unsqueeze(-1) == known).to(self.scaling.obs_mean))  # one_hot would read the values
         return torch.cat(parts, 1)
 
     def condition_dim(self, on: str) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import error
-from torch.utils._python_dispatch import TorchDispatchMode
+from no_sync import NoSync
 
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.core.starts import StartBank
@@ -493,15 +493,6 @@ def test_quiet_frames_are_judged_as_all_others(autoreset, options):
 
 
 # -- accelerators: what runs there, run here --
-
-
-class NoSync(TorchDispatchMode):
-    """Raises where a device would have to be waited for: reading a value, or a shape that depends on values."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket._qualified_op_name
-        assert name not in ("aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero", "aten::equal"), name
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("autoreset", ["same_step", "next_step", "disabled"])
