@@ -1,9 +1,14 @@
+from functools import partial
+
 import pytest
 import torch
+from torch import nn
 
 pytest.importorskip("torchrl")
 
+from tensordict.nn import TensorDictModule
 from torchrl.collectors import Collector
+from torchrl.collectors.distributed import DistributedCollector
 from torchrl.envs import EnvBase
 from torchrl.envs.utils import check_env_specs
 
@@ -31,6 +36,20 @@ def test_a_collector_runs_ten_thousand_frames(folder):
         ends += int(batch["next", "done"].sum())
     assert frames == 10_000
     assert ends >= 10_000 // 20
+
+
+@pytest.mark.slow
+def test_the_distributed_collector_runs_dreams_in_processes_of_its_own(folder):
+    policy = TensorDictModule(nn.Linear(3, 3), in_keys=["observation"], out_keys=["action"])
+    makers = [partial(make, folder)] * 2
+    options = {"launcher": "mp", "backend": "gloo", "sync": True}
+    collector = DistributedCollector(makers, policy, frames_per_batch=100, total_frames=200, **options)
+    try:
+        batches = list(collector)
+    finally:
+        collector.shutdown()
+    assert [batch.shape for batch in batches] == [(2, 5, 10)] * 2
+    assert all(batch["next", "done"].any() for batch in batches)  # horizon 7: episodes end and begin in there
 
 
 def test_ended_envs_are_reset_in_part(folder):
