@@ -197,6 +197,29 @@ class EpisodeStore(EpisodeView):
             if shard not in known:
                 self._entries.extend(read_index(self.path / "shards" / shard, self._keys))
 
+    def checked(self, episode: Episode) -> dict[str, np.ndarray]:
+        """The episode in the store's own types.
+
+        Raises:
+            ValueError: It does not fit the store: other keys, shapes or types, no rows, or a float that is not finite.
+        """
+        if set(episode) != set(self._keys):
+            raise ValueError(f"an episode of {self.path} has keys {sorted(self._keys)}, got {sorted(episode)}")
+        out: dict[str, np.ndarray] = {}
+        for name, (shape, dtype) in self._keys.items():
+            array = np.asarray(episode[name])
+            if array.ndim == 0 or array.shape[1:] != shape or not np.can_cast(array.dtype, dtype, "same_kind"):
+                raise ValueError(f"{name!r} is {dtype} [T, {shape}], got {array.dtype} {array.shape}")
+            with np.errstate(over="ignore"):  # what does not fit becomes an infinity and is refused below
+                out[name] = np.ascontiguousarray(array, dtype=dtype)
+            if dtype.kind == "f" and not np.isfinite(out[name]).all():
+                row = int(np.argwhere(~np.isfinite(out[name]))[0][0])
+                raise ValueError(f"{name!r} has a NaN or an infinity at row {row}: leave the episode out")
+        lengths = {name: len(array) for name, array in out.items()}
+        if len(set(lengths.values())) != 1 or 0 in lengths.values():
+            raise ValueError(f"every key of an episode has the same number of rows, at least 1; got {lengths}")
+        return out
+
     def append(self, episodes: Sequence[tuple[Episode, Meta]]) -> None:
         """Write these episodes as one new shard; on return they are on the disk.
 
@@ -210,7 +233,7 @@ class EpisodeStore(EpisodeView):
         """
         if not episodes:
             return
-        rows = [(self._checked(episode), json.loads(json.dumps(meta))) for episode, meta in episodes]
+        rows = [(self.checked(episode), json.loads(json.dumps(meta))) for episode, meta in episodes]
         temporary = self.path / "shards" / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         with locked(self.path, exclusive=False):
             try:
@@ -232,21 +255,3 @@ class EpisodeStore(EpisodeView):
             for orphan in (self.path / "shards").glob(".tmp-*"):
                 _log.warning("deleting %s, which a writer left unfinished", orphan)
                 shutil.rmtree(orphan, ignore_errors=True)
-
-    def _checked(self, episode: Episode) -> dict[str, np.ndarray]:
-        if set(episode) != set(self._keys):
-            raise ValueError(f"an episode of {self.path} has keys {sorted(self._keys)}, got {sorted(episode)}")
-        out: dict[str, np.ndarray] = {}
-        for name, (shape, dtype) in self._keys.items():
-            array = np.asarray(episode[name])
-            if array.ndim == 0 or array.shape[1:] != shape or not np.can_cast(array.dtype, dtype, "same_kind"):
-                raise ValueError(f"{name!r} is {dtype} [T, {shape}], got {array.dtype} {array.shape}")
-            with np.errstate(over="ignore"):  # what does not fit becomes an infinity and is refused below
-                out[name] = np.ascontiguousarray(array, dtype=dtype)
-            if dtype.kind == "f" and not np.isfinite(out[name]).all():
-                row = int(np.argwhere(~np.isfinite(out[name]))[0][0])
-                raise ValueError(f"{name!r} has a NaN or an infinity at row {row}: leave the episode out")
-        lengths = {name: len(array) for name, array in out.items()}
-        if len(set(lengths.values())) != 1 or 0 in lengths.values():
-            raise ValueError(f"every key of an episode has the same number of rows, at least 1; got {lengths}")
-        return out

@@ -35,12 +35,13 @@ from typing import Any
 import numpy as np
 import torch
 from mutations import plain, resigned
-from worlds import make_world, worlds
+from worlds import drawn_history, make_world, worlds
 
 from dreamgym.envs.make import make_core
 from dreamgym.envs.twin import choose_simulator
 from dreamgym.provenance import provenance
 from dreamgym.training.checkpoint import CheckpointError, load
+from dreamgym.types import InstructionSpec
 
 LIMIT = 60.0
 MEMORY = 12 * 2**30
@@ -53,6 +54,30 @@ OWNERS: dict[str, str] = {
     "config/body*": "which entries it takes for the pushed body's: likewise",
     "probe/vectors*": "how the entries of a sensor lie, where no suite says it",
     "config/noise": "a toy's noise",
+    "config/encoders/*/mean/*": "how colours are standardised for an encoder",
+    "config/encoders/*/std/*": "likewise",
+    "config/encoder/mean/*": "likewise",
+    "config/encoder/std/*": "likewise",
+    "config/encoders/*/image_size": "the size that images are brought to for an encoder",
+    "config/encoders/*/architecture/*": "of a transformer, what shapes no tensor: heads, activations, constants",
+    "config/encoder/architecture/*": "likewise",
+    "config/heads": "of attention: they share one tensor however many there are",
+    "config/decoder_heads": "likewise",
+    "config/horizon": "frames that attention spans: likewise",
+    "config/sampler_steps": "of a sample: each number is a sampler",
+    "config/samples": "of a prediction, whose spread is the uncertainty",
+    "config/target": "what is diffused",
+    "config/causal": "which actions a frame reads",
+    "config/diffusion": "whether it is",
+    "config/steps": "of a preview",
+    "config/guidance": "weight of the instruction",
+    "config/refiner_steps": "of a refinement",
+    "config/inference_degradation": "strength of the noise that a refinement begins with",
+    "config/residual": "whether latents are predicted as differences",
+    "config/autoencoder/groups": "of group norms: any that divides the channels",
+    "config/text/length": "tokens that a sentence is padded to",
+    "config/backbone/*": "rotary positions, noise schedule, scale of latents: they shape no tensor",
+    "config/refiner/*": "likewise",
     "config/uncertainty_limit": "a toy's limit, as that of the spec",
 }
 """Fields whose every valid value is as good as another, so that nobody can notice that it was changed, and why."""
@@ -68,12 +93,16 @@ class Tally:
 
 
 def rollout(folder: Path) -> dict[str, np.ndarray]:
-    """What a caller sees of a checkpoint: observations, rewards, ends, infos, decoded state, for a few steps."""
+    """What a caller sees of a checkpoint: observations, rewards, ends, infos, decoded state, for a few steps; and what
+    the model makes of real frames.
+    """
     opened = load(folder)
     if opened.simulator is not None:
         choose_simulator(opened)
     limit = None if opened.spec.uncertainty_limit is None else "auto"
-    core = make_core(opened, num_envs=3, horizon=STEPS, uncertainty_limit=limit)
+    action, frame = opened.spec.action, opened.spec.actions_per_frame
+    actions = frame * (action.clip if isinstance(action, InstructionSpec) else 1)
+    core = make_core(opened, num_envs=3, horizon=(STEPS - 1) * actions, uncertainty_limit=limit)  # ends within
     obs, info = core.reset(seed=0)
     seen = {"obs 0": obs, **{f"{k} 0": v for k, v in info.items()}}
     draws = torch.Generator().manual_seed(0)
@@ -83,7 +112,13 @@ def rollout(folder: Path) -> dict[str, np.ndarray]:
         seen |= {f"{k} {t}": v for k, v in info.items()}
         if opened.probe is not None:
             seen |= {f"{k} {t}": v for k, v in opened.probe(opened.model.features(core.state)).items()}
-    return {k: np.array(v) for k, v in seen.items() if isinstance(v, (torch.Tensor, np.ndarray))}
+    seen["of frames"] = core.reset(options={"history": drawn_history(core.spec, 3, draws)})[0]
+    flat = {f"{k} {name}": v for k, value in seen.items() for name, v in _parts(value)}
+    return {k: np.array(v) for k, v in flat.items() if isinstance(v, (torch.Tensor, np.ndarray))}
+
+
+def _parts(value: Any) -> list[tuple[str, Any]]:
+    return list(value.items()) if isinstance(value, dict) else [("", value)]
 
 
 def _action(core: Any, draws: torch.Generator) -> torch.Tensor:

@@ -13,7 +13,7 @@ from dreamgym.envs.core.starts import StartBank
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
 from dreamgym.suites.facts import store_facts
 from dreamgym.training.checkpoint import load, save
-from dreamgym.types import InstructionSpec
+from dreamgym.types import InstructionSpec, WorldModelSpec
 from dreamgym.world_models.probe import StateProbe
 from dreamgym.world_models.registry import build, family_names, recipe
 
@@ -56,29 +56,43 @@ def _trainable() -> list[str]:
 
 @torch.no_grad()
 def _of_family(name: str, folder: Path) -> Path:
-    """An untrained model of a recipe's example, with a classifier, starts and a probe."""
+    """A model of a recipe's example with drawn weights, so that none of its parts stands idle as untrained ones do that
+    begin at zero; with a classifier, starts and a probe.
+    """
     torch.manual_seed(0)
     made = recipe(name)
     example = made.example()
     facts = store_facts(example.write(folder.parent / f"{folder.name}_store"))
     model = build(name, made.config(facts, "tiny", example.changes).to_dict()).eval()
     spec, draws = model.spec, torch.Generator().manual_seed(0)
-    history = {
-        key: (255 * torch.rand(STARTS, spec.history, *sensor.shape, generator=draws)).byte()
-        if sensor.kind == "image"
-        else torch.randn(STARTS, spec.history, *sensor.shape, generator=draws)
-        for key, sensor in spec.observations.items()
-    }
-    hold = torch.tensor(spec.control.hold)
-    history["action"] = hold.expand(STARTS, (spec.history - 1) * spec.actions_per_frame, -1)
+    for parameter in model.parameters():
+        parameter.add_(0.1 * torch.randn(parameter.shape, generator=draws))
     told = [spec.instructions[0]] * STARTS if spec.instructions else None
-    bank = StartBank(model.start(history, draws, told), TASKS, torch.arange(STARTS) % 2, torch.arange(STARTS) // 2 % 3)
+    bank = StartBank(
+        model.start(drawn_history(spec, STARTS, draws), draws, told),
+        TASKS,
+        torch.arange(STARTS) % 2,
+        torch.arange(STARTS) // 2 % 3,
+    )
     width = math.prod(spec.feature_shape)
     sizes = SuccessConfig(TASKS, width, embedding=(16, 8), head=(8,), compare_start=True)
     probe = StateProbe(width, {"pose": (("linear", 2), ("euler", 3), ("binary", 1))}, units=8)
     model.spec = spec.with_uncertainty_limit(0.5)
     flat = len(spec.feature_shape) == 1 and not isinstance(spec.action, InstructionSpec)
     return save(folder, model, SuccessClassifier(sizes), bank, probe=probe if flat else None)
+
+
+def drawn_history(spec: WorldModelSpec, count: int, draws: torch.Generator) -> dict[str, torch.Tensor]:
+    """Real frames of noise, as many as the model reads, [count, h, ...] each, and the holding actions between them."""
+    history = {
+        key: (255 * torch.rand(count, spec.history, *sensor.shape, generator=draws)).byte()
+        if sensor.kind == "image"
+        else torch.randn(count, spec.history, *sensor.shape, generator=draws)
+        for key, sensor in spec.observations.items()
+    }
+    hold = torch.tensor(spec.control.hold)
+    history["action"] = hold.expand(count, (spec.history - 1) * spec.actions_per_frame, -1)
+    return history
 
 
 def _small_copy(name: str, folder: Path) -> Path:

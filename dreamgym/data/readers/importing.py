@@ -98,32 +98,57 @@ def import_dataset(
     split = _Splits(config, source, [] if target is None else target.metas)
     pending: list[tuple[Episode, Meta]] = []
     rows, total = 0, None if source is None else len(source)
-    with progress_bar(
-        total=total, initial=len(known), unit="episode", desc="import", shown=progress, leave=True
-    ) as bar:
-        for episode, meta in pairs:
-            if target is None:
-                assert not isinstance(store, EpisodeStore)
-                target = EpisodeStore.create(store, _keys_of(episode, config, rule), _facts(config, source))
-            bar.update()
-            made, said = _convert(episode, config, target), dict(meta)
-            if (bad := _not_finite(made)) is not None:
-                _log.warning("%s is left out: %s", meta.get("source", "an episode"), bad)
-                continue
-            if rule is not None:
-                made[SUCCESS] = rule.marks(episode, made, frozenset() if source is None else source.next_row)
-                said[SUCCESS] = bool(made[SUCCESS].any())
-            if config.task is not None and "skills" not in said:
-                said.setdefault("task", config.task)
-            pending.append((made, {"split": split(said), **said}))
-            rows += len(made["action"])
-            if rows >= SHARD_ROWS:
-                target.append(pending)
-                pending, rows = [], 0
+    try:
+        with progress_bar(
+            total=total, initial=len(known), unit="episode", desc="import", shown=progress, leave=True
+        ) as bar:
+            for episode, meta in pairs:
+                if target is None:
+                    assert not isinstance(store, EpisodeStore)
+                    target = EpisodeStore.create(store, _keys_of(episode, config, rule), _facts(config, source))
+                bar.update()
+                if (made := _made(episode, meta, config, target, rule, source)) is None:
+                    continue
+                pending.append((made[0], {"split": split(made[1]), **made[1]}))
+                rows += len(made[0]["action"])
+                if rows >= SHARD_ROWS:
+                    full, pending, rows = pending, [], 0
+                    target.append(full)
+    finally:  # what came before damage, or an interrupt, is kept
+        if target is not None:
+            target.append(pending)
     if target is None:
         raise ValueError("the reader gave no episode: nothing to import")
-    target.append(pending)
     return target
+
+
+def _made(
+    episode: Episode,
+    meta: Meta,
+    config: ImportConfig,
+    store: EpisodeStore,
+    rule: SuccessRule | None,
+    source: Source | None,
+) -> tuple[Episode, Meta] | None:
+    """An episode as the store takes it, its meta without a split; None where it is left out.
+
+    Raises:
+        ValueError: it lacks a key, or does not fit the store; the message names it.
+    """
+    name, said = meta.get("source", "an episode"), dict(meta)
+    made = _convert(episode, config, store)
+    if (bad := _not_finite(made)) is not None:
+        _log.warning("%s is left out: %s", name, bad)
+        return None
+    if rule is not None:
+        made[SUCCESS] = rule.marks(episode, made, frozenset() if source is None else source.next_row)
+        said[SUCCESS] = bool(made[SUCCESS].any())
+    if config.task is not None and "skills" not in said:
+        said.setdefault("task", config.task)
+    try:
+        return store.checked(made), said
+    except ValueError as error:
+        raise ValueError(f"{name} does not fit the store: {error}") from error
 
 
 class _Splits:

@@ -54,8 +54,11 @@ class EncoderConfig:
             if len(value) != 3:
                 raise ValueError(f"{name} of an encoder: expected three numbers, one a colour, got {value}")
             object.__setattr__(self, name, value)
-        if min(self.std) <= 0:
-            raise ValueError(f"std of an encoder must be positive, got {self.std}")
+        if not (all(0 <= m <= 1 for m in self.mean) and all(0 < s <= 1 for s in self.std)):
+            raise ValueError(
+                "mean and std of an encoder are of images in [0, 1]: std above 0, neither above 1; got "
+                f"{self.mean} and {self.std}"
+            )
         if self.kind != "pixels" and "hidden_size" not in self.architecture:
             raise ValueError(
                 f"an encoder of kind {self.kind!r} needs the architecture of its weights: use "

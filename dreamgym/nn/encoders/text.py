@@ -26,8 +26,10 @@ class TextEncoder(nn.Module):
         module = transformers()
         try:
             with quiet_loading():
-                self.tokenizer: Any = module.AutoTokenizer.from_pretrained(source)
-                self.network: Any = module.SiglipTextModel.from_pretrained(source, dtype=torch.float32)
+                self.tokenizer: Any = module.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+                self.network: Any = module.SiglipTextModel.from_pretrained(
+                    source, dtype=torch.float32, use_safetensors=True
+                )
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"no SigLIP text tower with a tokenizer at {source!r} ({str(error).splitlines()[0]}): give a folder "

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dreamgym.nn.digest import sha256_of
 from dreamgym.nn.encoders.config import EncoderConfig
+from dreamgym.nn.pretrained import loading_pretrained
 
 
 def transformers() -> ModuleType:
@@ -168,8 +169,8 @@ def _pretrained(config: EncoderConfig) -> nn.Module:
     classes = {"dinov2": module.Dinov2Model, "siglip": module.SiglipVisionModel, "vjepa2": module.VJEPA2Model}
     cls: Any = classes[config.kind]
     try:
-        with quiet_loading():
-            found: Any = cls.from_pretrained(config.source, dtype=torch.float32)
+        with quiet_loading(), loading_pretrained():
+            found: Any = cls.from_pretrained(config.source, dtype=torch.float32, use_safetensors=True)
     except OSError as error:
         raise ValueError(
             f"no {config.kind} weights at {config.source!r} ({str(error).splitlines()[0]}): put them there, or give "

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dreamgym.nn.layout import lay_out_by_input
 from dreamgym.rewards.base import RewardModel
-from dreamgym.training.checkpoint.bounded import no_larger_than
+from dreamgym.training.checkpoint.bounded import no_larger_than, no_tensor_above
 from dreamgym.training.checkpoint.config import read_config
 from dreamgym.training.checkpoint.folders import CheckpointError
 from dreamgym.training.checkpoint.names import resolve
@@ -83,7 +83,7 @@ def load(name_or_path: str | os.PathLike[str], device: torch.device | str = "cpu
     config = read_config(path)
     file = path / "config.json"
     tensors = _tensors(path, "model.safetensors")
-    with _told(file, "config"), _bounded(tensors, bool(config.get("frozen"))):
+    with _told(file, "config"), _bounded(tensors):
         model = registry.build(config["family"], config["config"])
     with _told(file, "spec"):
         spec = WorldModelSpec.from_dict(config["spec"])
@@ -114,7 +114,8 @@ def load(name_or_path: str | os.PathLike[str], device: torch.device | str = "cpu
             check_layouts(config["probe"]["vectors"], config["simulator"])
         _load_weights(probe, tensors, path / "probe.safetensors", config)
         checkpoint.probe = _ready(probe, device)
-    with _told(file):
+    largest = max(t.numel() for t in (*model.state_dict().values(), *(checkpoint.starts or {}).values()))
+    with _told(file), no_tensor_above(4 * largest):
         try_parts(checkpoint.model, checkpoint.rewards, checkpoint.starts, checkpoint.probe)
     return checkpoint
 
@@ -132,8 +133,8 @@ def _told(file: Path, field: str = "") -> Iterator[None]:
         raise CheckpointError(f"{where} does not fit ({said}): save the checkpoint again") from error
 
 
-def _bounded(tensors: Mapping[str, Tensor], frozen: bool = False) -> AbstractContextManager[None]:
-    return no_larger_than(sum(t.numel() for t in tensors.values()), len(tensors), frozen)
+def _bounded(tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    return no_larger_than(sum(t.numel() for t in tensors.values()), len(tensors))
 
 
 def _tensors(folder: Path, name: str) -> dict[str, Tensor]:

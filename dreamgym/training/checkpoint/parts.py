@@ -6,7 +6,6 @@ what does not fit is told here and not in the middle of a rollout.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +20,6 @@ from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.history import blank_state
 
 ANY = ("any",)  # the one task of data without tasks
-LARGEST_HISTORY = 10**9  # entries of what one `start` reads
 
 
 def check_tasks(tasks: Any, simulator: Mapping[str, Any] | None, what: str) -> None:
@@ -117,7 +115,7 @@ def try_parts(
         ValueError: something gives another shape than it says, or start states are not the model's.
         Exception: whatever the parts raise where they do not fit.
     """
-    state = _blank_state(model)
+    state = blank_state(model, next((p.device for p in model.parameters()), torch.device("cpu")))
     features = model.features(state)
     if features.shape != (1, *model.spec.feature_shape):
         raise ValueError(f"features have shape {tuple(features.shape)}, the spec says {model.spec.feature_shape}")
@@ -133,13 +131,6 @@ def try_parts(
         probe(features)
     if starts is not None:
         _check_states({k.removeprefix("state/"): v for k, v in starts.items() if k.startswith("state/")}, state)
-
-
-def _blank_state(model: WorldModel) -> State:
-    spec = model.spec
-    if sum(math.prod(sensor.shape) for sensor in spec.observations.values()) * spec.history > LARGEST_HISTORY:
-        raise ValueError(f"a history of {spec.history} frames of {spec.observations} is too large")
-    return blank_state(model, next((p.device for p in model.parameters()), torch.device("cpu")))
 
 
 def _check_states(held: State, state: State) -> None:

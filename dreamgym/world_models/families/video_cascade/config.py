@@ -18,6 +18,9 @@ from dreamgym.world_models.families.video_cascade.sizes import (
 STAGES = ("autoencoder", "monolithic", "preview", "refiner")
 """Stages of training, in order."""
 
+TRAIN_STEPS = 1000
+"""Times of the noise schedule; sampling takes some of them."""
+
 FIDELITIES = ("preview", "refined", "monolithic")
 """How a clip may be made; "monolithic" is the baseline: the backbone at high resolution, without adapters."""
 
@@ -114,6 +117,11 @@ class VideoCascadeConfig:
         for name in ("degradation", "inference_degradation", "drop_text"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+        for name in ("steps", "refiner_steps"):
+            if getattr(self, name) > TRAIN_STEPS:
+                raise ValueError(
+                    f"{name} is at most {TRAIN_STEPS}, the times of the diffusion; got {getattr(self, name)}"
+                )
         if self.residual and self.weights is not None:
             raise ValueError("residual=True is of models trained from scratch: CogVideoX's weights predict latents")
         if self.guidance < 1 or self.frame_rate <= 0:
@@ -130,7 +138,7 @@ class VideoCascadeConfig:
         for name, (height, width) in (("image", self.image[1:]), ("low", self.low)):
             for label, backbone in (("backbone", self.backbone), ("refiner", self.refiner)):
                 unit = self.autoencoder.scale * backbone.patch
-                if height % unit or width % unit:
+                if height < unit or width < unit or height % unit or width % unit:
                     raise ValueError(
                         f"{name} of {height} x {width} pixels: height and width must be multiples of {unit} (the "
                         f"autoencoder's {self.autoencoder.scale} times the {label}'s patch of {backbone.patch})"

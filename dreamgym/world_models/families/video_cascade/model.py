@@ -14,9 +14,9 @@ from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.families.video_cascade import loss as losses
 from dreamgym.world_models.families.video_cascade.autoencoder import VideoAutoencoder, resize
 from dreamgym.world_models.families.video_cascade.backbone import VideoBackbone
-from dreamgym.world_models.families.video_cascade.config import FIDELITIES, VideoCascadeConfig
+from dreamgym.world_models.families.video_cascade.config import FIDELITIES, TRAIN_STEPS, VideoCascadeConfig
 from dreamgym.world_models.families.video_cascade.pretrained import check_installed
-from dreamgym.world_models.families.video_cascade.preview import TRAIN_STEPS, Sampled, sample
+from dreamgym.world_models.families.video_cascade.preview import Sampled, sample
 from dreamgym.world_models.families.video_cascade.refinement import Velocity, degrade, euler, upsample
 from dreamgym.world_models.families.video_cascade.text import InstructionEncoder
 

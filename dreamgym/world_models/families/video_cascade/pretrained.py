@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from dreamgym.nn.pretrained import loading_pretrained
+
 
 def check_installed() -> None:
     """Raises ImportError, with the mend, where a library of the backbones is missing."""
@@ -37,7 +39,8 @@ def load_part(kind: Any, name: str, subfolder: str, sizes: Mapping[str, Any], **
     if on_meta():
         return kind(**{**sizes, **changes})
     try:
-        part = kind.from_pretrained(name, subfolder=subfolder, **changes)
+        with loading_pretrained():
+            part = kind.from_pretrained(name, subfolder=subfolder, use_safetensors=True, **changes)
     except (OSError, ValueError, ConnectionError) as error:
         raise ValueError(
             f"the {subfolder} of {name!r} cannot be loaded ({_first_line(error)}): give a folder that holds a "

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from dreamgym.world_models.families.video_cascade.backbone import VideoBackbone
+from dreamgym.world_models.families.video_cascade.config import TRAIN_STEPS
 from dreamgym.world_models.families.video_cascade.sizes import BackboneSize
-
-TRAIN_STEPS = 1000
 
 
 class Sampled(NamedTuple):

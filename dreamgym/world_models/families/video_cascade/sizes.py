@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONGEST_SENTENCE = 1024
+"""Tokens: attention between clip and sentence costs as much for every one of them, padding too."""
+
 
 @dataclass(frozen=True)
 class AutoencoderSize:
@@ -63,6 +66,8 @@ class TextSize:
         for name in ("width", "head_dim", "hidden", "layers", "heads", "length", "vocabulary"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} of the text encoder must be at least 1, got {getattr(self, name)}")
+        if self.length > LONGEST_SENTENCE:
+            raise ValueError(f"length of the text encoder is at most {LONGEST_SENTENCE} tokens, got {self.length}")
 
 
 @dataclass(frozen=True)

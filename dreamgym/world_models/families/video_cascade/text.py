@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dreamgym.nn.pretrained import loading_pretrained
 from dreamgym.world_models.families.video_cascade.config import VideoCascadeConfig
 from dreamgym.world_models.families.video_cascade.pretrained import load_part, on_meta
 from dreamgym.world_models.families.video_cascade.sizes import TextSize
@@ -91,11 +92,12 @@ def embed_pretrained(weights: str, sentences: Sequence[str], size: TextSize) -> 
     sizes = {"d_model": size.width, "num_layers": size.layers, "num_heads": size.heads, "d_ff": size.hidden}
     encoder = load_part(T5EncoderModel, weights, "text_encoder", sizes)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(weights, subfolder="tokenizer")
+        tokenizer = AutoTokenizer.from_pretrained(weights, subfolder="tokenizer", trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"{weights!r} has no tokenizer that can be read: {error}") from error
     # As CogVideoX's own pipeline embeds: padded to full length, without a mask.
     tokens = tokenizer(
         list(sentences), padding="max_length", max_length=size.length, truncation=True, return_tensors="pt"
     )
-    return torch.cat([encoder(each[None])[0] for each in tokens.input_ids])
+    with loading_pretrained():  # what it makes on its way is large as its weights are
+        return torch.cat([encoder(each[None])[0] for each in tokens.input_ids])
