@@ -1,5 +1,6 @@
 """The package as a user meets it: what an import costs, and what the built wheel holds."""
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -160,3 +161,14 @@ def test_type_checkers_see_signatures_and_tell_of_unknown_names(tmp_path: Path) 
     assert "autoreset_mode: " in core and "DreamCore" in core
     assert "name_or_path: " in checkpoint and "Checkpoint" in checkpoint
     assert 'Module has no attribute "sb3_evn"' in told
+
+
+@pytest.mark.parametrize("package", ["dreamgym", "agents/dreamgym_agents"])
+def test_findings_of_bandits_rules_are_explained(package: str) -> None:
+    """ruff's rules S are bandit's; where one is silenced, the line before or the rest of the line says why."""
+    for file in sorted((ROOT / package).rglob("*.py")):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines):
+            if found := re.search(r"# noqa: [^#]*\bS\d{3}\b(.*)", line):
+                above = lines[number - 1].strip()
+                assert found[1].strip(" ,-") or above.startswith("#"), f"{file}:{number + 1}: say why"

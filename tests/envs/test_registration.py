@@ -20,6 +20,12 @@ def test_every_id_is_registered_once():
     assert gym.registry == before
 
 
+def test_a_twin_of_another_suite_than_its_world_model_is_refused_when_it_is_made():
+    told = "this twin simulates 'playtable'.*'metaworld' was learned from 'metaworld'"
+    with pytest.raises(ValueError, match=told):
+        gym.make("Real-PlayTable-v0", world_model="metaworld")
+
+
 @pytest.mark.parametrize("name", MADE)
 def test_shipped_dreams_keep_gymnasiums_promises(name):
     check_vector_env(lambda mode: gym.make_vec(name, num_envs=2, autoreset_mode=mode, horizon=4), steps=6, horizon=4)

@@ -13,7 +13,7 @@ from corruption import Judge, attack, judge, rollout
 from mutations import sign
 from worlds import make_world, worlds
 
-SHORT = 15
+SHORT = 8
 LONG = 1000
 
 

@@ -25,7 +25,7 @@ from dreamgym.testing import (
 )
 
 REFUSED = (ValueError, TypeError, error.Error)
-SHORT = settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+SHORT = settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(SHORT, max_examples=3000, derandomize=False)
 AMOUNTS = pytest.mark.parametrize("amount", [SHORT, pytest.param(LONG, marks=pytest.mark.slow)], ids=["short", "long"])
 B, A = 3, 3

@@ -136,7 +136,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str, int]] = {
     "a step that is gone": ("calvin", gone("training/episode_0000010.npz"), "missing or damaged", 1),
     "a step that is cut": ("calvin", half("training/episode_0000010.npz"), "missing or damaged", 1),
     "an array that is gone": ("calvin", step(10, rel_actions=None), "has no ['rel_actions']", 1),
-    "an array of another shape": ("calvin", step(10, rel_actions=np.zeros(6)), "shapes", 1),
+    "an array of another shape": ("calvin", step(10, rel_actions=np.zeros(6)), "episode_0000010.npz: 'rel_actions'", 1),
     "arrays of another shape all through": (
         "calvin",
         lambda folder: [step(n, rel_actions=np.zeros(6))(folder) for n in (9, 10, 11)] and None,

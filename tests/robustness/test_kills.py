@@ -76,12 +76,12 @@ def collected(own: Path) -> Result:
 
 
 def run_collect(given: Path, own: Path) -> None:
-    collect(Factory(pause_s=0.1, spread=5), own / "store", num_episodes=8, num_workers=2, progress=False)
+    collect(Factory(pause_s=0.1, spread=5), own / "store", num_episodes=6, num_workers=2, progress=False)
 
 
 def run_fit(given: Path, own: Path) -> None:
     options = {"batch_size": 16, "length": 8, "warmup": 5, "ema": 0.9, "save_every": 0.2, "log_every": 20}
-    train(given / "store", own / "run", steps=200, changes=SMALL, **options)
+    train(given / "store", own / "run", steps=120, changes=SMALL, **options)
 
 
 def run_finish(given: Path, own: Path) -> None:
@@ -99,7 +99,7 @@ def prepare_run(folder: Path) -> None:
 
 
 def run_clone(given: Path, own: Path) -> None:
-    config = CloneConfig(epochs=600, checkpoint_every_s=0.2)
+    config = CloneConfig(epochs=300, checkpoint_every_s=0.1)
     world, run = str(given / "point"), own / "policy.run"
     made = clone_task(given / "demos", "reach_right", world, PolicyChoice("gaussian"), config, run)
     save_policy(own / "policy", made, task="reach_right", world_model=world)

@@ -49,7 +49,7 @@ def test_memory_is_flat(world: str, steps: int) -> None:
 
 
 def test_memory_is_flat_for_a_while() -> None:
-    sizes = resident_mib("point_mass", 10_000)
+    sizes = resident_mib("point_mass", 3_000)
     assert max(sizes) - sizes[0] < 4.0, [round(x, 2) for x in sizes]
 
 

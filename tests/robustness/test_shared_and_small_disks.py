@@ -93,7 +93,7 @@ def clone_words(folder: Path, epochs: int) -> list[str]:
 
 def evaluate_words(folder: Path) -> list[str]:
     words = ["evaluate", "random", "hold", "--world-model", str(folder / "point"), "--task", "reach_right"]
-    return [*words, "--episodes", "40", "--out", str(folder / "out")]
+    return [*words, "--episodes", "12", "--out", str(folder / "out")]
 
 
 @pytest.mark.parametrize("name", ["fit", "clone", "evaluate"])

@@ -1,17 +1,21 @@
 import json
 import sys
 import types
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 
 import calvin_rssm
 import pytest
 import torch
+from torch import Tensor, nn
 
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.nn.layout import lay_out_by_input
+from dreamgym.nn.pretrained import loading_pretrained
 from dreamgym.rewards import DecodedStateReward, SuccessClassifier, SuccessConfig
 from dreamgym.training.checkpoint import CheckpointError, check_target, folders, load, names, save
+from dreamgym.training.checkpoint.bounded import TooLargeError, no_larger_than, no_tensor_above
 from dreamgym.training.checkpoint.config import digest
 from dreamgym.training.packing import round_weights
 from dreamgym.world_models.families.rssm import RSSM
@@ -532,8 +536,39 @@ def seal(config: dict[str, object]) -> dict[str, object]:
 def test_a_huge_model_is_refused_before_its_memory_is_asked_for(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())["config"]
     edit(folder, config={**config, "units": 10**6})
-    with pytest.raises(CheckpointError, match="makes a tensor of"):
+    with pytest.raises(CheckpointError, match="a model of over 4[0-9]* entries, where its file holds"):
         load(folder)
+
+
+def test_frozen_parts_in_no_file_are_no_leave_to_build_more(folder: Path) -> None:
+    """A config that tells of pretrained parts has its own parts counted as any other's."""
+    config = json.loads((folder / "config.json").read_text())["config"]
+    edit(folder, config={**config, "units": 10**6}, frozen={"encoder": {"name": "x", "sha256": "0"}})
+    with pytest.raises(CheckpointError, match="a model of over 4[0-9]* entries, where its file holds"):
+        load(folder)
+
+
+def test_pretrained_parts_are_as_large_as_their_own_files() -> None:
+    with no_larger_than(entries=10, tensors=1):
+        with loading_pretrained():
+            nn.Linear(3000, 3000)
+        with pytest.raises(TooLargeError, match="a model of over"):
+            nn.Linear(3000, 3000)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: torch.zeros(3, 1).repeat(10**9, 1),
+        lambda: torch.zeros(20_000, 1) + torch.zeros(1, 20_000),
+        lambda: torch.zeros(20_000, 1) @ torch.zeros(1, 20_000),
+        lambda: nn.functional.pad(torch.zeros(1), (0, 2**28)),
+    ],
+    ids=["repeat", "an outer sum", "an outer product", "pad"],
+)
+def test_no_blank_frame_makes_a_tensor_of_gigabytes(work: Callable[[], Tensor]) -> None:
+    with no_tensor_above(1000), pytest.raises(TooLargeError, match="it makes a tensor of"):
+        work()
 
 
 def test_deeply_nested_json_is_damaged(folder: Path) -> None:

@@ -102,6 +102,7 @@ def _pieces(
         if source in skip:
             continue
         steps = [_step(folder / f"episode_{number:07d}.npz", keys) for number in range(start, stop)]
+        _check_alike(folder, start, steps)
         inside = [
             [task, max(begin - start, 0), end + 1 - start, True]
             for task, begin, end in skills
@@ -111,6 +112,18 @@ def _pieces(
         if folder.name == "validation":
             meta["split"] = "val"
         yield {key: np.stack([step[key] for step in steps]) for key in keys}, meta
+
+
+def _check_alike(folder: Path, start: int, steps: list[dict[str, np.ndarray]]) -> None:
+    """ValueError where a step has arrays of another shape or type than the first of its recording."""
+    for number, step in enumerate(steps[1:], start + 1):
+        for key, array in step.items():
+            first = steps[0][key]
+            if (array.shape, array.dtype) != (first.shape, first.dtype):
+                raise ValueError(
+                    f"{folder / f'episode_{number:07d}.npz'}: {key!r} is {array.dtype} {array.shape}, in the steps "
+                    f"before it {first.dtype} {first.shape}: copy or download {folder} again"
+                )
 
 
 def _step(file: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:

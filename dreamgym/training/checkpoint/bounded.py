@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
@@ -24,6 +25,8 @@ SPARE_MODULES, SPARE_ENTRIES = 4000, 2**22
 BUILT_TENSOR, TRIED_TENSOR = 2**26, 2**27
 """Entries that any one tensor may have while a model is built (an attention mask) and while a blank frame goes through
 it: 256 and 512 MiB of float32."""
+ELEMENTWISE = ("add", "sub", "mul", "div", "eq", "lt", "le", "gt", "ge")
+"""Operations of two tensors that are spread over each other's axes."""
 COUNTED = ("arange", "linspace", "logspace", "eye")
 """Operations that are told by numbers how large their result is; most others are told by lists."""
 
@@ -112,8 +115,18 @@ class _EachTensor(TorchDispatchMode):
 
 def _told_size(name: str, values: Sequence[Any]) -> float:
     """Entries of what an operation makes, as far as its arguments tell."""
+    shapes = [tuple(v.shape) for v in values if isinstance(v, Tensor)]
     if name == "repeat":
-        return abs(values[0].numel() * math.prod(values[1]))
+        return math.prod((*shapes[0], *values[1]))
+    if name == "constant_pad_nd":
+        sides = [*shapes[0]]
+        for place, (before, after) in enumerate(zip(values[1][::2], values[1][1::2], strict=True), 1):
+            sides[-place] += before + after
+        return math.prod(sides)
+    if name in ELEMENTWISE and len(shapes) > 1:
+        return math.prod(torch.broadcast_shapes(*shapes))
+    if name in ("mm", "bmm"):
+        return math.prod(shapes[0][:-1]) * shapes[1][-1]
     if name in COUNTED:
         values = ([v for v in values if isinstance(v, (int, float)) and v],)
     sizes = [math.prod(v) for v in values if isinstance(v, (list, tuple)) and _are_numbers(v)]

@@ -111,7 +111,11 @@ def test_success_ends_and_pays(folder):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"info": ("colour",)}, "unknown info"), ({"autoreset_mode": "same_step"}, "autoreset_mode")],
+    [
+        ({"info": ("colour",)}, "unknown info"),
+        ({"autoreset_mode": "same_step"}, "autoreset_mode"),
+        ({"render_mode": "rgb_array"}, r"render_mode is no option here: .*env\.core\.render\(\)"),
+    ],
 )
 def test_bad_options_are_one_clear_error(folder, options, message):
     with pytest.raises((ValueError, TypeError), match=message):
