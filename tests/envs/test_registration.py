@@ -21,7 +21,7 @@ def test_every_id_is_registered_once():
 
 
 def test_a_twin_of_another_suite_than_its_world_model_is_refused_when_it_is_made():
-    told = "this twin simulates 'playtable'.*'metaworld' was learned from 'metaworld'"
+    told = "this twin simulates 'calvin'.*'metaworld' was learned from 'metaworld'"
     with pytest.raises(ValueError, match=told):
         gym.make("Real-PlayTable-v0", world_model="metaworld")
 
