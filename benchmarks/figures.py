@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from dreamgym.evaluation.making.markdown import table
@@ -148,12 +148,37 @@ def dvg_cost() -> str:
     return table(("", "tokens that are denoised", "operations", "monolithic costs"), lines)
 
 
+LIBERO = {"goal": "goal", "spatial": "spatial", "object": "object", "10": "long", "90": "90"}
+
+
+def libero_operators() -> str:
+    """How often the scripted operator succeeds, by suite of LIBERO."""
+    lines = []
+    for suite, words in LIBERO.items():
+        tried = {t: r for t, r in results("libero_operators")["episodes"].items() if t.startswith(f"libero_{suite}/")}
+        rates = [mean(row["steps"] is not None for row in rows) for rows in tried.values()]
+        states = sorted({len(rows) for rows in tried.values()})
+        at_80 = f"{sum(rate >= 0.8 for rate in rates)} of {len(rates)}"
+        lines.append((words, "-".join(str(n) for n in {states[0], states[-1]}), f"{100 * mean(rates):.1f}%", at_80))
+    return table(("suite", "initial states of each task", "mean success", "tasks at 80% or more"), lines)
+
+
+def libero_tasks() -> str:
+    """The same, task by task."""
+    lines = []
+    for task, rows in sorted(results("libero_operators")["episodes"].items()):
+        steps = [row["steps"] for row in rows if row["steps"] is not None]
+        lines.append((f"`{task}`", f"{len(steps)} of {len(rows)}", f"{median(steps):.0f}" if steps else "-"))
+    return table(("task", "successes", "steps, median"), lines)
+
+
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"diwa": diwa, "longer cloning": longer_cloning, "parity": parity, "speed": speed},
     "docs/evaluate.md": {"trust": trust},
     "docs/diffusion_ppo.md": {"tuning profile": tuning_profile},
     "docs/architecture.md": {"files crossed": files_crossed},
     "docs/dvg_wm.md": {"cost": dvg_cost},
+    "docs/libero.md": {"libero operators": libero_operators, "libero tasks": libero_tasks},
 }
 """The tables of each page, by the name in their markers."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import struct
 import tokenize
 import zipfile
@@ -16,9 +17,10 @@ FOLDERS = ("articulated_objects", "stable_hope_objects", "stable_scanned_objects
 """Where models of things are looked for, in this order."""
 DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, MemoryError, TypeError,
-    SyntaxError, tokenize.TokenError, ValueError, OSError, EOFError, KeyError,
+    SyntaxError, tokenize.TokenError, ValueError, OSError, EOFError, LookupError, AttributeError,
+    pickle.UnpicklingError,
 )  # fmt: skip
-"""What numpy raises where an .npz file is damaged; it is read without pickles, so nothing in it can run."""
+"""What numpy and torch raise where a file of states is damaged; neither runs code that is in one."""
 _SOURCE = "https://github.com/Lifelong-Robot-Learning/LIBERO (libero/libero/assets, beside it bddl_files)"
 
 
@@ -70,19 +72,26 @@ def task_file(assets: Path, task: str) -> Path:
 def initial_states(assets: Path, task: str) -> np.ndarray:
     """The benchmark's initial states of a task "SUITE/TASK", [N, 1 + nq + nv] float64: time, positions, velocities.
 
-    They lie beside the assets, in ``init_states/SUITE.npz``: an array for each task.
+    They lie beside the assets: in ``init_states/SUITE.npz``, an array for each task, or as LIBERO has them, in
+    ``init_files/SUITE/TASK.pruned_init``. Neither is read in a way that runs code in it.
 
     Raises:
-        FileNotFoundError: the file is missing.
+        FileNotFoundError: there is neither file.
         ValueError: it is damaged, or has no such task.
     """
     suite, name = task.split("/")
     path = assets.parent / "init_states" / f"{suite}.npz"
+    original = assets.parent / "init_files" / suite / f"{name}.pruned_init"
+    if not path.is_file() and original.is_file():
+        path = original
     if not path.is_file():
-        raise FileNotFoundError(f"there are no initial states of {suite}: expected {path}, an array for each task")
+        raise FileNotFoundError(f"there are no initial states of {suite}: expected {path}, or {original}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = archive.get(name)
+        if path == original:
+            found = _unpickled(path)
+        else:
+            with np.load(path, allow_pickle=False) as archive:
+                found = archive.get(name)
     except DAMAGE as error:
         raise ValueError(f"damaged file of initial states {path}: {error}") from error
     if found is None:
@@ -91,3 +100,17 @@ def initial_states(assets: Path, task: str) -> np.ndarray:
     if states.ndim != 2 or not np.isfinite(states).all():
         raise ValueError(f"{path}: expected [N, 1 + nq + nv] finite numbers for {name!r}, got shape {states.shape}")
     return states
+
+
+def _unpickled(path: Path) -> np.ndarray:
+    """The array that `torch.save` put into a file; anything but an array of numbers is refused before it is made."""
+    import torch  # not at import: a simulator alone needs none
+
+    make = np.zeros(0).__reduce__()[0]
+    assert callable(make)
+    names = [(make, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
+    with torch.serialization.safe_globals([*names, np.ndarray, np.dtype, type(np.dtype(np.float64))]):
+        found = torch.load(path, weights_only=True)
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"expected an array, got {type(found).__name__}")
+    return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dreamgym.sims.libero.osc import POSITION_SCALE, ROTATION_SCALE
+from dreamgym.sims.libero.problem import Fact
 from dreamgym.suites.libero.grasps import Grasps, read_grasps, rotation_vector
 from dreamgym.suites.libero.plans import next_fact, skill
 from dreamgym.suites.libero.sight import Sight
@@ -91,6 +92,12 @@ class Operator:
         self._noise = 0.8 * self._noise + 0.6 * spread * self.rng.standard_normal(6)
         action = np.concatenate([move, turn]) + self._noise
         return np.clip([*action, target.fingers], -1.0, 1.0).astype(np.float32)
+
+    def pursue(self, goal: tuple[Fact, ...]) -> None:
+        """Works at another goal from now on, whatever is under way."""
+        self.sight.goal = goal
+        self.failures = []
+        self._targets = self._work()
 
     def _habit(self, tried: dict[tuple[str, int], int]) -> Habit:
         aim = np.array([*self.rng.normal(0.0, self.style.aim, 2), 0.0])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dreamgym.sims.libero import SUITES, TASKS, task_description
-from dreamgym.suites.base import Act, Measure, Suite
+from dreamgym.suites.base import Act, CollectionFactory, Measure, Suite
 from dreamgym.suites.scripted import RandomWalk, ScriptedEpisodes
 from dreamgym.types import ActionSpec
 
@@ -65,6 +65,23 @@ def demonstrations(
     )
 
 
+def play(
+    suite: Suite,
+    *,
+    tasks: tuple[str, ...] = (),
+    operators: tuple[str, ...] = (),
+    robot: str | None = None,
+    episode_steps: int = 1000,
+    image_size: int = 128,
+) -> CollectionFactory:
+    """Long play without resets; see `dreamgym.suites.libero.play`."""
+    from dreamgym.suites.libero.play import play as made  # robosuite is an extra
+
+    return made(
+        suite, tasks=tasks, operators=operators, robot=robot, episode_steps=episode_steps, image_size=image_size
+    )
+
+
 def _measures() -> tuple[Measure, ...]:
     hand = Measure("hand", "robot_obs", (0, 1, 2), "cm", scale=100.0, moved=0.03)
     things = (
@@ -100,7 +117,7 @@ SUITE = Suite(
         **{name: partial(operator, proficiency=name) for name in ("better", "okay", "worse", "clumsy")},
         "random": RandomWalk,
     },
-    collectors={"demonstrations": demonstrations},
+    collectors={"demonstrations": demonstrations, "play": play},
     simulator_kwargs=simulator_kwargs,
     cameras={"rgb_static": "static", "rgb_gripper": "gripper"},
     axes=("x", "y", "z", "roll", "pitch", "yaw", "gripper"),

@@ -1,4 +1,5 @@
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,3 +111,19 @@ def test_initial_states_that_are_pickled_are_refused(tmp_path):
     np.savez(tmp_path / "init_states" / "suite.npz", task=np.array([{}], object))
     with pytest.raises(ValueError, match="allow_pickle=False"):
         initial_states(tmp_path / "assets", "suite/task")
+
+
+def test_liberos_own_files_of_initial_states_are_read_without_running_code(tmp_path):
+    torch = pytest.importorskip("torch")
+    states = np.arange(6.0).reshape(2, 3)
+    file = tmp_path / "init_files" / "libero_goal" / "put_it.pruned_init"
+    file.parent.mkdir(parents=True)
+    torch.save(states, file)
+    np.testing.assert_array_equal(initial_states(tmp_path / "assets", "libero_goal/put_it"), states)
+    for wrong in ({"a": 1}, Path("x"), np.array([None])):
+        torch.save(wrong, file)
+        with pytest.raises(ValueError, match="damaged file of initial states .*put_it"):
+            initial_states(tmp_path / "assets", "libero_goal/put_it")
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(ValueError, match="damaged"):
+        initial_states(tmp_path / "assets", "libero_goal/put_it")
