@@ -156,6 +156,24 @@ def test_the_command_takes_a_part_and_says_what_is_wrong(store, tmp_path, capsys
         cli.main(["export", str(tmp_path), "--out", str(tmp_path / "x")])
 
 
+def test_a_second_state_is_the_environments_and_pictures_of_one_channel_are_numbers(tmp_path):
+    keys = {
+        "action": ((1,), "float32"),
+        "state": ((2,), "float32"),
+        "arm": ((3,), "float32"),
+        "depth": ((4, 5, 1), "uint8"),
+    }
+    store, rng = EpisodeStore.create(tmp_path / "s", keys), np.random.default_rng(2)
+    made = {k: (9 * rng.random((6, *shape))).astype(dtype) for k, (shape, dtype) in keys.items()}
+    store.append([(made, {})])
+    folder = export_lerobot(store, tmp_path / "out", ExportConfig(5.0, own="arm"), progress=False)
+    ((found, meta),) = read(f"lerobot:{folder}")
+    names = {"state": "observation.environment_state", "arm": "observation.state", "depth": "observation.depth"}
+    for key, name in names.items():
+        assert np.array_equal(found[name], made[key])
+    assert "task" not in meta
+
+
 def test_odd_sizes_and_rates_that_are_no_whole_number(tmp_path):
     rng, keys = np.random.default_rng(1), {"action": ((1,), "float32"), "top": ((17, 15, 3), "uint8")}
     store = EpisodeStore.create(tmp_path / "s", keys)

@@ -106,7 +106,7 @@ class _Export:
 
     def __post_init__(self) -> None:
         shapes = self.view.keys
-        self.pictures = [k for k, (shape, dtype) in shapes.items() if dtype == np.uint8 and len(shape) == 3]
+        self.pictures = [k for k, (shape, dtype) in shapes.items() if dtype == np.uint8 and len(shape) == 3 == shape[2]]
         own = self.config.own or ("state" if "state" in shapes else None)
         self.names = tables.feature_names(shapes, self.pictures, own)
         self.videos = {

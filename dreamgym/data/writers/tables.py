@@ -31,7 +31,8 @@ def feature_names(keys: Mapping[str, Any], pictures: Sequence[str], own: str | N
     Args:
         keys: of the store.
         pictures: those of them that are cameras.
-        own: the robot's own sensor, which LeRobot's policies read as ``observation.state``; None: none is.
+        own: the robot's own sensor, which LeRobot's policies read as ``observation.state``; None: none is. Another sensor
+            that is called "state" is the environment's then.
     """
     out: dict[str, str] = {}
     for key in keys:
@@ -40,7 +41,8 @@ def feature_names(keys: Mapping[str, Any], pictures: Sequence[str], own: str | N
         elif key in pictures:
             out[key] = f"observation.images.{key}"
         else:
-            out[key] = "observation.state" if key == own else f"observation.{key}"
+            name = "state" if key == own else "environment_state" if key == "state" else key
+            out[key] = f"observation.{name}"
     return out
 
 

@@ -1,7 +1,10 @@
 """LeRobot's policies, on a stand-in of its package that has the API of lerobot 0.6.2: tests/standins/lerobot."""
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ from dreamgym.suites import Suite
 from dreamgym.testing import PointMassModel, TwoRobotsModel
 
 SPEC = PointMassModel().spec
+STANDINS = Path(__file__).resolve().parents[3] / "standins"
 CAMERA, STATE = "observation.images.rgb_static", "observation.state"
 
 
@@ -249,6 +253,28 @@ def test_a_fingerprint_is_of_the_files(saved, monkeypatch):
     (folder / "policy_postprocessor.json").write_text("{}")
     assert fingerprint(f"lerobot:{folder}") != before
     assert fingerprint("lerobot:someone/of_the_hub") is None
+
+
+def test_a_policy_of_the_hub_is_fetched_and_scored(saved, world, tmp_path):
+    pytest.importorskip("huggingface_hub")
+    from hub import Hub
+
+    server = Hub()
+    server.begin("me/policy", {file.name: file.read_bytes() for file in saved().iterdir()})
+    words = ["--world-model", world, "--task", "reach_right", "--episodes", "2", "--horizon", "9", "--no-twin"]
+    script = (
+        "import sys, dreamgym.testing; from dreamgym import cli; cli.main(sys.argv[1:]); "
+        "cli.main(['evaluate', 'lerobot:me/nothing', *sys.argv[3:]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "evaluate", "lerobot:me/policy@main", *words], capture_output=True, text=True,
+        env={**os.environ, "HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "hf"),
+             "PYTHONPATH": os.pathsep.join([str(STANDINS), *sys.path])},
+        timeout=300,
+    )  # fmt: skip
+    server.shutdown()
+    assert "lerobot:me/policy" in done.stdout and "100.0" in done.stdout, done.stderr
+    assert "'me/nothing' could not be fetched: there is no such repository" in done.stderr
 
 
 def test_without_lerobot_the_mend_is_told(monkeypatch):
