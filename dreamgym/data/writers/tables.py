@@ -31,8 +31,8 @@ def feature_names(keys: Mapping[str, Any], pictures: Sequence[str], own: str | N
     Args:
         keys: of the store.
         pictures: those of them that are cameras.
-        own: the robot's own sensor, which LeRobot's policies read as ``observation.state``; None: none is. Another sensor
-            that is called "state" is the environment's then.
+        own: the robot's own sensor, which LeRobot's policies read as ``observation.state``; None: none is. Another
+            sensor that is called "state" is the environment's then.
     """
     out: dict[str, str] = {}
     for key in keys:
