@@ -115,7 +115,7 @@ class _Dataset:
                 rate = (env.get("env_kwargs") or {}).get("control_freq")
                 splits = _splits(content.get("mask", {}))
                 first = _arrays(data[demos[0]]) if demos else {}
-                shapes = {key: tuple(array.shape[1:]) for key, array in first.items() if array.ndim}
+                shapes = {key: tuple(array.shape[1:]) for key, array in first.items()}
         except _DAMAGE as error:
             raise _damaged(file, error) from error
         if not demos or "action" not in shapes or not any(key.startswith("obs.") for key in shapes):
@@ -167,10 +167,14 @@ def _with_end(episode: dict[str, np.ndarray], last: Mapping[str, np.ndarray]) ->
 
 
 def _arrays(demo: Any) -> dict[str, Any]:
-    """Data sets of a demonstration by key."""
-    found = {_NAMES.get(n, n): demo[n] for n in demo if hasattr(demo[n], "dtype") and demo[n].dtype.kind in "biuf"}
-    found |= {f"obs.{n}": a for n, a in demo["obs"].items() if hasattr(a, "dtype") and a.dtype.kind in "biuf"}
-    return {key: array for key, array in found.items() if array.ndim}
+    """Arrays of numbers of a demonstration, by key."""
+    found = {_NAMES.get(name, name): array for name, array in demo.items() if _is_rows(name, array)}
+    return found | {f"obs.{name}": array for name, array in demo["obs"].items() if _is_rows(name, array)}
+
+
+def _is_rows(name: Any, array: Any) -> bool:
+    """Whether this is an array with rows of numbers; a damaged file may have a name that is no text."""
+    return isinstance(name, str) and hasattr(array, "dtype") and array.dtype.kind in "biuf" and array.ndim > 0
 
 
 def _splits(masks: Mapping[str, Any]) -> dict[str, str]:
