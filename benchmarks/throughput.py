@@ -3,6 +3,7 @@
     python benchmarks/throughput.py                        # the whole table, about 15 minutes on two cores
     python benchmarks/throughput.py --quick                # a minute, for a look; written only with --out
     python benchmarks/throughput.py --checkpoint playtable --env Dream-PlayTable-v0
+    python benchmarks/throughput.py --device cuda          # on to 16,384 envs; written beside, as throughput_cuda.json
 
 Method: one process; threads fixed; for each number of envs every face is timed in turn, and the turns repeated, so that
 a busy machine slows all of them alike; the median of the repeats counts. Actions are one fixed random tensor, so no
@@ -45,7 +46,9 @@ from dreamgym.evaluation.policies.setup import checkpoint_hashes
 from dreamgym.provenance import provenance
 from dreamgym.training.checkpoint import Checkpoint, load
 
-RESULT = Path(__file__).parent / "results" / "throughput.json"
+RESULTS = Path(__file__).parent / "results"
+NUM_ENVS, MORE = [1, 16, 64, 256, 1024], [4096, 16384]
+"""Numbers of envs, and further ones for devices that are idle below."""
 
 
 def plan(args: argparse.Namespace) -> Iterator[tuple[int, list[tuple[str, bool]]]]:
@@ -232,7 +235,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", help="a checkpoint; without it an RSSM of random weights")
     parser.add_argument("--preset", default="tiny", choices=tuple(PRESETS), help="size of the random RSSM")
     parser.add_argument("--env", help="how the rows name the env")
-    parser.add_argument("--num-envs", type=int, nargs="+", default=[1, 16, 64, 256, 1024])
+    parser.add_argument("--num-envs", type=int, nargs="+", help=f"{NUM_ENVS}, on other devices than the CPU {MORE} too")
     parser.add_argument("--twin-envs", type=int, nargs="*", default=[1])
     parser.add_argument("--faces", nargs="+", default=list(FACES), choices=list(FACES))
     parser.add_argument("--threads", type=int, default=1)
@@ -245,6 +248,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    kind = torch.device(args.device).type
+    args.num_envs = args.num_envs or (NUM_ENVS if kind == "cpu" else NUM_ENVS + MORE)
     if args.quick:
         args.seconds, args.repeats, args.memory_steps = 0.1, 7, 500
     torch.set_num_threads(args.threads)
@@ -261,7 +266,8 @@ def main() -> None:
     result["bare_medium_over_highest_precision"] = matmul_precision(checkpoint, args)
     result["model_step"] = matmul_share(checkpoint, 1024, args.device, args.seconds, args.repeats)
     print(json.dumps({k: v for k, v in result.items() if k != "rows"}, indent=1))
-    out = args.out or (None if args.quick else RESULT)
+    name = "throughput.json" if kind == "cpu" else f"throughput_{kind}.json"
+    out = args.out or (None if args.quick else RESULTS / name)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(result, indent=1) + "\n")
