@@ -1,6 +1,6 @@
 """What SAC and PPO reach from nothing in the dream of a Metaworld task, in the simulator, and in what time.
 
-    python benchmarks/shaped_rewards.py sb3_ppo --task button_press     # a row; --all: the three examples
+    python benchmarks/shaped_rewards.py sb3_ppo sb3_sac torchrl_sac     # a row each; --task, --seed, --episodes
 
 Writes benchmarks/results/shaped_rewards.json: success from 50 test starts, seconds of training on one thread.
 """

@@ -106,5 +106,5 @@ def score(actor: ProbabilisticActor, task: str, episodes: int) -> dict[str, floa
 
 # [end]
 if __name__ == "__main__":
-    task, updates = sys.argv[1] if sys.argv[1:] else "button_press", int(sys.argv[2]) if sys.argv[2:] else 20_000
+    task, updates = sys.argv[1] if sys.argv[1:] else "button_press", int(sys.argv[2]) if sys.argv[2:] else 12_000
     print(task, score(train(task, updates), task, episodes=50))
