@@ -1,12 +1,14 @@
 """The examples that learn Metaworld from nothing run; `benchmarks/results/shaped_rewards.json` says what they reach."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("metaworld")
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,14 @@ def test_it_learns_and_is_scored(name, needs, budget):
     rates = module.score(module.train("button_press", **budget), "button_press", episodes=2)
     assert rates.keys() == {"dream", "simulator"}
     assert all(0 <= rate <= 1 for rate in rates.values())
+
+
+def test_the_page_says_what_was_measured():
+    rows = json.loads((ROOT / "benchmarks/results/shaped_rewards.json").read_text())["rows"]
+    found = {row["example"]: row for row in rows if row["task"] == "button_press" and row["seed"] == 0}
+    first, *rest = (found[name] for name in ("sb3_sac", "sb3_ppo", "torchrl_sac"))
+    done = [round(row["simulator"] * row["episodes"]) for row in (first, *rest)]
+    spent = [round(row["cpu_seconds"]) for row in (first, *rest)]
+    page = " ".join((ROOT / "docs/environments.md").read_text().split())
+    assert f"from {done[0]}, {done[1]} and {done[2]} of {first['episodes']} test starts" in page
+    assert f"after {spent[0]}, {spent[1]} and {spent[2]} seconds of processor time" in page
