@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from dreamgym.cli.checks import check_threads
+
 
 @dataclass(frozen=True)
 class EncoderOptions:
@@ -46,8 +48,13 @@ class EncoderOptions:
 
 def encoder(options: EncoderOptions) -> None:
     """Trains a small vision encoder on a store's frames, or goes on with the run; Ctrl-C saves and stops."""
+    from dreamgym.training.checkpoint import check_place
     from dreamgym.training.encoders import EncoderTraining, save_encoder, train_encoder
     from dreamgym.training.stop import Stopped
+
+    check_threads(options.threads)
+    if options.out is not None:
+        check_place(options.out)
 
     told = {k: v for k, v in asdict(options).items() if k not in ("store", "run", "kind", "out")}
     result = train_encoder(options.store, options.run, options.kind, EncoderTraining(**told))

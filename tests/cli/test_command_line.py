@@ -220,3 +220,20 @@ def test_a_thread_that_meets_a_full_disk_adds_no_traceback(monkeypatch: pytest.M
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["encoder", "--store", "{store}", "--run", "{run}", "--kind", "dinov2", "--out", "{file}"],
+        ["action-expert", "train", "--clips", "{store}", "--out", "{other}"],
+    ],
+    ids=["encoder", "action-expert"],
+)
+def test_a_place_that_cannot_be_is_told_before_the_store_is_opened(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("mine")
+    places = {name: str(tmp_path / name) for name in ("store", "run", "file", "other")}
+    with pytest.raises(SystemExit, match=r"dreamgym: .*(file|other) .*(is a file|no expert's folder)"):
+        cli.main([word.format(**places) for word in words])

@@ -16,16 +16,17 @@ from pathlib import Path
 
 import torch
 
-from dreamgym.cli.checks import check_folder, check_threads
+from dreamgym.cli.checks import check_threads
 from dreamgym.data import EpisodeStore
 from dreamgym.suites.facts import store_facts
 from dreamgym.training import checkpoint as checkpoints
 from dreamgym.training.train import training_episodes
 from dreamgym_agents.action_expert.expert import ActionExpert
 from dreamgym_agents.action_expert.options import ExpertOptions, JointOptions
-from dreamgym_agents.action_expert.saving import load_expert, save
+from dreamgym_agents.action_expert.saving import WEIGHTS, load_expert, save
 from dreamgym_agents.action_expert.training import train as fit
 from dreamgym_agents.action_expert.training import train_jointly
+from dreamgym_agents.common.folders import check_target
 
 
 def train(options: ExpertOptions) -> None:
@@ -59,7 +60,7 @@ def joint(options: JointOptions) -> None:
 
 def _ready(threads: int | None, out: Path) -> None:
     check_threads(threads)
-    check_folder("--out", out.parent)
+    check_target(out, "expert", WEIGHTS)
     if threads is not None:
         torch.set_num_threads(threads)
 

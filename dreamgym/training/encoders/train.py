@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import torch
 from dreamgym.data import EpisodeStore, EpisodeView
 from dreamgym.nn.encoders.config import NORMALISATION
 from dreamgym.suites.facts import StoreFacts, store_facts
+from dreamgym.training.checkpoint import check_place, replace_folder
 from dreamgym.training.encoders.distillation import DistillationConfig, SelfDistillation
 from dreamgym.training.encoders.frames import FrameSampler, Sentences
 from dreamgym.training.encoders.sigmoid import LanguageImage, SigmoidConfig
 from dreamgym.training.fit import FitResult, fit
 from dreamgym.training.progress import latest, load_averaged
-from dreamgym.training.runs import write_json
+from dreamgym.training.runs import read_json, write_json
 from dreamgym.training.train import training_episodes
 from dreamgym.world_models.recipe import FitConfig
 
@@ -94,34 +96,42 @@ def train_encoder(store: str | Path, run_dir: str | Path, kind: str, training: E
 
 
 def save_encoder(run_dir: str | Path, folder: str | Path) -> Path:
-    """Writes the encoder of a run as it stands, with its preprocessor; returns the folder.
+    """Writes the encoder of a run as it stands, with its preprocessor; returns the folder, replaced as a whole.
 
     Raises:
-        ValueError: the run has no progress.
+        ValueError: the run has no progress, or the folder holds something else.
     """
-    run_dir, folder = Path(run_dir), Path(folder)
+    run_dir, folder = Path(run_dir), check_place(folder)
+    if folder.exists() and any(folder.iterdir()) and not (folder / "preprocessor_config.json").exists():
+        raise ValueError(f"{folder} exists and is no encoder's folder: choose another path")
     path = latest(run_dir)
     if path is None or not (run_dir / "encoder.json").exists():
         raise ValueError(f"{run_dir} holds no progress of an encoder's training: train one first")
-    begun = json.loads((run_dir / "encoder.json").read_text())
+    begun = read_json(run_dir / "encoder.json")
     opened = EpisodeStore.open(begun["store"])
     sizes = EncoderTraining(**{k: begun[k] for k in ("width", "layers", "patch")})
     model, _ = _parts(begun["kind"], store_facts(opened), training_episodes(opened).first(begun["episodes"]), sizes)
     made: Any = model
     load_averaged(path, made)
-    made.eval().save(folder)
     mean, std = NORMALISATION[begun["kind"]]
-    write_json(folder / "preprocessor_config.json", {"image_mean": mean, "image_std": std})
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"
+    try:
+        made.eval().save(temporary)
+        write_json(temporary / "preprocessor_config.json", {"image_mean": mean, "image_std": std})
+        replace_folder(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
 def _begin(run_dir: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """What the run was begun with; writes it down where the run is new."""
+    """What the run was begun with; writes it down where there is no progress yet, which a failed call does not pin."""
     file = run_dir / "encoder.json"
-    if not file.exists():
+    if latest(run_dir) is None or not file.exists():
         write_json(file, asked)
         return asked
-    begun: dict[str, Any] = json.loads(file.read_text())
+    begun = read_json(file)
     differ = {k: v for k, v in asked.items() if k != "episodes" and begun.get(k) != v}
     if differ:
         raise ValueError(f"{run_dir} was begun with {begun}, not {differ}: use a new run directory")

@@ -106,3 +106,20 @@ def test_a_whole_crop_without_change_of_brightness_is_the_image() -> None:
     image = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     same = crops(image, 16, (1.0, 1.0), torch.Generator().manual_seed(1), brightness=0.0)
     assert torch.allclose(same, image, atol=1e-5)
+
+
+def test_a_first_call_that_fails_pins_nothing(store: EpisodeStore, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="lr"):
+        train_encoder(store.path, tmp_path / "run", "dinov2", replace(TINY, width=24, lr=-1.0))
+    train_encoder(store.path, tmp_path / "run", "dinov2", replace(TINY, steps=1))
+
+
+def test_a_folder_of_something_else_is_not_overwritten(store: EpisodeStore, tmp_path: Path) -> None:
+    train_encoder(store.path, tmp_path / "run", "dinov2", replace(TINY, steps=1))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("mine")
+    with pytest.raises(ValueError, match="exists and is no encoder's folder"):
+        save_encoder(tmp_path / "run", tmp_path / "mine")
+    for _ in range(2):  # an older encoder is replaced
+        assert (save_encoder(tmp_path / "run", tmp_path / "made") / "config.json").is_file()
+    assert not list(tmp_path.glob(".tmp-*"))
