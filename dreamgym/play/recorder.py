@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from dreamgym.data.collect import differences
 from dreamgym.data.store import EpisodeStore
+from dreamgym.training.checkpoint import check_place
 from dreamgym.types import ActionSpec
 
 
@@ -25,6 +28,10 @@ class Recorder:
         frame_rate: rows a second.
         suite: name of the simulator's suite; None: it is of none.
         tasks: that can be played.
+
+    Raises:
+        ValueError: nothing can be written there, or the store that is there holds episodes of another suite, action or
+            frame rate.
     """
 
     def __init__(
@@ -41,6 +48,11 @@ class Recorder:
         self._info: dict[str, Any] = {"action": bounds, "frame_rate": frame_rate, "tasks": list(tasks)}
         if suite is not None:
             self._info["suite"] = suite
+        if (check_place(path) / "info.json").exists():
+            there = EpisodeStore.open(path).info
+            told = {k: v for k, v in self._info.items() if k != "tasks"}
+            if different := differences(there, json.loads(json.dumps(told))):
+                raise ValueError(f"{path} was made with {different[0]}: record into another store")
         self._task = ""
         self._rows: list[dict[str, np.ndarray]] = []
         self.num_kept = 0

@@ -5,6 +5,8 @@ from dreamgym.data import EpisodeStore
 from dreamgym.envs.make import make_core
 from dreamgym.play import Session
 from dreamgym.play.open import opener
+from dreamgym.play.recorder import Recorder
+from dreamgym.types import ActionSpec
 
 
 @pytest.fixture
@@ -116,3 +118,15 @@ def test_what_cannot_be_opened_is_told(folder):
         opener("Real-PushT-v0")
     with pytest.raises(ValueError, match="unknown task 'fly'"):
         opener("Dream-v0", task="fly", checkpoint=folder)
+
+
+def test_played_episodes_are_not_mixed_with_those_of_others(tmp_path):
+    """Told when the page is opened, not once an episode is to be kept."""
+    action = ActionSpec((-1.0,), (1.0,), (), (0.0,))
+    EpisodeStore.create(tmp_path / "s", {"action": ((1,), "float32")}, {"suite": "pusht", "frame_rate": 10})
+    with pytest.raises(ValueError, match="was made with suite 'pusht', not 'metaworld': record into another store"):
+        Recorder(tmp_path / "s", "twin", action, 10, "metaworld")
+    Recorder(tmp_path / "s", "twin", action, 10, "pusht")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="is a file"):
+        Recorder(tmp_path / "file", "twin", action, 10, "pusht")
