@@ -136,11 +136,15 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     check_folder("--out", folder)
     found: list[Any] = []
     try:
-        found += evaluate_all(
-            policies, options.world_model, options.tasks, config, out=folder, device=device, progress=True
+        found.extend(
+            evaluate_all(policies, options.world_model, options.tasks, config, out=folder, device=device, progress=True)
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_stopped(folder)) from None
+    except Exception:
+        if found:  # what was measured before the one that failed is not lost
+            _tell(found, folder, None)
+        raise
     _tell(found, folder, options.json)
 
 

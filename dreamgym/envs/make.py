@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Unpack
@@ -88,6 +89,13 @@ def start_bank(checkpoint: Checkpoint) -> StartBank | None:
 def usual_horizon(checkpoint: Checkpoint) -> int:
     """Control actions of an episode where nobody says: the suite's that the checkpoint's twin is of, or 64."""
     suite = suite_of(checkpoint.simulator)
+    if suite is None and checkpoint.simulator is not None:
+        warnings.warn(
+            f"{checkpoint.path}: its suite {checkpoint.simulator.get('id')!r} is not known here, so an episode lasts "
+            f"{CoreOptions.horizon} actions and not as many as the suite's: give horizon=..., or run the file that "
+            "registers the suite first (--import FILE.py on the command line)",
+            stacklevel=2,
+        )
     return CoreOptions.horizon if suite is None else suite.horizon
 
 
@@ -154,6 +162,11 @@ def make_single(
     checkpoint: str | Checkpoint | None = None, render_mode: str | None = None, render_scale: int = 1, **kwargs: Any
 ) -> DreamEnv:
     """A single dream as `gymnasium.Env`; ``validate`` is on unless told otherwise, the rest as `make_core`."""
+    if "autoreset_mode" in kwargs:
+        raise ValueError(
+            "a single env is reset by its caller and has no autoreset_mode: leave it out. gym.make_vec takes it, and "
+            "with vectorization_mode='sync' or 'async' within vector_kwargs={'autoreset_mode': ...}"
+        )
     kwargs = {"validate": True, **kwargs}
     return DreamEnv(make_core(checkpoint, autoreset_mode="disabled", **kwargs), render_mode, render_scale)
 

@@ -34,8 +34,15 @@ OWN_SUITE = (
 """The mend where a suite that a script registers is not known yet."""
 
 
-def resolve_simulator(simulator: Mapping[str, Any]) -> dict[str, Any]:
-    """{"id", "kwargs"} with a twin's env id ("Real-PlayTable-v0") replaced by the suite that it stands for."""
+def resolve_simulator(simulator: str | Mapping[str, Any]) -> dict[str, Any]:
+    """{"id", "kwargs"} with a twin's env id ("Real-PlayTable-v0") replaced by the suite that it stands for.
+
+    Raises:
+        ValueError: neither an id nor a mapping with one.
+    """
+    simulator = {"id": simulator} if isinstance(simulator, str) else simulator
+    if not isinstance(simulator, Mapping) or not isinstance(simulator.get("id"), str):
+        raise ValueError(f"simulator: expected an id or {{'id': ..., 'kwargs': {{...}}}}, got {simulator!r}")
     spec = gym.registry.get(simulator["id"])
     kwargs = dict(simulator.get("kwargs") or {})
     if spec is None or "simulator" not in spec.kwargs:
@@ -44,13 +51,13 @@ def resolve_simulator(simulator: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": base["id"], "kwargs": {**base["kwargs"], **kwargs}}
 
 
-def suite_of(simulator: Mapping[str, Any] | None) -> Suite | None:
+def suite_of(simulator: str | Mapping[str, Any] | None) -> Suite | None:
     """The suite that a simulator is of; None: it is of none that is known here."""
     name = None if simulator is None else resolve_simulator(simulator)["id"]
     return suite(name) if name in suites() else None
 
 
-def make_simulator(simulator: Mapping[str, Any]) -> gym.Env:
+def make_simulator(simulator: str | Mapping[str, Any]) -> gym.Env:
     """A simulator from {"id": ..., "kwargs": {...}}: a suite's, a Gymnasium id's, or a "module:Class".
 
     Raises:

@@ -156,7 +156,7 @@ def open_simulators(
 
 
 def choose_simulator(
-    checkpoint: Checkpoint, simulator: Mapping[str, Any] | None = None, trusted: bool = False
+    checkpoint: Checkpoint, simulator: str | Mapping[str, Any] | None = None, trusted: bool = False
 ) -> dict[str, Any]:
     """{"id", "kwargs"} of a twin: what the caller names, with what the checkpoint records of the same suite.
 
@@ -246,7 +246,7 @@ def _simulators(num_envs: int, *, autoreset_mode: Any = "same_step", num_workers
 
 def _simulator(
     *,
-    simulator: Mapping[str, Any] | None = None,
+    simulator: str | Mapping[str, Any] | None = None,
     simulator_kwargs: Mapping[str, Any] | None = None,
     task: str | None = None,
     horizon: int | None = None,
@@ -255,7 +255,8 @@ def _simulator(
 ) -> gym.Env:
     """The simulator itself, with its own dict of sensors."""
     if simulator is None:
-        raise ValueError("no simulator given: pass simulator={'id': ..., 'kwargs': {...}}")
+        raise ValueError("no simulator given: pass simulator=ID or {'id': ..., 'kwargs': {...}}")
+    simulator = resolve_simulator(simulator)
     if task is not None and not isinstance(task, str):
         raise ValueError(
             f"the plain simulator takes one task name or None, got {task!r}; with world_model=... it takes more"

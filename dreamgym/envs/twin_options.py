@@ -14,7 +14,7 @@ from dreamgym.types import Policy
 class TwinKwargs(CoreKwargs, total=False):
     """`TwinOptions` and `CoreOptions` as keyword arguments of what makes twins, for type checkers and completion."""
 
-    simulator: Mapping[str, Any] | None
+    simulator: str | Mapping[str, Any] | None
     simulator_kwargs: Mapping[str, Any] | None
     trust_simulator: bool
     num_workers: int
@@ -29,7 +29,8 @@ class TwinOptions:
     """What a twin is asked for beside `CoreOptions`.
 
     Attributes:
-        simulator: {"id", "kwargs"}; its kwargs prevail over those that the checkpoint records. None: the checkpoint's.
+        simulator: an id, or {"id", "kwargs"}; its kwargs prevail over those that the checkpoint records. None: the
+            checkpoint's.
         simulator_kwargs: prevail over both (cameras, image_size, ...).
         trust_simulator: run a simulator that the checkpoint names though it is of no known suite, and with any option.
         num_workers: worker processes for the simulators; 0: this process, or of a cluster as many as simulators.
@@ -39,7 +40,7 @@ class TwinOptions:
         starts: "bank": from the checkpoint's start bank; "simulator": from the simulator's own resets.
     """
 
-    simulator: Mapping[str, Any] | None = None
+    simulator: str | Mapping[str, Any] | None = None
     simulator_kwargs: Mapping[str, Any] | None = None
     trust_simulator: bool = False
     num_workers: int = 0

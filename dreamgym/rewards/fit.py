@@ -119,6 +119,11 @@ def fit_success(
     metrics = {"tasks": per_task, "fit": asdict(fit), "losses": losses, "frames": int(train.pool_size)}
     for key in ("f1", "f1_off_edge", "f1_imagined", "episode_f1"):
         metrics[f"mean_{key}"] = sum(m[key] for m in per_task.values()) / len(per_task)
+    if not all(torch.isfinite(p).all() for p in classifier.parameters()):
+        raise ValueError(
+            "the success classifier's weights are not finite: what the world model imagines from these data overflows; "
+            "look at its fidelity, and train the world model again (check_world_model finds faults of a family)"
+        )
     _log.info("success classifier: held-out F1 %.3f, imagined %.3f", metrics["mean_f1"], metrics["mean_f1_imagined"])
     return classifier, metrics
 

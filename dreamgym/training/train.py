@@ -188,6 +188,12 @@ def _new(
     defaults = {"precision": best_precision(), **recipe.preset(preset).fit}
     given = {k: v for k, v in asked.items() if k in (*WINDOWS, *SHAPING)}
     config = recipe.config(facts, preset, _converted(family, changes))
+    read = getattr(type(config), "from_dict", None)
+    if read is not None and (kept := read(json.loads(json.dumps(config.to_dict())))) != config:
+        raise ValueError(
+            f"the config of family {family!r} is another after to_dict() and from_dict() ({kept} instead of {config}), "
+            "and a run and a checkpoint would keep the wrong one: to_dict must give every field"
+        )
     return {
         **new_run(family, preset, recipe.preset(preset).windows, {**defaults, **given}),
         "model": config.to_dict(),

@@ -70,7 +70,8 @@ def family(name: str) -> type[WorldModel]:
     if name not in _FAMILIES:
         raise ValueError(
             f"unknown world-model family {name!r}: known are {sorted(_FAMILIES)}; import the package that defines it, "
-            f"call dreamgym.world_models.register_family first, or give the package an entry point {GROUP!r}"
+            f"call dreamgym.world_models.register_family first (on the command line: --import FILE.py), or give the "
+            f"package an entry point {GROUP!r}"
         )
     target = _FAMILIES[name]
     if target in _CLASSES:

@@ -43,15 +43,17 @@ def test_the_same_bank_row_begins_the_same_episode(folder):
     assert info_a["task"].tolist() == info_b["task"].tolist()
 
 
-def test_a_seed_counts_even_where_the_reset_that_brought_it_failed(folder):
-    """Starts drawn ahead from the seed before are not used on."""
-    env, held = twin(folder, task="reach_top", horizon=2), []
-    env.reset(seed=0)
-    for _ in range(3):
-        env.step(np.zeros((3, 3), np.float32))
-    for _ in range(2):
-        with pytest.raises(ValueError, match="a twin cannot begin"):
-            env.reset(seed=5, options={"state": {}})
+def test_a_refused_reset_changes_nothing(folder):
+    """Not even the starts that the next episodes draw."""
+    held = []
+    for asked in (True, False):
+        env = twin(folder, task="reach_top", horizon=2)
+        env.reset(seed=0)
+        for _ in range(3):
+            env.step(np.zeros((3, 3), np.float32))
+        if asked:
+            with pytest.raises(ValueError, match="a twin cannot begin"):
+                env.reset(seed=5, options={"state": {}})
         for _ in range(2):
             env.step(np.zeros((3, 3), np.float32))
         held.append(env.unwrapped.core.counters["start"].tolist())
@@ -216,6 +218,13 @@ def test_a_script_without_a_main_guard_is_told_so(folder, tmp_path, plain):
         (lambda f: gym.make("Real-PlayTable-v0", simulator=SIMULATOR, task=["a", "b"]), "takes one task name"),
         (lambda f: dreamgym.make_core(f).reset(options={"start": 999}), "in 0..63"),
         (lambda f: make_simulator({"id": "nowhere"}), "unknown simulator"),
+        (lambda f: make_simulator("nowhere"), "unknown simulator"),
+        (lambda f: make_simulator({"name": "pusht"}), "expected an id or .*got {'name': 'pusht'}"),
+        (lambda f: gym.make("Real-v0", simulator=3), "expected an id or .*got 3"),
+        (
+            lambda f: gym.make("Dream-v0", checkpoint=f, autoreset_mode="next_step"),
+            "a single env is reset by its caller",
+        ),
         (lambda f: gym.make("Real-PlayTable-v0", world_model="pusht"), "simulates 'calvin', .* learned from 'pusht'"),
         (lambda f: twin(f, simulator_kwargs={"colour": 3}), "'colour': the simulator .* takes its own options"),
     ],

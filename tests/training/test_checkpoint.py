@@ -387,6 +387,10 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     torch.nn.init.constant_(broken.dynamics.gates.weight, float("nan"))
     with pytest.raises(ValueError, match=r"'dynamics\.gates\.weight' is not finite"):
         save(tmp_path / "dream", broken)
+    reward = classifier()
+    torch.nn.init.constant_(next(reward.parameters()), float("inf"))
+    with pytest.raises(ValueError, match=r"rewards\['success'\]: parameter .* is not finite"):
+        save(tmp_path / "dream", model(), reward)
 
 
 def test_a_target_that_cannot_be_is_known_before_the_work(tmp_path: Path, folder: Path) -> None:

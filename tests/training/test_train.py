@@ -23,7 +23,7 @@ from dreamgym.training.fit import FitConfig, FitResult
 from dreamgym.training.progress import latest
 from dreamgym.training.runs import held
 from dreamgym.training.train import load_run, train, training_episodes
-from dreamgym.world_models.families.rssm import RSSM
+from dreamgym.world_models.families.rssm import RSSM, RSSMConfig
 from dreamgym.world_models.families.rssm.recipe import gather
 from dreamgym.world_models.recipe import Stage
 from dreamgym.world_models.registry import recipe, register_family
@@ -232,6 +232,13 @@ def test_unknown_words_are_named(store: EpisodeStore, tmp_path: Path) -> None:
         begin(store, tmp_path / "run", 1, lr="fast")
     with pytest.raises(ValueError, match="no field 'width'"):
         train(store.path, tmp_path / "run", "rssm", changes={"width": 3})
+
+
+def test_a_config_that_loses_a_field_on_its_way_to_disk_is_refused(store, tmp_path: Path, monkeypatch) -> None:
+    whole = RSSMConfig.to_dict
+    monkeypatch.setattr(RSSMConfig, "to_dict", lambda self: {k: v for k, v in whole(self).items() if k != "deter"})
+    with pytest.raises(ValueError, match="to_dict must give every field"):
+        begin(store, tmp_path / "run", 1)
 
 
 def test_a_run_cannot_live_in_a_file(store: EpisodeStore, tmp_path: Path) -> None:

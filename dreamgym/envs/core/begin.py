@@ -66,10 +66,13 @@ class Beginner:
     ) -> None:
         self.model, self.tasks, self.num_envs, self.split = model, tasks, options.num_envs, options.split
         self.instructions, task = options.instructions, options.task
+        if task is None:
+            raise ValueError(f"task=None: expected a task's name, several, or 'all'; this reward knows {list(tasks)}")
         self.pool = tasks if task == "all" else (task,) if isinstance(task, str) else tuple(task)
         unknown = [n for n in self.pool if n not in tasks]
         if unknown or not self.pool:
             raise ValueError(f"unknown task {unknown or '(none given)'}; this reward knows {list(tasks)}, or say 'all'")
+        self._validate = options.validate
         self._shapes = {k: tuple(v.shape[1:]) for k, v in blank.items()}
         device = next(iter(blank.values())).device
         self._pool = torch.tensor([tasks.index(t) for t in self.pool], device=device)
@@ -196,6 +199,8 @@ class Beginner:
             state = {k: torch.as_tensor(v, device=device) for k, v in options["state"].items()}
             return clone(self.checked(state, "options['state']", self.num_envs))
         history = sensors_to_torch(options["history"], self.model.spec, device)
+        if self._validate and (bad := [k for k, v in history.items() if not bool(v.isfinite().all())]):
+            raise ValueError(f"options['history']: {bad} hold NaN or infinity")
         # A generator of its own: a partial reset must not move the noise of the envs that dream on.
         state = begin(self.model, history, torch.Generator(device).manual_seed(seed), self.sentences(task))
         return self.checked(state, "the history", self.num_envs)

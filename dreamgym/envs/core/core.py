@@ -184,6 +184,8 @@ class DreamCore:
         options = dict(options or {})
         if unknown := [k for k in options if k not in OPTIONS]:
             raise ValueError(f"unknown reset options {unknown}; known: {list(OPTIONS)}")
+        if len(begins := [k for k in ("start", "history", "state") if k in options]) > 1:
+            raise ValueError(f"reset options {begins} each say where episodes begin: give one of them")
         mask = self.read_mask(options.pop("reset_mask", mask))
         if seed is not None and not (isinstance(seed, Integral) and -(2**63) <= seed < 2**63):
             raise ValueError(f"a seed is a whole number of 64 bits, got {seed!r}")

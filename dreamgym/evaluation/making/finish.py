@@ -31,6 +31,7 @@ from dreamgym.evaluation.making.rollouts import (
     success_agreement,
 )
 from dreamgym.evaluation.making.settings import WEIGHTS, FinishConfig, Settings
+from dreamgym.evaluation.policies.fingerprint import outside_code
 from dreamgym.provenance import machine
 from dreamgym.rewards import DecodedStateReward, RewardModel, SuccessClassifier
 from dreamgym.rewards.fit import fit_success
@@ -128,6 +129,8 @@ class _Finish:
             "model": fingerprint(model.state_dict()), "spec": model.spec.to_dict(), "tasks": plan.tasks,
             "stores": {role: store_key(store) for role, store in plan.by_role.items()}, "seed": config.seed,
         }  # fmt: skip
+        if (code := outside_code(type(model))) is not None:
+            self._base["code"] = code
 
     def save(self, out: Path, metrics: Mapping[str, Any]) -> Path:
         """Makes what is not there yet, and writes the checkpoint."""

@@ -79,12 +79,15 @@ def evaluate_all(
         progress: whether to show bars.
 
     Raises:
-        ValueError: nothing says in which world model one is to be evaluated.
+        ValueError: nothing says in which world model one is to be evaluated, two have one name, or what a policy did
+            (its name stands in front).
     """
     config = config or EvaluationConfig()
     opened: dict[str, Checkpoint] = {}
     sources = expand(sources)
     check_heeded(sources, config)
+    if out is not None:
+        _check_names(sources)
     for source in sources:
         world, what = world_model or made_for(source, "world_model"), task or made_for(source, "task") or "all"
         if world is None:
@@ -97,10 +100,27 @@ def evaluate_all(
             yield old
             continue
         clips = None if file is None else file.parent
-        done = evaluate(source, opened[world], what, asked, device=device, clips_to=clips, progress=progress)
+        try:
+            done = evaluate(source, opened[world], what, asked, device=device, clips_to=clips, progress=progress)
+        except ValueError as error:
+            if name in str(error):
+                raise
+            raise ValueError(f"{name}: {error}") from error
         if file is not None:
             done.save(file)
         yield done
+
+
+def _check_names(sources: Sequence[str]) -> None:
+    """ValueError where two policies would write the same file."""
+    named: dict[str, str] = {}
+    for source in sources:
+        other = named.setdefault(policy_name(source), source)
+        if other != source:
+            raise ValueError(
+                f"{other} and {source} are both called {policy_name(source)!r}, and the figures of one would replace "
+                "the other's: rename one, or evaluate each with an --out of its own"
+            )
 
 
 def _kept(file: Path, source: str, setup: Setup) -> Evaluation | None:

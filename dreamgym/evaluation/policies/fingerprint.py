@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import inspect
 import os
 from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points, packages_distributions, version
@@ -77,6 +78,20 @@ def _code(where: str) -> str | None:
         return _hash(sorted(f"{os.path.relpath(f, found[0].parent)} {file_sha256(f)}" for f in found))
     names = packages_distributions().get(where.partition(".")[0], ())
     return _hash(sorted(f"{name} {version(name)}" for name in names)) if names else None
+
+
+def outside_code(kind: type) -> str | None:
+    """A hash of what a class of somebody else's is made of (see `fingerprint`): a family or a reward in a script.
+
+    Of dreamgym's own classes, and of what has no file, None: they are told by the version and by the commit.
+    """
+    if kind.__module__.partition(".")[0] in ("dreamgym", "dreamgym_agents"):
+        return None
+    try:
+        file = inspect.getsourcefile(kind)
+    except TypeError:
+        return None
+    return None if file is None else _code(file)
 
 
 def _hash(parts: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,9 @@ from dreamgym.envs.twin import TwinCore
 from dreamgym.evaluation.policies.bound import BoundCore
 from dreamgym.evaluation.policies.decisions import actions_a_decision, check_decision
 from dreamgym.evaluation.policies.episodes import Episodes
-from dreamgym.types import Policy
+from dreamgym.types import ActionSpec, InstructionSpec, Policy
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ def run_episodes(
         for wave in _waves(len(row), core.num_envs):
             for ended in run.steps(wave):
                 bar.update(ended)
+    run.tally.warn_of_clipping()
     return run.tally.episodes(row, task)
 
 
@@ -159,6 +163,7 @@ class _Run:
             action, carry = _decide(self.policy, obs, carry, fresh, generator)
             fresh = torch.zeros_like(fresh)
             action = check_decision(action, wave.running, self.chunk, core.spec.action)
+            self.tally.note_bounds(action[torch.from_numpy(wave.running)], core.spec.action)
             for part, step in zip(core.split(core.spec.prepare(action)), core.frames(action), strict=False):
                 obs = step.obs
                 yield self._note(step, part, wave)
@@ -244,6 +249,26 @@ class _Tally:
         self.length, self.frames = np.zeros((2, num), np.int64)
         self.returns, self.probability, self.unsure = np.zeros((3, num))
         self.success, self.found = np.zeros((2, num), bool)
+        self.actions = self.outside = 0
+
+    def note_bounds(self, action: torch.Tensor, spec: ActionSpec | InstructionSpec) -> None:
+        """Counts entries of actions [..., A], and those that lie outside the bounds by a twentieth of their range."""
+        if isinstance(spec, InstructionSpec):
+            return
+        plain = [i for i in range(spec.dim) if i not in spec.binary]
+        low, high = (torch.tensor(bound, device=action.device)[plain] for bound in (spec.low, spec.high))
+        slack, entries = (high - low) / 20, action[..., plain]
+        self.actions += entries.numel()
+        self.outside += int(((entries < low - slack) | (entries > high + slack)).sum())
+
+    def warn_of_clipping(self) -> None:
+        """Warns where more than one entry in twenty was outside: then another policy was scored than was meant."""
+        if 20 * self.outside > self.actions:
+            _log.warning(
+                "%.0f%% of the policy's action entries lay outside the bounds and were clipped: does it act between "
+                "-1 and 1 where the robot's actions are others? Scale them (spec.action.low and high)",
+                100 * self.outside / self.actions,
+            )
 
     def add(self, frame: Frame, achieved: np.ndarray, core: DreamCore, task: np.ndarray) -> None:
         """Adds one frame of each episode under way; ``achieved`` [K]: a success at this frame or before."""

@@ -16,6 +16,7 @@ from dreamgym.envs import make
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.envs.simulators import suite_of
 from dreamgym.evaluation.policies.config import EvaluationConfig
+from dreamgym.evaluation.policies.fingerprint import outside_code
 from dreamgym.evaluation.policies.libraries import PolicyOptions
 from dreamgym.rewards.base import RewardModel
 from dreamgym.suites import Measure
@@ -78,7 +79,8 @@ class Setup:
             raise ValueError(f"{opened.path.name} has no start bank to begin from: fill one with 'dreamgym starts'")
         if config.twin and bank.snapshot is None:
             raise ValueError(
-                "the start bank has no simulator snapshots, so nothing can begin in the twin: use twin=False"
+                "the start bank has no simulator snapshots, so nothing can begin in the twin: leave the twin out "
+                "(--no-twin; twin=False in Python)"
             )
         tasks = tuple(reward.tasks) if task == "all" else (task,) if isinstance(task, str) else tuple(task)
         unknown = [n for n in tasks if n not in reward.tasks]
@@ -132,11 +134,15 @@ def checkpoint_hashes(opened: Checkpoint) -> dict[str, str]:
     """What a figure that was measured with this checkpoint rests on: sha256 by role; {} where it has no folder.
 
     "model", "rewards", "starts", "probe": of those files. "settings": of everything in config.json that decides how it
-    behaves (action bounds, simulator, tasks), so that an edited card or metric changes nothing.
+    behaves (action bounds, simulator, tasks), so that an edited card or metric changes nothing. "code": of a family or
+    a reward that is somebody else's, as in a script.
     """
     if not (Path(opened.path) / "config.json").is_file():
         return {}
     config = read_config(opened.path)
     out = {k: config["files"][f"{k}.safetensors"] for k in HASHED if f"{k}.safetensors" in config["files"]}
     told = json.dumps({k: config.get(k) for k in BEHAVIOUR}, sort_keys=True)
+    kinds = sorted({type(opened.model), *map(type, opened.rewards.values())}, key=lambda kind: kind.__qualname__)
+    if codes := [code for code in map(outside_code, kinds) if code is not None]:
+        out["code"] = hashlib.sha256("".join(codes).encode()).hexdigest()
     return out | {"settings": hashlib.sha256(told.encode()).hexdigest()}

@@ -202,14 +202,17 @@ def _check_model(model: WorldModel) -> None:
     if not isinstance(model, WorldModel) or not callable(getattr(getattr(model, "config", None), "to_dict", None)):
         raise TypeError(f"model: expected a WorldModel whose config has to_dict(), got {type(model).__name__}")
     registry.family(model.spec.family)
-    for name, parameter in model.named_parameters():
+    _check_finite(model, "model")
+
+
+def _check_finite(module: nn.Module, what: str) -> None:
+    for name, parameter in module.named_parameters():
         if not torch.isfinite(parameter).all():
-            raise ValueError(f"model: parameter {name!r} is not finite: train anew, with a lower rate")
+            raise ValueError(f"{what}: parameter {name!r} is not finite: train anew, with a lower rate")
 
 
 def _rewards(rewards: RewardModel | Mapping[str, RewardModel] | None) -> dict[str, RewardModel]:
-    if isinstance(rewards, RewardModel):
-        return {"success": rewards}
+    rewards = {"success": rewards} if isinstance(rewards, RewardModel) else rewards
     if rewards is None:
         return {}
     if not isinstance(rewards, Mapping):
@@ -219,6 +222,7 @@ def _rewards(rewards: RewardModel | Mapping[str, RewardModel] | None) -> dict[st
             raise ValueError(f"rewards: expected names without '/', got {name!r}")
         if not isinstance(reward, RewardModel):
             raise TypeError(f"rewards[{name!r}]: expected a RewardModel, got {type(reward).__name__}")
+        _check_finite(reward, f"rewards[{name!r}]")
     return dict(rewards)
 
 

@@ -589,6 +589,7 @@ def test_writing_into_shared_features_is_one_clear_error():
         ({"chunk": 0}, "chunk=0"),
         ({"split": "exam"}, "split must be"),
         ({"uncertainty_limit": "high"}, "uncertainty_limit must be"),
+        ({"task": None}, "task=None: expected a task's name"),
         ({"obs": "state", "config": PointMassConfig(vector=False)}, "obs='state' needs a model with a state head"),
     ],
 )
@@ -601,6 +602,7 @@ def test_options_that_do_not_fit_raise(options, message):
     ("options", "message"),
     [
         ({"begin": 3}, "unknown reset options"),
+        ({"start": 0, "state": at(0.0, 0.0, 0.0)}, r"\['start', 'state'\] each say where episodes begin"),
         ({"start": [0, 1]}, "one for each of the 3 envs"),
         ({"start": [0, 1, 64]}, "in 0..63"),
         ({"start": [0.5, 1.0, 2.0]}, "takes bank rows"),

@@ -1,4 +1,6 @@
+import importlib.util
 import json
+import sys
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 
@@ -15,6 +17,14 @@ from dreamgym.testing import PointMassModel, PointMassReward, point_mass_checkpo
 from dreamgym.testing.point_mass import SIMULATOR
 from dreamgym.training import checkpoint
 
+POLICY = """
+import torch
+
+class Still:
+    def __init__(self, spec): self.dim = spec.action.dim
+    def start(self, num_envs, generator=None): return None
+    def act(self, obs, carry, fresh, generator=None): return torch.zeros(len(fresh), self.dim), carry
+"""
 CONFIG = EvaluationConfig(episodes=6, horizon=12, simulators=2)
 
 
@@ -235,3 +245,57 @@ def test_a_study_of_nothing_is_refused(world):
     alone = batch.evaluate("hold", world, "reach_top", episodes=2, horizon=3, twin=False)
     with pytest.raises(ValueError, match="both dream and twin"):
         study([alone])
+
+
+def test_two_policies_of_one_name_do_not_replace_each_other(world, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "p.py").write_text(POLICY)
+    sources = [f"{tmp_path / folder / 'p.py'}:Still" for folder in ("a", "b")]
+    with pytest.raises(ValueError, match=r"are both called 'p:Still', .* rename one"):
+        list(evaluate_all(sources, world, config=CONFIG, out=tmp_path / "scores"))
+    assert not (tmp_path / "scores").exists()
+
+
+def test_what_is_wrong_with_a_policy_is_told_with_its_name(world, tmp_path):
+    (tmp_path / "p.py").write_text(POLICY.replace("torch.zeros", "float('nan') + torch.zeros"))
+    with pytest.raises(ValueError, match="p:Still: expected finite actions"):
+        list(evaluate_all([f"{tmp_path / 'p.py'}:Still"], world, config=CONFIG))
+
+
+def test_actions_far_outside_the_bounds_are_told_of(world, tmp_path, caplog):
+    (tmp_path / "p.py").write_text(POLICY.replace("torch.zeros", "3000 + torch.zeros"))
+    list(evaluate_all([f"{tmp_path / 'p.py'}:Still"], world, config=CONFIG))
+    assert "100% of the policy's action entries lay outside the bounds" in caplog.text
+
+
+FAMILY = """
+import dreamgym
+from dreamgym.testing import PointMassModel
+
+class Mine(PointMassModel):
+    def imagine(self, state, action, generator=None):
+        return super().imagine(state, SPEED * action, generator)
+"""
+
+
+def test_a_family_whose_script_was_edited_is_asked_again(tmp_path, counted, monkeypatch):
+    point_mass_checkpoint(tmp_path / "point")
+    config = replace(CONFIG, twin=False)
+
+    def evaluated(speed):
+        (tmp_path / "mine.py").write_text(FAMILY.replace("SPEED", speed))
+        spec = importlib.util.spec_from_file_location("mine_family", tmp_path / "mine.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, "mine_family", module)
+        spec.loader.exec_module(module)
+        opened = checkpoint.load(tmp_path / "point")
+        opened.model.__class__ = module.Mine
+        monkeypatch.setattr(batch, "open_world", lambda name: opened)
+        list(evaluate_all(["hold"], str(tmp_path / "point"), config=config, out=tmp_path / "scores"))
+
+    evaluated("1.0")
+    evaluated("1.0")
+    assert len(counted) == 1
+    evaluated("0.5")
+    assert len(counted) == 2
