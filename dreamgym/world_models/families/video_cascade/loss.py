@@ -61,7 +61,7 @@ class LatentCache:
                 made = encode(model, frames[i : i + 1])
                 self._rows[number] = Latents(*(part[0].half().cpu() for part in made))
         parts = zip(*(self._rows[n] for n in numbers), strict=True)
-        return Latents(*(torch.stack(part).to(device).float() for part in parts))
+        return Latents(*(torch.stack([one.float() for one in part]).to(device) for part in parts))
 
 
 def clip_frames(model: VideoCascade, batch: dict[str, Tensor]) -> Tensor:

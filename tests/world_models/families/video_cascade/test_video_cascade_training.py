@@ -12,10 +12,12 @@ from dreamgym.world_models.families.video_cascade.loss import encode, told
 from dreamgym.world_models.families.video_cascade.recipe import RECIPE
 
 
-def run(store: Path, path: Path, stages: list[str], steps: int, init: Path | None = None) -> None:
+def run(
+    store: Path, path: Path, stages: list[str], steps: int, init: Path | None = None, precision: str = "fp32"
+) -> None:
     example = RECIPE.example()
     changes = {**example.changes, "stages": stages}
-    settings = {**example.settings, "log_every": 1, "steps": steps}
+    settings = {**example.settings, "log_every": 1, "steps": steps, "precision": precision}
     train(store, path, "video_cascade", changes=changes, init=init, **settings)
 
 
@@ -33,6 +35,11 @@ def test_each_stage_trains_its_own_part(store: Path, tmp_path: Path) -> None:
     same = {name for name, value in first.items() if torch.equal(value, last[name])}
     assert {n for n in first if n.startswith("autoencoder.")} <= same
     assert not {n for n in first if n.startswith("refiner.transformer.transformer_blocks") and "norm" not in n} & same
+
+
+def test_kept_latents_train_in_half_precision(store: Path, tmp_path: Path) -> None:
+    run(store, tmp_path / "run", ["monolithic", "preview", "refiner"], 3, precision="bf16")
+    assert (tmp_path / "run" / "log.jsonl").read_text().count('"loss"') == 3
 
 
 def test_a_stage_resumes_along_its_curve(store: Path, tmp_path: Path) -> None:
