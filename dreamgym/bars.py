@@ -41,12 +41,19 @@ def progress_bar(
     Returns:
         A tqdm bar, or `Lines` where standard error is no terminal.
     """
-    if not shown or sys.stderr.isatty() or "ipykernel" in sys.modules:
+    if not shown or sys.stderr.isatty() or _in_notebook():
         return tqdm(
             iterable, total=total, initial=initial, desc=desc, unit=unit, disable=not shown, leave=leave,
             dynamic_ncols=True, mininterval=0.5,
         )  # fmt: skip
     return Lines(iterable, total, initial, desc, unit)
+
+
+def _in_notebook() -> bool:
+    """Whether this runs in a cell; that somebody imported a kernel's package says nothing."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
 
 
 class Lines:
