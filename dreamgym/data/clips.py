@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dreamgym.bars import progress_bar
 from dreamgym.data.shards import Meta
 from dreamgym.data.store import Episode, EpisodeStore, EpisodeView
 
@@ -44,8 +45,6 @@ def cut_clips(
     Raises:
         ValueError: rows below 2; no tasks; or the folder holds clips of another store or length.
     """
-    from tqdm.auto import tqdm
-
     tasks, kept = _tasks(source), _keys(source, keys)
     if rows < 2:
         raise ValueError(f"a clip has at least 2 rows, got {rows}")
@@ -58,7 +57,7 @@ def cut_clips(
         )
     done = {meta[CLIP] for meta in store.metas}
     chosen = [i for i in suitable(source, rows) if i not in done]
-    for first in tqdm(range(0, len(chosen), BATCH), desc="clips", disable=not progress):
+    for first in progress_bar(range(0, len(chosen), BATCH), desc="clips", unit="shard", shown=progress):
         store.append(list(_clips(source, chosen[first : first + BATCH], kept, tasks, rows)))
     return store
 

@@ -35,9 +35,8 @@ GOALS: dict[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
 }
 TASKS = tuple(GOALS)
 NEAR = 0.3  # done: the entries are so near to the goal, in metres, radians and quaternion entries together
-SPREAD = (
-    0.05  # radians by which a reset displaces each of the arm's seven joints; the package's own begins at one place
-)
+# Radians by which a reset displaces each of the arm's seven joints; the package's own begins at one place.
+SPREAD = 0.05
 PHYSICS = 103  # entries of the physics of this model
 
 

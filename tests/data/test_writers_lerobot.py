@@ -99,6 +99,11 @@ def test_files_are_bounded_and_episodes_lie_in_one(store, tmp_path, bounds):
     folder = export_lerobot(store, tmp_path / "out", config, progress=False)
     files = len(list(folder.glob("data/*/*.parquet"))), len(list(folder.glob("videos/*/*/*.mp4")))
     assert files == (1, 1) if not bounds else min(files) > 1
+    info = json.loads((folder / "meta/info.json").read_text())
+    assert (info["data_files_size_in_mb"], info["video_files_size_in_mb"]) == (config.data_mb, config.video_mb)
+    tables = sorted(folder.glob("meta/episodes/*/*.parquet"))
+    told = [pq.read_table(file).to_pydict()["meta/episodes/file_index"] for file in tables]
+    assert [set(numbers) for numbers in told] == [{number} for number in range(len(tables))]
     assert len(back(folder, tmp_path / "again")) == 6
 
 

@@ -136,6 +136,8 @@ class _Export:
         with bar:
             for index, (number, split) in enumerate(self._ordered()):
                 row, found = self._episode(index, number, data)
+                place = _placed({"file_index": episodes.open_next()})
+                row |= {f"meta/episodes/{name}": value for name, value in place.items()}
                 episodes.write(_as_columns(row, found))
                 stats.append(found)
                 ranges.setdefault(split, [index, index])[1] = index + 1
@@ -174,7 +176,6 @@ class _Export:
         rows = {k: tables.column(v, k in pictures) for k, v in (columns | counted).items() if k not in self.videos}
         row |= {f"data/{name}": value for name, value in _placed({"file_index": data.write(rows)}).items()}
         row |= {"dataset_from_index": self.rows, "dataset_to_index": self.rows + length}
-        row |= {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
         self.rows += length
         found = {
             key: statistics.of_pictures(v) if key in pictures else statistics.of_numbers(v)
@@ -209,8 +210,8 @@ class _Export:
             "total_frames": self.rows,
             "total_tasks": len(self.tasks),
             "chunks_size": CHUNKS_SIZE,
-            "data_files_size_in_mb": DATA_MB,
-            "video_files_size_in_mb": VIDEO_MB,
+            "data_files_size_in_mb": self.config.data_mb,
+            "video_files_size_in_mb": self.config.video_mb,
             "fps": int(rate) if float(rate).is_integer() else rate,
             "splits": {split: f"{first}:{last}" for split, (first, last) in ranges.items()},
             "data_path": DATA_PATH,

@@ -91,15 +91,20 @@ class RowWriter:
         self._file, self._limit, self._number, self._bytes = file, limit, 0, 0
         self._writer: Any = None
 
+    def open_next(self) -> int:
+        """The number of the file that the next episode will lie in."""
+        if self._writer is not None and self._bytes > self._limit:
+            self.close()
+            self._number, self._bytes = self._number + 1, 0
+        return self._number
+
     def write(self, columns: Mapping[str, Any]) -> int:
         """Adds an episode; the number of the file that it lies in."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         table = pa.table(dict(columns))
-        if self._writer is not None and self._bytes > self._limit:
-            self.close()
-            self._number, self._bytes = self._number + 1, 0
+        self.open_next()
         if self._writer is None:
             self._file(self._number).parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(self._file(self._number), table.schema)

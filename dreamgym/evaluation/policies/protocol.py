@@ -20,6 +20,7 @@ from torch import Tensor
 
 from dreamgym.bars import progress_bar
 from dreamgym.evaluation.policies.decisions import actions_a_decision, check_decision
+from dreamgym.evaluation.policies.fingerprint import fingerprint
 from dreamgym.evaluation.policies.libraries.options import PolicyOptions
 from dreamgym.evaluation.policies.load import BUILT_IN, load_policy, policy_name
 from dreamgym.evaluation.statistics.inference import wilson
@@ -60,7 +61,7 @@ class ProtocolResult:
         begun: from what the rollouts began, in words.
         config: with nothing left open.
         steps: by task, for each rollout the control steps to success, or None.
-        provenance: see `dreamgym.provenance`.
+        provenance: see `dreamgym.provenance`; its hashes tell the policy (see `fingerprint`), where it has files.
     """
 
     policy: str
@@ -80,7 +81,11 @@ class ProtocolResult:
         return float(np.mean([self.rate(task) for task in self.steps]))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; intervals are Wilson's at 95%, over the rollouts of a task or of all tasks."""
+        """JSON-ready form; intervals are Wilson's at 95%, over the rollouts of a task or of all tasks.
+
+        The tasks are the benchmark's own and not drawn, so rollouts are what varies. Over all of them the interval is
+        wider than it must be, for it takes differences between tasks for chance.
+        """
         config, counts = self.config, {t: sum(n is not None for n in rows) for t, rows in self.steps.items()}
         tasks = {
             task: {
@@ -158,6 +163,8 @@ def run_protocol(
             f"{found.name} has {found.initial_states} initial states a task, got rollouts={config.rollouts}"
         )
     found.check_installed()
+    made_of = fingerprint(policy)
+    hashes = {} if made_of is None else {"policy": made_of}
     simulator = dict(config.simulator)
     if found.cameras and "cameras" not in simulator:
         simulator["cameras"] = tuple(found.cameras.values())
@@ -174,7 +181,7 @@ def run_protocol(
                 bar.update(1)
     finally:
         env.close()
-    return ProtocolResult(name or policy_name(policy), suite_name, rollouts.begun, settled, steps, provenance())
+    return ProtocolResult(name or policy_name(policy), suite_name, rollouts.begun, settled, steps, provenance(hashes))
 
 
 class _Rollouts:

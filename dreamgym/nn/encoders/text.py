@@ -38,14 +38,9 @@ class TextEncoder(nn.Module):
         self.requires_grad_(False)
         self.eval()
 
-    @property
-    def sentence_dim(self) -> int:
-        """Numbers a sentence."""
-        return int(self.network.config.projection_size)
-
     @torch.no_grad()
     def forward(self, sentences: Sequence[str]) -> Tensor:
-        """One vector a sentence, [N, sentence_dim] float32 of length 1.
+        """One vector a sentence, [N, D] float32 of length 1.
 
         Raises:
             ValueError: a sentence with words that the tokenizer does not know.

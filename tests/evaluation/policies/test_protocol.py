@@ -6,6 +6,7 @@ import os
 import pytest
 import torch
 
+from dreamgym.evaluation.policies.fingerprint import fingerprint
 from dreamgym.evaluation.policies.protocol import ProtocolConfig, find_tasks, run_protocol
 from dreamgym.suites import suite
 from dreamgym.testing import point_mass  # noqa: F401  registers its suite
@@ -56,6 +57,13 @@ def test_a_policy_is_shown_sensors_and_told_the_task():
     assert task == "reach_top" and len(policy.seen) == 2
     assert obs["rgb_static"].dtype == torch.uint8 and obs["rgb_static"].shape[-1] == 3
     assert obs["proprioception"].shape[0] == 1 and obs["state"].shape[1] >= obs["proprioception"].shape[1]
+
+
+def test_a_score_tells_which_policy_it_is_of():
+    config = ProtocolConfig(rollouts=1, horizon=2)
+    told = run_protocol("random", "point_mass", ["reach_top"], config).to_dict()["provenance"]["hashes"]
+    assert told == {"policy": fingerprint("random")}
+    assert run_protocol(Pace(), "point_mass", ["reach_top"], config).provenance["hashes"] == {}
 
 
 def test_rollouts_repeat_under_a_seed():

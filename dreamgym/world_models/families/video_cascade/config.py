@@ -10,6 +10,7 @@ from dreamgym.fields import from_json
 from dreamgym.types import ActionSpec
 from dreamgym.world_models.families.video_cascade.sizes import (
     COGVIDEOX_2B,
+    COGVIDEOX_5B,
     AutoencoderSize,
     BackboneSize,
     TextSize,
@@ -28,6 +29,7 @@ PAPER: dict[str, Any] = {
     "low": (480, 720),
     "image": (3, 720, 1280),
     "frames": 49,
+    "backbone": COGVIDEOX_5B,
     "refiner": COGVIDEOX_2B,
     "lora_rank": 128,
     "stages": ("preview", "refiner"),
