@@ -37,4 +37,7 @@ def test_the_page_says_what_was_measured():
     spent = [round(row["cpu_seconds"]) for row in (first, *rest)]
     page = " ".join((ROOT / "docs/environments.md").read_text().split())
     assert f"from {done[0]}, {done[1]} and {done[2]} of {first['episodes']} test starts" in page
+    still, chance = (round(found[name]["simulator"] * found[name]["episodes"]) for name in ("hold", "random"))
+    assert f"holding still and random actions succeed from {still} and {chance} of them" in page
+    assert all(row["hashes"] for row in found.values())
     assert f"after {spent[0]}, {spent[1]} and {spent[2]} seconds of processor time" in page
