@@ -76,6 +76,7 @@ class FakeModel(WorldModel):
         return self.start({k: v.unsqueeze(1) for k, v in obs.items()})
 
     def imagine(self, state, action, generator=None):
+        action = action.view(-1, 7)  # a frame's actions: [B, A] or [B, 1, A]
         robot, scene = advance(state["robot"], state["scene"], action * (1 + self.slip))
         if self.noise:
             scene = scene + self.noise * torch.randn(scene.shape, generator=generator)

@@ -24,7 +24,7 @@ from dreamgym.testing.point_mass import (
 from dreamgym.testing.points import PointConfig
 from dreamgym.testing.two_robots import TwoRobotsModel, two_robots_checkpoint
 from dreamgym.testing.vector_env import check_vector_env
-from dreamgym.testing.world_model import check_world_model
+from dreamgym.world_models.contract import check_world_model
 
 __all__ = [
     "ClipFollower",

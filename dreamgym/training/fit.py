@@ -27,7 +27,7 @@ from dreamgym.training.prefetch import Prefetcher, Sampler
 from dreamgym.training.processes import Processes
 from dreamgym.training.progress import latest, load_progress, read_state, save_progress
 from dreamgym.training.runs import write_json
-from dreamgym.training.stages import ActiveStage, Span, change, plan, rebuild
+from dreamgym.training.stages import ActiveStage, Span, change, check_losses, plan, rebuild
 from dreamgym.training.stop import Stop, stop_signals
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.recipe import FitConfig, Stage
@@ -83,7 +83,8 @@ def fit(
 
     Raises:
         FloatingPointError: twenty updates in a row had a non-finite gradient.
-        ValueError: the directory holds progress of another model or of other stages.
+        ValueError: the directory holds progress of another model or of other stages; or the loss returned no dict of
+            scalars with "loss".
     """
     run = _Run(model, sampler, config, Path(run_dir), eval_fn, stages)
     with stop_signals() as stop:
@@ -214,6 +215,7 @@ class _Run:
         seed = _seed(self.config.seed, self.step, self.processes.rank)
         generator = torch.Generator(self.device).manual_seed(seed)
         losses = self.active.loss(batch, generator)
+        check_losses(losses, self.active.span.stage.name, type(self.model).__name__)
         norm = self.active.update(self.model, losses["loss"], self.step)
         self._count_bad(norm, losses)
         if not want_values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -80,6 +80,36 @@ class LossModule(nn.Module):
                 return self.stage.loss(self.model, batch, generator)
             losses: dict[str, Tensor] = getattr(self.model, self.stage.loss)(batch, generator)
             return losses
+
+
+def check_losses(losses: Any, stage: str, model: str) -> None:
+    """Looks at what a loss returned, without waiting for its values.
+
+    Args:
+        losses: what the stage's loss returned.
+        stage: its name, for the message.
+        model: the model's class, for the message.
+
+    Raises:
+        ValueError: no dict of scalar tensors, no "loss" among them, or one that depends on no trained parameter.
+    """
+    said = f"the loss of {model} (stage {stage!r})"
+    expected = 'expected a dict of scalar tensors by name, among them "loss", which is minimised'
+    if not isinstance(losses, Mapping) or "loss" not in losses:
+        got = f"the keys {sorted(losses)}" if isinstance(losses, Mapping) else _shape(losses)
+        raise ValueError(f"{said} returned {got}: {expected}")
+    for name, value in losses.items():
+        if not isinstance(value, Tensor) or value.dim() or not value.is_floating_point():
+            mend = "take its mean" if isinstance(value, Tensor) and value.dim() else expected
+            raise ValueError(f"{said} returned {_shape(value)} as {name!r}, not a scalar tensor of floats: {mend}")
+    if not losses["loss"].requires_grad:
+        raise ValueError(f'{said} returned a "loss" that depends on no trained parameter: leave detach and no_grad out')
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor {value.dtype} {list(value.shape)}"
+    return f"{value!r} ({type(value).__name__})"
 
 
 class ActiveStage:

@@ -37,6 +37,7 @@ from dreamgym.training.runs import (
 from dreamgym.training.stages import change, rebuild
 from dreamgym.world_models import registry
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.contract import check_foreign
 from dreamgym.world_models.instructions import following, told_of
 from dreamgym.world_models.recipe import FitConfig, Recipe, Stage, Windows
 
@@ -74,8 +75,8 @@ def train(
             default the preset's.
 
     Raises:
-        ValueError: an unknown family, preset, task or setting; a store without what the family reads; or a run that
-            was begun with something else.
+        ValueError: an unknown family, preset, task or setting; a store without what the family reads; a family of the
+            caller's own that does not keep the contract of world models; or a run that was begun with something else.
     """
     run_dir, store = Path(run_dir), EpisodeStore.open(store_path)
     steps = settings.pop("steps", None)
@@ -99,6 +100,7 @@ def train(
     check_fits(model.spec, keys, store, facts)
     if begun is None:
         _first_weights(recipe, model, episodes, init)
+        check_foreign(model)
     windows = Windows(**{k: run[k] for k in WINDOWS})
     stages = recipe.stages(model.config, config)
     source, read = recipe.source(model, episodes)

@@ -3,6 +3,7 @@
 The room::
 
     base.py       the contract of every family, `WorldModel`
+    contract.py   whether a model keeps it
     recipe.py     the contract of how a family is trained, `Recipe`
     registry.py   families by name
     history.py    how a model begins from real frames

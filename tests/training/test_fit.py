@@ -6,6 +6,7 @@ import sys
 import time
 import types
 from pathlib import Path
+from typing import Any
 
 import calvin_rssm
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor
 from dreamgym.training.fit import FitConfig, fit
 from dreamgym.training.progress import latest, load_averaged
 from dreamgym.world_models.families.rssm import RSSM
+from dreamgym.world_models.recipe import Stage
 
 SMALL = {"deter": 16, "stoch": 4, "classes": 4, "units": 16, "embed": 16, "vector_units": 16, "ensemble_units": 4}
 
@@ -165,6 +167,24 @@ def test_non_finite_gradients_leave_the_weights_and_end_the_run(tmp_path: Path) 
     with pytest.raises(FloatingPointError, match="20 updates in a row"):
         fit(poisoned, Poisoned(), config(50), tmp_path)
     assert all(torch.equal(v, before[k]) for k, v in poisoned.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        (lambda x: x.mean(), r"returned a tensor torch.float32 \[\]: expected a dict of scalar tensors"),
+        (lambda x: {"total": x.mean()}, r"returned the keys \['total'\]: .*\"loss\", which is minimised"),
+        (lambda x: {"loss": x.mean((0, 2))}, r"a tensor torch.float32 \[8\] as 'loss', not a scalar .* take its mean"),
+        (lambda x: {"loss": x.mean(), "kl": 0.5}, r"returned 0.5 \(float\) as 'kl', not a scalar tensor"),
+        (lambda x: {"loss": x.mean().detach()}, "depends on no trained parameter"),
+    ],
+)
+def test_a_loss_of_another_form_is_told_with_what_it_returned(tmp_path: Path, losses: Any, told: str) -> None:
+    def loss(trained: Any, batch: dict[str, Tensor], generator: torch.Generator) -> Any:
+        return losses(batch["action"] * next(trained.parameters()).sum())
+
+    with pytest.raises(ValueError, match=rf"the loss of RSSM \(stage 'own'\) .*{told}"):
+        fit(model(), Vectors(), config(2), tmp_path, stages=[Stage(name="own", loss=loss)])
 
 
 def test_error_of_the_sampler_reaches_the_caller(tmp_path: Path) -> None:

@@ -338,6 +338,19 @@ class VectorRecipe(PointRecipe):
         return ("robot_obs",)
 
 
+class MixesBatch(VectorPoint):
+    def imagine(self, state: Any, action: Any, generator: Any = None) -> Any:
+        state = super().imagine(state, action, generator)
+        return {**state, "position": state["position"] - state["position"].mean(0)}
+
+
+def test_a_family_of_ones_own_that_breaks_the_contract_is_refused_before_it_trains(tmp_path: Path) -> None:
+    register_family("mixing_point", MixesBatch, VectorRecipe(3, "point_mass"))
+    with pytest.raises(ValueError, match=r"\(MixesBatch\) does not keep the contract .* changing the action of env 0"):
+        train(vectors(tmp_path / "store", "robot_obs", 3, 3), tmp_path / "run", "mixing_point", steps=1, length=4)
+    assert not (tmp_path / "run").exists()
+
+
 # -- other runs' weights --
 
 

@@ -16,6 +16,7 @@ from dreamgym.training.bank import SNAPSHOT, candidates
 from dreamgym.training.checkpoint import check_target
 from dreamgym.types import InstructionSpec
 from dreamgym.world_models.base import WorldModel
+from dreamgym.world_models.contract import check_foreign
 
 ROLES = ("play", "demonstration", "attempt")
 
@@ -82,7 +83,8 @@ def make_plan(
 
     Raises:
         ValueError: two stores of a role, none to measure on, no success or failure of a task in a split, no start of a
-            task, a sensor that is missing, or an ``out`` that is something else.
+            task, a sensor that is missing, an ``out`` that is something else, or a model of the caller's own that does
+            not keep the contract.
         ImportError: the simulator is missing; the message is the pip line.
     """
     check_target(out)
@@ -105,6 +107,7 @@ def make_plan(
     for split in ("train", "val"):
         _check_marks([roles[r] for r in ROLES[1:] if r in roles], chosen, split)
     _check_starts([*roles.values(), *beginnings], chosen)
+    check_foreign(model)
     simulator = None if facts.suite is None else facts.suite.recorded_in(measured.info, measured.metas[0])
     plan = Plan(
         roles.get("play"), roles.get("demonstration"), roles.get("attempt"), tuple(beginnings), chosen, facts, simulator

@@ -1,8 +1,14 @@
-"""Does a world model keep the contract? Call `check_world_model` from your own tests."""
+"""Whether a world model keeps the contract of `base.py`.
+
+`check_world_model` is for tests (`dreamgym.testing` has it too); training and finishing call `check_foreign` on models
+of families that are not the library's own, before they work for hours.
+"""
 
 from __future__ import annotations
 
+import inspect
 import json
+import traceback
 from collections.abc import Callable
 
 import torch
@@ -10,6 +16,9 @@ from torch import Tensor
 
 from dreamgym.types import InstructionSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel, clone
+
+OWN = "dreamgym.world_models.families."
+"""Modules of the library's own families, whose contract its tests check."""
 
 
 def check_world_model(model: WorldModel, batch: int = 3, seed: int = 0) -> None:
@@ -41,6 +50,37 @@ def check_world_model(model: WorldModel, batch: int = 3, seed: int = 0) -> None:
             checker.embodiments,
         ):
             check()
+
+
+def check_foreign(model: WorldModel) -> None:
+    """`check_world_model` for a model of a family that does not come with dreamgym; cheap, and draws nothing.
+
+    Args:
+        model: in any mode, which it keeps; its weights may be fresh.
+
+    Raises:
+        ValueError: it breaks a rule, or raises; the message names the family and the rule, or the line of its file.
+    """
+    if type(model).__module__.startswith(OWN):
+        return
+    mode = model.training
+    try:
+        check_world_model(model.eval())
+    except Exception as error:
+        broken = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"family {model.spec.family!r} ({type(model).__name__}) does not keep the contract of world models: "
+            f"{broken}{_place(model, error)}; dreamgym.testing.check_world_model(model.eval()) checks it"
+        ) from error
+    finally:
+        model.train(mode)
+
+
+def _place(model: WorldModel, error: Exception) -> str:
+    """The innermost line of the model's own file that the error passed, in brackets; else nothing."""
+    file = inspect.getsourcefile(type(model))
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({file}, line {lines[-1]})" if lines else ""
 
 
 class _Checker:
