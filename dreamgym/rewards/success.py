@@ -102,7 +102,9 @@ class SuccessClassifier(RewardModel):
         """Empty, or the start's share of the first layer, [B, embedding[0]], with ``compare_start``."""
         if self.start_layer is None:
             return {}
-        return {"start": self._by_task(model.features(state).flatten(1), task, self._start_share)}
+        # The few envs that begin must not push out the plan of the whole batch, which the next step asks for.
+        plan = self._planned(task, keep=not _reads_freely(task))
+        return {"start": self._by_task(plan, model.features(state).flatten(1), task, self._start_share)}
 
     def probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
         """[B], DiWA's R = softmax(g(f(z)))[success]."""
@@ -147,8 +149,8 @@ class SuccessClassifier(RewardModel):
     def _scored(self, features: Tensor, memory: Memory, task: Tensor, score: Any) -> Tensor:
         """``score`` of each row, with what it remembers of its start where this classifier compares."""
         if self.start_layer is None:
-            return self._by_task(features, task, score)
-        return self._by_task(features, task, score, memory["start"])
+            return self._by_task(self._planned(task), features, task, score)
+        return self._by_task(self._planned(task), features, task, score, memory["start"])
 
     def _start_share(self, x: Tensor, i: int | None, _: Tensor | None) -> Tensor:
         assert self.start_layer is not None
@@ -178,9 +180,8 @@ class SuccessClassifier(RewardModel):
 
     # -- which env has which task --
 
-    def _by_task(self, x: Tensor, task: Tensor, function: Any, share: Tensor | None = None) -> Tensor:
+    def _by_task(self, plan: _Plan, x: Tensor, task: Tensor, function: Any, share: Tensor | None = None) -> Tensor:
         """``function(rows, i, share_rows)`` for each row's own task i, in the order of the rows."""
-        plan = self._planned(task)
         if plan.single is not None:
             return function(x, plan.single, share)
         if plan.order is None:  # on an accelerator, or while compiling: all tasks on all rows, no host sync
@@ -192,7 +193,7 @@ class SuccessClassifier(RewardModel):
         parts = [function(r, i, s) for r, i, s in zip(rows, plan.present, shares, strict=True)]
         return torch.cat(parts)[plan.inverse]
 
-    def _planned(self, task: Tensor) -> _Plan:
+    def _planned(self, task: Tensor, keep: bool = True) -> _Plan:
         """How to group ``task``; kept while the very same tensor comes back unchanged, as it does between resets."""
         if torch.compiler.is_compiling():
             return _EVERY_TASK
@@ -203,7 +204,8 @@ class SuccessClassifier(RewardModel):
         if kept is not None and kept[0] is task and kept[1] == version >= 0:
             return kept[2]
         plan = _make_plan(task)
-        self._plan = (task, version, plan)
+        if keep:
+            self._plan = (task, version, plan)
         return plan
 
 
@@ -232,7 +234,7 @@ def _make_plan(task: Tensor) -> _Plan:
     if task.numel() == 0:
         return _Plan(0, None, None, (), ())
     first = int(task[0])
-    if bool((task == first).all()):
+    if len(task) == 1 or bool((task == first).all()):
         return _Plan(first, None, None, (), ())
     if not _reads_freely(task):
         return _EVERY_TASK

@@ -43,6 +43,11 @@ def check_tensors(value: Any, option: str) -> None:
         raise ValueError(f"options[{option!r}] takes tensors or arrays by name, [B, ...] each; got {got}")
 
 
+def _of(values: Tensor, rows: Tensor | None) -> Tensor:
+    """``values`` [B] of the envs ``rows`` [K], or of all."""
+    return values if rows is None else values.index_select(0, rows)
+
+
 class Beginner:
     """Draws states and tasks for new episodes.
 
@@ -133,15 +138,8 @@ class Beginner:
             if pick is None:
                 known, pick = task.unique(return_inverse=True)
                 sampler = self.bank.sampler([self.tasks[t] for t in known.tolist()], self.split)
-            start = sampler(pick, uniform(seed, env, episode[env], 0))
+            start = sampler(pick, uniform(seed, env, _of(episode, rows), 0))
         return self.bank.state(start), task, start
-
-    def _pool_task(self, seed: int, env: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
-        """Drawn tasks [K], and their places in ``pool``."""
-        if len(self.pool) == 1:
-            return self._pool.repeat(len(env)), torch.zeros_like(env)
-        pick = (uniform(seed, env, episode, 1) * len(self._pool)).long()
-        return self._pool[pick], pick
 
     def draw_task(
         self, seed: int, episode: Tensor, rows: Tensor | None, options: Mapping[str, Any]
@@ -150,7 +148,12 @@ class Beginner:
         env = self._env if rows is None else rows
         if "task" in options:
             return self.tasks_of(options["task"])[env], None
-        return self._pool_task(seed, env, episode[env])
+        if len(self.pool) == 1:
+            # Of a few envs a view of the one number will do; the tasks of all are kept, and written to.
+            task = self._pool.repeat(len(env)) if rows is None else self._pool.expand(len(env))
+            return task, torch.zeros_like(env)
+        pick = (uniform(seed, env, _of(episode, rows), 1) * len(self._pool)).long()
+        return self._pool[pick], pick
 
     def _rows_of(self, start: Any) -> Tensor:
         if self.bank is None:

@@ -199,7 +199,7 @@ class DreamCore:
             )
         with self._working:
             if seed is None and self.ready:
-                self._begin(mask, options)
+                self._begin(mask, self._rows(mask), options)
             else:
                 self._begin_seeded(int(torch.randint(0, 2**62, ()).item()) if seed is None else int(seed), options)
             obs = self._observe()
@@ -228,7 +228,8 @@ class DreamCore:
         """
         self._check_ready("restart")
         with self._working:
-            self._begin(self.counters["done"], {})
+            done = self.counters["done"]
+            self._begin(done, self._rows(done), {})
             return self._observe(), self.counters["task"].clone()
 
     def _begin_seeded(self, seed: int, options: Mapping[str, Any]) -> None:
@@ -236,7 +237,7 @@ class DreamCore:
         before = (self.seed, self.episode, self.generator.get_state()) if self.ready else None
         self._seed(seed)
         try:
-            self._begin(None, options)
+            self._begin(None, None, options)
         except Exception:
             if before is not None:
                 self.seed, self.episode = before[:2]
@@ -250,9 +251,12 @@ class DreamCore:
         if self.fast:
             self.fast.forget()
 
-    def _begin(self, mask: Tensor | None, options: Mapping[str, Any]) -> None:
-        """New episodes where ``mask`` is true; everywhere where it is None."""
-        rows = None if self.fast is None or mask is None else self.fast.rows(mask)
+    def _rows(self, mask: Tensor | None) -> Tensor | None:
+        """The envs of ``mask`` [B] as indices [K], where looking at values is free; None elsewhere, or for all."""
+        return None if self.fast is None or mask is None else self.fast.rows(mask)
+
+    def _begin(self, mask: Tensor | None, rows: Tensor | None, options: Mapping[str, Any]) -> None:
+        """New episodes where ``mask`` is true; everywhere where it is None. ``rows``: see `_rows`."""
         state, task, start = self.world.begin(self, mask, rows, options)
         memory = self.reward.start(self.model, state, task)
         self.episode = self.episode + (1 if mask is None else mask)
@@ -442,15 +446,15 @@ class DreamCore:
         info, final = {**verdict.info(), **self.stats()}, None
         done, ended = self._note_ends(verdict, waiting)
         if self.autoreset == "next_step" and waiting is not None:
-            obs, info = self._restart(waiting, None, info)
+            obs, info = self._restart(waiting, self._rows(waiting), None, info)
             reward = reward.masked_fill(waiting, 0.0)
             return Step(obs, reward, terminated & ~waiting, truncated & ~waiting, info, None)
         info["task"] = self.counters["task"].clone()
         obs = self._observe()
         if ended and self.autoreset == "same_step":
-            rows = self.fast.rows(done) if self.fast else None
+            rows = self._rows(done)
             final = Final(done, rows, take_rows(obs, rows), {k: take_rows(v, rows) for k, v in info.items()})
-            obs, info = self._restart(done, obs, info)
+            obs, info = self._restart(done, rows, obs, info)
         return Step(obs, reward, terminated, truncated, info, final)
 
     def _note_ends(self, verdict: Verdict, waiting: Tensor | None) -> tuple[Tensor, bool]:
@@ -463,10 +467,9 @@ class DreamCore:
             self._last = verdict.copy() if ended else None
         return done, ended
 
-    def _restart(self, mask: Tensor, obs: Obs | None, info: Info) -> tuple[Obs, Info]:
-        """New episodes where ``mask`` is true; observations and info of the new ones there."""
-        rows = self.fast.rows(mask) if self.fast else None
-        self._begin(mask, {})
+    def _restart(self, mask: Tensor, rows: Tensor | None, obs: Obs | None, info: Info) -> tuple[Obs, Info]:
+        """New episodes where ``mask`` is true (``rows``: see `_rows`); observations and info of the new ones there."""
+        self._begin(mask, rows, {})
         if obs is None or rows is None or self.gradients or self._shared:
             obs = self._observe()
         else:

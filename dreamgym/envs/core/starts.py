@@ -132,6 +132,6 @@ class StartSampler:
 
     def __call__(self, task: Tensor, uniform: Tensor) -> Tensor:
         """Rows [B] for ``task`` [B] and numbers [B] in [0, 1)."""
-        counts = self.counts[task]
+        counts = self.counts if len(self.counts) == 1 else self.counts[task]
         column = torch.minimum((uniform * counts).long(), counts - 1)
-        return self.table[task, column]
+        return self.table[0].index_select(0, column) if len(self.counts) == 1 else self.table[task, column]
