@@ -23,8 +23,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,9 @@ class Recipe:
         reward_epochs: of the success classifier; about as many updates for each suite.
         beginnings: of further episodes, two rows each, for the start bank alone.
         openings: share of the windows that begin where an episode does.
+        tasks: of the suite, or names of its sets of tasks; () for all.
+        collect: further options of the collection.
+        initial_states: further episodes, two rows each, from the benchmark's own initial states: the bank's "test".
     """
 
     operators: tuple[str, ...]
@@ -65,6 +68,9 @@ class Recipe:
     reward_epochs: int = 45
     beginnings: int = 0
     openings: float = OPENINGS
+    tasks: tuple[str, ...] = ()
+    collect: Mapping[str, Any] = field(default_factory=dict)
+    initial_states: int = 0
 
 
 RECIPES = {
@@ -80,17 +86,33 @@ RECIPES = {
     "robosuite": Recipe(
         ("better", "okay", "worse", "clumsy") * 2 + ("clumsy", "random"), 300, 10, 12_000, beginnings=1000
     ),
+    # 15 turns of 6 operators at 10 tasks; all 50 initial states of each task.
+    "libero": Recipe(
+        ("better", "okay", "worse", "clumsy", "better", "random"),
+        900,
+        20,
+        20_000,
+        beginnings=600,
+        tasks=("libero_goal",),
+        collect={"image_size": 0, "max_steps": 400},
+        initial_states=500,
+    ),
 }
 
 
 def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     """Collects, trains and finishes what is not there yet."""
     data, run = args.data or args.folder / "data", args.folder / "run"
-    wanted, tasks = args.episodes or recipe.episodes, tuple(args.tasks)
-    gather(args, data, wanted, tasks=tasks, operators=recipe.operators, linger=recipe.linger)
-    beginnings = args.folder / "beginnings" if recipe.beginnings else None
-    if beginnings is not None:
-        gather(args, beginnings, recipe.beginnings, seed=1, tasks=tasks, operators=("random",), max_steps=2)
+    wanted, options = args.episodes or recipe.episodes, {"tasks": tuple(args.tasks) or recipe.tasks, **recipe.collect}
+    gather(args, data, wanted, operators=recipe.operators, linger=recipe.linger, **options)
+    begun = {**options, "seed": 1, "operators": ("random",), "max_steps": 2}
+    beginnings: list[Path] = []
+    if recipe.beginnings:
+        beginnings.append(args.folder / "beginnings")
+        gather(args, beginnings[-1], recipe.beginnings, **begun)
+    if recipe.initial_states:
+        beginnings.append(args.folder / "initial_states")
+        gather(args, beginnings[-1], recipe.initial_states, **begun, initial_states=True, split="test")
     updates = args.updates or recipe.updates
     changes: dict[str, Any] = {"changes": {"hidden": recipe.hidden}, "openings": recipe.openings}
     trained = train(data, run, "mlp", steps=updates, tasks=args.tasks, eval_every=1000, **changes)
@@ -98,8 +120,7 @@ def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
         raise SystemExit(f"training was stopped after {trained.step} updates: run again to go on")
     if not (out / "config.json").exists():
         config = FinishConfig(rewards={"epochs": recipe.reward_epochs})
-        more = [] if beginnings is None else [beginnings]
-        finish_run(run, [data], out, config, tasks=args.tasks, beginnings=more, notes={"command": command(args)})
+        finish_run(run, [data], out, config, tasks=args.tasks, beginnings=beginnings, notes={"command": command(args)})
 
 
 def gather(args: argparse.Namespace, out: Path, wanted: int, seed: int = 0, **options: Any) -> None:

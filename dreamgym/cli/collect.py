@@ -11,7 +11,7 @@ NUM_STEPS = 200_000
 
 SETTINGS = (
     "tasks", "operators", "scene", "robot", "episode_steps", "max_steps", "linger", "whole", "num_train", "num_val",
-    "image_size",
+    "image_size", "initial_states",
 )  # fmt: skip
 """Options that are settings of what is collected."""
 
@@ -37,6 +37,7 @@ class CollectOptions:
         num_train: episodes a task for training, and as many failed ones, of kinds that count them so (50).
         num_val: the same, held out (20).
         image_size: side of the camera frames, pixels, of suites whose collections have cameras (64).
+        initial_states: begin from the benchmark's own initial states, of suites that have them, one after the other.
         split: all episodes are of this split, drawn apart from other splits; where not given some are held out ("val").
         num_workers: processes.
         engine: processes of this machine, or of a Ray cluster.
@@ -60,6 +61,7 @@ class CollectOptions:
     num_train: int | None = None
     num_val: int | None = None
     image_size: int | None = None
+    initial_states: bool = False
     split: Literal["train", "val", "test"] | None = None
     num_workers: int = 1
     engine: Literal["local", "ray"] = "local"

@@ -42,6 +42,8 @@ class ScriptedEpisodes:
         simulator: further options of the suite's simulator, as of its cameras.
         max_tries: how often an operator may try until it succeeds.
         keep_failures: whether its last failure is kept then; else it is an error.
+        initial_states: whether episodes begin from the benchmark's own initial states (`Suite.initial_states`), each
+            operator's one after the other; else wherever the simulator's reset draws.
 
     Raises:
         ValueError: the suite has no such task, operator or robot, or a number is out of its range.
@@ -57,6 +59,7 @@ class ScriptedEpisodes:
     simulator: Mapping[str, Any] = field(default_factory=dict)
     max_tries: int = MAX_TRIES
     keep_failures: bool = False
+    initial_states: bool = False
 
     def __post_init__(self) -> None:
         known, name = tuple(self.suite.operators), self.suite.name
@@ -76,6 +79,8 @@ class ScriptedEpisodes:
             object.__setattr__(self, "max_steps", self.suite.horizon)
         if self.max_steps < 2 or (self.linger is not None and self.linger < 1):  # type: ignore[operator]
             raise ValueError(f"max_steps >= 2 and linger >= 1, or None; got {self.max_steps} and {self.linger}")
+        if self.initial_states and not self.suite.initial_states:
+            raise ValueError(f"initial_states: {name} has none of its own: leave it out")
 
     def info(self) -> dict[str, Any]:
         """What the store remembers: tasks, robot and settings, JSON-ready."""
@@ -85,6 +90,8 @@ class ScriptedEpisodes:
             settings["simulator"] = dict(self.simulator)
         if self.keep_failures:
             settings["max_tries"] = self.max_tries
+        if self.initial_states:
+            settings["initial_states"] = True
         return {"tasks": list(self.tasks), **arm, "settings": settings}
 
     def __call__(self, worker_seed: int) -> ScriptedGenerator:
@@ -103,8 +110,12 @@ class ScriptedGenerator:
         """(task, operator, split) of an episode."""
         tasks, operators = self.config.tasks, self.config.operators
         rest, task = divmod(episode_index, len(tasks))
-        turn, operator = divmod(rest, len(operators))
-        return tasks[task], operators[operator], "val" if turn % VAL_EVERY == 1 else "train"
+        operator = operators[rest % len(operators)]
+        return tasks[task], operator, "val" if self._turn(episode_index) % VAL_EVERY == 1 else "train"
+
+    def _turn(self, episode_index: int) -> int:
+        """How often all operators have been at all tasks before this episode."""
+        return episode_index // (len(self.config.tasks) * len(self.config.operators))
 
     def episode(self, episode_index: int) -> tuple[Episode, Meta]:
         """One episode that comes to success (or of an operator whose failures are kept).
@@ -118,22 +129,27 @@ class ScriptedGenerator:
         """
         rng = episode_rng(self.worker_seed, episode_index)
         task, operator, split = self.entry(episode_index)
+        begin: dict[str, Any] = {"task": task}
+        if self.config.initial_states:
+            begin["init_state"] = self._turn(episode_index) % self.config.suite.initial_states
         for tries in range(1, self.config.max_tries + 1):
-            rows = self._attempt(task, operator, rng)
+            rows = self._attempt(begin, operator, rng)
             done = bool(np.any(rows["success"]))
             if done or operator in KEPT or (self.config.keep_failures and tries == self.config.max_tries):
                 meta = {
-                    "kind": "demonstration", "suite": self.config.suite.name, "task": task, "operator": operator,
-                    "split": split, "success": done, "tries": tries, "config": self.config.info()["settings"],
+                    "kind": "demonstration", "suite": self.config.suite.name, **begin, "operator": operator,
+                    "instruction": self.config.suite.instruction(task), "split": split, "success": done,
+                    "tries": tries, "config": self.config.info()["settings"],
                 }  # fmt: skip
                 return {k: np.stack(v) for k, v in rows.items()}, meta
         raise RuntimeError(
             f"no success of {operator} at {task} in {self.config.max_tries} tries: it does not fit the task"
         )
 
-    def _attempt(self, task: str, operator: str, rng: np.random.Generator) -> dict[str, list[Any]]:
+    def _attempt(self, begin: Mapping[str, Any], operator: str, rng: np.random.Generator) -> dict[str, list[Any]]:
+        """Rows of an episode from a reset with the options ``begin``."""
         env, config = self.env, self.config
-        obs, info = env.reset(seed=int(rng.integers(2**31)), options={"task": task})
+        obs, info = env.reset(seed=int(rng.integers(2**31)), options=dict(begin))
         act = config.suite.operators[operator](env, rng)
         recorded = config.snapshots and len(env.snapshot()) > 0
         left = config.max_steps or config.suite.horizon

@@ -10,6 +10,11 @@ def test_an_unknown_operator_is_named():
         ScriptedEpisodes(suite("pusht"), operators=("better",))
 
 
+def test_initial_states_are_of_benchmarks_that_have_them():
+    with pytest.raises(ValueError, match="initial_states: pusht has none of its own"):
+        ScriptedEpisodes(suite("pusht"), initial_states=True)
+
+
 def test_random_walks_are_not_demonstrations_unless_asked_for():
     assert ScriptedEpisodes(suite("robosuite")).operators == ("better", "okay", "worse")
 
@@ -22,6 +27,7 @@ def test_a_push_is_kept_with_its_marks_and_snapshots():
     assert all(np.array_equal(episode[k], again[k]) for k in episode)
     assert meta["success"]
     assert (meta["suite"], meta["task"], meta["operator"], meta["split"]) == ("pusht", "push_t", "pusher", "val")
+    assert meta["instruction"] == "push t"
     first = int(np.flatnonzero(episode["success"])[0])
     assert len(episode["success"]) == first + 4
     assert episode["state"].dtype == np.float32

@@ -45,6 +45,7 @@ def demonstrations(
     linger: int = 10,
     whole: bool = False,
     image_size: int = 128,
+    initial_states: bool = False,
 ) -> ScriptedEpisodes:
     """Episodes of the operators with both cameras; what fails three times is kept as a failure.
 
@@ -57,12 +58,14 @@ def demonstrations(
         linger: rows from the first success on.
         whole: go on to ``max_steps`` after success.
         image_size: pixels of the square frames; 0 for none.
+        initial_states: begin from the benchmark's own initial states, one after the other.
     """
     named = tuple(task for name in tasks for task in TASK_SETS.get(name, (name,)))
     cameras = {"cameras": ["static", "gripper"], "image_size": image_size} if image_size else {}
     return ScriptedEpisodes(
-        suite, named, operators, robot, max_steps, None if whole else linger, True, cameras, MAX_TRIES, True
-    )
+        suite, named, operators, robot, max_steps, None if whole else linger, True, cameras, MAX_TRIES, True,
+        initial_states,
+    )  # fmt: skip
 
 
 def play(

@@ -88,3 +88,19 @@ def test_the_suite_has_every_proficiency_and_takes_suites_for_tasks():
     libero.check_settings(libero.recorded_in(info, {})["kwargs"])
     with pytest.raises(ValueError, match="libero_gaol"):
         libero.collector("demonstrations", tasks=("libero_gaol",))
+
+
+@needs_assets
+def test_episodes_can_begin_from_the_benchmarks_own_states(env):
+    task = "libero_goal/turn_on_the_stove"
+    made = suite("libero").collector(
+        "demonstrations", tasks=(task,), operators=("random",), max_steps=2, image_size=0, initial_states=True
+    )
+    metas = []
+    for index in (0, 7):
+        episode, meta = made(0).episode(index)
+        env.reset(options={"task": task, "init_state": index})
+        np.testing.assert_array_equal(episode["scene_obs"][0], env.observe()["scene_obs"])
+        metas.append(meta)
+    assert [m["init_state"] for m in metas] == [0, 7]
+    assert metas[0]["instruction"] == "turn on the stove"
