@@ -47,10 +47,10 @@ def store(tmp_path_factory) -> Path:
     return Path(made.path)
 
 
-def start(store: Path, run: Path, **changes: object) -> "subprocess.Popen[str]":
+def start(store: Path, run: Path, launcher: str = "torchrun", **changes: object) -> "subprocess.Popen[str]":
     script = run.parent / "script.py"
     script.write_text(SCRIPT)
-    return two_processes(script, store, run, json.dumps({**SETTINGS, **changes}))
+    return two_processes(script, store, run, json.dumps({**SETTINGS, **changes}), launcher=launcher)
 
 
 def log(run: Path) -> list[dict[str, float]]:
@@ -73,6 +73,15 @@ def test_two_processes_follow_the_curve_of_one_with_the_same_batch(store, tmp_pa
     # One process goes on with the run of two, along the same curve.
     for run in ("one", "two"):
         train(store, tmp_path / run, "mlp", **{**SETTINGS, "steps": 10})
+    np.testing.assert_allclose(curve(tmp_path / "two"), curve(tmp_path / "one"), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_accelerate_starts_two_processes_that_follow_it_too(store, tmp_path):
+    train(store, tmp_path / "one", "mlp", **SETTINGS)
+    process = start(store, tmp_path / "two", launcher="accelerate", steps=8)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors[-6000:]
     np.testing.assert_allclose(curve(tmp_path / "two"), curve(tmp_path / "one"), rtol=1e-5)
 
 
