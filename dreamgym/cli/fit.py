@@ -83,7 +83,7 @@ def fit(options: FitOptions) -> None:
     """Trains a world model on a store's training episodes, or goes on with the run; Ctrl-C saves and stops.
 
     What a run was begun with stays: an option that is left away means the run's own, one that differs is refused.
-    On several processes: torchrun --nproc-per-node 8 -m dreamgym fit ..., or accelerate launch; each takes its share
+    On several processes: torchrun --nproc-per-node 8 -m dreamgym -- fit ..., or accelerate launch; each takes its share
     of a batch.
     """
     from dreamgym.fields import parse_fields

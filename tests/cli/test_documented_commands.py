@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed.run import parse_args
 
 from dreamgym import cli
 
@@ -18,15 +19,28 @@ pytest.importorskip("tyro")
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^( *)```(?:bash|sh|text)?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
+STARTS = ("dreamgym ", "torchrun ")
 
 
 def commands(page: Path) -> list[str]:
     """Commands of a page's code blocks, continued lines joined; those with a placeholder for options left out."""
-    found = []
-    for _, block in BLOCK.findall(page.read_text()):
+    found, text = [], page.read_text()
+    for block in [block for _, block in BLOCK.findall(text)] + INDENTED.findall(BLOCK.sub("", text)):
         lines = [line.strip() for line in block.replace("\\\n", " ").splitlines()]
-        found += [line for line in lines if line.startswith("dreamgym ") and "..." not in line and "|" not in line]
+        found += [line for line in lines if line.startswith(STARTS) and "..." not in line and "|" not in line]
     return found
+
+
+def words(command: str) -> list[str]:
+    """What the command hands to dreamgym, read by torchrun first where that starts it."""
+    program, *found = shlex.split(command, comments=True)
+    if program == "dreamgym":
+        return found
+    started = parse_args(found)
+    assert started.module
+    assert started.training_script == "dreamgym"
+    return list(started.training_script_args)
 
 
 DOCUMENTED = [pytest.param(command, id=f"{page.stem}: {command}") for page in PAGES for command in commands(page)]
@@ -56,7 +70,7 @@ def test_options_exist(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "POSITIONAL", positional)
     monkeypatch.setattr(cli, "load_command", load_idle)
     monkeypatch.setattr(cli, "import_code", lambda name: None)
-    cli.main(shlex.split(command, comments=True)[1:])
+    cli.main(words(command))
 
 
 def test_pages_have_commands() -> None:
