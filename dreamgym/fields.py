@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 
 ConfigT = TypeVar("ConfigT")
 
+MOST_THREADS = 1024
+"""The OpenMP runtime ends the process of whoever asks for very many."""
+
 
 def parse_fields(words: Sequence[str], config_class: type) -> dict[str, Any]:
     """["deter=512", "variant=hybrid"] as {"deter": 512, "variant": "hybrid"}.
@@ -65,6 +68,22 @@ def check_names(config_class: type, names: typing.Iterable[str]) -> None:
     if unknown := sorted(set(names) - set(known)):
         shown = repr(unknown[0]) if len(unknown) == 1 else unknown
         raise ValueError(f"{config_class.__name__} has no field {shown}; it has {sorted(known)}")
+
+
+def check_numbers(config: typing.Any) -> None:
+    """What ``__post_init__`` of a config asks first: comparisons let NaN pass.
+
+    Raises:
+        ValueError: a float that is not finite, a ``seed`` that no generator takes, or ``threads`` that cannot be.
+    """
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if any(isinstance(x, float) and not math.isfinite(x) for x in (value if isinstance(value, tuple) else [value])):
+            raise ValueError(f"{f.name} is a finite number, got {value}")
+        if f.name == "seed" and not 0 <= value < 2**63:
+            raise ValueError(f"seed must be at least 0 and below 2**63, got {value}")
+        if f.name == "threads" and value is not None and not 1 <= value <= MOST_THREADS:
+            raise ValueError(f"threads must be at least 1 and at most {MOST_THREADS}, got {value}")
 
 
 def field_types(config_class: type) -> dict[str, Any]:

@@ -14,6 +14,7 @@ actions. Horizons and elapsed time are counted in control actions.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -70,6 +71,8 @@ class ActionSpec:
         if not len(self.low) == len(self.high) == len(self.hold):
             lengths = len(self.low), len(self.high), len(self.hold)
             raise ValueError(f"low, high and hold need one length, got {lengths}")
+        if not all(map(math.isfinite, (*self.low, *self.high, *self.hold))):
+            raise ValueError(f"bounds and hold are finite, got low={self.low}, high={self.high}, hold={self.hold}")
         if any(lo >= hi for lo, hi in zip(self.low, self.high, strict=True)):
             raise ValueError(f"every low must lie below its high, got low={self.low}, high={self.high}")
         if any(not 0 <= i < len(self.low) for i in self.binary):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from dreamgym.cli.fit import SETTINGS
 
@@ -30,6 +31,7 @@ class AdaptOptions:
         threads: torch threads.
         eval_every: updates between open-loop evaluations on held-out episodes.
         save_every: seconds between saves of progress.
+        log: where curves go beside log.jsonl, as for ``fit``.
         out: checkpoint folder to write once all updates are done.
     """
 
@@ -49,6 +51,7 @@ class AdaptOptions:
     threads: int | None = None
     eval_every: int = 1000
     save_every: float | None = None
+    log: Literal["tensorboard", "wandb"] | None = None
     out: Path | None = None
 
 

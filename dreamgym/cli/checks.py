@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dreamgym.fields import MOST_THREADS
+from dreamgym.places import check_place
+
 
 def check_threads(threads: int | None) -> None:
-    """Raises ValueError unless ``threads`` is at least 1, or not given."""
-    if threads is not None and threads < 1:
-        raise ValueError(f"--threads must be at least 1, got {threads}")
+    """Raises ValueError unless ``threads`` is not given, or as many as there can be."""
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"--threads must be at least 1 and at most {MOST_THREADS}, got {threads}")
 
 
 def check_device(device: str | None) -> None:
@@ -37,7 +40,7 @@ def check_file(option: str, file: Path | None) -> None:
         return
     if file.is_dir():
         raise ValueError(f"{option} {file} is a folder: name a file to write")
-    check_folder(option, file.parent)
+    check_folder(option, check_place(file).parent if not file.exists() else file.parent)
     if file.exists() and not os.access(file, os.W_OK):
         raise ValueError(f"{option} {file} cannot be written: it belongs to somebody else or is read-only")
 
@@ -50,11 +53,8 @@ def check_folder(option: str, folder: Path | None) -> None:
     """
     if folder is None:
         return
+    check_place(folder, replaced=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise ValueError(f"{option}: {folder} is a file; name a folder") from None
     except OSError as error:
         raise ValueError(f"{option}: {folder} cannot be made ({error.strerror}); name another") from error
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"{option}: {folder} cannot be written; name another")

@@ -48,7 +48,7 @@ class EncoderOptions:
 
 def encoder(options: EncoderOptions) -> None:
     """Trains a small vision encoder on a store's frames, or goes on with the run; Ctrl-C saves and stops."""
-    from dreamgym.training.checkpoint import check_place
+    from dreamgym.places import check_place
     from dreamgym.training.encoders import EncoderTraining, save_encoder, train_encoder
     from dreamgym.training.stop import Stopped
 

@@ -20,6 +20,8 @@ def in_one_line(error: BaseException) -> str | None:
         return _told(error)
     if type(error).__name__ == "SafetensorError" and "os error" in str(error):  # writes weights, in Rust
         return _full(str(error)) if any(f"os error {number})" in str(error) for number in FULL) else _told(error)
+    if isinstance(error, MemoryError):
+        return f"the memory does not suffice ({_told(error)}): ask for less (smaller batches, shorter windows or clips)"
     if type(error).__name__ == "CollectError":
         return _told(error)
     return None

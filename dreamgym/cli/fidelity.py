@@ -5,7 +5,8 @@ from __future__ import annotations
 from json import dumps
 from pathlib import Path
 
-from dreamgym.cli.show import amend, curve_rows, table
+from dreamgym.cli.checks import check_file
+from dreamgym.cli.show import amend, curve_rows, open_to_amend, table
 
 
 def fidelity(
@@ -35,7 +36,9 @@ def fidelity(
     from dreamgym.training.checkpoint import load
     from dreamgym.training.train import training_episodes
 
-    opened, data = load(checkpoint), EpisodeStore.open(store)
+    check_file("--json", json)
+    opened = open_to_amend(checkpoint, None) if write else load(checkpoint)
+    data = EpisodeStore.open(store)
     config = FidelityConfig(windows=windows, steps=steps, seed=seed)
     held_out, training = data.select(split="val"), training_episodes(data)
     found = measure_fidelity(opened.model, held_out, training, config, opened.probe, progress=True)

@@ -34,19 +34,21 @@ def amend(
     print(f"wrote {save(out or checkpoint, old.model, **{**contents, **parts})}")
 
 
-def open_to_amend(checkpoint: Path, out: Path | None) -> Checkpoint:
+def open_to_amend(checkpoint: str | Path, out: Path | None) -> Checkpoint:
     """The checkpoint that `amend` is to write again, once it is known that it can be written.
 
     Raises:
         CheckpointError: it cannot be loaded.
-        ValueError: ``out`` is taken by something else, or missing where the checkpoint comes with dreamgym.
+        ValueError: ``out`` is taken by something else, or missing where the checkpoint comes with dreamgym or lies on
+            the Hub.
     """
     from dreamgym.training.checkpoint import BUILT_IN, check_target, load
 
     opened = load(checkpoint)
-    if out is None and opened.path.parent == BUILT_IN and opened.path != checkpoint:
-        raise ValueError(f"{checkpoint} comes with dreamgym and stays as it is: name the new checkpoint with --out")
-    check_target(out or checkpoint)
+    if out is None and opened.path != Path(checkpoint):
+        whose = "comes with dreamgym" if opened.path.parent == BUILT_IN else "lies on the Hub"
+        raise ValueError(f"{checkpoint} {whose} and stays as it is: copy it (`dreamgym pull`), or name another by --out")
+    check_target(out or opened.path)
     return opened
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from dreamgym.bars import progress_bar
-from dreamgym.data.shards import Meta
+from dreamgym.data.shards import Meta, locked
 from dreamgym.data.store import Episode, EpisodeStore, EpisodeView
+from dreamgym.places import check_place
 
 TASK, CLIP = "task", "clip"
 """Keys that a clip store has beside those it was cut from: int64, the same at every row of a clip."""
@@ -43,29 +45,78 @@ def cut_clips(
         ``source``) beside the keys that were kept.
 
     Raises:
-        ValueError: rows below 2; no tasks; or the folder holds clips of another store or length.
+        ValueError: rows below 2; no tasks, no episode that makes a clip, or an action that does not fit; or the folder
+            holds clips of another store or length, or is being filled by another process.
     """
+    check_place(path, replaced=False)
     tasks, kept = _tasks(source), _keys(source, keys)
     if rows < 2:
         raise ValueError(f"a clip has at least 2 rows, got {rows}")
+    fitting = suitable(source, rows)
+    _check_clips(source, fitting, tasks, rows)
     layout = {k: source.keys[k] for k in kept} | {TASK: ((), "int64"), CLIP: ((), "int64")}
     info = {**source.info, "tasks": tasks, "clips": {"of": str(source.path), "rows": rows}}
     store = EpisodeStore.create(path, layout, info)
-    if store.info.get("clips") != info["clips"]:
-        raise ValueError(
-            f"{path} holds clips of {store.info.get('clips')}, asked for {info['clips']}: use another path"
-        )
-    done = {meta[CLIP] for meta in store.metas}
-    chosen = [i for i in suitable(source, rows) if i not in done]
-    for first in progress_bar(range(0, len(chosen), BATCH), desc="clips", unit="shard", shown=progress):
-        store.append(list(_clips(source, chosen[first : first + BATCH], kept, tasks, rows)))
+    begun = store.info.get("clips") or {}
+    if begun.get("rows") != rows or not _cut_from(source, store):
+        raise ValueError(f"{path} holds clips of {begun}, asked for {info['clips']}: use another path")
+    with _alone(store):
+        done = {meta[CLIP] for meta in store.metas}
+        chosen = [i for i in fitting if i not in done]
+        for first in progress_bar(range(0, len(chosen), BATCH), desc="clips", unit="shard", shown=progress):
+            store.append(list(_clips(source, chosen[first : first + BATCH], kept, tasks, rows)))
     return store
+
+
+def _check_clips(source: EpisodeStore, fitting: Sequence[int], tasks: Sequence[str], rows: int) -> None:
+    """ValueError where there is nothing to cut, or a clip could not be made: asked before the first is written."""
+    if not fitting:
+        lengths = source.select(_succeeded).lengths
+        told = f"the shortest has {lengths.min()}" if len(lengths) else "it has none at all"
+        raise ValueError(f"{source.path} has no successful episode of a task within {rows} rows: {told}")
+    if unknown := sorted({m["task"] for m in (source.metas[i] for i in fitting)} - set(tasks)):
+        raise ValueError(
+            f"{source.path} has episodes of {unknown}, and its info names only {list(tasks)}: mend 'tasks'"
+        )
+    shape, action = source.keys["action"][0], source.info.get("action")
+    if action is not None and shape != (len(action["low"]),):
+        raise ValueError(
+            f"{source.path} holds actions {shape}, its info says {len(action['low'])} entries: mend 'action'"
+        )
+
+
+def _cut_from(source: EpisodeStore, clips: EpisodeStore) -> bool:
+    """Whether each clip's episode is the one of its number in ``source``, wherever that lies by now."""
+    metas, added = source.metas, (CLIP, "length")
+    return all(
+        meta[CLIP] < len(metas) and _without(meta, added) == _without(metas[meta[CLIP]], added) for meta in clips.metas
+    )
+
+
+def _without(meta: Meta, names: Sequence[str]) -> Meta:
+    return {k: v for k, v in meta.items() if k not in names}
+
+
+@contextlib.contextmanager
+def _alone(store: EpisodeStore) -> Iterator[None]:
+    """Holds the store against a second cutter, which would append the same clips."""
+    try:
+        with locked(store.path, exclusive=True, wait=False, name=".collect.lock"):
+            store.refresh()
+            yield
+    except BlockingIOError:
+        raise ValueError(f"another process is cutting clips into {store.path}: wait until it is done") from None
 
 
 def suitable(source: EpisodeView, rows: int) -> list[int]:
     """Indices of the episodes that succeeded within ``rows`` rows."""
     fits = source.lengths <= rows
-    return [i for i, meta in enumerate(source.metas) if fits[i] and meta.get("success", True) and meta.get("task")]
+    return [i for i, meta in enumerate(source.metas) if fits[i] and _succeeded(meta)]
+
+
+def _succeeded(meta: Meta) -> bool:
+    """Whether a clip can show the task done."""
+    return bool(meta.get("task")) and bool(meta.get("success", True))
 
 
 def _clips(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dreamgym.bars import progress_bar
-from dreamgym.data.shards import Entry, Keys
+from dreamgym.data.shards import Entry, Keys, write_rows
 from dreamgym.data.store import EpisodeView
 
 _log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class FeatureView(EpisodeView):
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".tmp-{os.getpid()}-{file.name}")
         try:
-            np.save(temporary, out)
+            write_rows(temporary, [out])
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dreamgym.data.shards import Keys, publish
+from dreamgym.data.shards import Keys, locked, publish, write_rows
 from dreamgym.data.store import EpisodeStore
+from dreamgym.places import check_place
 
 SAME = ("suite", "robot", "action", "frame_rate")
 """What must not differ among the sources; of robots that each store names, robot and action may."""
@@ -39,6 +41,9 @@ def join(sources: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str])
         ValueError: no source, no key that all have in one form, sources of different suites, robots or actions, or a
             store at ``out`` already.
     """
+    target = check_place(out)
+    if target.exists() and any(target.iterdir()):
+        raise ValueError(f"{target} is a store already or holds other files: name another folder")
     stores = [EpisodeStore.open(source) for source in sources]
     if not stores:
         raise ValueError("there is no store to join: name at least one")
@@ -56,21 +61,34 @@ def join(sources: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str])
     if robots:
         info |= {"robots": robots, "action": _widest(robots)}
     info["joined"] = [Path(source).name for source in sources]
-    target = Path(out)
-    if target.exists() and any(target.iterdir()):
-        raise ValueError(f"{target} is a store already or holds other files: name another folder")
-    # Made aside and renamed: a join that was killed leaves nothing that looks whole.
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
+    with _aside(target) as aside:
         EpisodeStore.create(aside, shared, info)
         for store in stores:
             for shard in dict.fromkeys(entry.shard for entry in store._entries):
                 number = list(robots).index(store.info["robot"]) if robots else None
                 _add(store.path / "shards" / shard, aside / "shards", shared, number)
         os.rename(aside, target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return EpisodeStore.open(target)
+
+
+@contextlib.contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """Where a store is made before it is renamed, so that a join that was killed leaves nothing that looks whole.
+
+    What such a one left behind is cleared.
+    """
+    aside = target.with_name(f".{target.name}.joining")
+    aside.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(aside, exclusive=True, wait=False, name=".collect.lock"):
+            for left in ("shards", "info.json"):
+                shutil.rmtree(aside / left) if (aside / left).is_dir() else (aside / left).unlink(missing_ok=True)
+            try:
+                yield aside
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+    except BlockingIOError:
+        raise ValueError(f"another process is joining stores into {target}: wait until it is done") from None
 
 
 def _shared_info(infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -108,7 +126,7 @@ def _add(shard: Path, into: Path, keys: Keys, robot: int | None) -> None:
     try:
         made = {} if robot is None else _of_robot(shard, keys["action"][0][0], robot)
         for key, rows in made.items():
-            np.save(temporary / f"{key}.npy", rows)
+            write_rows(temporary / f"{key}.npy", [rows])
         for name in (*(f"{key}.npy" for key in keys if key not in made), "index.json"):
             try:
                 os.link(shard / name, temporary / name)

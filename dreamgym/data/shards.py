@@ -26,6 +26,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from dreamgym.data.told import check_meta
 from dreamgym.fields import parse_json
 
 try:
@@ -145,20 +146,27 @@ def write_head(folder: Path, keys: Keys, info: Mapping[str, Any]) -> None:
 def write_shard(folder: Path, keys: Keys, episodes: Sequence[tuple[Mapping[str, np.ndarray], Meta]]) -> None:
     """Write the files of one shard into an existing folder and flush them to the disk."""
     lengths = [len(next(iter(arrays.values()))) for arrays, _ in episodes]
-    for name, (shape, dtype) in keys.items():
-        head = {"descr": dtype.str, "fortran_order": False, "shape": (sum(lengths), *shape)}
-        with open(folder / f"{name}.npy", "wb") as file:
-            np.lib.format.write_array_header_1_0(file, head)
-            for arrays, _ in episodes:
-                # Not ndarray.tofile: on a full disk that raises an OSError without an errno.
-                file.write(arrays[name].data.cast("B"))
-            _flush(file)
+    for name in keys:
+        write_rows(folder / f"{name}.npy", [arrays[name] for arrays, _ in episodes])
     index, start = [], 0
     for length, (_, meta) in zip(lengths, episodes, strict=True):
         index.append({"start": start, "length": length, "meta": meta})
         start += length
     write_json(folder / "index.json", {"episodes": index})
     _flush_folder(folder)
+
+
+def write_rows(file: Path, parts: Sequence[np.ndarray]) -> None:
+    """Write arrays of one type end to end as one .npy file, flushed to the disk."""
+    head = {
+        "descr": parts[0].dtype.str, "fortran_order": False, "shape": (sum(map(len, parts)), *parts[0].shape[1:]),
+    }  # fmt: skip
+    with open(file, "wb") as out:
+        np.lib.format.write_array_header_1_0(out, head)
+        for part in parts:
+            # Not ndarray.tofile: on a full disk that raises an OSError without an errno.
+            out.write(np.ascontiguousarray(part).data.cast("B"))
+        _flush(out)
 
 
 def publish(temporary: Path) -> None:
@@ -212,6 +220,7 @@ def read_index(shard: Path, keys: Keys) -> list[Entry]:
             if entry.start != rows or entry.length < 1:
                 raise ValueError(f"an episode of {entry.length} rows at {entry.start}, after {rows} rows")
             rows += entry.length
+            check_meta(entry.meta)
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"{shard}/index.json is damaged ({error!r}): {_mend(shard)}") from error
     for name, (shape, dtype) in keys.items():

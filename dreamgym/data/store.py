@@ -29,6 +29,8 @@ from dreamgym.data.shards import (
     write_head,
     write_shard,
 )
+from dreamgym.data.told import check_info
+from dreamgym.places import check_place
 
 Episode = Mapping[str, np.ndarray]
 
@@ -151,10 +153,14 @@ class EpisodeStore(EpisodeView):
             exist_ok: Whether an existing store is opened or refused.
 
         Raises:
-            ValueError: The folder is a store with other keys, or not empty and no store; or exist_ok is False.
+            ValueError: The folder is a store with other keys, or not empty and no store; it lies within another store
+                or cannot be written to; an entry of ``info`` is of the wrong type; or exist_ok is False.
         """
-        folder = Path(path)
+        folder = check_place(path, replaced=False)
         wanted = normalise_keys(keys)
+        check_info(info or {}, folder / "info.json")
+        if around := next((place for place in folder.absolute().parents if (place / "shards").is_dir()), None):
+            raise ValueError(f"{folder} lies within the episode store {around}: use another path")
         if folder.is_dir() and not (folder / "info.json").exists():
             ours = {"shards", ".lock", ".collect.lock", ".info.json.tmp"}
             if foreign := sorted({file.name for file in folder.iterdir()} - ours):
@@ -186,6 +192,7 @@ class EpisodeStore(EpisodeView):
             keys = normalise_keys({name: (shape, dtype) for name, (shape, dtype) in head["keys"].items()})
         except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"{folder}/info.json is damaged ({error}): put back the one of this store") from error
+        check_info(head["info"], folder / "info.json")
         store = cls(folder, keys, head["info"], [], ShardCache(folder, keys))
         store.refresh()
         return store

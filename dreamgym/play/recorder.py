@@ -11,7 +11,7 @@ import numpy as np
 
 from dreamgym.data.collect import differences
 from dreamgym.data.store import EpisodeStore
-from dreamgym.training.checkpoint import check_place
+from dreamgym.places import check_place
 from dreamgym.types import ActionSpec
 
 
@@ -48,7 +48,7 @@ class Recorder:
         self._info: dict[str, Any] = {"action": bounds, "frame_rate": frame_rate, "tasks": list(tasks)}
         if suite is not None:
             self._info["suite"] = suite
-        if (check_place(path) / "info.json").exists():
+        if (check_place(path, replaced=False) / "info.json").exists():
             there = EpisodeStore.open(path).info
             told = {k: v for k, v in self._info.items() if k != "tasks"}
             if different := differences(there, json.loads(json.dumps(told))):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dreamgym.bars import progress_bar
 from dreamgym.data.store import EpisodeView
+from dreamgym.fields import check_numbers
 from dreamgym.rewards.calibrate import calibrate
 from dreamgym.rewards.samples import DEMO_POSTERIOR, SOURCES, PlayWindows, Samples, add_demonstrations, add_play
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig, success_loss
@@ -54,6 +55,7 @@ class SuccessFitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.epochs < 1 or self.batch_size < 4 or self.learning_rate <= 0 or self.demo_passes < 1:
             raise ValueError(f"epochs and demo_passes >= 1, batch_size >= 4, learning_rate > 0; got {self}")
         if len(self.mix) != len(SOURCES) or min(self.mix) <= 0:

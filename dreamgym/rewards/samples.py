@@ -12,6 +12,7 @@ from torch import Tensor
 from dreamgym.bars import progress_bar
 from dreamgym.data.sampler import SequenceSampler
 from dreamgym.data.store import EpisodeView
+from dreamgym.fields import check_numbers
 from dreamgym.rewards.encode import encode, episode_batches, load_episodes
 from dreamgym.suites.facts import store_tasks, suite_of
 from dreamgym.world_models.base import WorldModel
@@ -137,6 +138,9 @@ class PlayWindows:
     stride: int = 2
     batch_size: int = 64
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 def add_play(

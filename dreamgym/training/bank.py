@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dreamgym.bars import progress_bar
 from dreamgym.data.store import EpisodeView
+from dreamgym.fields import check_numbers
 from dreamgym.suites.facts import store_instructions, suite_of
 from dreamgym.types import SPLITS, State
 from dreamgym.world_models.base import WorldModel
@@ -53,6 +54,7 @@ class BankConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         least = min(self.num_val, self.num_test, *self.offsets) if self.offsets else -1
         if min(self.num_train, self.context, self.batch_size) < 1 or least < 0:
             raise ValueError(f"num_train, context, batch_size >= 1, num_val, num_test and offsets >= 0; got {self}")

@@ -3,6 +3,7 @@
     family, preset, model     the family, its preset and the whole of its config
     store, data               the store's path; a digest of the training episodes that are used
     tasks, episodes           of these tasks ([]: all); how many episodes, those published first
+    init                      the run or the checkpoint whose weights it began with
     steps                     updates that were last asked for, which may grow
     batch_size, length, openings, balance                                        see `Windows`
     lr, warmup, cooldown, weight_decay, eps, betas, grad_clip, ema, seed, precision   see `FitConfig`
@@ -15,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
@@ -24,6 +26,7 @@ from typing import Any
 from dreamgym.data.shards import locked
 from dreamgym.data.store import EpisodeView
 from dreamgym.fields import convert, field_types, parse_json
+from dreamgym.places import check_place
 from dreamgym.training.progress import latest
 from dreamgym.world_models.recipe import FitConfig, Windows
 
@@ -46,16 +49,28 @@ def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: convert(value, known[name], name) for name, value in settings.items()}
 
 
+def check_run_folder(run_dir: str | os.PathLike[str]) -> Path:
+    """The folder, if a run can live there.
+
+    Raises:
+        ValueError: a file stands there, nothing can be written there, or it holds a checkpoint, a policy or a store.
+    """
+    folder = check_place(run_dir, replaced=False)
+    if foreign := [*folder.glob("*.safetensors"), *folder.glob("shards")]:
+        raise ValueError(
+            f"{folder} holds something else than a run ({foreign[0].name}): give the run a folder of its own"
+        )
+    return folder
+
+
 def read_run(run_dir: Path) -> dict[str, Any] | None:
     """What the run was begun with, or None where it has made no progress yet.
 
     Runs of older versions say less; what they leave out is not checked.
 
     Raises:
-        ValueError: a file stands there, or progress without a readable run.json and fit.json.
+        ValueError: progress without a readable run.json and fit.json.
     """
-    if run_dir.exists() and not run_dir.is_dir():
-        raise ValueError(f"{run_dir} is a file: give the run a folder")
     if latest(run_dir) is None:
         return None
     run, fitted = read_json(run_dir / "run.json"), read_json(run_dir / "fit.json")
@@ -137,7 +152,7 @@ def check_run(run_dir: Path, begun: Mapping[str, Any], asked: Mapping[str, Any])
         ValueError: names every entry that differs, then and now.
     """
     then, now = _flat(begun), _flat(asked)
-    differ = [f"{k}={then[k]!r}, not {v!r}" for k, v in now.items() if k in then and then[k] != v]
+    differ = [f"{k}={_told(then[k])}, not {_told(v)}" for k, v in now.items() if k in then and then[k] != v]
     if differ:
         raise ValueError(
             f"{run_dir} was begun with {'; '.join(differ)}: leave that away to go on, or use a new run directory"
@@ -149,6 +164,12 @@ def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(run, default=asdict))
     model = plain.pop("model", {})
     return {**plain, **{f"model.{k}": v for k, v in model.items()}}
+
+
+def _told(value: Any) -> str:
+    """A value as a message has it: of a long mapping its names."""
+    shown = repr(value)
+    return shown if len(shown) <= 100 or not isinstance(value, dict) else f"{{{', '.join(value)}}}"
 
 
 def new_run(family: str, preset: str, windows: Windows, settings: Mapping[str, Any]) -> dict[str, Any]:

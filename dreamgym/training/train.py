@@ -26,6 +26,7 @@ from dreamgym.training.runs import (
     SHAPING,
     WINDOWS,
     check_run,
+    check_run_folder,
     checked_settings,
     data_digest,
     held,
@@ -69,8 +70,8 @@ def train(
         changes: fields of the family's config.
         tasks: use the episodes of these tasks only; () for all.
         refresh_data: take in episodes appended since the run began (from here on the curve is another).
-        init: another run, whose averaged weights this one begins with wherever name and shape agree, or a checkpoint's
-            folder; the optimizer begins anew. Without effect on a run that has progress.
+        init: another run, whose averaged weights this one begins with wherever name and shape agree, or a checkpoint
+            by name or folder; the optimizer begins anew.
         settings: fields of `FitConfig` and `Windows`; ``steps`` are all updates, those before a resume included, by
             default the preset's.
 
@@ -78,13 +79,13 @@ def train(
         ValueError: an unknown family, preset, task or setting; a store without what the family reads; a family of the
             caller's own that does not keep the contract of world models; or a run that was begun with something else.
     """
-    run_dir, store = Path(run_dir), EpisodeStore.open(store_path)
+    run_dir, store = check_run_folder(run_dir), EpisodeStore.open(store_path)
     steps = settings.pop("steps", None)
     settings, facts = checked_settings(settings), store_facts(store)
     pinned = {k: v for k, v in settings.items() if k in (*WINDOWS, *SHAPING)}
     free = {k: v for k, v in settings.items() if k not in pinned}
     FitConfig(**free)  # a value out of range is refused before anything is read
-    asked = {"family": family, "preset": preset, "tasks": sorted(tasks), **pinned}
+    asked = {"family": family, "preset": preset, "tasks": sorted(tasks), "init": _identity(init), **pinned}
     begun = read_run(run_dir)
     if begun is None:
         run = _new(store, facts, asked, changes or {})
@@ -103,6 +104,10 @@ def train(
         check_foreign(model)
     windows = Windows(**{k: run[k] for k in WINDOWS})
     stages = recipe.stages(model.config, config)
+    for name in WINDOWS:
+        own = {stage.windows.get(name, run[name]) for stage in stages}
+        if name in settings and run[name] not in own:
+            raise ValueError(f"{name} is the family's own here, {sorted(own)}: leave it away, or change the config")
     source, read = recipe.source(model, episodes)
     samplers = {s.name: _sampler(source, windows, s, sorted({*read, "action"}), config.seed) for s in stages}
     processes = Processes.current()
@@ -202,6 +207,7 @@ def _new(
         "store": str(store.path),
         "data": data_digest(episodes),
         "tasks": asked["tasks"],
+        "init": asked["init"],
         "episodes": len(episodes),
     }
 
@@ -251,17 +257,32 @@ def _sampler(episodes: EpisodeView, windows: Windows, stage: Stage, keys: list[s
 def _first_weights(recipe: Recipe, model: WorldModel, episodes: EpisodeView, init: str | Path | None) -> None:
     recipe.prepare(model, episodes)
     if init is not None:
-        _warm_start(model, Path(init))
+        _warm_start(model, init)
 
 
-def _warm_start(model: WorldModel, source: Path) -> None:
-    path = latest(source)
-    if path is None and not (source / "config.json").exists():
+def _identity(init: str | Path | None) -> str | None:
+    """What a run begins with, as its run.json has it: the place of another run, or the sha256 of a checkpoint.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    if init is None:
+        return None
+    if latest(Path(init)) is not None:
+        return f"run {Path(init).resolve()}"
+    try:
+        return f"weights {checkpoint.file_sha256(checkpoint.load(init).path / 'model.safetensors')}"
+    except checkpoint.CheckpointError as error:
         raise ValueError(
-            f"{source} holds no training progress to begin with: give a run's own directory, or a checkpoint's"
-        )
+            f"{init} holds no training progress to begin with, and is no checkpoint ({error}): give a run's own "
+            "directory, or a checkpoint"
+        ) from error
+
+
+def _warm_start(model: WorldModel, source: str | Path) -> None:
+    path = latest(Path(source))
     tensors = own_tensors(checkpoint.load(source).model) if path is None else averaged_weights(path)
-    fresh = load_matching(tensors, model, source)
+    fresh = load_matching(tensors, model, Path(source))
     _log.info("began with the weights of %s; fresh: %s", path or source, fresh or "none")
 
 

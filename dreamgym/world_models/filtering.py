@@ -25,8 +25,17 @@ def sensors(model: WorldModel, batch: Mapping[str, Tensor]) -> Observation:
 def frames_of(model: WorldModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Windows at control rate as the model sees them: its sensors [B, F, ...] and prepared control actions as "action"
     [B, F - 1, a, A].
+
+    Raises:
+        ValueError: the data lack a sensor, or have actions of another size.
     """
-    rows = {**sensors(model, batch), "action": model.spec.control.prepare(batch["action"])}
+    control, width = model.spec.control, batch["action"].shape[-1]
+    if width != control.dim:
+        raise ValueError(
+            f"this model is driven by actions of {control.dim} entries, the data hold {width}: of a model of several "
+            "robots give data of one that it knows by name (the store's info says which)"
+        )
+    rows = {**sensors(model, batch), "action": control.prepare(batch["action"])}
     return to_frames(rows, model.spec.actions_per_frame)
 
 
@@ -50,7 +59,8 @@ def filtered(
         seen: frames from which the model starts, brought to its history with hold steps; every later one is observed.
 
     Raises:
-        ValueError: the data lack a sensor, or the model must be told something and is not.
+        ValueError: the data lack a sensor or have actions of another size, or the model must be told something and is
+            not.
     """
     spec, frames = model.spec, frames_of(model, batch)
     action, obs = frames["action"], sensors(model, frames)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor
 
 from dreamgym.data.store import Episode, EpisodeStore, EpisodeView
+from dreamgym.fields import check_numbers
 from dreamgym.world_models.base import Config, WorldModel
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class FitConfig:
     log: str = "tensorboard"
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
         if self.log not in LOGS:
@@ -78,11 +80,11 @@ class FitConfig:
         for name in ("steps", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be at least 1, got {self.threads}")
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ValueError(f"ema, a decay, must lie in [0, 1), got {self.ema}")
         if self.lr <= 0 or self.grad_clip <= 0:
             raise ValueError(f"lr and grad_clip must be positive, got {self.lr} and {self.grad_clip}")
-        for name in ("warmup", "cooldown", "seed", "save_every", "eval_every"):
+        for name in ("warmup", "cooldown", "weight_decay", "eps", "save_every", "eval_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
 

@@ -12,6 +12,7 @@ import types
 from pathlib import Path
 
 import gymnasium
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -75,6 +76,16 @@ def test_a_callers_mistake_ends_in_one_line(error: Exception, monkeypatch: pytes
         cli.main(["broken"])
 
 
+def test_a_memory_that_does_not_suffice_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask() -> None:
+        """Asks for eight exabytes."""
+        np.empty(10**18)
+
+    monkeypatch.setattr(cli, "COMMANDS", {**cli.COMMANDS, "ask": ask})
+    with pytest.raises(SystemExit, match="dreamgym: the memory does not suffice .*: ask for less"):
+        cli.main(["ask"])
+
+
 def _fills_a_disk(path: Path) -> None:
     """With a limit on the size of files, which Rust's writers and Python's meet alike."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -121,6 +132,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 MISTAKES = {
     "evaluate random --world-model pusht --no-twin --threads 0": "--threads must be at least 1",
+    "evaluate random --world-model pusht --no-twin --threads 1000000000": "--threads must be at least 1 and at most",
     "evaluate random --world-model pusht --no-twin --device cuda:77": "--device cuda:77 cannot be used here",
     "evaluate random --world-model pusht --no-twin --out {file}": "is a file",
     "evaluate random --world-model pusht --json {folder}": "is a folder",
@@ -129,6 +141,15 @@ MISTAKES = {
     "demo --threads 0": "--threads must be at least 1",
     "demo --dream Dream-Nowhere-v0": "Dream-Nowhere",
     "demo --out {file}": "is a file",
+    "join --stores {folder} --out {file}": "is a file",
+    f"join --stores {{folder}} --out {{folder}}/{250 * 'x'}": "a name of over 241 bytes",
+    "clips --store {folder} --out {file}/deep": "is no episode store",
+    "compare a b --store {folder} --tolerance nan": "tolerance is a finite number, got nan",
+    "compare a b --store {folder} --threads 1000000000": "--threads must be at least 1 and at most",
+    "compare a b --store {folder} --json {file}/x.json": "is a file",
+    "adapt --checkpoint a --store {folder} --run {folder}/run --out {file}": "is a file",
+    "refinement train --demonstrations {folder} --checkpoint a --out {file}/p": "is a file",
+    "fidelity --checkpoint a --store {folder} --json {folder}": "is a folder",
     "fit --store {folder} --run {folder}/run --threads 0": "{folder}",
     "fit --store {folder} --run {file}": "{tmp",
     "finish --run {file} --stores {folder} --out {folder}/c": "{tmp",

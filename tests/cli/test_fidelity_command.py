@@ -31,6 +31,13 @@ def test_fidelity_is_written_into_the_card_and_nothing_else_changes(world: Path)
     assert all(torch.equal(v, before.model.state_dict()[k]) for k, v in after.model.state_dict().items())
 
 
+def test_what_cannot_be_written_is_told_before_anything_is_measured(world: Path) -> None:
+    with pytest.raises(SystemExit, match="pusht comes with dreamgym and stays as it is"):
+        cli.main(["fidelity", "--checkpoint", "pusht", "--store", str(world / "nowhere"), "--write"])
+    with pytest.raises(SystemExit, match="--json .* is a folder"):
+        cli.main(["fidelity", "--checkpoint", "pusht", "--store", str(world / "nowhere"), "--json", str(world)])
+
+
 def test_fidelity_of_a_store_without_held_out_episodes_is_refused(world: Path) -> None:
     with pytest.raises(SystemExit, match="dreamgym: "):
         cli.main(["fidelity", "--checkpoint", str(world / "bare"), "--store", str(world / "empty")])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dreamgym.data import EpisodeStore, cut_clips
+from dreamgym.data.shards import locked
 
 HOLD = [0.0, 1.0]
 INFO = {"action": {"low": [-1, -1], "high": [1, 1], "binary": [1], "hold": HOLD}, "tasks": ["push", "pull"]}
@@ -57,6 +58,38 @@ def test_keys_can_be_chosen(source: EpisodeStore, tmp_path: Path) -> None:
     assert set(cut_clips(source, tmp_path / "clips", 9, ["rgb"], False).keys) == {"rgb", "action", "task", "clip"}
     with pytest.raises(ValueError, match=r"no key \['depth'\]"):
         cut_clips(source, tmp_path / "more", 9, ["depth"], False)
+
+
+def test_a_source_that_moved_goes_on_and_another_one_does_not(source: EpisodeStore, tmp_path: Path) -> None:
+    cut_clips(source, tmp_path / "clips", 9, progress=False)
+    source.path.rename(tmp_path / "moved")
+    assert len(cut_clips(EpisodeStore.open(tmp_path / "moved"), tmp_path / "clips", 9, progress=False)) == 3
+    other = EpisodeStore.create(source.path, KEYS, INFO)  # where the first one lay
+    other.append([(episode(5), {"task": "push", "success": True, "split": "train"})])
+    with pytest.raises(ValueError, match="use another path"):
+        cut_clips(other, tmp_path / "clips", 9, progress=False)
+
+
+def test_what_could_not_be_cut_leaves_no_store(source: EpisodeStore, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no successful episode of a task within 3 rows: the shortest has 4"):
+        cut_clips(source, tmp_path / "clips", 3, progress=False)
+    source.append([(episode(3), {"task": "fly", "success": True})])
+    with pytest.raises(ValueError, match=r"episodes of \['fly'\], and its info names only \['push', 'pull'\]"):
+        cut_clips(source, tmp_path / "clips", 9, progress=False)
+    narrow = EpisodeStore.create(tmp_path / "narrow", KEYS, {**INFO, "action": {"low": [-1], "high": [1]}})
+    narrow.append([(episode(3), {"task": "push", "success": True})])
+    with pytest.raises(ValueError, match=r"holds actions \(2,\), its info says 1 entries"):
+        cut_clips(narrow, tmp_path / "clips", 9, progress=False)
+    assert not (tmp_path / "clips").exists()
+
+
+def test_two_cutters_do_not_share_a_store(source: EpisodeStore, tmp_path: Path) -> None:
+    made = cut_clips(source, tmp_path / "clips", 6, progress=False)
+    source.append([(episode(3), {"task": "push", "success": True})])
+    lock = locked(made.path, exclusive=True, name=".collect.lock")
+    with lock, pytest.raises(ValueError, match="another process is cutting clips"):
+        cut_clips(source, tmp_path / "clips", 6, progress=False)
+    assert len(cut_clips(source, tmp_path / "clips", 6, progress=False)) == 3
 
 
 def test_what_cannot_be_cut_is_told(source: EpisodeStore, tmp_path: Path) -> None:

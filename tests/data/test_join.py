@@ -7,6 +7,7 @@ import pytest
 from fake_episodes import KEYS, make_episode
 
 from dreamgym.data import EpisodeStore, join
+from dreamgym.data.shards import locked
 
 
 @pytest.fixture
@@ -55,8 +56,43 @@ def test_a_joined_store_says_what_all_say_and_names_all_tasks(tmp_path):
     assert made.info == {**common, "tasks": ["a", "b", "c"], "joined": ["0", "1"]}
 
 
-@pytest.mark.parametrize("key", ["suite", "robot", "action", "frame_rate"])
-def test_rows_that_mean_different_things_are_not_joined(tmp_path, key):
-    paths = [EpisodeStore.create(tmp_path / str(i), KEYS, {key: i}).path for i in range(2)]
-    with pytest.raises(ValueError, match=f"different {key}: \\[0, 1\\]"):
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("suite", ("pusht", "calvin")),
+        ("robot", ("Panda", "Sawyer")),
+        ("action", ({"low": [-1.0], "high": [1.0]}, {"low": [-2.0], "high": [1.0]})),
+        ("frame_rate", (10.0, 20.0)),
+    ],
+)
+def test_rows_that_mean_different_things_are_not_joined(tmp_path, key, values):
+    paths = [EpisodeStore.create(tmp_path / str(i), KEYS, {key: value}).path for i, value in enumerate(values)]
+    with pytest.raises(ValueError, match=f"different {key}: \\["):
         join(paths, tmp_path / "c")
+
+
+def test_a_place_that_cannot_be_is_told_before_the_sources_are_read(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "deep", tmp_path / ("x" * 250)):
+        with pytest.raises(ValueError, match="choose another"):
+            join([tmp_path / "nowhere"], place)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_store_within_a_store_is_refused(stores, tmp_path):
+    a, b = stores
+    for place in (a.path / "c", a.path / "shards" / "00000009"):
+        with pytest.raises(ValueError, match="lies within the episode store"):
+            join([b.path], place)
+    assert len(EpisodeStore.open(a.path)) == 3  # as it was
+
+
+def test_what_a_killed_join_left_is_cleared_and_a_living_one_is_not(stores, tmp_path):
+    a, b = stores
+    left = EpisodeStore.create(tmp_path / ".c.joining", {"other": ((2,), "float32")})
+    made = join([a.path, b.path], tmp_path / "c")
+    assert len(made) == 4 and not left.path.exists()
+    (tmp_path / ".d.joining").mkdir()
+    lock = locked(tmp_path / ".d.joining", exclusive=True, name=".collect.lock")
+    with lock, pytest.raises(ValueError, match="another process is joining"):
+        join([a.path], tmp_path / "d")

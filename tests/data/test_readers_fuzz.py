@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from foreign import write_lerobot_table
 from test_readers_calvin import write_calvin
 
-from dreamgym.data import EpisodeStore
+from dreamgym.data import EpisodeStore, cut_clips, join
 from dreamgym.data.readers import read
 from dreamgym.suites.facts import store_facts
 
@@ -104,6 +106,51 @@ def test_damage_of_a_store_ends_in_a_value_error(tmp_path: Path) -> None:
             pytest.fail(f"{told}: {error!r}")
         shutil.rmtree(folder)
     assert refused > 200
+
+
+ODD = [
+    None, True, 5, -3, 2.5, 1e308, float("nan"), 10**400, "x", "x" * 10_000, [], ["a"], [1, {}], [["a"]], {}, {"a": 5},
+    {"low": [1]}, {"low": 5, "high": 5}, {"low": [0, 0], "high": [1, 1], "hold": [0]},
+    {"low": [0, 0], "high": [1, 1], "binary": [7]}, {"low": [0, 0], "high": [float("nan"), 1]},
+]  # fmt: skip
+
+
+def write_told(folder: Path, info: dict[str, Any], meta: dict[str, Any]) -> None:
+    """Changes a store's info, and the meta of its first episode, where they lie."""
+    head, index = folder / "info.json", folder / "shards" / "00000000" / "index.json"
+    described, episodes = json.loads(head.read_text()), json.loads(index.read_text())
+    described["info"] |= info
+    episodes["episodes"][0]["meta"] |= meta
+    head.write_text(json.dumps(described))
+    index.write_text(json.dumps(episodes))
+
+
+@pytest.mark.parametrize("where", ["info", "meta"])
+def test_entries_of_any_value_end_in_a_value_error(where: str, tmp_path: Path) -> None:
+    """Of a store's info and of a meta, in all that reads them: opening, facts, joining, cutting clips."""
+    info = {
+        "robot": "a", "action": {"low": [0, 0], "high": [1, 1]}, "frame_rate": 5.0, "tasks": ["push"], "scene": "D",
+    }  # fmt: skip
+    whole = EpisodeStore.create(tmp_path / "whole", {"action": ((2,), "float32"), "state": ((3,), "float32")}, info)
+    rows = {"action": np.full((4, 2), 0.5, np.float32), "state": np.zeros((4, 3), np.float32)}
+    whole.append([(rows, {"split": "train", "task": "push"}), (rows, {"split": "val", "task": "push"})])
+    other = Path(shutil.copytree(whole.path, tmp_path / "other"))
+    write_told(other, {"robot": "b"}, {})
+    refused = 0
+    for name in ("suite", "robots", *info) if where == "info" else ("task", "split", "skills", "success"):
+        for i, value in enumerate(ODD):
+            path = Path(shutil.copytree(whole.path, tmp_path / f"{name}{i}"))
+            write_told(path, **{"info": {}, "meta": {}, where: {name: value}})
+            try:
+                opened = EpisodeStore.open(path)
+                store_facts(opened)
+                join([path, other], path.with_suffix(".joined"))
+                cut_clips(opened, path.with_suffix(".clips"), 4, progress=False)
+            except ValueError:
+                refused += 1
+            except Exception as error:
+                pytest.fail(f"{name} = {value!r:.80}: {error!r}")
+    assert refused > 40
 
 
 @pytest.fixture

@@ -243,9 +243,20 @@ def test_a_config_that_loses_a_field_on_its_way_to_disk_is_refused(store, tmp_pa
 
 def test_a_run_cannot_live_in_a_file(store: EpisodeStore, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
-    with pytest.raises(ValueError, match="notes is a file: give the run a folder"):
-        begin(store, tmp_path / "notes", 1)
+    for place in (tmp_path / "notes", tmp_path / "notes" / "run"):
+        with pytest.raises(ValueError, match="notes is a file, not a folder"):
+            begin(store, place, 1)
     assert (tmp_path / "notes").read_text() == "mine"
+
+
+def test_a_run_cannot_live_in_a_store_or_in_a_checkpoint(store: EpisodeStore, tmp_path: Path) -> None:
+    begin(store, tmp_path / "run", 1)
+    dream = checkpoint.save(tmp_path / "dream", load_run(tmp_path / "run"))
+    for place in (dream, store.path):
+        before = sorted(file.name for file in place.iterdir())
+        with pytest.raises(ValueError, match="holds something else than a run"):
+            begin(store, place, 1)
+        assert sorted(file.name for file in place.iterdir()) == before
 
 
 # -- what is damaged, and who else is there --
@@ -372,10 +383,14 @@ def test_weights_of_another_shape_stay_fresh(store: EpisodeStore, tmp_path: Path
 
 def test_run_that_has_progress_is_not_begun_anew(store: EpisodeStore, tmp_path: Path) -> None:
     begin(store, tmp_path / "first", 1)
-    begin(store, tmp_path / "whole", 4)
-    begin(store, tmp_path / "resumed", 2)
-    begin(store, tmp_path / "resumed", 4, init=tmp_path / "first")
+    begin(store, tmp_path / "whole", 4, init=tmp_path / "first")
+    begin(store, tmp_path / "resumed", 2, init=tmp_path / "first")
+    begin(store, tmp_path / "resumed", 3, init=tmp_path / "first")
+    begin(store, tmp_path / "resumed", 4)
     assert losses(tmp_path / "resumed") == losses(tmp_path / "whole")
+    for other in (tmp_path / "whole", checkpoint.save(tmp_path / "dream", load_run(tmp_path / "first"))):
+        with pytest.raises(ValueError, match="was begun with init='run .*first', not '(run .*whole|weights .*)'"):
+            begin(store, tmp_path / "resumed", 5, init=other)
 
 
 # -- what comes out --

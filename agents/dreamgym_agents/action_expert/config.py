@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dreamgym.fields import from_json
+from dreamgym.fields import check_numbers, from_json
 from dreamgym.types import ActionSpec
 
 
@@ -86,6 +86,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         for name in ("batch_size", "joint_batch_size", "moments"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

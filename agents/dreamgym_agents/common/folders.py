@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dreamgym.fields import parse_json
-from dreamgym.training.checkpoint import CheckpointError, check_place, file_sha256, replace_folder, verify_file
+from dreamgym.places import check_place
+from dreamgym.training.checkpoint import CheckpointError, file_sha256, replace_folder, verify_file
 from dreamgym.version import __version__
 
 FORMAT = 1

@@ -21,7 +21,7 @@ from dreamgym.training.ema import EMA
 from dreamgym.training.log import RunLog
 from dreamgym.training.processes import Processes
 from dreamgym.training.progress import latest, load_averaged, load_progress, save_progress
-from dreamgym.training.runs import held
+from dreamgym.training.runs import check_run_folder, held
 from dreamgym.training.stop import Stop, Stopped, stop_signals
 
 _log = logging.getLogger(__name__)
@@ -116,11 +116,11 @@ def run_stages(
 
     Raises:
         ImportError, ValueError: Weights & Biases is not installed, or cannot be used.
-        ValueError: another process is at work in the run, or its progress is damaged; or several processes were started
-            for stages that do not share their work.
+        ValueError: no run can live there, another process is at work in it, or its progress is damaged; or several
+            processes were started for stages that do not share their work.
         Stopped: SIGINT or SIGTERM came before all of it was done; progress is saved.
     """
-    folder, before, processes = Path(run_dir), 0, Processes.current()
+    folder, before, processes = check_run_folder(run_dir), 0, Processes.current()
     if processes.count > 1 and (alone := [stage.name for stage in stages if not stage.shares]):
         raise ValueError(
             f"{', '.join(alone)} runs in one process, and {processes.count} were started: start it without torchrun"

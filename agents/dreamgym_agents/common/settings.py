@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from dreamgym.training.runs import read_json, write_json
+from dreamgym.training.runs import check_run_folder, read_json, write_json
 
 
 def keep_settings(
@@ -18,6 +18,8 @@ def keep_settings(
 ) -> None:
     """Writes ``asked`` into ``file``, or refuses to go on with a run that was begun with something else.
 
+    Nothing is pinned before there is progress to go on from.
+
     Args:
         file: in the run's folder.
         asked: what the run is asked for now, JSON-ready; nested mappings are compared entry by entry.
@@ -26,10 +28,12 @@ def keep_settings(
 
     Raises:
         ValueError: the run was begun with other settings; the message names each, then and now. What an older version
-            did not write down counts as unchanged. Or the file is damaged.
+            did not write down counts as unchanged. Or the file is damaged, or no run can live in its folder.
     """
+    run_dir = check_run_folder(file.parent)
+    under_way = file.exists() and any(run_dir.glob("**/progress/step_*"))
     now = json.loads(json.dumps(asked))
-    begun = json.loads(json.dumps(read(read_json(file)))) if file.exists() else {}
+    begun = json.loads(json.dumps(read(read_json(file)))) if under_way else {}
     then, entries = (_flat({k: v for k, v in x.items() if k not in free}) for x in (begun, now))
     changed = [name for name, value in entries.items() if name in then and then[name] != value]
     other = [f"{name} {then[name]!r}, not {entries[name]!r}" for name in changed]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dreamgym.fields import check_numbers
+
 BOOTSTRAPS = ("auto", "horizon", "never")
 
 
@@ -38,6 +40,7 @@ class CloneConfig:
     checkpoint_every_s: float = 120.0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         for name in ("demonstrations", "epochs", "batch_size", "ema_every", "passes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -110,6 +113,7 @@ class TuneConfig:
     checkpoint_every_s: float = 120.0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         object.__setattr__(self, "critic_hidden", tuple(self.critic_hidden))
         if self.bootstrap not in BOOTSTRAPS:
             raise ValueError(f"bootstrap must be one of {BOOTSTRAPS}, got {self.bootstrap!r}")

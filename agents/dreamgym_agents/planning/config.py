@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from dreamgym.fields import check_numbers
+
 METHODS = ("shooting", "cem", "mppi")
 
 
@@ -46,6 +48,7 @@ class PlannerConfig:
     cut: float | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.method not in METHODS:
             raise ValueError(f"method: expected one of {METHODS}, got {self.method!r}")
         for name in ("candidates", "frames", "rounds", "elites", "execute"):

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dreamgym.data.store import EpisodeView
+from dreamgym.fields import check_numbers
 from dreamgym.nn.decoupled import attenuate
 from dreamgym.rewards.encode import episode_batches, load_episodes
 from dreamgym.training.ema import EMA
@@ -50,6 +51,7 @@ class GuidedTraining:
     save_every: float = 120.0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.updates < 1 or self.batch_size < 1 or self.lr <= 0 or not 0 <= self.shown <= 1:
             raise ValueError(f"updates, batch_size and lr must be positive and shown a share, got {self}")
         if self.imagined not in ("own", "recorded", "future"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from dreamgym.fields import from_json
+from dreamgym.fields import check_numbers, from_json
 from dreamgym_agents.common.demonstrations import UNNAMED
 from dreamgym_agents.common.episodes import check_origin
 from dreamgym_agents.warpd.sizes import (
@@ -58,6 +58,7 @@ class TrainConfig:
     save_every_s: float = 60.0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_positive(self, "vae_epochs", "diffusion_epochs", "snippets", "batch_size", "vae_lr", "lr")
 
 

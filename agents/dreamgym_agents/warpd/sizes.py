@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dreamgym.fields import check_numbers
+
 # Table 8: hidden layers of the hypernetwork decoder. The sizes the paper states beside them (3.9M, 7.8M, 15.6M, 31.2M)
 # are met for a generated policy 39-256-256-4, which pins the architecture: see `dreamgym_agents.warpd.hypernetwork`.
 DECODERS: dict[str, tuple[int, ...]] = {"xs": (50, 50), "s": (100, 100), "m": (200, 200), "l": (400, 400)}
@@ -102,6 +104,7 @@ class VAEConfig:
     rollout_weight: float = 1.0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if isinstance(self.decoder, str):
             check_choice("decoder", self.decoder, tuple(DECODERS))
             object.__setattr__(self, "decoder", DECODERS[self.decoder])

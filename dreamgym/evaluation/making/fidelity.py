@@ -20,6 +20,7 @@ from dreamgym.evaluation.making.measures import Curve, StateReader, psnr, rounde
 from dreamgym.evaluation.making.tally import Scored, Tally
 from dreamgym.evaluation.making.windows import Window, Windows, followed, reachable, statistics, training_mean
 from dreamgym.evaluation.making.yardstick import Yardstick
+from dreamgym.fields import check_numbers
 from dreamgym.suites.facts import StoreFacts, store_facts
 from dreamgym.types import InstructionSpec
 from dreamgym.world_models.base import WorldModel
@@ -52,6 +53,7 @@ class FidelityConfig:
     openings: bool = True
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         sizes = (self.windows, self.steps, self.batch_size, 1 if self.context is None else self.context)
         if min(sizes) < 1 or not 0 < self.worst_share < 1:
             raise ValueError(f"windows, context, steps and batch_size >= 1 and worst_share in (0, 1); got {self}")
@@ -154,7 +156,16 @@ def measure_fidelity(
 
 
 def as_recorded(model: WorldModel, facts: StoreFacts) -> WorldModel:
-    """The model as the robot sees it that the data were recorded with, where it knows that one by name."""
+    """The model as the robot sees it that the data were recorded with, where it knows that one by name.
+
+    Raises:
+        ValueError: the data are of several robots.
+    """
+    if facts.robots:
+        raise ValueError(
+            f"the store has episodes of the robots {list(facts.robots)}, whose actions mean different things: give one "
+            "of the stores that it was joined of"
+        )
     robot = facts.robot
     return model.embody(robot) if robot in model.spec.embodiments and model.spec.embodiment is None else model
 

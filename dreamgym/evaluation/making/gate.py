@@ -29,6 +29,7 @@ from dreamgym.evaluation.statistics.inference import (
     paired_difference,
     student_quantile,
 )
+from dreamgym.fields import check_numbers
 from dreamgym.rewards.encode import episode_batches, load_episodes
 from dreamgym.suites.facts import store_facts
 from dreamgym.world_models.filtering import filtered, frames_of, imagined
@@ -68,6 +69,7 @@ class GateConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.tolerance < 0 or min(self.windows, self.steps, self.episodes, self.batch_size) < 1:
             raise ValueError(
                 f"a tolerance of at least 0 and windows, steps, episodes, batch_size of 1 expected: {self}"

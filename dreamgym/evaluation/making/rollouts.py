@@ -15,6 +15,7 @@ from torch import Tensor
 from dreamgym.bars import progress_bar
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.evaluation.statistics.comparison import Sequences as ActionSequences
+from dreamgym.fields import check_numbers
 from dreamgym.rewards.base import RewardModel
 from dreamgym.rewards.calibrate import f1_score
 from dreamgym.suites.base import Attempt, Trials
@@ -75,6 +76,7 @@ class RolloutConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.split not in SPLITS:
             raise ValueError(f"split must be one of {list(SPLITS)}, got {self.split!r}")
         if min(self.per_task, self.horizon) < 1:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dreamgym.evaluation.making.fidelity import FidelityConfig
-from dreamgym.fields import check_names
+from dreamgym.fields import check_names, check_numbers
 from dreamgym.rewards import SuccessConfig
 from dreamgym.rewards.fit import SuccessFitConfig
 from dreamgym.training.bank import BankConfig
@@ -51,6 +51,7 @@ class FinishConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.weights is not None and self.weights not in WEIGHTS:
             raise ValueError(f"weights must be one of {sorted(WEIGHTS)}, got {self.weights!r}")
         if min(self.probe_steps, self.demo_sequences) < 1 or self.twin_per_task < 0:

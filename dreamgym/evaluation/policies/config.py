@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dreamgym.actors import check_engine
+from dreamgym.fields import check_numbers
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class EvaluationConfig:
     clips: int = 0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         object.__setattr__(self, "map", tuple(self.map))
         for name in ("vecnormalize", "record"):  # paths, as JSON has them
             if getattr(self, name) is not None:

@@ -24,6 +24,7 @@ from dreamgym.evaluation.policies.fingerprint import fingerprint
 from dreamgym.evaluation.policies.libraries.options import PolicyOptions
 from dreamgym.evaluation.policies.load import BUILT_IN, load_policy, policy_name
 from dreamgym.evaluation.statistics.inference import wilson
+from dreamgym.fields import check_numbers
 from dreamgym.provenance import provenance
 from dreamgym.suites import Suite, suite, suites
 from dreamgym.types import ObservationSpec, Policy, WorldModelSpec
@@ -47,6 +48,7 @@ class ProtocolConfig:
     simulator: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.rollouts < 1 or (self.horizon is not None and self.horizon < 1):
             raise ValueError(f"rollouts and horizon must be at least 1, got {self.rollouts} and {self.horizon}")
 

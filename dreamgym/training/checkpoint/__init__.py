@@ -12,7 +12,7 @@ loading.py     `load`, `Checkpoint`
 """
 
 from dreamgym.training.checkpoint.config import read_config
-from dreamgym.training.checkpoint.folders import CheckpointError, check_place, file_sha256, replace_folder, verify_file
+from dreamgym.training.checkpoint.folders import CheckpointError, file_sha256, replace_folder, verify_file
 from dreamgym.training.checkpoint.loading import Checkpoint, load
 from dreamgym.training.checkpoint.names import BUILT_IN, built_in_names, resolve
 from dreamgym.training.checkpoint.saving import check_target, save
@@ -22,7 +22,6 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "built_in_names",
-    "check_place",
     "check_target",
     "file_sha256",
     "load",

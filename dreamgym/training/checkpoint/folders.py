@@ -9,11 +9,6 @@ import shutil
 import uuid
 from pathlib import Path
 
-LONGEST_NAME = 255
-"""Bytes of the name of a file or folder, on the file systems in use."""
-UNDER_WAY = ".tmp--00000000"
-"""What a folder's name has besides while it is written or replaced."""
-
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be loaded: names the file and the mend."""
@@ -34,28 +29,6 @@ def verify_file(file: Path, expected: str) -> None:
             f"{file} is damaged ({file.stat().st_size} bytes, its sha256 differs from config.json): "
             "copy or download the checkpoint again"
         )
-
-
-def check_place(path: str | os.PathLike[str]) -> Path:
-    """The path, if a folder can be written there; asked before the work whose result it is to hold.
-
-    Raises:
-        ValueError: a file stands there or on the way, a name is too long, or nothing can be written there.
-        TypeError: no path.
-    """
-    final = Path(path)
-    if any(len(os.fsencode(name)) > LONGEST_NAME for name in (*final.parts[:-1], f"{final.name}{UNDER_WAY}")):
-        raise ValueError(f"{str(final)[:80]}...: a name of over {LONGEST_NAME - len(UNDER_WAY)} bytes: choose another")
-    try:
-        there = next(place for place in (final, *final.absolute().parents) if place.exists())
-    except OSError as error:  # as a whole too long, or not ours to look at
-        raise ValueError(f"{str(final)[:80]}... cannot be written ({error.strerror}): choose another path") from error
-    if not there.is_dir():
-        raise ValueError(f"{final}: {there} is a file, not a folder: choose another path")
-    for place in {there, final.absolute().parent if there == final else there}:
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise ValueError(f"{final}: {place} cannot be written to: choose another path")
-    return final
 
 
 def replace_folder(temporary: Path, final: Path) -> None:

@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dreamgym.places import check_place
 from dreamgym.rewards.base import RewardModel
 from dreamgym.training.checkpoint.config import CARD, FORMAT, digest
-from dreamgym.training.checkpoint.folders import check_place, file_sha256, recover, replace_folder
+from dreamgym.training.checkpoint.folders import file_sha256, recover, replace_folder
 from dreamgym.training.checkpoint.parts import check_starts, check_tasks, count_starts, try_parts
 from dreamgym.training.frozen import identities, own_tensors
 from dreamgym.training.packing import pack_bits, pack_weight

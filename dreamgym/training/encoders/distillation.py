@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dreamgym.fields import check_numbers
 from dreamgym.nn.encoders.config import NORMALISATION
 from dreamgym.nn.encoders.vision import transformers
 from dreamgym.training.encoders.frames import crops
@@ -50,6 +51,9 @@ class DistillationConfig:
     student_temperature: float = 0.1
     teacher_temperature: float = 0.05
     spread: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 class SelfDistillation(nn.Module):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dreamgym.fields import check_numbers
 from dreamgym.nn.encoders.config import NORMALISATION
 from dreamgym.nn.encoders.vision import transformers
 from dreamgym.training.encoders.frames import Sentences, crops
@@ -38,6 +39,9 @@ class SigmoidConfig:
     heads: int = 4
     text_length: int = 40
     scale: tuple[float, float] = (0.9, 1.0)
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 class LanguageImage(nn.Module):

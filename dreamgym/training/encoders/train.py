@@ -12,15 +12,17 @@ from typing import Any
 import torch
 
 from dreamgym.data import EpisodeStore, EpisodeView
+from dreamgym.fields import check_numbers
 from dreamgym.nn.encoders.config import NORMALISATION
+from dreamgym.places import check_place
 from dreamgym.suites.facts import StoreFacts, store_facts
-from dreamgym.training.checkpoint import check_place, replace_folder
+from dreamgym.training.checkpoint import replace_folder
 from dreamgym.training.encoders.distillation import DistillationConfig, SelfDistillation
 from dreamgym.training.encoders.frames import FrameSampler, Sentences
 from dreamgym.training.encoders.sigmoid import LanguageImage, SigmoidConfig
 from dreamgym.training.fit import FitResult, fit
 from dreamgym.training.progress import latest, load_averaged
-from dreamgym.training.runs import read_json, write_json
+from dreamgym.training.runs import check_run_folder, read_json, write_json
 from dreamgym.training.train import training_episodes
 from dreamgym.world_models.recipe import FitConfig
 
@@ -55,6 +57,9 @@ class EncoderTraining:
     threads: int | None = None
     save_every: float = 120.0
 
+    def __post_init__(self) -> None:
+        check_numbers(self)
+
 
 def train_encoder(store: str | Path, run_dir: str | Path, kind: str, training: EncoderTraining) -> FitResult:
     """Trains an encoder on a store's training episodes, or goes on with the run in ``run_dir``.
@@ -72,7 +77,7 @@ def train_encoder(store: str | Path, run_dir: str | Path, kind: str, training: E
     """
     if kind not in TRAINED:
         raise ValueError(f"kind of encoder to train: expected one of {TRAINED}, got {kind!r}")
-    run_dir, opened = Path(run_dir), EpisodeStore.open(store)
+    run_dir, opened = check_run_folder(run_dir), EpisodeStore.open(store)
     facts, episodes = store_facts(opened), training_episodes(opened)
     shaping = {"kind": kind, "width": training.width, "layers": training.layers, "patch": training.patch}
     begun = _begin(run_dir, {**shaping, "store": str(opened.path), "episodes": len(episodes)})

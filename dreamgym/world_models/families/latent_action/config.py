@@ -120,6 +120,8 @@ class LatentActionConfig:
     def __post_init__(self) -> None:
         if not self.robots or LATENT in self.robots:
             raise ValueError(f"robots: expected at least one, none of them called {LATENT!r}, got {list(self.robots)}")
+        if odd := [name for name in self.robots if not 0 < len(name) <= 100 or "." in name]:
+            raise ValueError(f"robots: a name has 1 to 100 characters and no '.', got {odd[0][:110]!r}")
         for name in ("actions_per_frame", "latent_dim", "forward_blocks", "horizon", "rank", "action_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

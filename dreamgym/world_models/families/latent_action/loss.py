@@ -98,6 +98,9 @@ def projected(model: LatentActionModel, batch: dict[str, Tensor], actions: Tenso
 
 def _frames(model: LatentActionModel, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """Images [B, F, 3, H, W] in [0, 1], and everything of the batch by frames."""
+    needed, found = model.config.actions_per_frame + 1, batch["action"].shape[1]
+    if found < needed:
+        raise ValueError(f"windows of {found} rows: this model needs at least {needed}")
     rows = to_frames({k: v for k, v in batch.items() if k != "is_first"}, model.config.actions_per_frame)
     return rows[model.config.sensor].float() / 255, rows
 

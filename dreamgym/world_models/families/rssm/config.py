@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dreamgym.fields import from_json
+from dreamgym.fields import check_numbers, from_json
 from dreamgym.types import ActionSpec
 
 VARIANTS = ("vision", "hybrid", "state")
@@ -90,6 +90,7 @@ class RSSMConfig:
     frame_rate: float = 30.0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         for name in (
             "deter",
             "stoch",

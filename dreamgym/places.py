@@ -1,0 +1,40 @@
+"""Places that are to be written to, asked before the work whose result they are to hold."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+LONGEST_NAME = 255
+"""Bytes of the name of a file or folder, on the file systems in use."""
+UNDER_WAY = ".tmp--00000000"
+"""What a folder's name has besides while it is written or replaced."""
+
+
+def check_place(path: str | os.PathLike[str], replaced: bool = True) -> Path:
+    """The path, if a folder can be written there; asked before the work whose result it is to hold.
+
+    Args:
+        path: the folder.
+        replaced: whether one that is there will be replaced as a whole, which its parent must allow, and not added to.
+
+    Raises:
+        ValueError: a file stands there or on the way, or a link to nothing; a name is too long, or nothing can be
+            written there.
+        TypeError: no path.
+    """
+    final = Path(path)
+    if any(len(os.fsencode(name)) > LONGEST_NAME for name in (*final.parts[:-1], f"{final.name}{UNDER_WAY}")):
+        raise ValueError(f"{str(final)[:80]}...: a name of over {LONGEST_NAME - len(UNDER_WAY)} bytes: choose another")
+    try:
+        there = next(place for place in (final, *final.absolute().parents) if place.exists())
+    except OSError as error:  # as a whole too long, or not ours to look at
+        raise ValueError(f"{str(final)[:80]}... cannot be written ({error.strerror}): choose another path") from error
+    if broken := next((place for place in (final, *final.parents) if place.is_symlink() and not place.exists()), None):
+        raise ValueError(f"{final}: {broken} is a link to nothing: mend it, or choose another path")
+    if not there.is_dir():
+        raise ValueError(f"{final}: {there} is a file, not a folder: choose another path")
+    for place in {there, final.absolute().parent if there == final and replaced else there}:
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise ValueError(f"{final}: {place} cannot be written to: choose another path")
+    return final
