@@ -47,7 +47,7 @@ def open_to_amend(checkpoint: str | Path, out: Path | None) -> Checkpoint:
     opened = load(checkpoint)
     if out is None and opened.path != Path(checkpoint):
         whose = "comes with dreamgym" if opened.path.parent == BUILT_IN else "lies on the Hub"
-        raise ValueError(f"{checkpoint} {whose} and stays as it is: copy it (`dreamgym pull`), or name another by --out")
+        raise ValueError(f"{checkpoint} {whose} and stays as it is: copy it, or name the new checkpoint with --out")
     check_target(out or opened.path)
     return opened
 
