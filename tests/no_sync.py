@@ -1,6 +1,9 @@
 """A device that cannot be waited for, as far as a CPU can play one."""
 
-from torch.utils._python_dispatch import TorchDispatchMode
+from typing import Any
+
+import pytest
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero", "aten::equal")
 
@@ -22,3 +25,15 @@ class NoSync(TorchDispatchMode):
             assert self.left > 0, name
             self.left -= 1
         return func(*args, **(kwargs or {}))
+
+
+def on_host(patch: pytest.MonkeyPatch, scheduler: type[Any]) -> None:
+    """Lets a noise schedule of diffusers read its own times: they lie on the host, wherever the samples are."""
+    step = scheduler.step  # type: ignore[attr-defined]
+
+    def reading(self: Any, output: Any, time: Any, *args: Any, **kwargs: Any) -> Any:
+        assert self.timesteps.device.type == "cpu"
+        with _disable_current_modes():
+            return step(self, output, time, *args, **kwargs)
+
+    patch.setattr(scheduler, "step", reading)

@@ -2,19 +2,22 @@
 
 import pytest
 import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from dreamgym_agents.action_expert import ActionExpert, ExpertConfig
 from dreamgym_agents.action_selection import ActionSelection
 from dreamgym_agents.diffusion_ppo.ppo import Learner, minibatch_loss, prepare
 from dreamgym_agents.diffusion_ppo.rollout import Rollout
 from dreamgym_agents.planning import Planner
 from dreamgym_agents.refinement import refine
-from dreamgym_agents.warpd import MLPPolicy, PlanningPolicy
-from no_sync import NoSync
+from dreamgym_agents.warpd import WARPD, DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy, PlanningPolicy
+from no_sync import NoSync, on_host
 from point_policies import TINY_TUNE, make_policy
 from warpd_points import make_config, make_demonstrations
 
 from dreamgym.envs.faces.vector import DreamVectorEnv
 from dreamgym.envs.make import make_core
 from dreamgym.testing import point_mass_checkpoint
+from dreamgym.types import ActionSpec
 
 B = 3
 
@@ -58,7 +61,12 @@ IMAGINING = {
 ACTING = {
     "diffusion_ppo": make_policy,
     "gaussian_ppo": lambda: make_policy("gaussian"),
-    "warpd, mlp": lambda: PlanningPolicy(MLPPolicy.for_demonstrations(make_config(), make_demonstrations()), "left"),
+    **{
+        f"warpd, {kind.__name__}": lambda kind=kind: PlanningPolicy(
+            kind.for_demonstrations(make_config(), make_demonstrations()), "left"
+        )
+        for kind in (WARPD, DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy)
+    },
 }
 
 
@@ -82,7 +90,8 @@ def test_what_looks_ahead_does_not_wait(name, world):
 
 
 @pytest.mark.parametrize("name", ACTING)
-def test_a_policy_with_a_plan_under_way_looks_once_a_decision(name):
+def test_a_policy_with_a_plan_under_way_looks_once_a_decision(name, monkeypatch):
+    on_host(monkeypatch, DDPMScheduler)
     policy, generator = ACTING[name](), torch.Generator().manual_seed(0)
     carry, fresh = policy.start(B, generator), torch.ones(B, dtype=torch.bool)
     obs = torch.zeros(B, 2 if "warpd" in name else 3)
@@ -109,3 +118,16 @@ def test_diffusion_ppo_imagines_and_learns_without_waiting(world):
     with NoSync():
         loss, _ = minibatch_loss(learner, samples, torch.arange(len(samples.features)), TINY_TUNE, generator, True)
         loss.backward()
+
+
+def test_an_action_expert_decides_without_waiting(monkeypatch):
+    on_host(monkeypatch, DDIMScheduler)
+    action = ActionSpec((-1.0,) * 2, (1.0,) * 2)
+    config = ExpertConfig(
+        camera="rgb", image=(3, 16, 16), action=action, chunk=2, depth=4, embed=16, hidden=(64, 64), diffusion_steps=10,
+        sampling_steps=5, offsets=(0, 1),
+    )  # fmt: skip
+    expert, generator = ActionExpert(config), torch.Generator().manual_seed(0)
+    frames = torch.rand(B, 2, 3, 16, 16)
+    with NoSync():
+        assert expert.decide(frames, generator).shape == (B, 2, 2)

@@ -96,11 +96,12 @@ class ActionExpert(nn.Module):
     def decide(self, frames: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """A chunk of actions [B, chunk, A] within their bounds."""
         schedule, config, condition = self.schedule(), self.config, self.embed(frames)
-        schedule.set_timesteps(config.sampling_steps, device=frames.device)
+        schedule.set_timesteps(config.sampling_steps)  # the schedule reads its steps: they stay on the host
         shape = (len(frames), config.chunk * config.action.dim)
         x = torch.randn(shape, generator=generator, device=frames.device)
         for step in schedule.timesteps:
-            x = schedule.step(self.denoise(x, step.expand(len(x)), condition), step, x).prev_sample
+            noise = self.denoise(x, step.to(x.device).expand(len(x)), condition)
+            x = schedule.step(noise, step, x).prev_sample
         return self.from_unit(x.unflatten(1, (config.chunk, -1)).clamp(-1, 1))
 
     def schedule(self) -> Any:

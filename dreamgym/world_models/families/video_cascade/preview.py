@@ -79,12 +79,12 @@ def sample(
         generator: of the noise.
     """
     schedule = scheduler(backbone.size)
-    schedule.set_timesteps(steps, device=first.device)
+    schedule.set_timesteps(steps)  # the schedule reads its times: they stay on the host
     shape = (len(first), frames, *first.shape[2:])
     latents = torch.randn(shape, generator=generator, device=first.device)
     middle = clean = latents
     for number, time in enumerate(schedule.timesteps):
-        velocity = _guided(backbone, latents, first, text, empty, time, guidance)
+        velocity = _guided(backbone, latents, first, text, empty, time.to(first.device), guidance)
         out = schedule.step(velocity, time, latents, return_dict=True)
         latents, clean = out.prev_sample, out.pred_original_sample
         if number == len(schedule.timesteps) // 2:
