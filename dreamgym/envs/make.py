@@ -18,7 +18,8 @@ from dreamgym.envs.faces.vector import DreamVectorEnv, mode_name
 from dreamgym.envs.registration import DREAMS
 from dreamgym.envs.simulators import suite_of
 from dreamgym.rewards.base import RewardModel
-from dreamgym.rewards.function import Function, FunctionReward, NoReward
+from dreamgym.rewards.function import ANY_TASK, Function, FunctionReward, NoReward
+from dreamgym.rewards.goal import GoalReward
 from dreamgym.rewards.shaped import ShapedReward
 from dreamgym.suites.drawing import Drawing
 
@@ -58,22 +59,26 @@ def choose_reward(checkpoint: Checkpoint, name: str | None, reward: str | Functi
     """What scores tasks: the reward model called ``name`` (by default "success", or else the only or first one).
 
     Where ``reward`` is a function or None, a model of just that; where it is "shaped", the suite's dense reward beside
-    that model's verdict.
+    that model's verdict. The name "goal" is `GoalReward` in every checkpoint.
     """
     rewards = checkpoint.rewards
+    tasks = tuple(checkpoint.starts_meta.get("tasks") or (next(iter(rewards.values())).tasks if rewards else ()))
+    tasks = tasks or ANY_TASK
+    if name == GoalReward.kind and name not in rewards:
+        if reward not in ("success", "probability", "log_probability"):
+            raise ValueError(f"reward_model='goal' pays 'success', 'probability' or 'log_probability', not {reward!r}")
+        return GoalReward(tasks)
     if not isinstance(reward, str):
-        tasks = tuple(checkpoint.starts_meta.get("tasks") or (next(iter(rewards.values())).tasks if rewards else ()))
-        tasks = tasks or ("any",)
         return NoReward(tasks) if reward is None else FunctionReward(reward, tasks=tasks)
     if not rewards:
         raise ValueError(
             "this checkpoint holds no reward model, so nothing says when a task is done: add one with 'dreamgym "
-            "rewards', pass reward=function, or reward=None"
+            "rewards', pass reward=function, reward_model='goal', or reward=None"
         )
     if name is None:
         name = "success" if "success" in rewards else next(iter(rewards))
     if name not in rewards:
-        raise ValueError(f"no reward model {name!r} in this checkpoint; it holds {list(rewards)}")
+        raise ValueError(f"no reward model {name!r} in this checkpoint; it holds {list(rewards)}, and there is 'goal'")
     if reward == "shaped":
         return ShapedReward(suite_of(checkpoint.simulator), rewards[name])
     return rewards[name]

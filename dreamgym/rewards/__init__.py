@@ -4,6 +4,7 @@ base.py      the contract, `RewardModel`
 success.py   the latent success classifier (DiWA S.2.3)
 decoded.py   a suite's task rules on decoded state
 function.py  a function of the caller, or no reward; not saved in checkpoints
+goal.py      closeness to a goal that the caller shows; not saved either
 shaped.py    a suite's dense reward on decoded state, for learners that need one; not saved either
 samples.py   what the classifier is trained on: features of frames with labels
 encode.py    features of recorded episodes, filtered and imagined
@@ -16,6 +17,7 @@ from __future__ import annotations
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.rewards.decoded import DecodedStateReward
 from dreamgym.rewards.function import FunctionReward, NoReward
+from dreamgym.rewards.goal import GoalReward
 from dreamgym.rewards.registry import build_reward
 from dreamgym.rewards.shaped import ShapedReward
 from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
@@ -23,6 +25,7 @@ from dreamgym.rewards.success import SuccessClassifier, SuccessConfig
 __all__ = [
     "DecodedStateReward",
     "FunctionReward",
+    "GoalReward",
     "Memory",
     "NoReward",
     "RewardModel",

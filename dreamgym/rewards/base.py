@@ -25,16 +25,23 @@ class RewardModel(nn.Module, ABC):
         tasks: names of the tasks this model scores.
         thresholds: float32 [num_tasks], the calibrated success threshold on the probability of each task.
         oracle_pays: whether a twin pays the verdict of its simulator's oracle in place of this model's reward.
+        wants_goal: whether episodes have goals that callers show: `start_towards` is then asked in place of `start`,
+            and what it remembers holds the goal's features as "goal".
     """
 
     kind: ClassVar[str]
     oracle_pays: ClassVar[bool] = True
+    wants_goal: ClassVar[bool] = False
     tasks: tuple[str, ...]
     thresholds: Tensor
 
     @abstractmethod
     def start(self, model: WorldModel, state: State, task: Tensor) -> Memory:
         """Memory for envs that begin at ``state``."""
+
+    def start_towards(self, model: WorldModel, state: State, task: Tensor, goal: Tensor) -> Memory:
+        """Memory for envs that begin at ``state`` on the way to goals with the features ``goal`` [B, ...]."""
+        raise NotImplementedError(f"a reward that wants goals defines start_towards; {type(self).__name__} does not")
 
     @abstractmethod
     def probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from dreamgym.world_models.base import WorldModel, clone
 from dreamgym.world_models.history import begin
 from dreamgym.world_models.instructions import told
 
-OPTIONS = ("start", "task", "history", "state", "reset_mask")
+OPTIONS = ("start", "task", "history", "state", "goal", "reset_mask")
 
 
 WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -192,18 +192,28 @@ class Beginner:
             return None
         return told(self.model.spec, [{"task": self.tasks[i]} for i in task.tolist()], self.instructions)
 
+    def goal(self, seed: int, episode: Tensor, options: Mapping[str, Any]) -> Tensor:
+        """The features [B, ...] of the goals that ``options["goal"]`` shows; the rest as `begin` takes it."""
+        task = self.draw_task(seed, episode, None, options)[0]
+        state = self._filtered(options, "goal", task, seed + int(episode.sum()))
+        return self.model.features(state).detach().clone()
+
     def _given(self, options: Mapping[str, Any], task: Tensor, seed: int) -> State:
         """The states of all B envs from the caller's states or real frames."""
         device = self._env.device
-        for option in ("state", "history"):
-            if option in options:
-                check_tensors(options[option], option)
         if "state" in options:
+            check_tensors(options["state"], "state")
             state = {k: torch.as_tensor(v, device=device) for k, v in options["state"].items()}
             return clone(self.checked(state, "options['state']", self.num_envs))
-        history = sensors_to_torch(options["history"], self.model.spec, device)
-        if self._validate and (bad := [k for k, v in history.items() if not bool(v.isfinite().all())]):
-            raise ValueError(f"options['history']: {bad} hold NaN or infinity")
+        return self._filtered(options, "history", task, seed)
+
+    def _filtered(self, options: Mapping[str, Any], option: str, task: Tensor, seed: int) -> State:
+        """The states after the real frames in ``options[option]``."""
+        device = self._env.device
+        check_tensors(options[option], option)
+        frames = sensors_to_torch(options[option], self.model.spec, device)
+        if self._validate and (bad := [k for k, v in frames.items() if not bool(v.isfinite().all())]):
+            raise ValueError(f"options[{option!r}]: {bad} hold NaN or infinity")
         # A generator of its own: a partial reset must not move the noise of the envs that dream on.
-        state = begin(self.model, history, torch.Generator(device).manual_seed(seed), self.sentences(task))
-        return self.checked(state, "the history", self.num_envs)
+        state = begin(self.model, frames, torch.Generator(device).manual_seed(seed), self.sentences(task))
+        return self.checked(state, f"the {option}", self.num_envs)

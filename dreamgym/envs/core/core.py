@@ -173,8 +173,9 @@ class DreamCore:
         Args:
             seed: seeds the start draws and the noise; whole resets only. None goes on from the last seed.
             options: "start": bank rows; "task": names or indices into ``tasks``; "history": real observations, as
-                `pad_history` takes them; "state": model states; "reset_mask": same as ``mask``. Each has one entry for
-                each of the B envs, also in a partial reset ("start" and "task" may have one for all).
+                `pad_history` takes them; "state": model states; "goal": real observations of what is to be reached,
+                for reward models that want it, kept until another is given; "reset_mask": same as ``mask``. Each has
+                one entry for each of the B envs, also in a partial reset ("start" and "task" may have one for all).
             mask: [B] bool.
 
         Returns:
@@ -186,6 +187,13 @@ class DreamCore:
             raise ValueError(f"unknown reset options {unknown}; known: {list(OPTIONS)}")
         if len(begins := [k for k in ("start", "history", "state") if k in options]) > 1:
             raise ValueError(f"reset options {begins} each say where episodes begin: give one of them")
+        if "goal" in options and not self.reward.wants_goal:
+            raise ValueError("the option 'goal' is for reward_model='goal': this env's reward has no goals")
+        if self.reward.wants_goal and "goal" not in options and not self.ready:
+            raise ValueError(
+                "this env's reward has goals: reset it with options={'goal': frames} first, real frames of what each "
+                "env is to reach, [B, h, ...] by sensor, as the option 'history' takes them"
+            )
         mask = self.read_mask(options.pop("reset_mask", mask))
         if seed is not None and not (isinstance(seed, Integral) and -(2**63) <= seed < 2**63):
             raise ValueError(f"a seed is a whole number of 64 bits, got {seed!r}")
@@ -257,8 +265,9 @@ class DreamCore:
 
     def _begin(self, mask: Tensor | None, rows: Tensor | None, options: Mapping[str, Any]) -> None:
         """New episodes where ``mask`` is true; everywhere where it is None. ``rows``: see `_rows`."""
+        goal = self.beginner.goal(self.seed, self.episode, options) if "goal" in options else None
         state, task, start = self.world.begin(self, mask, rows, options)
-        memory = self.reward.start(self.model, state, task)
+        memory = self._remember(state, task, rows, goal)
         self.episode = self.episode + (1 if mask is None else mask)
         if self.fast:
             self.fast.note_begin(self, mask, options)
@@ -273,6 +282,14 @@ class DreamCore:
         self.ready = True
         if mask is not None and self.autoreset != "same_step":
             self._waiting = self.fast is None or bool(self.counters["done"].any())
+
+    def _remember(self, state: State, task: Tensor, rows: Tensor | None = None, goal: Tensor | None = None) -> Memory:
+        """What the reward model remembers of episodes that begin; a goal stays an env's until it is given another."""
+        if goal is None and self.reward.wants_goal and self.ready:
+            goal = self.memory["goal"]
+        if goal is None:
+            return self.reward.start(self.model, state, task)
+        return self.reward.start_towards(self.model, state, task, take_rows(goal, rows))
 
     def _counters_of(self, task: Tensor, start: Tensor) -> dict[str, Tensor]:
         """Counters [B] of episodes that begin now."""
@@ -544,7 +561,7 @@ class DreamCore:
         with self._working:
             placed = copy_to(self.beginner.checked(state, "the placed state", self.num_envs), self.device)
             task = self.beginner.tasks_of(task)
-            begun = self.reward.start(self.model, placed, task) if memory is None else memory
+            begun = self._remember(placed, task) if memory is None else memory
             counters = self._counters_of(task, torch.full_like(task, -1))
             if elapsed is not None:
                 counters["begun"] -= elapsed.to(self.device)
