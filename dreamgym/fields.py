@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 
 ConfigT = TypeVar("ConfigT")
 
+LARGEST = 3e38
+"""No number of a config is larger: torch computes in single precision."""
+
 MOST_THREADS = 1024
 """The OpenMP runtime ends the process of whoever asks for very many."""
 
@@ -78,7 +81,8 @@ def check_numbers(config: typing.Any) -> None:
     """
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
-        if any(isinstance(x, float) and not math.isfinite(x) for x in (value if isinstance(value, tuple) else [value])):
+        numbers = [x for x in (value if isinstance(value, tuple) else [value]) if isinstance(x, float)]
+        if not all(abs(x) <= LARGEST for x in numbers):
             raise ValueError(f"{f.name} is a finite number, got {value}")
         if f.name == "seed" and not 0 <= value < 2**63:
             raise ValueError(f"seed must be at least 0 and below 2**63, got {value}")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+OF_MEMORY = re.compile("can't allocate memory|out of memory")
+"""What torch says where there is too little, of a CPU and of an accelerator."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a spent quota, a limit on the size of files."""
@@ -20,7 +24,7 @@ def in_one_line(error: BaseException) -> str | None:
         return _told(error)
     if type(error).__name__ == "SafetensorError" and "os error" in str(error):  # writes weights, in Rust
         return _full(str(error)) if any(f"os error {number})" in str(error) for number in FULL) else _told(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and OF_MEMORY.search(str(error))):
         return f"the memory does not suffice ({_told(error)}): ask for less (smaller batches, shorter windows or clips)"
     if type(error).__name__ == "CollectError":
         return _told(error)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import gymnasium
@@ -76,10 +77,13 @@ def test_a_callers_mistake_ends_in_one_line(error: Exception, monkeypatch: pytes
         cli.main(["broken"])
 
 
-def test_a_memory_that_does_not_suffice_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("make", [np.empty, torch.empty])
+def test_a_memory_that_does_not_suffice_is_one_line(
+    make: Callable[[int], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def ask() -> None:
-        """Asks for eight exabytes."""
-        np.empty(10**18)
+        """Asks for exabytes."""
+        make(10**18)
 
     monkeypatch.setattr(cli, "COMMANDS", {**cli.COMMANDS, "ask": ask})
     with pytest.raises(SystemExit, match="dreamgym: the memory does not suffice .*: ask for less"):

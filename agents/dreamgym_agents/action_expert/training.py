@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from torch import Tensor, nn
 from dreamgym.data.clips import CLIP, TASK
 from dreamgym.data.store import EpisodeView
 from dreamgym.training.ema import EMA
+from dreamgym.training.runs import data_digest
 from dreamgym.types import InstructionSpec, State
 from dreamgym.world_models.base import ClipRefiner, WorldModel
 from dreamgym_agents.action_expert.config import TrainConfig
 from dreamgym_agents.action_expert.expert import ActionExpert, seen, shifted
 from dreamgym_agents.common.runs import StageRun, run_stages
+from dreamgym_agents.common.settings import keep_settings, weights_id
 
 LOG_EVERY = 50
 
@@ -161,10 +164,13 @@ def train(expert: ActionExpert, clips: EpisodeView, run_dir: str | Path, config:
     """Trains an expert alone on the clips of a store, or goes on with the run; returns it with averaged weights.
 
     Raises:
-        ValueError: clips that do not fit the expert.
+        ValueError: clips that do not fit the expert, or a run that was begun with other settings.
         Stopped: a signal came; progress is saved.
     """
-    run_stages([ExpertRun(expert, Clips(clips, expert), config)], run_dir)
+    read = Clips(clips, expert)
+    asked = {"expert": expert.config.to_dict(), "training": asdict(config), "clips": data_digest(clips)}
+    keep_settings(Path(run_dir) / "settings.json", asked)
+    run_stages([ExpertRun(expert, read, config)], run_dir)
     return expert.eval()
 
 
@@ -187,7 +193,8 @@ def train_jointly(
         config: how.
 
     Raises:
-        ValueError: a model without refinable clips, or one that does not know a sentence.
+        ValueError: a model without refinable clips, or one that does not know a sentence; or a run that was begun with
+            other settings, another model or another expert.
     """
     action = model.spec.action
     if not isinstance(model, ClipRefiner) or not isinstance(action, InstructionSpec):
@@ -199,7 +206,10 @@ def train_jointly(
     if unknown := [s for s in told if s not in action.sentences]:
         raise ValueError(f"the model was never told {unknown}; it knows {list(action.sentences)}")
     numbers = torch.tensor([action.sentences.index(s) for s in told])
-    run_stages([JointRun(expert, model, Clips(clips, expert), numbers, config)], run_dir)
+    read, begun = Clips(clips, expert), {"expert": weights_id(expert), "model": weights_id(model)}
+    asked = {**begun, "training": asdict(config), "clips": data_digest(clips)}
+    keep_settings(Path(run_dir) / "settings.json", asked)
+    run_stages([JointRun(expert, model, read, numbers, config)], run_dir)
     model.requires_grad_(False)
     return expert.eval()
 

@@ -28,8 +28,11 @@ def select_demonstrations(
         successful: whether only those that their store marks as successes are.
 
     Raises:
-        ValueError: there is none at all, or none of one of the tasks; the message names the tasks that are there.
+        ValueError: none is asked for; or there is none at all, or none of one of the tasks: the message names the tasks
+            that are there.
     """
+    if num is not None and num < 1:
+        raise ValueError(f"at least 1 demonstration is needed, asked for {num}")
 
     def wanted(meta: Meta) -> bool:
         known = meta.get("operator") not in ROAMING and meta.get("split", "train") == split

@@ -7,7 +7,10 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from dreamgym.training.runs import check_run_folder, read_json, write_json
+from dreamgym_agents.common.scale import checksum
 
 
 def keep_settings(
@@ -43,6 +46,11 @@ def keep_settings(
             "one to begin anew"
         )
     write_json(file, {**begun, **now})
+
+
+def weights_id(module: nn.Module) -> str:
+    """Tells a module's weights from others: an entry of settings, of what a run reads and does not train."""
+    return checksum(*module.state_dict().values())
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dreamgym.data import EpisodeStore
+from dreamgym.training.runs import data_digest
 from dreamgym.types import InstructionSpec
 from dreamgym_agents.common.encoded import EncodedChunks, encode_chunks
 from dreamgym_agents.common.selection import select_demonstrations
+from dreamgym_agents.common.settings import weights_id
 from dreamgym_agents.diffusion_ppo.clone import clone
 from dreamgym_agents.diffusion_ppo.config import DiffusionConfig, GaussianConfig
 from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
@@ -107,7 +109,10 @@ def clone_task(
     data = encoded("train", config.demonstrations)
     held_out = encoded("val", HELD_OUT) if len(store.select(task=task, split="val", success=True)) else None
     _warn_of_few(store, task, data.episodes, config.demonstrations, held_out)
-    about = {"task": task, "world_model": str(checkpoint)}
+    # Ids, not encoded numbers: these differ in their last bits with the number of threads.
+    read = select_demonstrations(store, [task], "train", config.demonstrations, successful=True)
+    ids = {"weights": weights_id(opened.model), "data": data_digest(read)}
+    about = {"task": task, "world_model": str(checkpoint), **ids}
     clone(policy.to(device), data, config, run_dir, held_out, about, log)
     return policy.eval()
 

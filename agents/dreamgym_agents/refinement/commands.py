@@ -29,6 +29,7 @@ from dreamgym_agents.common.folders import check_target
 from dreamgym_agents.common.selection import select_demonstrations
 from dreamgym_agents.refinement.config import TINY, GuidedConfig
 from dreamgym_agents.refinement.policy import GuidedPolicy
+from dreamgym_agents.refinement.refine import check_times
 from dreamgym_agents.refinement.saving import WEIGHTS, save
 from dreamgym_agents.refinement.training import GuidedTraining
 from dreamgym_agents.refinement.training import train as fit
@@ -79,6 +80,14 @@ def train(options: TrainOptions) -> None:
     """Trains an imagination-guided diffusion policy, or goes on with it; Ctrl-C saves and stops."""
     check_threads(options.threads)
     check_target(options.out, "policy", WEIGHTS)
+    check_times(options.times)
+    training = GuidedTraining(
+        updates=options.updates,
+        batch_size=options.batch_size,
+        lr=options.lr,
+        imagined=options.imagined,
+        seed=options.seed,
+    )
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     model = open_model(options.checkpoint)
@@ -88,13 +97,6 @@ def train(options: TrainOptions) -> None:
     vectors = _instructions(options, tasks)
     policy = GuidedPolicy(_config(options, model, tasks, vectors.shape[1]))
     policy.instructions.copy_(vectors)
-    training = GuidedTraining(
-        updates=options.updates,
-        batch_size=options.batch_size,
-        lr=options.lr,
-        imagined=options.imagined,
-        seed=options.seed,
-    )
     policy = fit(policy, model, view, training, Path(f"{options.out}.run"))
     told: dict[str, Any] = {"demonstrations": len(view), "updates": options.updates, "imagined": options.imagined}
     print(f"wrote {save(options.out, policy, times=options.times, world_model=options.checkpoint, metrics=told)}")

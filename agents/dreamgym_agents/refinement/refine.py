@@ -11,6 +11,16 @@ from dreamgym.envs.core.core import DreamCore
 from dreamgym.types import InstructionSpec, Policy
 from dreamgym_agents.planning import Objective, Success, imagine
 
+MOST_TIMES = 1000
+"""Rounds that a file may ask for: each is as long as a decision."""
+
+
+def check_times(times: Any) -> int:
+    """The number of refinements; ValueError where it is none."""
+    if not isinstance(times, int) or isinstance(times, bool) or not 0 <= times <= MOST_TIMES:
+        raise ValueError(f"times must be at least 0 and at most {MOST_TIMES}, got {times!r}")
+    return times
+
 
 def refine(policy: Policy, world_model: Any = None, times: int = 2, objective: Objective | None = None) -> Refined:
     """A policy that imagines its chunks before it executes them.

@@ -19,7 +19,7 @@ from dreamgym.training.checkpoint import CheckpointError
 from dreamgym_agents.common.folders import read_folder, write_folder
 from dreamgym_agents.refinement.config import GuidedConfig
 from dreamgym_agents.refinement.policy import GuidedPolicy
-from dreamgym_agents.refinement.refine import Refined, refine
+from dreamgym_agents.refinement.refine import Refined, check_times, refine
 
 POLICY = "refinement"
 WEIGHTS = "policy.safetensors"
@@ -73,7 +73,8 @@ def load(path: str | os.PathLike[str], device: torch.device | str = "cpu", times
     try:
         policy = GuidedPolicy(GuidedConfig.from_dict(config["config"]), config["task"])
         policy.load_state_dict(load_file(folder / WEIGHTS))
+        refinements = check_times(config["times"] if times is None else times)
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: weights and config do not fit ({error}): make the policy again") from error
     made = policy.to(device).eval().requires_grad_(False)
-    return refine(made, times=config["times"] if times is None else times)
+    return refine(made, times=refinements)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +16,12 @@ from dreamgym.fields import check_numbers
 from dreamgym.nn.decoupled import attenuate
 from dreamgym.rewards.encode import episode_batches, load_episodes
 from dreamgym.training.ema import EMA
+from dreamgym.training.runs import data_digest
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.filtering import filtered
 from dreamgym_agents.common.runs import StageRun, run_stages
-from dreamgym_agents.common.settings import keep_settings
+from dreamgym_agents.common.settings import keep_settings, weights_id
 from dreamgym_agents.refinement.policy import GuidedPolicy
 
 
@@ -136,12 +137,13 @@ def train(
         show: a progress bar.
 
     Raises:
-        ValueError: see `decisions`; or a run that was begun with other settings.
+        ValueError: see `decisions`; or a run that was begun with other settings, another model or other data.
         Stopped: a signal came before all was done; progress is saved.
     """
     run_dir = Path(run_dir)
     model = model.eval().requires_grad_(False)
-    asked = {"policy": policy.config.to_dict(), "training": asdict(training)}
+    asked: dict[str, Any] = {"policy": policy.config.to_dict(), "training": asdict(training)}
+    asked |= {"world_model": weights_id(model), "demonstrations": data_digest(view)}
     keep_settings(run_dir / "settings.json", asked)
     data = decisions(model, view, policy, seed=training.seed)
     run = _Run(policy, model, data, training)

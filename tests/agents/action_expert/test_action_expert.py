@@ -1,5 +1,6 @@
 """The action expert: what it sees, learns and does."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,24 @@ def test_a_killed_run_goes_on_along_its_curve(clips: EpisodeStore, tmp_path: Pat
     run.save(tmp_path / "parts")
     parts = train(expert(), clips, tmp_path / "parts", TrainConfig(updates=6, batch_size=4))
     assert all(torch.equal(v, parts.state_dict()[k]) for k, v in whole.state_dict().items())
+
+
+def test_another_setting_clip_or_model_does_not_take_over_a_run(clips: EpisodeStore, tmp_path: Path) -> None:
+    settings = TrainConfig(updates=2, joint_updates=1, batch_size=4, joint_batch_size=2, moments=2)
+    train(expert(), clips, tmp_path / "alone", settings)
+    with pytest.raises(ValueError, match="other settings: training.lr 0.001, not 0.01"):
+        train(expert(), clips, tmp_path / "alone", replace(settings, lr=1e-2))
+    with pytest.raises(ValueError, match="other settings: clips "):
+        train(expert(), clips.first(len(clips) - 1), tmp_path / "alone", settings)
+    made = expert()
+    before = {k: v.clone() for k, v in made.state_dict().items()}
+    train_jointly(made, small_cascade(), clips, SENTENCES, tmp_path / "joint", settings)
+    made.load_state_dict(before)
+    other = small_cascade()
+    with torch.no_grad():
+        next(other.parameters()).mul_(1.5)
+    with pytest.raises(ValueError, match="other settings: model "):
+        train_jointly(made, other, clips, SENTENCES, tmp_path / "joint", settings)
 
 
 def test_the_actions_loss_reaches_the_refiner_and_nothing_else_of_the_world_model(clips: EpisodeStore) -> None:

@@ -6,6 +6,23 @@ import pytest
 from dreamgym_agents.common.settings import keep_settings
 
 
+@pytest.fixture(autouse=True)
+def progress(tmp_path):
+    """What a run has once it has saved: its settings are pinned from then on."""
+    for run in (tmp_path, tmp_path / "run"):
+        (run / "progress" / "step_00000001").mkdir(parents=True)
+
+
+def test_nothing_is_pinned_before_there_is_progress(tmp_path):
+    file = tmp_path / "new" / "run.json"
+    keep_settings(file, {"lr": 0.1, "chunk": 40})
+    keep_settings(file, {"lr": 0.2})
+    assert json.loads(file.read_text()) == {"lr": 0.2}
+    (file.parent / "clone" / "progress" / "step_00000002").mkdir(parents=True)  # of a stage
+    with pytest.raises(ValueError, match="lr 0.2, not 0.3"):
+        keep_settings(file, {"lr": 0.3})
+
+
 def test_the_same_again_is_welcome_and_what_is_free_may_change(tmp_path):
     file = tmp_path / "run" / "run.json"
     keep_settings(file, {"lr": 0.1, "sizes": (8, 8), "hours": 1}, free=("hours",))

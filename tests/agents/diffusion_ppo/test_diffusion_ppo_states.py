@@ -32,6 +32,9 @@ def test_a_policy_on_states_is_cloned_and_fine_tuned_in_an_mlp_dream(store, worl
     config = CloneConfig(demonstrations=9, epochs=20, lr=1e-3, final_lr=1e-4)
     policy = clone_task(store, "push_t", world, PolicyChoice(), config, tmp_path / "clone")
     assert policy.config.feature_dim == 6
+    again = make_store(tmp_path / "again", episodes=14, train=12, roaming=2)
+    with pytest.raises(ValueError, match="begun with other settings: .*(chunks|data)"):
+        clone_task(again, "push_t", world, PolicyChoice(), config, tmp_path / "clone")
     env = make_env("Dream-v0", "push_t", policy.config.chunk, checkpoint=world, num_envs=8, horizon=16)
     result = tune(policy, env, replace(TINY_TUNE, eval_episodes=8), tmp_path / "run", task="push_t", world_model=world)
     assert result.sim_steps == 0

@@ -1,5 +1,6 @@
 """Policies that look ahead: refinement of any chunk policy, and the guided policy's training, saving and acting."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -152,6 +153,54 @@ def test_training_resumes_along_its_curve(world: str, demos: EpisodeStore, tmp_p
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in whole.state_dict().items())
     with pytest.raises(ValueError, match="other settings"):
         train(fresh(), model, demos, replace(training, lr=1e-2), tmp_path / "whole", show=False)
+
+
+def test_a_run_goes_on_with_its_own_world_model_and_data_alone(world: str, demos: EpisodeStore, tmp_path: Any) -> None:
+    torch.manual_seed(0)
+    fresh, model = GuidedPolicy(config(world)), checkpoint.load(world).model
+    train(fresh, model, demos, TRAINING, tmp_path / "run", show=False)
+    with pytest.raises(ValueError, match="other settings: demonstrations "):
+        train(fresh, model, demos.first(4), TRAINING, tmp_path / "run", show=False)
+    other = checkpoint.load(world).model
+    with torch.no_grad():
+        next(other.parameters()).mul_(1.5)
+    with pytest.raises(ValueError, match="other settings: world_model "):
+        train(fresh, other, demos, TRAINING, tmp_path / "run", show=False)
+
+
+def test_a_call_that_fails_before_its_first_save_pins_nothing(world: str, demos: EpisodeStore, tmp_path: Any) -> None:
+    options = TrainOptions(demos.path, world, tmp_path / "policy", updates=2, batch_size=8, chunk=40)
+    with pytest.raises(ValueError, match="more than the 40 steps of a chunk"):
+        command(options)
+    command(replace(options, chunk=4))
+    assert load(tmp_path / "policy").times == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"times": -1}, "times must be at least 0"),
+        ({"num": 0}, "at least 1 demonstration is needed"),
+        ({"num": -1}, "at least 1 demonstration is needed"),
+        ({"seed": 10**30}, "seed must be at least 0 and below"),
+        ({"lr": 1e300}, "lr is a finite number"),
+    ],
+)
+def test_what_cannot_be_is_told_before_the_work(
+    world: str, demos: EpisodeStore, tmp_path: Any, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        command(TrainOptions(demos.path, world, tmp_path / "policy", **{"updates": 2, "chunk": 4, **changes}))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("times", ["x", -1, None, True, 10**9])
+def test_a_saved_number_of_refinements_is_one(world: str, tmp_path: Any, times: Any) -> None:
+    save(tmp_path / "policy", GuidedPolicy(config(world)))
+    file = tmp_path / "policy" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "times": times}))
+    with pytest.raises(checkpoint.CheckpointError, match="times must be at least 0 and at most 1000"):
+        load(tmp_path / "policy")
 
 
 def test_decisions_align_history_actions_and_future(world: str, demos: EpisodeStore) -> None:
