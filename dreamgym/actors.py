@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 ERRORS: dict[str, type[Exception]] = {
     "ImportError": ImportError,
     "ValueError": ValueError,
@@ -91,7 +93,7 @@ class Actors:
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.WorkerCrashedError) as error:
             first, *rest = str(error).strip().splitlines()
             raise Died(" ... ".join([first, *rest[-1:]])) from error
-        return answer
+        return answer[0], _writable(answer[1])
 
     def end(self, actors: Sequence[Any]) -> None:
         """Ends actors, whatever they do."""
@@ -116,9 +118,18 @@ class _Held:
         if self.failed is not None:
             return self.failed
         try:
-            return "result", getattr(self.held, method)(*args)
+            return "result", getattr(self.held, method)(*_writable(args))
         except Exception as error:
             return "error", f"a worker failed in {method}: {type(error).__name__}: {error}"
+
+
+def _writable(value: Any) -> Any:
+    """The same nested value with arrays that may be written to: Ray's are views of its store, which MuJoCo refuses."""
+    if isinstance(value, np.ndarray):
+        return value if value.flags.writeable else value.copy()
+    if isinstance(value, dict):
+        return {key: _writable(v) for key, v in value.items()}
+    return type(value)(map(_writable, value)) if type(value) in (list, tuple) else value
 
 
 def check_engine(engine: str, address: str | None) -> None:

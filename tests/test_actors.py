@@ -99,7 +99,8 @@ def test_simulators_of_a_cluster_do_what_those_here_do_and_survive_a_kill():
                 assert done == done_too
                 assert all(np.array_equal(one[key], other[key]) for key in other)
         states = here.snapshot()
-        assert all(np.array_equal(a, b) for a, b in zip(there.snapshot(), states, strict=True))
+        there_too = there.snapshot()
+        assert all(np.array_equal(a, b) and a.flags.writeable for a, b in zip(there_too, states, strict=True))
         back = there.restore(states)
         assert all(
             np.array_equal(one[k], other[k]) for one, other in zip(back, here.restore(states), strict=True) for k in one
@@ -142,3 +143,11 @@ def test_where_no_cluster_is_the_mend_is_told(monkeypatch):
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(ValueError, match="no Ray cluster at 'auto' .*ray start --head"):
         Actors(1, "auto")
+
+
+def test_a_twin_on_mujoco_is_that_of_this_machine():
+    """Its snapshots are set in place: what Ray hands out is read-only."""
+    pytest.importorskip("metaworld")
+    config = EvaluationConfig(episodes=2, simulators=2, horizon=3)
+    here, there = (evaluate("random", "metaworld", "reach", config, engine=engine) for engine in ("local", "ray"))
+    assert here.twin.to_dict() == there.twin.to_dict()

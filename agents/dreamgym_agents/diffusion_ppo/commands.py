@@ -5,7 +5,7 @@
     dreamgym diffusion-ppo tune --policy policies/close_drawer --env Dream-PlayTable-v0 --run runs/dream
     dreamgym diffusion-ppo tune --policy policies/close_drawer --env Real-PlayTable-v0 \
         --reward success --run runs/online
-    torchrun --nproc-per-node 8 -m dreamgym diffusion-ppo tune ...
+    torchrun --nproc-per-node 8 -m dreamgym -- diffusion-ppo tune ...
 
 The same ``clone`` or ``tune`` command goes on with an interrupted run.
 """
