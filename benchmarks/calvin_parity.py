@@ -27,6 +27,7 @@ import numpy as np
 
 from dreamgym.provenance import provenance
 from dreamgym.sims.calvin import BLOCKS, SCENES, CalvinEnv
+from dreamgym.sims.calvin.cameras import CAMERAS, DEPTHS
 from dreamgym.sims.calvin.panda import MAX_RELATIVE_POSITION
 
 logger = logging.getLogger("calvin_parity")
@@ -221,7 +222,7 @@ def main() -> None:
         results["physics"][name] = compare_physics(reference, oracle, make_env(cameras=()), scene)
     logger.info("%s", json.dumps(results["physics"], indent=1))
     reference, _ = load_reference(Path(options.reference), assets, scene, "static_and_gripper")
-    thin, stock = make(depth=True), make(depth=True, visuals="stock")
+    thin, stock = (make(cameras=CAMERAS + DEPTHS, visuals=visuals) for visuals in ("thin", "stock"))
     states = sample_states(options.frames, scene, assets)
     results["frames_64x64"] = {
         "thin": compare_frames(reference, thin, scene, states),

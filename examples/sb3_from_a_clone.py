@@ -1,7 +1,7 @@
 """Stable-Baselines3's PPO on a dream, begun from a policy cloned from demonstrations.
 
 Run it: ``python examples/sb3_from_a_clone.py`` (on a tiny built-in world, a minute), or on a Gaussian policy that
-``dreamgym diffusion-ppo clone --policy gaussian`` wrote: ``python examples/sb3_from_a_clone.py
+``dreamgym diffusion-ppo clone --kind gaussian`` wrote: ``python examples/sb3_from_a_clone.py
 policies/base playtable close_drawer``.
 """
 

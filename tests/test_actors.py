@@ -92,7 +92,7 @@ def test_simulators_of_a_cluster_do_what_those_here_do_and_survive_a_kill():
         rng = np.random.default_rng(0)
         for number in range(6):
             if number == 3:
-                ray.kill(there._made[1])
+                ray.kill(there.actors[1])
             action = rng.uniform(-1, 1, (2, 3)).astype(np.float32)
             pairs = [sims.step([1, 0], action) for sims in (there, here)]
             for (one, done), (other, done_too) in zip(*pairs, strict=True):

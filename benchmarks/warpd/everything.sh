@@ -41,11 +41,11 @@ step() { # NAME: its commands
   case $1 in
     flops) python "$here/flops.py" ;;
     cost) python "$here/cost.py" ;;
-    data_pusht) "${demos[@]}" pusht --operators habitual --num-episodes 1100 --store "$data/pusht" ;;
+    data_pusht) "${demos[@]}" pusht --operators habitual --episodes 1100 --store "$data/pusht" ;;
     data_metaworld) # those of Metaworld's dream; who roams is left out when they are read
-      "${demos[@]}" metaworld --operators expert noisy stray clumsy random --linger 30 --num-episodes 4000 \
+      "${demos[@]}" metaworld --operators expert noisy stray clumsy random --linger 30 --episodes 4000 \
         --store "$data/metaworld" ;;
-    data_lift | data_can) "${demos[@]}" robosuite --tasks "${1#data_}" --num-episodes 300 --store "$data/${1#data_}" ;;
+    data_lift | data_can) "${demos[@]}" robosuite --tasks "${1#data_}" --episodes 300 --store "$data/${1#data_}" ;;
     metaworld_128 | metaworld_256 | metaworld_512)
       "${metaworld[@]}" "${short[@]}" --methods warpd --sizes "${1##*_}" ;;
     metaworld_others) "${metaworld[@]}" "${short[@]}" --methods warpd_state warpd_no_world_model ;;

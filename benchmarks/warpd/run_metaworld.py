@@ -1,6 +1,6 @@
 """Metaworld's ten tasks with one agent each method: success against GFLOPs a step (Fig. 6).
 
-    dreamgym collect --suite metaworld --num-episodes 1000 --max-steps 200 --whole --store DATA
+    dreamgym collect --suite metaworld --episodes 1000 --max-steps 200 --whole --store DATA
     python benchmarks/warpd/run_metaworld.py --data DATA --runs RUNS --preset tiny
 
 The data of Metaworld's dream (`benchmarks/make_state_dream.py`) do as well: those who roam are left out, and episodes

@@ -1,6 +1,6 @@
 """PushT: horizons 16 to 128 against an adversary of growing strength (Fig. 3).
 
-    dreamgym collect --suite pusht --operators habitual --num-episodes 1100 --store DATA
+    dreamgym collect --suite pusht --operators habitual --episodes 1100 --store DATA
     python benchmarks/warpd/run_pusht.py --data DATA --runs RUNS --preset tiny
 
 The operator "habitual" has no plans that a state does not show (`dreamgym.suites.pusht.HabitualPusher`): its tastes,

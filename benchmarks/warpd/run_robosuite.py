@@ -1,6 +1,6 @@
 """robosuite Lift and Can: horizons 16 and 128, without and with the adversary (Fig. 5).
 
-    dreamgym collect --suite robosuite --tasks lift --num-episodes 300 --store DATA
+    dreamgym collect --suite robosuite --tasks lift --episodes 300 --store DATA
     python benchmarks/warpd/run_robosuite.py --task lift --data DATA --runs RUNS --preset tiny
 
 Writes benchmarks/results/warpd_robosuite.json: rows {method, task, horizon, perturbation, seed, success, episodes,

@@ -16,10 +16,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from dreamgym.cli.adapt import adapt
+from dreamgym.cli.bounds import check_bounds
 from dreamgym.cli.clips import clips
 from dreamgym.cli.collect import collect
 from dreamgym.cli.compare import compare
@@ -37,6 +40,7 @@ from dreamgym.cli.info import info
 from dreamgym.cli.installed import described, installed_commands, load_command
 from dreamgym.cli.join import join
 from dreamgym.cli.listed import fill_help
+from dreamgym.cli.options import prepare_options
 from dreamgym.cli.own_code import import_code, split_imports
 from dreamgym.cli.play import play
 from dreamgym.cli.report import report
@@ -68,16 +72,18 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
-# Commands whose required arguments are words without a flag before them, and arguments that are so alone.
-POSITIONAL = (evaluate, play, report)
-POSITIONAL_ARGUMENTS: dict[Callable[..., Any], dict[str, Any]] = {
+WORDS: dict[Callable[..., Any], dict[str, Any]] = {
     import_: {"source": str},
     compare: {"old": str, "new": str},
-    info: {"id": str | None},
+    evaluate: {"policies": tuple[str, ...]},
+    report: {"run": Path},
     export: {"store": Path},
     push: {"checkpoint": str, "address": str},
     pull: {"address": str},
+    play: {"id": str},
+    info: {"id": str | None},
 }
+"""Arguments that are words without a flag before them, with their types."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -100,13 +106,10 @@ def main(args: Sequence[str] | None = None) -> None:
         for name in own:
             import_code(name)
         prog, commands, rest = _chosen(words)
-        place = tyro.conf.configure(tyro.conf.PositionalRequiredArgs)
-        for call, arguments in POSITIONAL_ARGUMENTS.items():
-            for argument, kind in arguments.items():
-                call.__annotations__[argument] = tyro.conf.Positional[kind]  # here, for tyro is heavy to import
         for name in [name for name in commands if name in rest[:1]] or commands:
             fill_help(commands[name])
-        commands = {name: place(call) if call in POSITIONAL else call for name, call in commands.items()}
+            prepare_options(commands[name], WORDS.get(commands[name], {}))
+        commands = {name: _checked(call) for name, call in commands.items()}
         about = __doc__ if prog == "dreamgym" else None
         flat = (tyro.conf.OmitArgPrefixes,)
         with quiet_threads():
@@ -121,6 +124,17 @@ def main(args: Sequence[str] | None = None) -> None:
         told = str(stopped) or "stopped before it was done: run the same command again"
         print(f"dreamgym: {told}", file=sys.stderr)
         raise SystemExit(getattr(stopped, "exit_code", 130)) from None  # as shells report signals
+
+
+def _checked(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The command, which looks at the numbers that it is given before it begins."""
+
+    @wraps(call)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        check_bounds(call, signature(call).bind(*args, **kwargs).arguments)
+        return call(*args, **kwargs)
+
+    return command
 
 
 def _tyro() -> Any:

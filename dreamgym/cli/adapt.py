@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dreamgym.cli.bounds import Count, NotNegative, Positive, Seed, Share, Threads, Whole
 from dreamgym.cli.fit import SETTINGS
 
 
@@ -17,22 +18,22 @@ class AdaptOptions:
         checkpoint: a world model that several robots share: a checkpoint's folder, a shipped name, or a run's folder.
         store: episodes of the new robot, from ``dreamgym collect`` or ``dreamgym import``.
         run: folder of the run, which the same command goes on with.
-        embodiment: what to call the robot; as its store does where not given.
-        order: which stages, in which order; the family's own where not given (latent_action: lac, dft, 23, 12; of
-            explicit actions eac, tft).
-        steps: updates in all; the preset's where not given, as for the options below.
-        lr: peak learning rate.
-        batch_size: windows an update.
-        length: rows of a window.
-        cooldown: updates at the end over which the rate falls to zero; below 1, that share of all.
-        ema: decay of the average of the weights.
-        precision: of the arithmetic.
-        seed: of new weights, noise and batches.
-        threads: torch threads.
-        eval_every: updates between open-loop evaluations on held-out episodes.
-        save_every: seconds between saves of progress.
-        log: where curves go beside log.jsonl, as for ``fit``.
-        out: checkpoint folder to write once all updates are done.
+        embodiment: name of the robot; as its store says where not given.
+        order: stages in their order, as the family's config names them; the family's own where not given.
+        steps: updates in all; the preset's where not given.
+        lr: peak learning rate; the preset's where not given.
+        batch_size: windows in an update; the preset's where not given.
+        length: rows of a window; the preset's where not given.
+        cooldown: updates at the end over which the rate falls to zero, or below 1 that share of all updates; the
+            preset's where not given.
+        ema: decay of the average of the weights; the preset's where not given.
+        precision: precision of the arithmetic; where not given bf16 on machines that are fast at it, else fp32.
+        seed: seed of new weights, noise and batches; the preset's where not given.
+        threads: threads of torch; torch's own number where not given.
+        eval_every: updates between open-loop evaluations on held-out episodes; 0: one at the end.
+        save_every: seconds between saves of progress, of which the first comes after 20; 180 where not given.
+        log: where curves go beside log.jsonl: TensorBoard's files (where not given), or Weights & Biases too.
+        out: checkpoint folder to write once all updates are done; nothing is written where not given.
     """
 
     checkpoint: str
@@ -40,17 +41,17 @@ class AdaptOptions:
     run: Path
     embodiment: str | None = None
     order: str | None = None
-    steps: int | None = None
-    lr: float | None = None
-    batch_size: int | None = None
-    length: int | None = None
-    cooldown: float | None = None
-    ema: float | None = None
-    precision: str | None = None
-    seed: int | None = None
-    threads: int | None = None
-    eval_every: int = 1000
-    save_every: float | None = None
+    steps: Count | None = None
+    lr: Positive | None = None
+    batch_size: Count | None = None
+    length: Count | None = None
+    cooldown: NotNegative | None = None
+    ema: Share | None = None
+    precision: Literal["fp32", "bf16"] | None = None
+    seed: Seed | None = None
+    threads: Threads | None = None
+    eval_every: Whole = 1000
+    save_every: NotNegative | None = None
     log: Literal["tensorboard", "wandb"] | None = None
     out: Path | None = None
 

@@ -1,18 +1,11 @@
-"""What commands check before they work for minutes: threads, device, places to write to."""
+"""What commands check before they work for minutes: device, places to write to. Numbers: `bounds`."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from dreamgym.fields import MOST_THREADS
 from dreamgym.places import check_place
-
-
-def check_threads(threads: int | None) -> None:
-    """Raises ValueError unless ``threads`` is not given, or as many as there can be."""
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise ValueError(f"--threads must be at least 1 and at most {MOST_THREADS}, got {threads}")
 
 
 def check_device(device: str | None) -> None:

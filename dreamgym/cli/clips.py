@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dreamgym.cli.bounds import Count
+
 
 @dataclass(frozen=True)
 class ClipOptions:
     """Which clips to cut.
 
     Attributes:
-        store: demonstrations of single tasks.
+        store: episode store of demonstrations of single tasks.
         out: folder of the clip store; an unfinished one is continued.
         rows: control steps of a clip, its first row included (17 frames at every fourth step: 65).
-        keys: what to keep of each row beside the action; all where not given.
+        keys: what to keep of each row beside the action; all keys where not given.
     """
 
     store: Path
     out: Path
-    rows: int = 65
+    rows: Count = 65
     keys: tuple[str, ...] | None = None
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from dreamgym.cli.bounds import Count, Seed, Whole
+
 NUM_STEPS = 200_000
 """Rows that are collected where no target is given, of a kind that has no whole set."""
 
@@ -22,51 +24,55 @@ class CollectOptions:
 
     Attributes:
         store: folder of the episode store; an unfinished one is continued.
-        suite: {suites}; `dreamgym info` tells of each, ``--import`` adds one of your own.
-        kind: what to collect; the suite's first where not given: {kinds}.
-        num_steps: rows to hold in the end; 200,000 where no target is given and the kind has no whole set.
-        num_episodes: episodes to hold in the end, instead.
-        tasks: tasks of single-task episodes; all where not given.
+        suite: the suite to collect in, one of {suites}; `dreamgym info` tells of each, ``--import`` adds one of your
+            own.
+        kind: what to collect; the suite's first kind where not given: {kinds}.
+        episodes: episodes that the store is to hold in the end.
+        steps: rows that the store is to hold in the end, instead; 200,000 where neither is given and the kind has no
+            whole set.
+        tasks: tasks of single-task episodes; all tasks where not given.
         operators: scripted operators, in turn; all that demonstrate where not given.
-        scene: of suites with several; the suite's usual one where not given.
-        robot: of suites with several; the first where not given: {robots}.
-        episode_steps: rows of one play episode (1,000).
-        max_steps: rows of an operator's episode at most.
-        linger: rows that an operator's episode has from the first success on (10).
+        scene: the scene, of suites with several; the suite's usual one where not given.
+        robot: the robot, of suites with several; the first where not given: {robots}.
+        episode_steps: rows of a play episode; 1,000 where not given.
+        max_steps: most rows of an operator's episode; the suite's own number where not given.
+        linger: rows that an operator's episode has from the first success on; 10 where not given.
         whole: go on to max-steps after success, so that all episodes have one length.
-        num_train: episodes a task for training, and as many failed ones, of kinds that count them so (50).
-        num_val: the same, held out (20).
-        image_size: side of the camera frames, pixels, of suites whose collections have cameras (64).
+        num_train: training episodes of a task, and as many failed ones, of kinds that count them so; 50 where not
+            given.
+        num_val: held-out episodes of a task, of the same kinds; 20 where not given.
+        image_size: side of the camera frames in pixels, of suites whose collections have cameras; 64 where not given.
         initial_states: begin from the benchmark's own initial states, of suites that have them, one after the other.
-        split: all episodes are of this split, drawn apart from other splits; where not given some are held out ("val").
-        num_workers: processes.
-        engine: processes of this machine, or of a Ray cluster.
-        address: of the cluster ("auto", HOST:6379); one that Ray starts here where not given.
-        seed: of the whole collection.
+        split: the split of all episodes, which are drawn apart from those of other splits; where not given some are
+            held out ("val").
+        num_workers: processes that collect.
+        engine: where the processes run: on this machine, or on a Ray cluster.
+        address: address of the Ray cluster ("auto", HOST:6379); where not given one is started here.
+        seed: seed of the whole collection.
     """
 
     store: Path
     suite: str = "calvin"
     kind: str | None = None
-    num_steps: int | None = None
-    num_episodes: int | None = None
+    episodes: Count | None = None
+    steps: Count | None = None
     tasks: tuple[str, ...] | None = None
     operators: tuple[str, ...] | None = None
     scene: str | None = None
     robot: str | None = None
-    episode_steps: int | None = None
-    max_steps: int | None = None
-    linger: int | None = None
+    episode_steps: Count | None = None
+    max_steps: Count | None = None
+    linger: Whole | None = None
     whole: bool = False
-    num_train: int | None = None
-    num_val: int | None = None
-    image_size: int | None = None
+    num_train: Count | None = None
+    num_val: Whole | None = None
+    image_size: Count | None = None
     initial_states: bool = False
     split: Literal["train", "val", "test"] | None = None
-    num_workers: int = 1
+    num_workers: Count = 1
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
-    seed: int = 0
+    seed: Seed = 0
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -88,7 +94,7 @@ def collect(options: CollectOptions) -> None:
 
     store, kind, settings = options.store, options.kind, options.settings
     suite = suite_by_name(options.suite)
-    num_steps, num_episodes = options.num_steps, options.num_episodes
+    num_steps, num_episodes = options.steps, options.episodes
     if num_steps is None and num_episodes is None:
         num_episodes = getattr(suite.collector(kind, **settings), "num_episodes", None)
         num_steps = NUM_STEPS if num_episodes is None else None

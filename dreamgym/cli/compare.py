@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dreamgym.cli.checks import check_file, check_threads
+from dreamgym.cli.bounds import Count, NotNegative, Seed, Threads
+from dreamgym.cli.checks import check_file
 from dreamgym.cli.show import table
 
 if TYPE_CHECKING:
@@ -20,27 +21,28 @@ class CompareOptions:
     """On what, how strictly and how much.
 
     Attributes:
-        store: episodes that neither was trained on, under the split; marked with success for classifier and agreement.
+        store: episode store of which neither was trained on the split's episodes; marked with success for classifier
+            and agreement.
         tolerance: how much worse the new one may be: of errors a share of the old one's, of F1 and shares the
             difference itself.
-        split: of the episodes: "val" for choices, "test" for what is reported.
+        split: split of the episodes: "val" for choices, "test" for what is reported.
         windows: held-out windows for fidelity.
-        steps: imagined control steps a window; fewer where no episode is long enough.
-        episodes: marked episodes at most.
-        seed: of the windows and of every draw.
-        json: file to write every figure into.
-        threads: torch threads.
+        steps: imagined control steps of a window; fewer where no episode is long enough.
+        episodes: most marked episodes that are looked at.
+        seed: seed of the windows and of every draw.
+        json: file to write every figure into; none where not given.
+        threads: threads of torch.
     """
 
     store: Path
-    tolerance: float = 0.05
+    tolerance: NotNegative = 0.05
     split: Literal["val", "test"] = "val"
-    windows: int = 256
-    steps: int = 50
-    episodes: int = 400
-    seed: int = 0
+    windows: Count = 256
+    steps: Count = 50
+    episodes: Count = 400
+    seed: Seed = 0
     json: Path | None = None
-    threads: int = 1
+    threads: Threads = 1
 
 
 def compare(old: str, new: str, options: CompareOptions) -> None:
@@ -50,8 +52,8 @@ def compare(old: str, new: str, options: CompareOptions) -> None:
     integration of whoever trains world models.
 
     Args:
-        old: the checkpoint to be no worse than: a shipped name, a folder, or ``hf://organisation/name``.
-        new: the one in question.
+        old: checkpoint to be no worse than: a shipped name, a folder, or ``hf://organisation/name``.
+        new: checkpoint in question, named likewise.
     """
     import torch
 
@@ -61,7 +63,6 @@ def compare(old: str, new: str, options: CompareOptions) -> None:
     from dreamgym.provenance import provenance
     from dreamgym.training.checkpoint import load
 
-    check_threads(options.threads)
     check_file("--json", options.json)
     torch.set_num_threads(options.threads)
     config = GateConfig(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dreamgym.cli.checks import check_folder, check_threads
+from dreamgym.cli.bounds import Count, Seed, Threads
+from dreamgym.cli.checks import check_folder
 from dreamgym.cli.show import table
 
 
@@ -13,10 +14,10 @@ def demo(
     dream: str | None = None,
     real: str | None = None,
     checkpoint: str | None = None,
-    num_sequences: int = 8,
+    sequences: Count = 8,
     tune: bool = True,
-    threads: int = 1,
-    seed: int = 0,
+    threads: Threads = 1,
+    seed: Seed = 0,
 ) -> None:
     """Carries out held-out actions in a dream and in its simulator twin: a table, a clip, a drift plot and a page.
 
@@ -25,14 +26,14 @@ def demo(
 
     Args:
         out: folder to write.
-        dream: id of the dream; not given: Dream-PlayTable-v0, or that of the checkpoint.
-        real: id of its twin; not given: that of the simulator that the checkpoint was learned from.
-        checkpoint: another checkpoint for both.
-        num_sequences: how many sequences, spread over the tasks.
+        dream: id of the dream; where not given Dream-PlayTable-v0, or that of the checkpoint.
+        real: id of its twin; where not given that of the simulator that the checkpoint was learned from.
+        checkpoint: another checkpoint for both; the ids' own where not given.
+        sequences: action sequences that are carried out, spread over the tasks.
         tune: go on with the parts that take minutes.
-        threads: torch threads. A dream's step is small: on a busy machine, waiting for a second thread can cost a
+        threads: threads of torch. A dream's step is small: on a busy machine, waiting for a second thread can cost a
             hundred times what it saves.
-        seed: of the dream's draws.
+        seed: seed of the dream's draws.
     """
     import torch
 
@@ -40,10 +41,9 @@ def demo(
     from dreamgym.evaluation.pages.demo import demo_rows, run_demo
     from dreamgym.evaluation.pages.parts import add_parts
 
-    check_threads(threads)
     check_folder("--out", out)
     torch.set_num_threads(threads)
-    done = run_demo(out, dream, real, checkpoint, num_sequences, seed)
+    done = run_demo(out, dream, real, checkpoint, sequences, seed)
     heads, rows = demo_rows(done)
     measures = [
         list(line) for line in zip(*rows, strict=True)

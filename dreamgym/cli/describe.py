@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreamgym.cli.show import curve_rows, table
@@ -31,6 +33,11 @@ def describe(id: str) -> None:
     if spec is not None:
         _environment(id, dict(spec.kwargs))
         return
+    if not (id in suites() or id in built_in_names() or id.startswith("hf://") or Path(id).exists()):
+        raise ValueError(
+            f"{id!r} is no environment id, no suite ({', '.join(suites())}), no checkpoint of dreamgym's "
+            f"({', '.join(built_in_names())}), no folder and no hf://organisation/name; `dreamgym info` lists them"
+        )
     if id in suites():
         _suite(suite(id))
     if id in built_in_names() or id not in suites():  # some checkpoints are called as their suite
@@ -93,8 +100,12 @@ def _facts(found: Suite) -> None:
     """What a suite says of use: horizon, licence, what must be installed."""
     _line("horizon", f"{found.horizon} control steps")
     _line("licence", found.licence or "not stated")
-    extra = [] if found.extra is None else [f'pip install "dreamgym[{found.extra}]"']
+    extra = [] if found.extra is None else [f'pip install "dreamgym[{found.extra}]" ({_installed(found)})']
     _line("needs", "; ".join([*extra, *([found.needs] if found.needs else [])]) or "nothing")
+
+
+def _installed(found: Suite) -> str:
+    return "installed" if found.module is None or find_spec(found.module) is not None else "missing"
 
 
 def _spaces(opened: Checkpoint) -> None:
@@ -157,7 +168,7 @@ def _tasks_of(opened: Checkpoint) -> tuple[str, ...]:
 
 def _tasks(names: Sequence[str]) -> None:
     more = f", and {len(names) - MOST_TASKS} more" if len(names) > MOST_TASKS else ""
-    _line(f"{len(names)} tasks", ", ".join(names[:MOST_TASKS]) + more)
+    _line(f"{len(names)} task{'' if len(names) == 1 else 's'}", ", ".join(names[:MOST_TASKS]) + more)
 
 
 def _robot(opened: Checkpoint) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from dreamgym.cli.checks import check_threads
+from dreamgym.cli.bounds import Count, NotNegative, Positive, Seed, Threads
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,16 @@ class EncoderOptions:
         store: episode store with cameras; its training episodes are used.
         run: folder of the run: progress, log.jsonl.
         kind: "dinov2", self-distillation on images alone (geometry), or "siglip", images and sentences (semantics).
-        out: folder for the encoder, once all updates are done.
+        out: folder to write the encoder into once all updates are done; nothing is written where not given.
         steps: updates in all, those before a resume included.
-        batch_size: moments an update, each with all cameras.
+        batch_size: moments in an update, each with all cameras.
         lr: peak learning rate.
-        patch: pixels a side of a patch.
-        width: of the transformer.
-        layers: of the transformer.
-        seed: of weights, frames and crops.
-        precision: of the arithmetic.
-        threads: torch threads.
+        patch: side of a patch, pixels.
+        width: width of the transformer.
+        layers: layers of the transformer.
+        seed: seed of weights, frames and crops.
+        precision: precision of the arithmetic.
+        threads: threads of torch; torch's own number where not given.
         save_every: seconds between saves of progress.
     """
 
@@ -34,16 +34,16 @@ class EncoderOptions:
     run: Path
     kind: Literal["dinov2", "siglip"]
     out: Path | None = None
-    steps: int = 4000
-    batch_size: int = 32
-    lr: float = 5e-4
-    patch: int = 16
-    width: int = 128
-    layers: int = 4
-    seed: int = 0
+    steps: Count = 4000
+    batch_size: Count = 32
+    lr: Positive = 5e-4
+    patch: Count = 16
+    width: Count = 128
+    layers: Count = 4
+    seed: Seed = 0
     precision: Literal["fp32", "bf16"] = "fp32"
-    threads: int | None = None
-    save_every: float = 120.0
+    threads: Threads | None = None
+    save_every: NotNegative = 120.0
 
 
 def encoder(options: EncoderOptions) -> None:
@@ -52,7 +52,6 @@ def encoder(options: EncoderOptions) -> None:
     from dreamgym.training.encoders import EncoderTraining, save_encoder, train_encoder
     from dreamgym.training.stop import Stopped
 
-    check_threads(options.threads)
     if options.out is not None:
         check_place(options.out)
 

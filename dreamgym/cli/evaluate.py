@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dreamgym.cli.checks import check_device, check_file, check_folder, check_threads
+from dreamgym.cli.bounds import Count, Seed, Threads, Whole
+from dreamgym.cli.checks import check_device, check_file, check_folder
 from dreamgym.cli.show import table
 
 if TYPE_CHECKING:
@@ -20,28 +21,29 @@ class EvaluateOptions:
     """In which worlds, from which starts and how.
 
     Attributes:
-        world_model: a shipped name, a folder, ``hf://organisation/name`` or a dream's id; what the policy's folder says
-            where not given.
+        checkpoint: the world model: a shipped name, a folder, ``hf://organisation/name`` or a dream's id; what the
+            policy's folder says where not given.
         suite: score as a benchmark does, in the simulator alone and without a world model: a suite, or a set of its
             tasks ("libero_10"). Policies are shown the simulator's sensors.
-        rollouts: with --suite, of each task, from the benchmark's initial states where it has such.
-        simulator: with --suite, options of the simulator as JSON, such as '{"visuals": "stock", "image_size": 256}'.
+        rollouts: episodes of each task with --suite, from the benchmark's initial states where it has such.
+        simulator: options of the simulator with --suite, as JSON, such as '{"visuals": "stock", "image_size": 256}'.
         task: a task, several with commas between them, or "all"; what the policy's folder says where not given. A
             policy of several tasks is told which.
-        episodes: paired episodes, in the twin and in the dream.
-        imagined: episodes in the dream in all; more of them sharpen the estimate of real success.
-        seed: of the starts and of every draw.
+        episodes: paired episodes, each in the twin and in the dream.
+        imagined: episodes in the dream in all, where more are wanted than in the twin: they sharpen the estimate of
+            real success.
+        seed: seed of the starts and of every draw.
         split: which starts: "test" for figures that are reported, "val" for choices, "train"; "auto": "test" where the
             start bank has some of every task, else "val".
         horizon: control steps of an episode; where not given the suite's, in dream and twin alike: {horizons}.
         twin: run the simulator too, not the dream alone.
-        simulators: how many at a time; the model's noise is drawn for all of them together.
-        num_workers: processes for them; 0: this process, or of a cluster as many as simulators.
-        engine: where they run: on this machine, or on a Ray cluster.
-        address: of the cluster ("auto", HOST:6379); one that Ray starts here where not given.
-        embodiment: the robot, of models that know several.
+        simulators: simulators at a time; the model's noise is drawn for all of them together.
+        num_workers: processes of the simulators; 0: this process, or of a cluster as many as simulators.
+        engine: where simulators run: on this machine, or on a Ray cluster.
+        address: address of the Ray cluster ("auto", HOST:6379); where not given one is started here.
+        embodiment: the robot, of models that know several; the model's own where not given.
         executor: the policy that carries instructions out in the twin of a model that is driven by them.
-        map: SENSOR=KEY, which sensors a LeRobot policy is shown under which of its keys, as
+        map: sensors that a LeRobot policy is shown under its own keys, SENSOR=KEY, as
             rgb_static=observation.images.top; those that are not named go by name.
         obs: what an SB3 model was shown in training, where its spaces do not tell ("state" of a world whose features
             are as long).
@@ -49,28 +51,30 @@ class EvaluateOptions:
         trust_policy: load an SB3 model, or a LeRobot policy with code of others, though that runs code in its files.
         trust_simulator: run a simulator that the checkpoint names though it is of no known suite.
         clips: columns of the clips of successes and of disagreements; 0: no clips.
-        out: folder for one JSON file a policy; what is there is not evaluated again if policy, settings, world model,
-            reward and starts are the same. Of a run: its evaluations/.
+        out: folder for one JSON file of each policy; what is there is not evaluated again if policy, settings, world
+            model, reward and starts are the same. Where not given a run's evaluations/, and of other policies nothing
+            is written.
         record: episode store to which the simulator's episodes are appended, with every camera that the model was
-            trained on; `dreamgym export` makes a LeRobot data set of it.
-        json: file for what the policies come to together: Pearson, MMRV, calibration, drift, the exploitation gap.
-        device: where to dream and act.
-        threads: torch threads.
+            trained on; `dreamgym export` makes a LeRobot data set of it. None where not given.
+        json: file for what the policies come to together: Pearson, MMRV, calibration, drift, the exploitation gap; none
+            where not given.
+        device: device to dream and act on; the CPU where not given.
+        threads: threads of torch.
     """
 
-    world_model: str | None = None
+    checkpoint: str | None = None
     suite: str | None = None
-    rollouts: int = 20
+    rollouts: Count = 20
     simulator: str = "{}"
     task: str | None = None
-    episodes: int = 100
-    imagined: int | None = None
-    seed: int = 0
+    episodes: Count = 100
+    imagined: Count | None = None
+    seed: Seed = 0
     split: Literal["auto", "test", "val", "train"] = "auto"
-    horizon: int | None = None
+    horizon: Count | None = None
     twin: bool = True
-    simulators: int = 4
-    num_workers: int = 0
+    simulators: Count = 4
+    num_workers: Whole = 0
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
     embodiment: str | None = None
@@ -80,12 +84,12 @@ class EvaluateOptions:
     vecnormalize: Path | None = None
     trust_policy: bool = False
     trust_simulator: bool = False
-    clips: int = 0
+    clips: Whole = 0
     out: Path | None = None
     record: Path | None = None
     json: Path | None = None
     device: str | None = None
-    threads: int = 1
+    threads: Threads = 1
 
     @property
     def config(self) -> EvaluationConfig:
@@ -109,9 +113,9 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     """Scores policies in a dream and in its twin from the same held-out starts; success with 95% intervals.
 
     Args:
-        policies: "random", "hold", "package.module:factory", "path/to/file.py:factory", the folder of a saved policy,
-            that of a run (every policy in its policies/), "lerobot:FOLDER" or "lerobot:organisation/name", or
-            "sb3:FILE.zip" (needs --trust-policy).
+        policies: policies to score: "random", "hold", "package.module:factory", "path/to/file.py:factory", the folder
+            of a saved policy, that of a run (every policy in its policies/), "lerobot:FOLDER" or
+            "lerobot:organisation/name", or "sb3:FILE.zip" (needs --trust-policy).
     """
     import torch
 
@@ -122,7 +126,6 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
             "no policy to evaluate: name at least one, such as 'random', 'path/to/file.py:factory' or a run's folder"
         )
     out, device = options.out, options.device
-    check_threads(options.threads)
     check_device(device)
     check_file("--json", options.json)
     if options.json is not None and not options.twin:
@@ -137,7 +140,7 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     found: list[Any] = []
     try:
         found.extend(
-            evaluate_all(policies, options.world_model, options.tasks, config, out=folder, device=device, progress=True)
+            evaluate_all(policies, options.checkpoint, options.tasks, config, out=folder, device=device, progress=True)
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_stopped(folder)) from None
@@ -156,7 +159,7 @@ def _score_in_suite(policies: tuple[str, ...], options: EvaluateOptions) -> None
     from dreamgym.fields import parse_json
 
     assert options.suite is not None
-    for name in ("world_model", "json", "record"):
+    for name in ("checkpoint", "json", "record"):
         if getattr(options, name) is not None:
             raise ValueError(f"--suite scores in the simulator alone: leave --{name.replace('_', '-')} out")
     simulator = parse_json(options.simulator)

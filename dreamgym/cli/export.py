@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from dreamgym.cli.bounds import Bounds
 
 
 @dataclass(frozen=True)
@@ -13,15 +15,15 @@ class ExportOptions:
 
     Attributes:
         out: folder to make.
-        format: of the data set: "lerobot", a LeRobotDataset v3.
-        split: of the episodes ("train", "val", "test"); where not given, all: the data set then says which are held
-            out.
-        task: of the episodes; where not given, all.
-        pictures: "video", as H.264; or "png", embedded in the tables, without loss.
+        format: format of the data set: "lerobot", a LeRobotDataset v3.
+        split: split of the episodes ("train", "val", "test"); where not given, all, and the data set says which are
+            held out.
+        task: task of the episodes; all tasks where not given.
+        pictures: how pictures are stored: "video", as H.264; or "png", embedded in the tables, without loss.
         crf: constant rate factor of the videos, 0 (best) to 51.
         state: the sensor that policies are to read as observation.state; where not given the one called so, or the
             robot's own.
-        sentences: tasks as sentences, as the suite says them, and not by their names.
+        sentences: name tasks by sentences, as the suite says them, and not by their names.
     """
 
     out: Path
@@ -29,7 +31,7 @@ class ExportOptions:
     split: Literal["train", "val", "test"] | None = None
     task: str | None = None
     pictures: Literal["video", "png"] = "video"
-    crf: int = 18
+    crf: Annotated[int, Bounds(0, 51)] = 18
     state: str | None = None
     sentences: bool = False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from json import dumps
 from pathlib import Path
 
+from dreamgym.cli.bounds import Count, Seed
 from dreamgym.cli.checks import check_file
 from dreamgym.cli.show import amend, curve_rows, open_to_amend, table
 
@@ -12,21 +13,21 @@ from dreamgym.cli.show import amend, curve_rows, open_to_amend, table
 def fidelity(
     checkpoint: str,
     store: Path,
-    windows: int = 256,
-    steps: int = 50,
-    seed: int = 0,
+    windows: Count = 256,
+    steps: Count = 50,
+    seed: Seed = 0,
     json: Path | None = None,
     write: bool = False,
 ) -> None:
     """Measures a checkpoint's open-loop fidelity on held-out episodes against its baselines (DiWA S.5.4).
 
     Args:
-        checkpoint: a shipped name, a folder, or ``hf://organisation/name``.
-        store: with held-out episodes (split "val").
+        checkpoint: checkpoint to measure: a shipped name, a folder, or ``hf://organisation/name``.
+        store: episode store with held-out episodes (split "val").
         windows: held-out windows, and as many beginnings of episodes.
-        steps: imagined control steps a window; fewer where no episode is long enough.
-        seed: of the windows and of the model's draws.
-        json: file to write every figure into.
+        steps: imagined control steps of a window; fewer where no episode is long enough.
+        seed: seed of the windows and of the model's draws.
+        json: file to write every figure into; none where not given.
         write: write the figures into the checkpoint itself and its card, and the limit of its uncertainty (their 99th
             percentile); all else as it was.
     """

@@ -27,15 +27,15 @@ def finish(
 
     Args:
         run: folder of a ``dreamgym fit`` run.
-        stores: data of one suite or of your own: play, demonstrations (or any episodes with success marks), attempts;
-            what an episode is stands in its meta as "kind".
+        stores: episode stores of one suite or of your own: play, demonstrations (or any episodes with success marks),
+            attempts; what an episode is stands in its meta as "kind".
         out: checkpoint folder to write.
-        tasks: some of the tasks that the stores have; all of them where not given.
-        beginnings: further stores whose episodes only begin dreams.
+        tasks: tasks to judge and to begin; all that the stores have where not given.
+        beginnings: further episode stores whose episodes only begin dreams; none where not given.
         quick: spend a minute or two instead of ten: to see that everything works, not to share.
-        set: changes of how much is spent, FIELD=JSON: probe_steps, twin_per_task, weights and seed, and, of the parts,
-            rewards.epochs, classifier.embedding, bank.num_train, fidelity.windows and their like.
-        command: how the run was trained, for the card.
+        set: changes of how much is spent, as FIELD=JSON: probe_steps, twin_per_task, weights and seed, and, of the
+            parts, rewards.epochs, classifier.embedding, bank.num_train, fidelity.windows and their like.
+        command: how the run was trained, in words for the card.
     """
     from dreamgym.evaluation.making.finish import finish_run
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from dreamgym.cli.bounds import Count, NotNegative, Positive, Seed, Share, Threads, Whole
+
 SETTINGS = (
     "lr",
     "batch_size",
@@ -29,45 +31,47 @@ class FitOptions:
     Attributes:
         store: episode store that ``dreamgym collect`` or ``dreamgym import`` filled.
         run: folder of the run: run.json, progress, log.jsonl, tensorboard/.
-        family: of world models, {families}, or yours (``--import``); by default what the store's sensors suggest.
-        preset: "tiny", sizes for two CPU cores (the default), or "paper".
-        steps: updates in all, those before a resume included; the preset's where not given, as for the options below.
-        set: fields of the family's config as FIELD=JSON: variant=hybrid hidden=[256,256].
-        tasks: use the episodes of these tasks alone.
-        lr: peak learning rate.
-        batch_size: windows an update.
-        length: rows of a window.
-        cooldown: updates at the end over which the rate falls to zero; below 1, that share of all.
-        ema: decay of the average of the weights.
-        precision: of the arithmetic; bf16 where the machine is fast at it.
-        seed: of weights, noise and batches.
-        threads: torch threads.
-        eval_every: updates between open-loop evaluations on held-out episodes.
-        save_every: seconds between saves of progress, 180 by default; the first one comes after 20.
+        family: family of world models, one of {families}, or your own (``--import``); where not given the one that the
+            store's sensors suggest.
+        preset: "tiny", sizes for two CPU cores, "paper", or another of the family's; "tiny" where not given.
+        steps: updates in all, those before a resume included; the preset's where not given.
+        set: fields of the family's config as FIELD=JSON, such as variant=hybrid hidden=[256,256].
+        tasks: tasks whose episodes are used; all episodes where not given.
+        lr: peak learning rate; the preset's where not given.
+        batch_size: windows in an update; the preset's where not given.
+        length: rows of a window; the preset's where not given.
+        cooldown: updates at the end over which the rate falls to zero, or below 1 that share of all updates; the
+            preset's where not given.
+        ema: decay of the average of the weights; the preset's where not given.
+        precision: precision of the arithmetic; where not given bf16 on machines that are fast at it, else fp32.
+        seed: seed of weights, noise and batches; the preset's where not given.
+        threads: threads of torch; torch's own number where not given.
+        eval_every: updates between open-loop evaluations on held-out episodes; 0: one at the end.
+        save_every: seconds between saves of progress, of which the first comes after 20; 180 where not given.
         log: where curves go beside log.jsonl: TensorBoard's files, or Weights & Biases too (WANDB_MODE=offline sends
-            nothing).
-        init: another run, whose weights this one begins with wherever name and shape agree.
+            nothing); TensorBoard where not given.
+        init: another run, or a checkpoint's folder, whose weights this run begins with wherever name and shape agree.
         refresh_data: take in episodes that were appended to the store since the run began.
-        out: checkpoint folder to write once all updates are done.
+        out: checkpoint folder to write once all updates are done; nothing is written where not given.
     """
 
     store: Path
     run: Path
     family: str | None = None
     preset: str | None = None
-    steps: int | None = None
+    steps: Count | None = None
     set: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
-    lr: float | None = None
-    batch_size: int | None = None
-    length: int | None = None
-    cooldown: float | None = None
-    ema: float | None = None
+    lr: Positive | None = None
+    batch_size: Count | None = None
+    length: Count | None = None
+    cooldown: NotNegative | None = None
+    ema: Share | None = None
     precision: Literal["fp32", "bf16"] | None = None
-    seed: int | None = None
-    threads: int | None = None
-    eval_every: int = 1000
-    save_every: float | None = None
+    seed: Seed | None = None
+    threads: Threads | None = None
+    eval_every: Whole = 1000
+    save_every: NotNegative | None = None
     log: Literal["tensorboard", "wandb"] | None = None
     init: Path | None = None
     refresh_data: bool = False

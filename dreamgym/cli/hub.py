@@ -12,8 +12,8 @@ class PushOptions:
 
     Attributes:
         private: make a new repository a private one.
-        revision: the branch to push to; where not given, the main one.
-        licence: identifier of its licence as the Hub writes them ("mit", "cc-by-4.0"); where not given, the card's.
+        revision: branch to push to; the main one where not given.
+        licence: identifier of its licence as the Hub writes them ("mit", "cc-by-4.0"); the card's where not given.
     """
 
     private: bool = False
@@ -25,8 +25,9 @@ def push(checkpoint: str, address: str, options: PushOptions) -> None:
     """Puts a checkpoint on the Hugging Face Hub, its measured fidelity in the card's metadata.
 
     Args:
-        checkpoint: a shipped name or a folder.
-        address: ``hf://organisation/name``; made where it is not there. Log in first: ``hf auth login``, or HF_TOKEN.
+        checkpoint: checkpoint to publish: a shipped name or a folder.
+        address: where it goes: ``hf://organisation/name``, made where it is not there. Log in first: ``hf auth login``,
+            or HF_TOKEN.
     """
     from dreamgym.evaluation.making.publish import push
 
@@ -41,7 +42,7 @@ class PullOptions:
 
     Attributes:
         out: folder to make; a checkpoint that is there is replaced.
-        revision: branch, tag or commit; where not given, the newest of the main branch.
+        revision: branch, tag or commit; where not given the newest of the main branch.
     """
 
     out: Path
@@ -52,7 +53,7 @@ def pull(address: str, options: PullOptions) -> None:
     """Copies a checkpoint of the Hugging Face Hub into a folder; offline, what was downloaded before.
 
     Args:
-        address: ``hf://organisation/name``.
+        address: what to copy: ``hf://organisation/name``.
     """
     from dreamgym.evaluation.making.publish import pull
 

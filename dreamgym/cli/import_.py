@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dreamgym.cli.bounds import Count, Positive, Share
+
 if TYPE_CHECKING:
     from dreamgym.data import EpisodeStore
     from dreamgym.data.readers import ImportConfig, Source
@@ -18,20 +20,22 @@ class ImportOptions:
     """What becomes of the data set.
 
     Attributes:
-        store: folder of the episode store.
+        store: folder of the episode store; an import that was interrupted goes on.
         map: what a world model is to read, SENSOR=KEY, as rgb_static=observation.images.top; where not given, every
             observation of the data set under a short name.
-        action: key of the action; "action" where not given, of CALVIN "rel_actions".
+        action: key of the action; where not given "action", of CALVIN "rel_actions".
         outcome: keep the rewards and ends that were recorded, as `reward`, `done`, `terminated` and `truncated`.
         success: what marks success: a key, as next.success; a threshold on one, as "reward>=0.9"; last:5, the last rows
-            of each episode; or module:function, which takes an episode as it is stored and returns bool [T].
+            of each episode; or module:function, which takes an episode as it is stored and returns bool [T]. Nothing is
+            marked where not given.
         task: name of the task of episodes that name none.
-        tasks_from: what names the tasks where a data set has several names for them: "task", or
-            "language_instruction" of CALVIN, or a feature of text of LeRobot.
-        val_share: of each task's episodes.
-        test_share: the same.
-        suite: that the data were recorded in ({suites}); then its measures and simulators apply.
-        frame_rate: rows a second, where the data set does not say.
+        tasks_from: what names the tasks where a data set has several names for them: "task", or "language_instruction"
+            of CALVIN, or a feature of text of LeRobot; "task" where not given.
+        val_share: share of each task's episodes that is held out for choices ("val").
+        test_share: share of each task's episodes that is held out for reported figures ("test").
+        suite: the suite that the data were recorded in, one of {suites}, whose measures and simulators then apply;
+            where not given what the data set says.
+        frame_rate: rows a second, Hz, where the data set does not say.
         image_size: side of the images in the store, pixels.
     """
 
@@ -42,11 +46,11 @@ class ImportOptions:
     success: str | None = None
     task: str | None = None
     tasks_from: str | None = None
-    val_share: float = 0.1
-    test_share: float = 0.1
+    val_share: Share = 0.1
+    test_share: Share = 0.1
     suite: str | None = None
-    frame_rate: float | None = None
-    image_size: int = 64
+    frame_rate: Positive | None = None
+    image_size: Count = 64
 
 
 def import_(source: str, options: ImportOptions) -> None:
@@ -56,8 +60,8 @@ def import_(source: str, options: ImportOptions) -> None:
     holds out itself stays held out.
 
     Args:
-        source: lerobot:FOLDER, calvin:FOLDER, libero:FOLDER (LIBERO's HDF5 files), robomimic:FILE.hdf5, minari:FOLDER,
-            or minari:ID of a local Minari data set.
+        source: the data set: lerobot:FOLDER, calvin:FOLDER, libero:FOLDER (LIBERO's HDF5 files), robomimic:FILE.hdf5,
+            minari:FOLDER, or minari:ID of a local Minari data set.
     """
     from dreamgym.data.readers import CALVIN_KEYS, ImportConfig, import_dataset, read, success_rule
     from dreamgym.suites.registry import suite as suite_by_name

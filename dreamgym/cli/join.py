@@ -9,8 +9,8 @@ def join(stores: tuple[Path, ...], out: Path) -> None:
     """Makes one episode store of several, with the keys that all have; a store named twice counts twice.
 
     Args:
-        stores: folders of episode stores.
-        out: folder of the new one.
+        stores: episode stores to join.
+        out: folder of the new store.
     """
     from dreamgym.data import join as run
 

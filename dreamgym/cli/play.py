@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from dreamgym.cli.bounds import Bounds, Count, Seed
 
 
 @dataclass(frozen=True)
@@ -11,31 +14,32 @@ class PlayOptions:
     """What is played, and with whom.
 
     Attributes:
-        task: of the first episode; the page lets you choose.
+        task: task of the first episode; the world's first where not given. The page lets you choose.
         checkpoint: another world model than the id's.
         twin: show the real simulator too, from the same start, where it is installed.
-        record: an episode store into which the page can keep episodes: the twin's, or the dream's where there is none.
-        port: of http://127.0.0.1; 0 takes a free one.
-        players: who may play at once, each in a dream of his own; 1 where episodes are recorded.
-        seed: of the first episode; the next one takes the next.
-        horizon: steps of an episode; ten times the suite's where not given, for people are slower than scripts.
+        record: episode store into which the page can keep episodes: the twin's, or the dream's where there is none.
+            None where not given.
+        port: port of http://127.0.0.1; 0 takes a free one.
+        players: how many may play at once, each in a dream of his own; 1 where episodes are recorded.
+        seed: seed of the first episode; the next one takes the next.
+        horizon: control steps of an episode; where not given ten times the suite's, for people are slower than scripts.
     """
 
     task: str | None = None
     checkpoint: Path | None = None
     twin: bool = True
     record: Path | None = None
-    port: int = 8000
-    players: int = 2
-    seed: int = 0
-    horizon: int | None = None
+    port: Annotated[int, Bounds(0, 65535)] = 8000
+    players: Count = 2
+    seed: Seed = 0
+    horizon: Count | None = None
 
 
 def play(id: str, options: PlayOptions) -> None:
     """Opens a page on this machine on which you drive a dream, and its twin beside it, by keyboard, mouse or gamepad.
 
     Args:
-        id: of the dream, as Dream-PlayTable-v0; Dream-v0 with a checkpoint of your own.
+        id: id of the dream, such as Dream-PlayTable-v0, or Dream-v0 with a checkpoint of your own.
         options: see `PlayOptions`.
     """
     from dreamgym.play.open import opener

@@ -10,7 +10,7 @@ def report(run: Path, out: Path | None = None) -> None:
 
     Args:
         run: folder of a run, or of several in subfolders: run.json, log.jsonl and evaluations/, as far as there.
-        out: file to write; report.html in the folder where not given.
+        out: file to write; RUN/report.html where not given.
     """
     from dreamgym.evaluation.pages.report import write_report
 

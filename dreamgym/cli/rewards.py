@@ -7,32 +7,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from dreamgym.cli.bounds import Count
 from dreamgym.cli.show import amend, open_to_amend
 
 
 def rewards(
     checkpoint: Path,
-    demonstrations: Path,
-    play: Path | None = None,
-    attempts: Path | None = None,
+    stores: tuple[Path, ...],
     tasks: tuple[str, ...] = (),
     preset: Literal["tiny", "paper"] = "tiny",
-    epochs: int | None = None,
+    epochs: Count | None = None,
     out: Path | None = None,
 ) -> None:
     """Trains the success classifiers of a checkpoint (DiWA S.2.3) and calibrates their thresholds on held-out episodes.
 
     Args:
         checkpoint: folder that ``dreamgym fit --out`` wrote.
-        demonstrations: store of marked demonstrations and failed attempts.
-        play: store of play of a suite that can judge recorded state, for more negatives and for imagined ones.
-        attempts: store of clumsy attempts, for the near misses that cloned policies make.
+        stores: episode stores of demonstrations (or any episodes with success marks); of clumsy attempts, for the near
+            misses that cloned policies make; of play of a suite that can judge recorded state, for more negatives. What
+            an episode is stands in its meta as "kind".
         tasks: tasks to judge, in that order; all that the demonstrations have where not given.
         preset: DiWA's sizes and learning rate (Table S.4), or ones that train in minutes on two cores.
         epochs: passes over the demonstrations; the preset's where not given.
-        out: checkpoint to write; in place where not given.
+        out: checkpoint folder to write; where not given the checkpoint itself is replaced.
     """
     from dreamgym.data import EpisodeStore
+    from dreamgym.evaluation.making.plan import stores_by_role
     from dreamgym.rewards.fit import SuccessFitConfig, fit_success
     from dreamgym.rewards.samples import tasks_of
     from dreamgym.rewards.success import SuccessConfig
@@ -40,10 +40,16 @@ def rewards(
     opened = open_to_amend(checkpoint, out)
     make, schedule = getattr(SuccessConfig, preset), getattr(SuccessFitConfig, preset)()
     schedule = replace(schedule, epochs=epochs or schedule.epochs)
-    marked, free = EpisodeStore.open(demonstrations), EpisodeStore.open(play) if play else None
-    clumsy = EpisodeStore.open(attempts) if attempts else None
+    roles = stores_by_role([EpisodeStore.open(store) for store in stores])
+    if "demonstration" not in roles:
+        raise ValueError(
+            f"--stores: none holds demonstrations with success marks, only {sorted(roles) or 'no episode'}"
+        )
+    marked = roles["demonstration"]
     sizes = make(tasks_of(marked, tasks), math.prod(opened.spec.feature_shape))
-    classifier, metrics = fit_success(opened.model, marked, free, sizes, schedule, True, clumsy)
+    classifier, metrics = fit_success(
+        opened.model, marked, roles.get("play"), sizes, schedule, True, roles.get("attempt")
+    )
     amend(checkpoint, out, {"rewards": metrics}, rewards={**opened.rewards, "success": classifier})
     for name, figures in metrics["tasks"].items():
         print(f"{name:<22} held-out F1 {figures['f1']:.3f}, imagined {figures['f1_imagined']:.3f}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dreamgym.cli.bounds import Whole
 from dreamgym.cli.show import amend, open_to_amend, read_card
 
 if TYPE_CHECKING:
@@ -21,24 +22,25 @@ class StartsOptions:
 
     Attributes:
         checkpoint: folder that ``dreamgym fit --out`` wrote.
-        stores: play and demonstrations.
-        tasks: tasks to begin; those of the checkpoint's rewards where not given, else those of the stores.
-        num_train: starts a task from training episodes.
-        num_val: starts a task from held-out episodes.
-        num_test: starts a task from episodes of the split "test" (``dreamgym collect --split test``), one an episode.
+        stores: episode stores of play and demonstrations.
+        tasks: tasks to begin; where not given those of the checkpoint's rewards, else those of the stores.
+        num_train: starts of a task from training episodes.
+        num_val: starts of a task from held-out episodes.
+        num_test: starts of a task from episodes of the split "test" (``dreamgym collect --split test``), one an
+            episode.
         offsets: rows into a skill at which a start may lie; where not given 0, 4 and 8, or with --add the bank's own.
         add: keep the bank's own starts, row by row, and add those of the split "test" to them; nothing else of the
             checkpoint changes.
-        out: checkpoint to write; in place where not given.
+        out: checkpoint folder to write; where not given the checkpoint itself is replaced.
     """
 
     checkpoint: Path
     stores: tuple[Path, ...]
     tasks: tuple[str, ...] = ()
-    num_train: int = 200
-    num_val: int = 50
-    num_test: int = 50
-    offsets: tuple[int, ...] | None = None
+    num_train: Whole = 200
+    num_val: Whole = 50
+    num_test: Whole = 50
+    offsets: tuple[Whole, ...] | None = None
     add: bool = False
     out: Path | None = None
 

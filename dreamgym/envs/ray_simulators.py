@@ -25,6 +25,9 @@ class RaySimulators:
     A simulator repeats its episode from its reset under the same actions. So what an actor was told since its last
     reset is kept, and told again to the one that takes the place of a dead one.
 
+    Attributes:
+        actors: Ray's handle of each simulator's actor.
+
     Args:
         simulator: what `make_simulator` takes.
         num_envs: N.
@@ -41,10 +44,10 @@ class RaySimulators:
         self, simulator: Mapping[str, Any], num_envs: int, num_workers: int = 0, address: str | None = None
     ) -> None:
         workers = min(num_workers or num_envs, num_envs)
-        self._actors, self._cpus = Actors(workers, address), workers / num_envs
+        self._cluster, self._cpus = Actors(workers, address), workers / num_envs
         self._simulator = portable(simulator)
         self._told: list[list[Call]] = [[] for _ in range(num_envs)]
-        self._made = [self._make() for _ in range(num_envs)]
+        self.actors = [self._make() for _ in range(num_envs)]
         try:
             (self.cameras,) = self._ask({0: ("shown", ())})
         except Exception:
@@ -52,7 +55,7 @@ class RaySimulators:
             raise
 
     def _make(self) -> Any:
-        return self._actors.make(OneSimulator, self._simulator, cpus=self._cpus)
+        return self._cluster.make(OneSimulator, self._simulator, cpus=self._cpus)
 
     def reset(self, envs: Sequence[int], options: Sequence[dict[str, Any]]) -> list[tuple[Sensors, np.ndarray]]:
         """See `Simulators.reset`."""
@@ -72,7 +75,7 @@ class RaySimulators:
 
     def snapshot(self) -> list[np.ndarray]:
         """See `Simulators.snapshot`."""
-        return self._ask(dict.fromkeys(range(len(self._made)), ("snapshot", ())))
+        return self._ask(dict.fromkeys(range(len(self.actors)), ("snapshot", ())))
 
     def restore(self, snapshots: Sequence[np.ndarray]) -> list[Sensors]:
         """See `Simulators.restore`."""
@@ -84,7 +87,7 @@ class RaySimulators:
 
     def _ask(self, calls: Mapping[int, Call]) -> list[Any]:
         """Calls each env's actor, all at once; all answers are in before an error is raised."""
-        asked = {env: self._actors.call(self._made[env], call[0], *call[1]) for env, call in calls.items()}
+        asked = {env: self._cluster.call(self.actors[env], call[0], *call[1]) for env, call in calls.items()}
         answers = [self._answer(env, asked[env], calls[env]) for env in calls]
         for kind, value in answers:
             if kind in ERRORS:
@@ -94,19 +97,19 @@ class RaySimulators:
     def _answer(self, env: int, asked: Any, call: Call) -> tuple[str, Any]:
         for _ in range(LIVES):
             try:
-                return self._actors.get(asked)
+                return self._cluster.get(asked)
             except Died as died:
                 _log.warning("the worker of simulator %d died (%s): another one takes its place", env, died)
-            self._made[env] = self._make()
+            self.actors[env] = self._make()
             for told in self._told[env]:
-                self._actors.call(self._made[env], told[0], *told[1])  # an actor answers in the order of its calls
-            asked = self._actors.call(self._made[env], call[0], *call[1])
+                self._cluster.call(self.actors[env], told[0], *told[1])  # an actor answers in the order of its calls
+            asked = self._cluster.call(self.actors[env], call[0], *call[1])
         return "error", f"the worker of simulator {env} died {LIVES} times in {call[0]}: the simulator itself ends it"
 
     def close(self) -> None:
         """Ends the actors."""
-        self._actors.end(self._made)
-        self._made = []
+        self._cluster.end(self.actors)
+        self.actors = []
 
 
 class OneSimulator:

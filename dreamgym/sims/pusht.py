@@ -34,6 +34,9 @@ class PushTEnv(StateEnv):
         horizon: steps of an episode; the suite's own is 300.
         render_mode, cameras, image_size: see `StateEnv`.
         success_coverage: share of the outline that counts as done. The suite's own is 0.95.
+
+    Attributes:
+        world: the suite's own env.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -53,7 +56,7 @@ class PushTEnv(StateEnv):
         if not 0 < success_coverage <= 1:
             raise ValueError(f"success_coverage must lie in (0, 1], got {success_coverage}")
         self.success_coverage = success_coverage
-        self._suite = _Suite(
+        self.world = _Suite(
             obs_type="state",
             render_mode="rgb_array",
             visualization_width=image_size,
@@ -66,12 +69,12 @@ class PushTEnv(StateEnv):
     @property
     def block(self) -> Any:
         """The block's body."""
-        return self._suite.block
+        return self.world.block
 
     @property
     def coverage(self) -> float:
         """Share of the outline that the block covers, 0 to 1."""
-        return float(self._suite._get_coverage())
+        return float(self.world._get_coverage())
 
     def perturb(self, rng: np.random.Generator, magnitude: float) -> None:
         """Displaces the block by up to ``magnitude`` pixels: direction and length uniform.
@@ -83,14 +86,14 @@ class PushTEnv(StateEnv):
         x, y = self.block.position
         moved = np.array([x + length * math.cos(angle), y + length * math.sin(angle)])
         self.block.position = tuple(np.clip(moved, REACH, SIZE - REACH).tolist())
-        self._suite.space.reindex_shapes_for_body(self.block)
+        self.world.space.reindex_shapes_for_body(self.block)
 
     def _begin(self, seed: int) -> None:
-        self._suite.reset(seed=seed)
+        self.world.reset(seed=seed)
 
     def _advance(self, action: np.ndarray) -> None:
         """The suite's own physics, bit for bit, on plain numbers and without its reward: a step in half the time."""
-        suite, agent = self._suite, self._suite.agent
+        suite, agent = self.world, self.world.agent
         (x, y), dt, k_p, k_v = action.tolist(), suite.dt, suite.k_p, suite.k_v
         for _ in range(int(1 / (dt * suite.control_hz))):
             (at_x, at_y), (v_x, v_y) = agent.position, agent.velocity
@@ -99,7 +102,7 @@ class PushTEnv(StateEnv):
             suite.space.step(dt)
 
     def _state(self) -> np.ndarray:
-        agent, block = self._suite.agent.position, self.block.position
+        agent, block = self.world.agent.position, self.block.position
         angle = self.block.angle
         return np.array([*agent, *block, math.cos(angle), math.sin(angle)])
 
@@ -108,21 +111,21 @@ class PushTEnv(StateEnv):
         return {"is_success": coverage >= self.success_coverage, "coverage": coverage}
 
     def _dump(self) -> np.ndarray:
-        agent, block = self._suite.agent, self.block
+        agent, block = self.world.agent, self.block
         return np.array(
             [*agent.position, *agent.velocity, *block.position, *block.velocity, block.angle, block.angular_velocity]
         )
 
     def _load(self, vector: np.ndarray) -> None:
         # A new space: an old one remembers contacts.
-        self._suite._setup()
-        agent, block = self._suite.agent, self.block
+        self.world._setup()
+        agent, block = self.world.agent, self.block
         values = vector.tolist()
         agent.position, agent.velocity = tuple(values[0:2]), tuple(values[2:4])
         block.angle, block.angular_velocity = values[8], values[9]  # first: it turns about the centre of gravity
         block.position, block.velocity = tuple(values[4:6]), tuple(values[6:8])
         for body in (agent, block):
-            self._suite.space.reindex_shapes_for_body(body)
+            self.world.space.reindex_shapes_for_body(body)
 
     def _pose(self, state: np.ndarray) -> None:
         turn = math.atan2(state[5], state[4])
@@ -130,11 +133,11 @@ class PushTEnv(StateEnv):
 
     def _draw(self, size: int) -> np.ndarray:
         # As in the suite's own observations: `render` also marks the last action.
-        image: np.ndarray = self._suite._get_img(self._suite._draw(), size, size, render_action=False)
+        image: np.ndarray = self.world._get_img(self.world._draw(), size, size, render_action=False)
         return np.ascontiguousarray(image)
 
     def _free(self) -> None:
-        self._suite.close()
+        self.world.close()
 
 
 def make_env(

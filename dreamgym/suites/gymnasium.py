@@ -9,7 +9,7 @@
     CAR = gym_suite("MountainCarContinuous-v0", at_the_flag, tasks=("climb",), policies={"swing": swing})
     register_suite(CAR)
 
-Then ``dreamgym collect --import car.py --suite MountainCarContinuous-v0 --num-episodes 100 --store data``, and so on.
+Then ``dreamgym collect --import car.py --suite MountainCarContinuous-v0 --episodes 100 --store data``, and so on.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dreamgym.suites import collection
 
 def test_collect_fills_a_store_and_continues_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pybullet")
-    words = ["collect", "--store", str(tmp_path / "play"), "--image-size", "16", "--episode-steps", "8", "--num-steps"]
+    words = ["collect", "--store", str(tmp_path / "play"), "--image-size", "16", "--episode-steps", "8", "--steps"]
     cli.main([*words, "8"])
     assert "1 episodes (0 held out), 8 steps, 1 new" in capsys.readouterr().out
     cli.main([*words, "16"])
@@ -22,7 +22,7 @@ def test_collect_fills_a_store_and_continues_it(tmp_path: Path, capsys: pytest.C
 def test_collect_runs_any_suite_and_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("gym_pusht")
     words = ["collect", "--store", str(tmp_path / "s"), "--suite", "pusht", "--operators", "random", "clumsy"]
-    cli.main([*words, "--max-steps", "5", "--num-episodes", "4", "--split", "test"])
+    cli.main([*words, "--max-steps", "5", "--episodes", "4", "--split", "test"])
     assert "4 episodes (4 held out), 20 steps, 4 new" in capsys.readouterr().out
     metas = EpisodeStore.open(tmp_path / "s").metas
     assert {(meta["operator"], meta["split"]) for meta in metas} == {("random", "test"), ("clumsy", "test")}
@@ -42,7 +42,7 @@ def test_a_collection_that_was_stopped_does_not_exit_with_0(
     stopped = Collected(store, new_episodes=0, failed={}, stopped=True)
     monkeypatch.setattr(collection, "collect", lambda *args, **kwargs: stopped)
     with pytest.raises(SystemExit) as ended:
-        cli.main(["collect", "--store", str(tmp_path / "s"), "--suite", "pusht", "--num-episodes", "2"])
+        cli.main(["collect", "--store", str(tmp_path / "s"), "--suite", "pusht", "--episodes", "2"])
     assert ended.value.code == 130
     assert "the same command goes on" in capsys.readouterr().err
 
@@ -56,6 +56,6 @@ def test_a_collection_that_ends_short_does_not_exit_with_0(
     monkeypatch.setattr(collection, "collect", lambda *args, **kwargs: Collected(store, 4, failed, stopped=False))
     words = ["collect", "--store", str(tmp_path / "s"), "--suite", "pusht"]
     with pytest.raises(SystemExit, match=r"dreamgym: 2 of 6 episodes .*\(1, 3; the last: RuntimeError: it fell off\)"):
-        cli.main([*words, "--num-episodes", "6"])
+        cli.main([*words, "--episodes", "6"])
     assert "0 episodes" in capsys.readouterr().out
-    cli.main([*words, "--num-steps", "6"])  # whose rows were made up for by further episodes
+    cli.main([*words, "--steps", "6"])  # whose rows were made up for by further episodes

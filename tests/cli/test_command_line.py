@@ -135,34 +135,34 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 MISTAKES = {
-    "evaluate random --world-model pusht --no-twin --threads 0": "--threads must be at least 1",
-    "evaluate random --world-model pusht --no-twin --threads 1000000000": "--threads must be at least 1 and at most",
-    "evaluate random --world-model pusht --no-twin --device cuda:77": "--device cuda:77 cannot be used here",
-    "evaluate random --world-model pusht --no-twin --out {file}": "is a file",
-    "evaluate random --world-model pusht --json {folder}": "is a folder",
-    "evaluate random --world-model nowhere": "nowhere",
-    "evaluate random --world-model Dream-Nowhere-v0": "Dream-Nowhere",
+    "evaluate random --checkpoint pusht --no-twin --threads 0": "--threads must be at least 1",
+    "evaluate random --checkpoint pusht --no-twin --threads 1000000000": "--threads must be at least 1 and at most",
+    "evaluate random --checkpoint pusht --no-twin --device cuda:77": "--device cuda:77 cannot be used here",
+    "evaluate random --checkpoint pusht --no-twin --out {file}": "is a file",
+    "evaluate random --checkpoint pusht --json {folder}": "is a folder",
+    "evaluate random --checkpoint nowhere": "nowhere",
+    "evaluate random --checkpoint Dream-Nowhere-v0": "Dream-Nowhere",
     "demo --threads 0": "--threads must be at least 1",
     "demo --dream Dream-Nowhere-v0": "Dream-Nowhere",
     "demo --out {file}": "is a file",
     "join --stores {folder} --out {file}": "is a file",
     f"join --stores {{folder}} --out {{folder}}/{250 * 'x'}": "a name of over 241 bytes",
     "clips --store {folder} --out {file}/deep": "is no episode store",
-    "compare a b --store {folder} --tolerance nan": "tolerance is a finite number, got nan",
+    "compare a b --store {folder} --tolerance nan": "--tolerance must be at least 0, got nan",
     "compare a b --store {folder} --threads 1000000000": "--threads must be at least 1 and at most",
     "compare a b --store {folder} --json {file}/x.json": "is a file",
     "adapt --checkpoint a --store {folder} --run {folder}/run --out {file}": "is a file",
-    "refinement train --demonstrations {folder} --checkpoint a --out {file}/p": "is a file",
+    "refinement train --store {folder} --checkpoint a --out {file}/p": "is a file",
     "fidelity --checkpoint a --store {folder} --json {folder}": "is a folder",
-    "fit --store {folder} --run {folder}/run --threads 0": "{folder}",
+    "fit --store {folder} --run {folder}/run": "{folder}",
     "fit --store {folder} --run {file}": "{tmp",
     "finish --run {file} --stores {folder} --out {folder}/c": "{tmp",
     "report {file}": "{tmp",
-    "diffusion-ppo clone --demonstrations {folder} --task t --checkpoint a --out {folder}/p --threads 0": "--threads",
-    "diffusion-ppo clone --demonstrations {folder} --task t --checkpoint a --out {file}/p": "is a file",
+    "diffusion-ppo clone --store {folder} --task t --checkpoint a --out {folder}/p --threads 0": "--threads",
+    "diffusion-ppo clone --store {folder} --task t --checkpoint a --out {file}/p": "is a file",
     "diffusion-ppo tune --policy {folder} --run {file}": "is a file",
-    "warpd train --demonstrations {folder} --out {folder}/p --threads 0": "--threads",
-    "warpd train --demonstrations {folder} --out {folder}/p --device cuda:77": "--device cuda:77",
+    "warpd train --store {folder} --out {folder}/p --threads 0": "--threads",
+    "warpd train --store {folder} --out {folder}/p --device cuda:77": "--device cuda:77",
 }
 
 
@@ -184,7 +184,7 @@ def test_a_mistake_on_the_command_line_is_one_line(
 
 def test_no_policy_is_a_mistake() -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.main(["evaluate", "--world-model", "pusht"])
+        cli.main(["evaluate", "--checkpoint", "pusht"])
     assert stop.value.code not in (0, None)
 
 
@@ -194,7 +194,7 @@ def test_an_interrupt_claims_nothing_that_a_command_did_not_say(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_tyro", interrupted)
+    monkeypatch.setitem(cli.COMMANDS, "info", interrupted)
     with pytest.raises(SystemExit):
         cli.main(["info"])
     assert capsys.readouterr().err == "dreamgym: stopped before it was done: run the same command again\n"
@@ -251,7 +251,7 @@ def _raise(error: Exception) -> None:
     "words",
     [
         ["encoder", "--store", "{store}", "--run", "{run}", "--kind", "dinov2", "--out", "{file}"],
-        ["action-expert", "train", "--clips", "{store}", "--out", "{other}"],
+        ["action-expert", "train", "--store", "{store}", "--out", "{other}"],
     ],
     ids=["encoder", "action-expert"],
 )

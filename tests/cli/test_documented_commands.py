@@ -65,9 +65,9 @@ def test_options_exist(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
         return {name: idle(call) for name, call in found.items()} if isinstance(found, Mapping) else idle(found)
 
     idle_commands = {name: idle(call) for name, call in cli.COMMANDS.items()}
-    positional = tuple(idle_commands[name] for name, call in cli.COMMANDS.items() if call in cli.POSITIONAL)
+    alone = {idle_commands[name]: cli.WORDS[call] for name, call in cli.COMMANDS.items() if call in cli.WORDS}
     monkeypatch.setattr(cli, "COMMANDS", idle_commands)
-    monkeypatch.setattr(cli, "POSITIONAL", positional)
+    monkeypatch.setattr(cli, "WORDS", alone)
     monkeypatch.setattr(cli, "load_command", load_idle)
     monkeypatch.setattr(cli, "import_code", lambda name: None)
     cli.main(words(command))

@@ -40,7 +40,7 @@ def test_every_shipped_suite_states_its_licence() -> None:
 def test_a_dream_is_told_with_tasks_spaces_and_fidelity(capsys: pytest.CaptureFixture[str]) -> None:
     out = told(capsys, "info", "Dream-PushT-v0")
     for words in (
-        "1 tasks push_t", "robots one, its own", "action Box [2] float32, 0 to 512", "obs='features' Box [6] float32",
+        "1 task push_t", "robots one, its own", "action Box [2] float32, 0 to 512", "obs='features' Box [6] float32",
         "horizon 300 control steps", "licence gym-pusht Apache-2.0", 'pip install "dreamgym[pusht]"',
         "open-loop fidelity, 256 held-out windows", "│ disc │ model │",
     ):  # fmt: skip
@@ -60,7 +60,21 @@ def test_a_twin_and_a_suite_are_told(capsys: pytest.CaptureFixture[str]) -> None
     assert "robots Panda, Sawyer" in out
 
 
-@pytest.mark.parametrize(("id", "told"), [("Dream-v0", "dreamgym info CHECKPOINT"), ("nothing", "no checkpoint")])
+def test_a_suite_is_told_with_what_it_measures_and_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = told(capsys, "info", "robosuite")
+    for words in ("tasks lift, can", "measures ", "(cm)", "action Box [7]", "400 control steps"):
+        assert words in out
+    assert 'pip install "dreamgym[robosuite]" (installed)' in out
+    monkeypatch.setattr("dreamgym.cli.describe.find_spec", lambda name: None)
+    assert 'pip install "dreamgym[robosuite]" (missing)' in told(capsys, "info", "robosuite")
+
+
+@pytest.mark.parametrize(
+    ("id", "told"),
+    [("Dream-v0", "dreamgym info CHECKPOINT"), ("nothing", "no suite .*no checkpoint of dreamgym.s .*playtable")],
+)
 def test_what_there_is_not_is_told(id: str, told: str) -> None:
     with pytest.raises(SystemExit, match=told):
         cli.main(["info", id])

@@ -10,7 +10,7 @@ from dreamgym.training import checkpoint
 
 def test_rewards_and_starts_make_a_bare_checkpoint_whole(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare, whole, demos = str(world / "bare"), str(world / "whole"), str(world / "demos")
-    cli.main(["rewards", "--checkpoint", bare, "--demonstrations", demos, "--epochs", "2", "--out", whole])
+    cli.main(["rewards", "--checkpoint", bare, "--stores", demos, "--epochs", "2", "--out", whole])
     cli.main(["starts", "--checkpoint", whole, "--stores", demos, "--num-train", "3", "--num-val", "1"])
     assert "open_drawer" in capsys.readouterr().out
     opened = checkpoint.load(whole)

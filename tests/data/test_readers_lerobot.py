@@ -327,6 +327,35 @@ def test_what_is_foreign_or_damaged_is_named(dataset: Path, damage: Callable[[Pa
         list(read_lerobot(dataset))
 
 
+def retyped(folder: Path, name: str, values: list) -> None:
+    """Another column in the place of one of the first data file, in a type of its own; its last value goes on."""
+    table = pq.read_table(folder / DATA)
+    column = pa.array(values + values[-1:] * (table.num_rows - len(values)))
+    pq.write_table(table.set_column(table.column_names.index(name), name, column), folder / DATA)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([[0.0, 0.0, 0.0]], r"row 0 of 'action' is of shape \[3\], meta/info.json says float32 \[2\]"),
+        ([[0.0, 0.0]] * 3 + [[0.0]], r"row 3 of 'action' is of shape \[1\], .* says float32 \[2\]"),
+        ([None], r"row 0 of 'action' is a single value or none, .*float32 \[2\]"),
+        (["left"], r"row 0 of 'action' is a single value or none"),
+    ],
+)
+def test_rows_that_are_not_what_info_says_are_named(dataset: Path, values: list, told: str) -> None:
+    retyped(dataset, "action", values)
+    with pytest.raises(ValueError, match=rf"file-000.parquet: episode 0: {told}"):
+        list(read_lerobot(dataset, ["action"]))
+
+
+def test_pictures_of_several_sizes_are_named(dataset: Path) -> None:
+    small = {"bytes": png(np.zeros((24, 32, 3), np.uint8)), "path": ""}
+    rewrite(dataset, **{WRIST: lambda values: [*values[:2], small, *values[3:]]})
+    with pytest.raises(ValueError, match=rf"row 2 of '{WRIST}' is of shape \[24, 32, 3\], .*image \[48, 64, 3\]"):
+        list(read_lerobot(dataset, [WRIST]))
+
+
 @pytest.mark.parametrize("package", ["av", "pyarrow"])
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, written: Path, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_readers_lerobot import TOP, picture, pq, write_lerobot, write_video
+from test_readers_lerobot import TOP, edit_info, picture, pq, write_lerobot, write_video
 
 from dreamgym.data.readers import read_lerobot
 
@@ -84,3 +84,12 @@ def test_damage_is_named(dataset: Path, harm: Callable[[Path], None], what: str)
     harm(dataset)
     with pytest.raises(ValueError, match=what):
         list(read_lerobot(dataset, keys=["action"]))
+
+
+def test_a_version_and_a_layout_that_differ_are_both_named(dataset: Path, tmp_path: Path) -> None:
+    edit_info(dataset, codebase_version="v3.0")
+    with pytest.raises(ValueError, match=r"says LeRobotDataset v3.0, but the folder has v2.1's meta/episodes.jsonl"):
+        read_lerobot(dataset)
+    newer = write_lerobot(tmp_path / "newer", [[3]], version="v2.1")
+    with pytest.raises(ValueError, match=r"says LeRobotDataset v2.1, but the folder has v3's meta/episodes/"):
+        read_lerobot(newer)

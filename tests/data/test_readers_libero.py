@@ -87,6 +87,10 @@ def test_damage_is_named(tmp_path: Path) -> None:
         content["data/demo_0/actions"] = np.zeros((3, 7))
     with pytest.raises(ValueError, match="different lengths"):
         next(iter(read_libero(file)))
+    with h5py.File(file, "a") as content:
+        del content["data/demo_1/actions"]
+    with pytest.raises(ValueError, match=r"demo_1 has no \['action'\], which the demonstrations before it have"):
+        list(read_libero(file, ["action"]))
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ValueError, match="damaged"):
         read_libero(file)

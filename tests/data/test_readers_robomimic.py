@@ -108,6 +108,17 @@ def test_half_a_file_wrong_names_and_rows_that_do_not_fit(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="demo_1 has arrays of different lengths"):
         list(read_robomimic(file))
     with h5py.File(file, "a") as content:
+        del content["data/demo_1/actions"]
+        content["data/demo_1/actions"] = np.zeros((4, 5))
+    with pytest.raises(
+        ValueError, match=r"demo_1 has rows of .*'action': \(5,\).* of demo_0 are of .*'action': \(3,\)"
+    ):
+        list(read_robomimic(file, ["action"]))
+    with h5py.File(file, "a") as content:
+        del content["data/demo_1/actions"]
+    with pytest.raises(ValueError, match=r"demo_1 has no \['action'\], which demo_0 has"):
+        list(read_robomimic(file, ["action"]))
+    with h5py.File(file, "a") as content:
         for number in range(3):
             del content[f"data/demo_{number}/obs"]
     with pytest.raises(ValueError, match="dataset_states_to_obs"):

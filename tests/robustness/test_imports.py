@@ -140,7 +140,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str, int]] = {
     "arrays of another shape all through": (
         "calvin",
         lambda folder: [step(n, rel_actions=np.zeros(6))(folder) for n in (9, 10, 11)] and None,
-        "does not fit the store",
+        "'rel_actions' has rows float64 [6], those of",
         1,
     ),
     "a NaN in a step": ("calvin", step(10, robot_obs=np.full(15, np.nan)), "", 1),

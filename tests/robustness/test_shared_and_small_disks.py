@@ -87,12 +87,12 @@ def fit_words(folder: Path, steps: int) -> list[str]:
 
 
 def clone_words(folder: Path, epochs: int) -> list[str]:
-    words = ["diffusion-ppo", "clone", "--demonstrations", str(folder / "demos"), "--task", "reach_right"]
+    words = ["diffusion-ppo", "clone", "--store", str(folder / "demos"), "--task", "reach_right"]
     return [*words, "--checkpoint", str(folder / "point"), "--out", str(folder / "base"), "--epochs", str(epochs)]
 
 
 def evaluate_words(folder: Path) -> list[str]:
-    words = ["evaluate", "random", "hold", "--world-model", str(folder / "point"), "--task", "reach_right"]
+    words = ["evaluate", "random", "hold", "--checkpoint", str(folder / "point"), "--task", "reach_right"]
     return [*words, "--episodes", "12", "--out", str(folder / "out")]
 
 

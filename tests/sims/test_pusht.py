@@ -176,6 +176,6 @@ def test_a_step_is_the_suites_own_to_the_last_bit(env):
         env.reset(options={"snapshot": snapshot})
         return np.array([(step(a), env.snapshot())[1] for a in actions])
 
-    ours, theirs = states(env.step), states(env._suite.step)
+    ours, theirs = states(env.step), states(env.world.step)
     assert np.abs(ours[-1] - ours[0]).max() > 5
     assert np.array_equal(ours, theirs)

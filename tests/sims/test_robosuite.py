@@ -105,7 +105,8 @@ def test_the_frame_of_actions_is_the_one_that_the_controller_has(robot, turns):
     env.reset(seed=0)
     before = env.base_rotation
     world = env.world.sim
-    world.data.qpos[env._arm._ref_joint_pos_indexes[0]] += 0.6
+    joint = env.world.robots[0].robot_joints[0]
+    world.data.set_joint_qpos(joint, world.data.get_joint_qpos(joint) + 0.6)
     world.forward()
     assert np.allclose(env.base_rotation, before, atol=1e-6) != turns
     env.close()

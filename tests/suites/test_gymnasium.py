@@ -102,16 +102,16 @@ class Drifting(gym.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.state, self.hidden = np.zeros(2), 0.0
-        return self._obs(), {}
+        return self.sensors(), {}
 
-    def _obs(self):
+    def sensors(self):
         place = np.full((2, 2), self.hidden + self.state.sum())
         return {"place": place, "camera": np.zeros((4, 4, 3), np.uint8), "mode": 2}
 
     def step(self, action):
         self.hidden += 1.0
         self.state = self.state + action
-        return self._obs(), 0.0, False, False, {}
+        return self.sensors(), 0.0, False, False, {}
 
 
 def take(env):
@@ -121,7 +121,7 @@ def take(env):
 def put(env, vector):
     inner = env.unwrapped
     inner.state, inner.hidden = vector[:2].copy(), float(vector[2])
-    return inner._obs()
+    return inner.sensors()
 
 
 def never(obs, reward, info):
@@ -155,7 +155,7 @@ def test_a_state_that_does_not_repeat_is_no_snapshot_and_a_function_mends_it(tmp
             never,
             name="drift",
             horizon=5,
-            snapshots=(take, lambda env, x: env.unwrapped._obs()),
+            snapshots=(take, lambda env, x: env.unwrapped.sensors()),
         )
 
 

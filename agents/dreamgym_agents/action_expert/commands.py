@@ -1,9 +1,9 @@
 """``dreamgym action-expert``: an expert alone, then jointly with the world model whose clips it follows.
 
     dreamgym clips --store demos --out clips
-    dreamgym action-expert train --clips clips --out experts/alone
-    dreamgym action-expert joint --clips clips --expert experts/alone --world-model CHECKPOINT \
-        --out experts/joint --out-world-model dreams/joint
+    dreamgym action-expert train --store clips --out experts/alone
+    dreamgym action-expert joint --store clips --expert experts/alone --checkpoint CHECKPOINT \
+        --out experts/joint --out-checkpoint dreams/joint
 
 The same command goes on with an interrupted run.
 """
@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 
-from dreamgym.cli.checks import check_threads
 from dreamgym.data import EpisodeStore
 from dreamgym.suites.facts import store_facts
 from dreamgym.training import checkpoint as checkpoints
@@ -32,34 +31,33 @@ from dreamgym_agents.common.folders import check_target
 def train(options: ExpertOptions) -> None:
     """Trains an action expert on recorded clips, or goes on with it; Ctrl-C saves and stops."""
     _ready(options.threads, options.out)
-    store = EpisodeStore.open(options.clips)
+    store = EpisodeStore.open(options.store)
     torch.manual_seed(options.seed)
     expert = ActionExpert(options.config(store_facts(store)))
     expert = fit(expert, training_episodes(store), Path(f"{options.out}.run"), options.training)
-    print(f"wrote {save(options.out, expert, {'updates': options.updates})}")
+    print(f"wrote {save(options.out, expert, {'updates': options.steps})}")
 
 
 def joint(options: JointOptions) -> None:
     """Trains an expert and the world model that it follows through the actions' loss (DVG-WM, equation 6)."""
     _ready(options.threads, options.out)
-    checkpoints.check_target(options.out_world_model)
-    store = EpisodeStore.open(options.clips)
-    facts, opened = store_facts(store), checkpoints.load(options.world_model)
+    checkpoints.check_target(options.out_checkpoint)
+    store = EpisodeStore.open(options.store)
+    facts, opened = store_facts(store), checkpoints.load(options.checkpoint)
     expert = load_expert(options.expert).requires_grad_(True)
     sentences = {task: facts.sentences(task)[0] for task in facts.tasks}
     run = Path(f"{options.out}.run")
     expert = train_jointly(expert, opened.model, training_episodes(store), sentences, run, options.training)
-    print(f"wrote {save(options.out, expert, {'joint_updates': options.updates})}")
+    print(f"wrote {save(options.out, expert, {'joint_updates': options.steps})}")
     # What rewards and starts read, the features of frames, is not trained; measured figures would be another model's.
     written = checkpoints.save(
-        options.out_world_model, opened.model, opened.rewards, opened.starts, probe=opened.probe,
+        options.out_checkpoint, opened.model, opened.rewards, opened.starts, probe=opened.probe,
         simulator=opened.simulator, starts_meta=opened.starts_meta,
     )  # fmt: skip
     print(f"wrote {written}")
 
 
 def _ready(threads: int | None, out: Path) -> None:
-    check_threads(threads)
     check_target(out, "expert", WEIGHTS)
     if threads is not None:
         torch.set_num_threads(threads)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dreamgym.cli.bounds import Count, Positive, Seed, Threads
 from dreamgym.suites.facts import StoreFacts
 from dreamgym_agents.action_expert.config import ExpertConfig, TrainConfig
 
@@ -15,24 +16,24 @@ class ExpertOptions:
     """What an expert learns from, and how long.
 
     Attributes:
-        clips: the clip store (``dreamgym clips``).
+        store: clip store, of ``dreamgym clips``.
         out: folder of the expert; the run stands beside it, as OUT.run.
         actions_per_frame: control actions between the frames of a clip: the world model's.
-        updates: of the expert alone.
-        batch_size: moments an update.
+        steps: updates in all, those before a resume included.
+        batch_size: moments in an update.
         lr: learning rate.
-        seed: of batches and noise.
-        threads: torch threads.
+        seed: seed of batches and noise.
+        threads: threads of torch; torch's own number where not given.
     """
 
-    clips: Path
+    store: Path
     out: Path
-    actions_per_frame: int = 4
-    updates: int = 5000
-    batch_size: int = 64
-    lr: float = 1e-3
-    seed: int = 0
-    threads: int | None = None
+    actions_per_frame: Count = 4
+    steps: Count = 5000
+    batch_size: Count = 64
+    lr: Positive = 1e-3
+    seed: Seed = 0
+    threads: Threads | None = None
 
     def config(self, facts: StoreFacts) -> ExpertConfig:
         """The expert's config for a clip store's facts.
@@ -42,14 +43,14 @@ class ExpertOptions:
         """
         cameras = [(k, s.shape) for k, s in facts.sensors.items() if s.kind == "image"]
         if not cameras:
-            raise ValueError(f"{self.clips} has no camera, and an action expert sees nothing else")
+            raise ValueError(f"{self.store} has no camera, and an action expert sees nothing else")
         camera, shape = cameras[0]
         return ExpertConfig(camera, (shape[0], shape[1], shape[2]), facts.action, self.actions_per_frame)
 
     @property
     def training(self) -> TrainConfig:
         """How it is trained."""
-        return TrainConfig(updates=self.updates, batch_size=self.batch_size, lr=self.lr, seed=self.seed)
+        return TrainConfig(updates=self.steps, batch_size=self.batch_size, lr=self.lr, seed=self.seed)
 
 
 @dataclass(frozen=True)
@@ -57,32 +58,33 @@ class JointOptions:
     """What an expert and a world model learn together from.
 
     Attributes:
-        clips: the clip store.
+        store: clip store, of ``dreamgym clips``.
         expert: folder of an expert that was trained alone.
-        world_model: checkpoint of a world model that is driven by instructions.
+        checkpoint: a world model that is driven by instructions: a shipped name, a folder, or hf://organisation/name.
         out: folder of the new expert; the run stands beside it, as OUT.run.
-        out_world_model: folder of the new checkpoint.
-        updates: of both.
-        batch_size: clips an update.
-        lr, refiner_lr: learning rates of expert and world model.
-        seed: of batches and noise.
-        threads: torch threads.
+        out_checkpoint: checkpoint folder of the new world model.
+        steps: updates of both, those before a resume included.
+        batch_size: clips in an update.
+        lr: learning rate of the expert.
+        refiner_lr: learning rate of the world model.
+        seed: seed of batches and noise.
+        threads: threads of torch; torch's own number where not given.
     """
 
-    clips: Path
+    store: Path
     expert: Path
-    world_model: str
+    checkpoint: str
     out: Path
-    out_world_model: Path
-    updates: int = 500
-    batch_size: int = 4
-    lr: float = 1e-4
-    refiner_lr: float = 1e-5
-    seed: int = 0
-    threads: int | None = None
+    out_checkpoint: Path
+    steps: Count = 500
+    batch_size: Count = 4
+    lr: Positive = 1e-4
+    refiner_lr: Positive = 1e-5
+    seed: Seed = 0
+    threads: Threads | None = None
 
     @property
     def training(self) -> TrainConfig:
         """How they are trained."""
-        settings: dict[str, Any] = {"joint_updates": self.updates, "joint_batch_size": self.batch_size}
+        settings: dict[str, Any] = {"joint_updates": self.steps, "joint_batch_size": self.batch_size}
         return TrainConfig(lr=self.lr, refiner_lr=self.refiner_lr, seed=self.seed, **settings)

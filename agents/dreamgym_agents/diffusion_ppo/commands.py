@@ -1,6 +1,6 @@
 """``dreamgym diffusion-ppo clone | tune | ship | demo``.
 
-    dreamgym diffusion-ppo clone --demonstrations demos --task close_drawer --checkpoint playtable \
+    dreamgym diffusion-ppo clone --store demos --task close_drawer --checkpoint playtable \
         --out policies/close_drawer
     dreamgym diffusion-ppo tune --policy policies/close_drawer --env Dream-PlayTable-v0 --run runs/dream
     dreamgym diffusion-ppo tune --policy policies/close_drawer --env Real-PlayTable-v0 \
@@ -20,7 +20,8 @@ from typing import Any
 
 import torch
 
-from dreamgym.cli.checks import check_device, check_folder, check_threads
+from dreamgym.cli.bounds import Count, Whole
+from dreamgym.cli.checks import check_device, check_folder
 from dreamgym.evaluation.policies.config import EvaluationConfig
 from dreamgym.training.processes import Processes
 from dreamgym_agents.common.folders import check_target
@@ -32,25 +33,24 @@ from dreamgym_agents.diffusion_ppo.tune import tune as fine_tune
 
 def clone(options: CloneOptions) -> None:
     """Clones a policy from demonstrations of one task, or goes on with it; Ctrl-C saves and stops."""
-    _check(options.threads, options.device)
+    check_device(options.device)
+    _set_threads(options.threads)
     check_target(options.out, "policy", WEIGHTS)
-    if options.policy == "gaussian" and options.sampler != "ddpm":
-        raise ValueError("a Gaussian policy has no denoising steps to leave out: --sampler is for --policy diffusion")
+    if options.kind == "gaussian" and options.sampler != "ddpm":
+        raise ValueError("a Gaussian policy has no denoising steps to leave out: --sampler is for --kind diffusion")
     acting: dict[str, Any] = {}
     if options.sampler == "ddim":
         acting = {"sampler": "ddim", "ddim_steps": options.ddim_steps}
-    choice = PolicyChoice(options.policy, options.preset, acting)
+    choice = PolicyChoice(options.kind, options.preset, acting)
     config, run = options.config, Path(f"{options.out}.run")
-    made = clone_task(
-        options.demonstrations, options.task, options.checkpoint, choice, config, run, options.device, options.log
-    )
+    made = clone_task(options.store, options.task, options.checkpoint, choice, config, run, options.device, options.log)
     told = {"clone_epochs": config.epochs}
     print(f"wrote {save_policy(options.out, made, task=options.task, world_model=options.checkpoint, metrics=told)}")
 
 
 def tune(options: TuneOptions) -> None:
     """Fine-tunes a cloned policy in a dream, or online in a twin ("Real-..."), or goes on with the run."""
-    _check(options.threads, None)
+    _set_threads(options.threads)
     check_folder("--run", options.run)
     about, config = read_policy_config(options.policy), options.config
     task = options.task or about["task"]
@@ -69,21 +69,21 @@ def tune(options: TuneOptions) -> None:
     print(f"best by return: {result.best}")
 
 
-def ship(policy: Path, demonstrations: Path, out: Path, episodes: int = 100, num_workers: int = 0) -> None:
+def ship(policy: Path, store: Path, out: Path, episodes: Count = 100, num_workers: Whole = 0) -> None:
     """Writes a cloned policy in half precision, with a card that says how it was made and what it measured.
 
     Args:
         policy: folder that ``clone`` wrote.
-        demonstrations: the store that it was cloned from.
+        store: episode store that it was cloned from.
         out: folder to write.
-        episodes: in the dream and in the twin, from the same held-out starts.
-        num_workers: processes of simulators.
+        episodes: episodes in the dream and in the twin, from the same held-out starts.
+        num_workers: processes of simulators; 0: this process.
     """
     from dreamgym_agents.diffusion_ppo.shipped import ship as write
 
     torch.set_num_threads(1)
     config = EvaluationConfig(episodes=episodes, num_workers=num_workers)
-    told = write(policy, demonstrations, out, config, progress=True).summary()
+    told = write(policy, store, out, config, progress=True).summary()
     print(f"wrote {out}: " + ", ".join(f"{side} {100 * told[side]['success_rate']:.1f}%" for side in ("dream", "twin")))
 
 
@@ -94,7 +94,7 @@ def demo(options: DemoOptions) -> None:
     from dreamgym_agents.diffusion_ppo.demo import TuningDemoConfig, show
     from dreamgym_agents.diffusion_ppo.shipped import shipped_policies
 
-    _check(options.threads, None)
+    _set_threads(options.threads)
     check_folder("--out", options.out)
     source = options.policy or next(iter(shipped_policies().values()))
     usual = TuningDemoConfig()
@@ -105,7 +105,7 @@ def demo(options: DemoOptions) -> None:
         horizon=options.horizon,
         score=replace(usual.score, episodes=options.episodes, num_workers=options.num_workers),
     )
-    world = open_world(options.world_model or read_policy_config(source)["world_model"])
+    world = open_world(options.checkpoint or read_policy_config(source)["world_model"])
     section = show(source, world, options.out, config)
     for row in (section.heads, *section.rows):
         print("".join(f"{cell:<24}" for cell in row))
@@ -113,10 +113,7 @@ def demo(options: DemoOptions) -> None:
     print(f"open {write_section(options.out, section)}")
 
 
-def _check(threads: int | None, device: str | None) -> None:
-    """Sets torch's threads, where they are given, once they and the device are known to be usable."""
-    check_threads(threads)
-    check_device(device)
+def _set_threads(threads: int | None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dreamgym.cli.bounds import Count, NotNegative, Positive, Seed, Threads, Whole
 from dreamgym.fields import parse_fields
 from dreamgym.training.processes import Processes
 from dreamgym_agents.diffusion_ppo.recipes import make_env
@@ -20,38 +21,38 @@ class CloneOptions:
     """What to clone, and how.
 
     Attributes:
-        demonstrations: episode store that ``dreamgym collect --kind demonstrations`` filled.
-        task: whose successful training demonstrations to imitate.
+        store: episode store of demonstrations, of ``dreamgym collect --kind demonstrations`` or ``dreamgym import``.
+        task: task whose successful training demonstrations are imitated.
         out: the policy's folder; progress lives beside it in ``OUT.run``.
         checkpoint: the world model that encodes observations: a shipped name, a folder, or hf://organisation/name.
-        policy: a diffusion policy, or a unimodal Gaussian one.
+        kind: kind of policy: a diffusion policy, or a unimodal Gaussian one.
         preset: "paper", DiWA's sizes and schedule (Table S.3), or "tiny", ones for two cores.
         epochs: passes over the demonstrations; the preset's where not given.
-        num: how many demonstrations.
+        episodes: demonstrations to learn from.
         sampler: how a diffusion policy acts: through all its denoising steps with their noise, or by deterministic DDIM
             through fewer. Fine-tuning explores through all of them in either case.
         ddim_steps: denoising steps of DDIM.
-        seed: of everything random.
-        set: any other fields of CloneConfig, as batch_size=512 ema=0.99.
-        device: where to compute.
-        threads: torch threads.
+        seed: seed of everything random.
+        set: other fields of CloneConfig as FIELD=JSON, such as batch_size=512 ema=0.99.
+        device: device to compute on.
+        threads: threads of torch; torch's own number where not given.
         log: where curves go beside log.jsonl: TensorBoard's files, or Weights & Biases too.
     """
 
-    demonstrations: Path
+    store: Path
     task: str
     out: Path
     checkpoint: str = "playtable"
-    policy: Literal["diffusion", "gaussian"] = "diffusion"
+    kind: Literal["diffusion", "gaussian"] = "diffusion"
     preset: Literal["tiny", "paper"] = "tiny"
-    epochs: int | None = None
-    num: int = 50
+    epochs: Count | None = None
+    episodes: Count = 50
     sampler: Literal["ddpm", "ddim"] = "ddpm"
-    ddim_steps: int = 5
-    seed: int = 0
+    ddim_steps: Count = 5
+    seed: Seed = 0
     set: tuple[str, ...] = ()
     device: str = "cpu"
-    threads: int | None = None
+    threads: Threads | None = None
     log: Literal["tensorboard", "wandb"] = "tensorboard"
 
     @property
@@ -62,7 +63,7 @@ class CloneOptions:
             ValueError: a field that is none, or a value that it cannot have.
         """
         config: CloneConfig = getattr(CloneConfig, self.preset)()
-        config = replace(config, epochs=self.epochs or config.epochs, demonstrations=self.num, seed=self.seed)
+        config = replace(config, epochs=self.epochs or config.epochs, demonstrations=self.episodes, seed=self.seed)
         return replace(config, **parse_fields(self.set, CloneConfig))
 
 
@@ -75,25 +76,25 @@ class TuneOptions:
         run: folder of the run; RUN/best is the policy of the highest imagined return.
         env: a dream's id, or a twin's for online fine-tuning.
         checkpoint: the env's world model, where the id does not name one; a twin needs it.
-        task: the policy's own where not given.
+        task: task to tune for; the policy's own where not given.
         preset: "paper", DiWA's Table S.5, or "tiny", a fifth of its steps at three times the actor's rate.
         num_envs: episodes imagined side by side, by all processes together where torchrun started several.
         horizon: control steps of an episode; the id's own where not given.
-        reward: the classifier's probability at every step (DiWA III.C), or 1 once at success.
-        reward_model: which of the world model's rewards ("success", "decoded").
+        reward: "probability", the classifier's at every step (DiWA III.C), or "success", 1 once.
+        reward_model: which of the world model's rewards ("success", "decoded"); its first where not given.
         uncertainty_limit: "auto" cuts an episode off where the model becomes unsure.
-        total_steps: env steps in all; the preset's where not given, as for the options below.
-        bc_weight: weight of staying near the cloned policy.
-        actor_lr: the policy's learning rate.
-        tuned_steps: how many of the last denoising steps to tune.
-        num_updates: passes over the samples of an iteration.
-        clip: PPO's.
-        eval_every: iterations between evaluations and saved policies.
-        set: any other fields of TuneConfig, as gae_lambda=0.9 target_kl=0.02.
-        num_workers: processes of a twin's simulators.
-        seed: of everything random.
-        device: where to compute; where the world model is.
-        threads: torch threads.
+        total_steps: steps of all envs in all; the preset's where not given.
+        bc_weight: weight of staying near the cloned policy; the preset's where not given.
+        actor_lr: the policy's learning rate; the preset's where not given.
+        tuned_steps: how many of the last denoising steps are tuned; the preset's where not given.
+        num_updates: passes over the samples of an iteration; the preset's where not given.
+        clip: PPO's clipping of the ratio; the preset's where not given.
+        eval_every: iterations between evaluations and saved policies; the preset's where not given.
+        set: other fields of TuneConfig as FIELD=JSON, such as gae_lambda=0.9 target_kl=0.02.
+        num_workers: processes of a twin's simulators; 0: this process.
+        seed: seed of everything random.
+        device: device to compute on, the world model's too; the CPU where not given.
+        threads: threads of torch; torch's own number where not given.
         log: where curves go beside log.jsonl: TensorBoard's files, or Weights & Biases too.
     """
 
@@ -103,23 +104,23 @@ class TuneOptions:
     checkpoint: str | None = None
     task: str | None = None
     preset: Literal["tiny", "paper"] = "tiny"
-    num_envs: int = 256
-    horizon: int | None = None
+    num_envs: Count = 256
+    horizon: Count | None = None
     reward: Literal["probability", "success"] = "probability"
     reward_model: str | None = None
     uncertainty_limit: Literal["none", "auto"] = "none"
-    total_steps: int | None = None
-    bc_weight: float | None = None
-    actor_lr: float | None = None
-    tuned_steps: int | None = None
-    num_updates: int | None = None
-    clip: float | None = None
-    eval_every: int | None = None
+    total_steps: Count | None = None
+    bc_weight: NotNegative | None = None
+    actor_lr: Positive | None = None
+    tuned_steps: Count | None = None
+    num_updates: Count | None = None
+    clip: Positive | None = None
+    eval_every: Count | None = None
     set: tuple[str, ...] = ()
-    num_workers: int = 0
-    seed: int = 0
+    num_workers: Whole = 0
+    seed: Seed = 0
     device: str | None = None
-    threads: int | None = None
+    threads: Threads | None = None
     log: Literal["tensorboard", "wandb"] = "tensorboard"
 
     @property
@@ -153,27 +154,28 @@ class DemoOptions:
     """What to fine-tune and score, and how.
 
     Attributes:
-        policy: folder of a cloned policy; not given: the one that ships.
+        policy: folder of a cloned policy; the one that ships where not given.
         out: folder of ``dreamgym demo``; the page has this section alone where there is none yet.
-        world_model: a shipped name, a folder or hf://organisation/name; what the policy says where not given.
-        total_steps: imagined steps.
+        checkpoint: the world model: a shipped name, a folder or hf://organisation/name; what the policy says where not
+            given.
+        total_steps: imagined steps of all envs in all.
         num_envs: episodes imagined side by side.
         horizon: control steps of an episode.
         bc_weight: weight of staying near the cloned policy.
-        episodes: before, and as many after, in the dream and in the twin.
-        num_workers: processes of simulators.
-        seed: of fine-tuning.
-        threads: torch threads.
+        episodes: episodes before, and as many after, in the dream and in the twin.
+        num_workers: processes of simulators; 0: this process.
+        seed: seed of fine-tuning.
+        threads: threads of torch.
     """
 
     policy: Path | None = None
     out: Path = Path("demo")
-    world_model: str | None = None
-    total_steps: int = 400_000
-    num_envs: int = 256
-    horizon: int = 64
-    bc_weight: float = 0.1
-    episodes: int = 100
-    num_workers: int = 2
-    seed: int = 0
-    threads: int = 1
+    checkpoint: str | None = None
+    total_steps: Count = 400_000
+    num_envs: Count = 256
+    horizon: Count = 64
+    bc_weight: NotNegative = 0.1
+    episodes: Count = 100
+    num_workers: Whole = 2
+    seed: Seed = 0
+    threads: Threads = 1

@@ -110,9 +110,9 @@ left unfinished on purpose ({recipe["epochs"]} epochs), as something that fine-t
 
 ```
 dreamgym collect --store data/demos --kind demonstrations --scene {store.get("scene")} --seed {store.get("seed")}
-dreamgym diffusion-ppo clone --demonstrations data/demos --task {task} --checkpoint {about["world_model"]} \\
-    --policy {kind} --preset {preset} --num {recipe["demonstrations"]} --epochs {recipe["epochs"]} --seed {recipe["seed"]} --out policies/{task}
-dreamgym diffusion-ppo ship --policy policies/{task} --demonstrations data/demos \\
+dreamgym diffusion-ppo clone --store data/demos --task {task} --checkpoint {about["world_model"]} \\
+    --kind {kind} --preset {preset} --episodes {recipe["demonstrations"]} --epochs {recipe["epochs"]} --seed {recipe["seed"]} --out policies/{task}
+dreamgym diffusion-ppo ship --policy policies/{task} --store data/demos \\
     --out agents/dreamgym_agents/policies/{name}
 ```
 

@@ -1,6 +1,6 @@
 """``dreamgym refinement train``.
 
-    dreamgym refinement train --demonstrations demos --checkpoint playtable --task close_drawer \
+    dreamgym refinement train --store demos --checkpoint playtable --tasks close_drawer \
         --out policies/close_drawer
     dreamgym evaluate policies/close_drawer
 
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from dreamgym.cli.checks import check_threads
+from dreamgym.cli.bounds import Count, Positive, Seed, Threads, Whole
 from dreamgym.data import EpisodeStore
 from dreamgym.nn.encoders import TextEncoder
 from dreamgym.suites.facts import store_facts
@@ -40,49 +40,54 @@ class TrainOptions:
     """What to train on which demonstrations, and how.
 
     Attributes:
-        demonstrations: episode store.
+        store: episode store of demonstrations.
         checkpoint: world model: a shipped name, a checkpoint's folder, or the folder of a run of ``dreamgym fit``.
         out: the policy's folder; progress lives beside it in ``OUT.run``.
-        tasks: what to learn; by default every task of the store.
-        num: demonstrations, the first by number; by default all.
-        text: folder or name of a SigLIP model whose text tower reads the instructions; by default a task is a number.
+        tasks: tasks to learn; every task of the store where not given.
+        episodes: demonstrations to learn from, the first by number; all where not given.
+        text: folder or name of a SigLIP model whose text tower reads the instructions; where not given a task is a
+            number.
         preset: "tiny", or "paper" (6 and 4 layers of width 256).
-        chunk: control actions of a decision, whole frames; by default six frames.
-        execute: control actions before the next decision; by default one frame, as in the paper.
+        chunk: control actions of a decision, whole frames; six frames where not given.
+        execute: control actions before the next decision; one frame where not given, as in the paper.
         tokens: tokens that a frame's features are divided into.
-        denoising_steps: of a decision.
+        denoising_steps: denoising steps of a decision.
         times: refinements of the saved policy.
-        imagined: what the imagined frames are in training.
-        updates, batch_size, lr, seed, threads: of the training.
+        imagined: what the imagined frames are in training: the model's from the policy's own actions, from the recorded
+            ones, or the recorded future.
+        steps: updates in all, those before a resume included.
+        batch_size: moments in an update.
+        lr: learning rate.
+        seed: seed of weights, batches and noise.
+        threads: threads of torch; torch's own number where not given.
     """
 
-    demonstrations: Path
+    store: Path
     checkpoint: str
     out: Path
     tasks: tuple[str, ...] = ()
-    num: int | None = None
+    episodes: Count | None = None
     text: str | None = None
     preset: Literal["tiny", "paper"] = "tiny"
-    chunk: int | None = None
-    execute: int | None = None
-    tokens: int = 1
-    denoising_steps: int = 2
-    times: int = 2
+    chunk: Count | None = None
+    execute: Count | None = None
+    tokens: Count = 1
+    denoising_steps: Count = 2
+    times: Whole = 2
     imagined: Literal["own", "recorded", "future"] = "own"
-    updates: int = 5000
-    batch_size: int = 24
-    lr: float = 5e-4
-    seed: int = 0
-    threads: int | None = None
+    steps: Count = 5000
+    batch_size: Count = 24
+    lr: Positive = 5e-4
+    seed: Seed = 0
+    threads: Threads | None = None
 
 
 def train(options: TrainOptions) -> None:
     """Trains an imagination-guided diffusion policy, or goes on with it; Ctrl-C saves and stops."""
-    check_threads(options.threads)
     check_target(options.out, "policy", WEIGHTS)
     check_times(options.times)
     training = GuidedTraining(
-        updates=options.updates,
+        updates=options.steps,
         batch_size=options.batch_size,
         lr=options.lr,
         imagined=options.imagined,
@@ -91,14 +96,14 @@ def train(options: TrainOptions) -> None:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     model = open_model(options.checkpoint)
-    view = select_demonstrations(EpisodeStore.open(options.demonstrations), options.tasks or None, num=options.num)
+    view = select_demonstrations(EpisodeStore.open(options.store), options.tasks or None, num=options.episodes)
     tasks = tuple(sorted({str(meta.get("task")) for meta in view.metas}))
     torch.manual_seed(options.seed)
     vectors = _instructions(options, tasks)
     policy = GuidedPolicy(_config(options, model, tasks, vectors.shape[1]))
     policy.instructions.copy_(vectors)
     policy = fit(policy, model, view, training, Path(f"{options.out}.run"))
-    told: dict[str, Any] = {"demonstrations": len(view), "updates": options.updates, "imagined": options.imagined}
+    told: dict[str, Any] = {"demonstrations": len(view), "updates": options.steps, "imagined": options.imagined}
     print(f"wrote {save(options.out, policy, times=options.times, world_model=options.checkpoint, metrics=told)}")
 
 
@@ -130,7 +135,7 @@ def _instructions(options: TrainOptions, tasks: tuple[str, ...]) -> Tensor:
     """A vector a task: of its sentence by a text tower, or one place for each."""
     if options.text is None:
         return torch.eye(len(tasks))
-    suite = store_facts(EpisodeStore.open(options.demonstrations)).suite
+    suite = store_facts(EpisodeStore.open(options.store)).suite
     return TextEncoder(options.text)([t.replace("_", " ") if suite is None else suite.instruction(t) for t in tasks])
 
 

@@ -1,7 +1,7 @@
 """``dreamgym warpd train``: each option is a field of `TrainOptions`.
 
-    dreamgym collect --suite metaworld --tasks reach drawer_open --num-episodes 100 --store demos
-    dreamgym warpd train --demonstrations demos --task drawer_open --checkpoint metaworld \
+    dreamgym collect --suite metaworld --tasks reach drawer_open --episodes 100 --store demos
+    dreamgym warpd train --store demos --task drawer_open --checkpoint metaworld \
         --out policies/drawer_open
     dreamgym evaluate policies/drawer_open --horizon 100
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dreamgym.cli.checks import check_device, check_threads
+from dreamgym.cli.checks import check_device
 from dreamgym.training import checkpoint as checkpoints
 from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.folders import check_target
@@ -33,7 +33,6 @@ FINEST = 0.1  # of a dream's own deviations: the least that its observations are
 
 def train(options: TrainOptions) -> None:
     """Trains WARPD or a baseline on demonstrations, or goes on with it; Ctrl-C saves and stops."""
-    check_threads(options.threads)
     check_device(options.device)
     check_target(options.out, "agent", WEIGHTS)
     if options.threads is not None:
@@ -56,14 +55,14 @@ def train(options: TrainOptions) -> None:
 def _demonstrations(options: TrainOptions) -> Demonstrations:
     """What to learn from, as the method learns it."""
     task = options.task
-    demos = read_demonstrations(options.demonstrations, options.tasks or ((task,) if task else None), options.obs_key)
+    demos = read_demonstrations(options.store, options.tasks or ((task,) if task else None), options.obs_key)
     if task is None and len(demos.tasks) > 1:
         raise ValueError(f"say with --task which of {list(demos.tasks)} the policy is to do when it is loaded")
     if task is not None and task not in demos.tasks:
         raise ValueError(f"--task {task} is not among the tasks to learn, {list(demos.tasks)}: add it to --tasks")
     if options.obs_key != "state":  # what suite's settings are taken says nothing of what the entries are
         return demos
-    return as_learned(demos, told_suite(options.demonstrations) or "", options.method)
+    return as_learned(demos, told_suite(options.store) or "", options.method)
 
 
 def _tell(demos: Demonstrations, length: int) -> None:

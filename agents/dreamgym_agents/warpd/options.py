@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dreamgym.cli.bounds import Count, Seed, Threads
 from dreamgym.data import EpisodeStore
 from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.warpd.config import PLANNED_OFTEN, SUITES, WARPDConfig
@@ -19,35 +20,35 @@ class TrainOptions:
     """What to train on which demonstrations, and how.
 
     Attributes:
-        demonstrations: episode store, of one task or several.
+        store: episode store of demonstrations, of one task or several.
         out: the agent's folder; progress lives beside it in ``OUT.run``.
         task: what the policy is to do where nobody tells it, as `dreamgym evaluate` does; needed where several tasks
             are learned.
-        tasks: which to learn; by default ``task``, or all that are there.
+        tasks: tasks to learn; where not given ``task``, or all that are there.
         method: WARPD, with or without its world model, or a baseline of the same sizes.
         preset: "paper", the paper's sizes and schedule, or "tiny", ones for two cores.
-        suite: whose settings the paper's are; what the store says where not given.
+        suite: the suite whose settings the paper's are; what the store says where not given.
         condition: what generation is told; the suite's own where not given.
-        length: steps of a snippet that is encoded, or of a chunk. By default: 32 for chunks, the paper's 64 where
+        length: steps of a snippet that is encoded, or of a chunk. Where not given 32 for chunks, the paper's 64 where
             generation is told the state alone in "pusht" and "robosuite", else the longest demonstration.
-        horizon: steps between two generations; by default the length, half of it for chunks.
-        width: of the policy's two layers; the preset's where not given.
-        vae_epochs: of the first stage.
-        diffusion_epochs: of the second stage, or of a baseline's only one.
-        batch_size: snippets an update.
-        decay: whether learning rates fall over each stage.
+        horizon: steps between two generations; where not given the length, half of it for chunks.
+        width: width of the policy's two layers; the preset's where not given.
+        vae_epochs: epochs of the first stage; the preset's where not given.
+        diffusion_epochs: epochs of the second stage, or of a baseline's only one; the preset's where not given.
+        batch_size: snippets in an update; the preset's where not given.
+        decay: let learning rates fall over each stage.
         checkpoint: a world model of the same observation (a shipped name, a folder, or hf://organisation/name), in
             whose dream and twin the policy is to act: observations are scaled by no less than a tenth of the dream's
             own deviations, since what hardly changes in the demonstrations would have the dream's errors in it
             magnified.
-        obs_key: which of the store's observations to read.
-        seed: of everything random.
-        device: where to compute.
-        threads: torch threads.
+        obs_key: which of the store's observations is read.
+        seed: seed of everything random.
+        device: device to compute on.
+        threads: threads of torch; torch's own number where not given.
         log: where curves go beside log.jsonl: TensorBoard's files, or Weights & Biases too.
     """
 
-    demonstrations: Path
+    store: Path
     out: Path
     task: str | None = None
     tasks: tuple[str, ...] = ()
@@ -55,23 +56,23 @@ class TrainOptions:
     preset: Literal["tiny", "paper"] = "tiny"
     suite: Literal["metaworld", "pusht", "robosuite", "locomotion", "adroit"] | None = None
     condition: Literal["state", "task", "state+task"] | None = None
-    length: int | None = None
-    horizon: int | None = None
-    width: int | None = None
-    vae_epochs: int | None = None
-    diffusion_epochs: int | None = None
-    batch_size: int | None = None
+    length: Count | None = None
+    horizon: Count | None = None
+    width: Count | None = None
+    vae_epochs: Count | None = None
+    diffusion_epochs: Count | None = None
+    batch_size: Count | None = None
     decay: bool = True
     checkpoint: str | None = None
     obs_key: str = "state"
-    seed: int = 0
+    seed: Seed = 0
     device: str = "cpu"
-    threads: int | None = None
+    threads: Threads | None = None
     log: Literal["tensorboard", "wandb"] = "tensorboard"
 
     def config(self, demonstrations: Demonstrations) -> WARPDConfig:
         """The preset of the suite with what was asked for."""
-        suite = self.suite or _known(told_suite(self.demonstrations), self.demonstrations)
+        suite = self.suite or _known(told_suite(self.store), self.store)
         length, horizon = self.length, self.horizon
         if length is None and self.method in CHUNKS:
             length = CHUNK

@@ -15,6 +15,7 @@ from dreamgym.bars import progress_bar
 from dreamgym.data.readers.marks import SuccessRule, success_rule
 from dreamgym.data.readers.resize import resize_area
 from dreamgym.data.readers.source import Source
+from dreamgym.data.readers.uniform import Uniform
 from dreamgym.data.shards import Meta
 from dreamgym.data.store import Episode, EpisodeStore
 
@@ -86,7 +87,8 @@ def import_dataset(
         The store. Its info holds `frame_rate`, `suite` and `action` as far as they are known, and `import`.
 
     Raises:
-        ValueError: The data set lacks a key, what it has does not fit the store, or the store was made otherwise.
+        ValueError: The data set lacks a key, its episodes are not alike, what it has does not fit the store, or the
+            store was made otherwise; the message names episode, key, what was expected and what came.
     """
     rule = None if config.success is None else success_rule(config.success)
     source = reader if isinstance(reader, Source) else None
@@ -96,18 +98,21 @@ def import_dataset(
     known = {meta["source"] for meta in target.metas if "source" in meta} if target is not None else set()
     pairs = reader.open(known) if isinstance(reader, Source) else _unknown(reader, known)
     split = _Splits(config, source, [] if target is None else target.metas)
+    uniform = Uniform([*config.keys.values(), *([rule.key] if rule is not None and rule.key is not None else [])])
     pending: list[tuple[Episode, Meta]] = []
     rows, total = 0, None if source is None else len(source)
     try:
         with progress_bar(
             total=total, initial=len(known), unit="episode", desc="import", shown=progress, leave=True
         ) as bar:
-            for episode, meta in pairs:
+            for number, (whole, meta) in enumerate(pairs):
+                name = str(meta.get("source", f"episode {number} of the reader"))
+                episode = uniform.check(name, whole)
                 if target is None:
                     assert not isinstance(store, EpisodeStore)
                     target = EpisodeStore.create(store, _keys_of(episode, config, rule), _facts(config, source))
                 bar.update()
-                if (made := _made(episode, meta, config, target, rule, source)) is None:
+                if (made := _made(name, episode, meta, config, target, rule, source)) is None:
                     continue
                 pending.append((made[0], {"split": split(made[1]), **made[1]}))
                 rows += len(made[0]["action"])
@@ -123,6 +128,7 @@ def import_dataset(
 
 
 def _made(
+    name: str,
     episode: Episode,
     meta: Meta,
     config: ImportConfig,
@@ -133,15 +139,17 @@ def _made(
     """An episode as the store takes it, its meta without a split; None where it is left out.
 
     Raises:
-        ValueError: it lacks a key, or does not fit the store; the message names it.
+        ValueError: it does not fit the store, or its success cannot be marked; the message names it.
     """
-    name, said = meta.get("source", "an episode"), dict(meta)
-    made = _convert(episode, config, store)
+    said, made = dict(meta), _convert(episode, config, store)
     if (bad := _not_finite(made)) is not None:
         _log.warning("%s is left out: %s", name, bad)
         return None
     if rule is not None:
-        made[SUCCESS] = rule.marks(episode, made, frozenset() if source is None else source.next_row)
+        try:
+            made[SUCCESS] = rule.marks(episode, made, frozenset() if source is None else source.next_row)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         said[SUCCESS] = bool(made[SUCCESS].any())
     if config.task is not None and "skills" not in said:
         said.setdefault("task", config.task)
@@ -208,12 +216,6 @@ def _unknown(reader: Iterable[tuple[Episode, Meta]], known: set[str]) -> Iterato
     return ((episode, meta) for episode, meta in reader if meta.get("source") not in known)
 
 
-def _pick(episode: Episode, source: str) -> np.ndarray:
-    if source not in episode:
-        raise ValueError(f"the dataset has no key {source!r}; it has {sorted(episode)}")
-    return np.asarray(episode[source])
-
-
 def _is_image(shape: tuple[int, ...], dtype: np.dtype) -> bool:
     return dtype == np.uint8 and len(shape) == 3
 
@@ -223,7 +225,7 @@ def _keys_of(
 ) -> dict[str, tuple[tuple[int, ...], Any]]:
     out: dict[str, tuple[tuple[int, ...], Any]] = {}
     for name, source in config.keys.items():
-        array = _pick(episode, source)
+        array = episode[source]
         shape = array.shape[1:]
         if _is_image(shape, array.dtype):
             out[name] = ((config.image_size, config.image_size, shape[-1]), np.uint8)
@@ -239,7 +241,7 @@ def _keys_of(
 def _convert(episode: Episode, config: ImportConfig, store: EpisodeStore) -> dict[str, np.ndarray]:
     out: dict[str, np.ndarray] = {}
     for name, source in config.keys.items():
-        array = _pick(episode, source)
+        array = episode[source]
         shape, dtype = store.keys.get(name, ((), array.dtype))  # an unknown name is refused by append
         if _is_image(shape, dtype) and _is_image(array.shape[1:], array.dtype):
             array = resize_area(array, *shape[:2])

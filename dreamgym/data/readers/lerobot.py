@@ -10,6 +10,7 @@ The layout of v3 (that of v2.1: see `lerobot_v2`)::
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -129,7 +130,7 @@ class _Dataset:
     def _columns_of(self, row: dict[str, Any], index: int) -> dict[str, np.ndarray]:
         part, file = self._rows_of(row)
         self._check_clock(part, file, index)
-        return {key: self._array(key, part.column(key)) for key in self.columns}
+        return {key: self._array(key, part.column(key), f"{file}: episode {index}") for key in self.columns}
 
     def _rows_of(self, row: dict[str, Any]) -> tuple[Any, Path]:
         """The table of one episode, in the order of its frame_index, and its file."""
@@ -172,18 +173,34 @@ class _Dataset:
                 "put it: an episode is recorded at one rate; resample it, or correct fps in meta/info.json"
             )
 
-    def _array(self, key: str, column: Any) -> np.ndarray:
+    def _array(self, key: str, column: Any, name: str) -> np.ndarray:
+        """The rows of a feature; ValueError, which begins with ``name``, where they are not what info.json says."""
         feature = self.info["features"][key]
-        values = column.to_pylist()
+        values, expected = column.to_pylist(), tuple(feature["shape"])
         if feature["dtype"] == "image":
-            return np.stack([_decode_image(value, self.folder) for value in values])
-        shape = tuple(feature["shape"])
-        array = np.asarray(values, dtype=feature["dtype"])
-        return array if shape == (1,) else array.reshape(len(values), *shape)
+            images = [_decode_image(value, self.folder) for value in values]
+            shapes: list[tuple[int, ...] | None] = [image.shape for image in images]
+            expected = images[0].shape
+            if set(shapes) == {expected}:
+                return np.stack(images)
+        else:
+            rows = () if expected == (1,) else expected
+            with contextlib.suppress(ValueError, TypeError, OverflowError):
+                return np.asarray(values, dtype=feature["dtype"]).reshape(len(values), *rows)
+            shapes = [_shape_of(value) for value in values]
+        fit = [expected, ()] if expected == (1,) else [expected]
+        t, got = next(((t, s) for t, s in enumerate(shapes) if s not in fit), (0, shapes[0]))
+        where = "its first row has" if feature["dtype"] == "image" else "meta/info.json says"
+        raise ValueError(
+            f"{name}: row {t} of {key!r} is {_words(got)}, {where} {feature['dtype']} {list(expected)}: correct "
+            "info.json, or leave the episode out"
+        )
 
     def _episode_rows(self) -> list[dict[str, Any]]:
         files = sorted((self.folder / "meta" / "episodes").glob("*/*.parquet"))
         if not files:
+            if (self.folder / "meta" / "episodes.jsonl").exists():
+                raise lerobot_v2.wrong_layout(self.folder, self.info["codebase_version"], "v2.1's meta/episodes.jsonl")
             raise ValueError(f"{self.folder}/meta/episodes has no parquet file: download the dataset again")
         needed = ["episode_index", "length", "data/chunk_index", "data/file_index"]
         needed += [
@@ -221,6 +238,18 @@ class _Dataset:
             if start.isdigit() and stop.isdigit() and int(start) <= index < int(stop):
                 return _HELD_OUT.get(name)
         return None
+
+
+def _shape_of(value: Any) -> tuple[int, ...] | None:
+    """Shape of one row; None: ragged."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return None
+
+
+def _words(shape: tuple[int, ...] | None) -> str:
+    return "ragged" if shape is None else f"of shape {list(shape)}" if shape else "a single value or none"
 
 
 def _is_feature(value: Any) -> bool:

@@ -27,6 +27,8 @@ def episode_rows(folder: Path, videos: Sequence[str]) -> list[dict[str, Any]]:
         ValueError: meta/episodes.jsonl is missing or damaged.
     """
     file = folder / "meta" / "episodes.jsonl"
+    if not file.exists() and (folder / "meta" / "episodes").is_dir():
+        raise wrong_layout(folder, "v2.1", "v3's meta/episodes/")
     expected = "expected a line a episode with episode_index, length and tasks: download the dataset again"
     try:
         said = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -46,6 +48,14 @@ def episode_rows(folder: Path, videos: Sequence[str]) -> list[dict[str, Any]]:
     if len({row["episode_index"] for row in rows}) < len(rows):
         raise ValueError(f"{file} names an episode twice: {expected}")
     return sorted(rows, key=lambda row: row["episode_index"])
+
+
+def wrong_layout(folder: Path, said: str, found: str) -> ValueError:
+    """The error of a folder whose info.json says one version and whose files are another's."""
+    return ValueError(
+        f"{folder}: meta/info.json says LeRobotDataset {said}, but the folder has {found}: correct codebase_version, "
+        "or download the dataset again"
+    )
 
 
 def _count(line: Mapping[str, Any], name: str, least: int) -> int:

@@ -128,6 +128,8 @@ def _episodes(file: Path, names: Sequence[str], keys: Sequence[str], skip: Conta
                     content["data"].attrs.get("macros_image_convention") == "opencv",
                 )
                 arrays = _arrays(content["data"][name])
+                if missing := [key for key in keys if key not in arrays]:
+                    raise ValueError(f"{name} has no {missing}, which the demonstrations before it have")
                 episode = {key: np.asarray(arrays[key]) for key in keys}
         except _DAMAGE as error:
             raise _damaged(file, error) from error

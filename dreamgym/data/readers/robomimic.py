@@ -140,6 +140,8 @@ class _Dataset:
             with h5py.File(self.file, "r") as content:
                 demo = content["data"][name]
                 arrays, after = _arrays(demo), demo.get("next_obs", {})
+                if missing := [key for key in keys if key not in arrays]:
+                    raise ValueError(f"{name} has no {missing}, which {self.demos[0]} has")
                 episode = {key: np.asarray(arrays[key]) for key in keys}
                 lengths = {key: len(array) for key, array in episode.items()}
                 seen = {key: key.removeprefix("obs.") for key in keys if key.startswith("obs.")}
@@ -150,7 +152,10 @@ class _Dataset:
         if len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
             raise ValueError(f"{self.file}: {name} has arrays of different lengths {lengths}: copy the file again")
         if wrong := {k: a.shape[1:] for k, a in {**episode, **last}.items() if a.shape[1:] != self.shapes[k]}:
-            raise ValueError(f"{self.file}: {name} has rows of {wrong}, those before have others: copy the file again")
+            expected = {key: self.shapes[key] for key in wrong}
+            raise ValueError(
+                f"{self.file}: {name} has rows of {wrong}, those of {self.demos[0]} are of {expected}: leave one out"
+            )
         meta: Meta = {"source": source}
         meta |= {"task": self.task} if self.task else {}
         meta |= {"instruction": str(sentence)} if sentence else {}

@@ -93,7 +93,7 @@ def make_plan(
             "rewards and starts are read off recorded actions, and this model is driven by instructions: give its "
             "rewards and start states to dreamgym.training.checkpoint.save yourself"
         )
-    roles = _roles(stores)
+    roles = stores_by_role(stores)
     measured = roles.get("play") or roles.get("demonstration")
     if measured is None:
         raise ValueError(f"finishing needs a store of play or of demonstrations, got {sorted(roles) or 'no episodes'}")
@@ -124,7 +124,12 @@ def can_act(plan: Plan) -> bool:
     return has_trials and all(SNAPSHOT in store.keys for store in stores)
 
 
-def _roles(stores: Sequence[EpisodeView]) -> dict[str, EpisodeView]:
+def stores_by_role(stores: Sequence[EpisodeView]) -> dict[str, EpisodeView]:
+    """The stores by what their episodes are: "play", "demonstration" or "attempt" (`role_of`).
+
+    Raises:
+        ValueError: two stores hold episodes of one role, or an episode is of another kind.
+    """
     out: dict[str, EpisodeView] = {}
     for store in stores:
         marked = "success" in store.keys
@@ -143,9 +148,13 @@ def _of_role(store: EpisodeView, role: str) -> EpisodeView:
 
 
 def role_of(meta: Meta, marked: bool) -> str:
-    """The role of an episode; ``marked``: its store has success marks."""
+    """The role of an episode; ``marked``: its store has success marks.
+
+    Episodes that people played (`dreamgym play --record`) or policies were evaluated in (`evaluate --record`) are
+    demonstrations as imported ones are: where they have a task and success marks.
+    """
     kind = meta.get("kind")
-    if kind is None:
+    if kind in (None, "played", "evaluation"):
         return "demonstration" if marked and meta.get("task") is not None else "play"
     if kind not in ROLES:
         raise ValueError(f"an episode's kind must be one of {list(ROLES)}, its meta says {kind!r}")

@@ -135,7 +135,7 @@ def read_experiment(folder: Path) -> Experiment:
     if not runs:
         raise ValueError(
             f"{folder} holds no run: neither log.jsonl with env steps nor evaluations/*.json. Fine-tune a policy "
-            f"into it, or evaluate some: dreamgym evaluate POLICY --world-model NAME --out {folder / 'evaluations'}"
+            f"into it, or evaluate some: dreamgym evaluate POLICY --checkpoint NAME --out {folder / 'evaluations'}"
         )
     facts = _facts(folder, bad)
     title = str(facts.get("title") or folder.resolve().name.replace("_", " "))

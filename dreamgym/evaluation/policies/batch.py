@@ -91,7 +91,7 @@ def evaluate_all(
     for source in sources:
         world, what = world_model or made_for(source, "world_model"), task or made_for(source, "task") or "all"
         if world is None:
-            raise ValueError(f"{source} does not say which world model it acts in: name one (--world-model playtable)")
+            raise ValueError(f"{source} does not say which world model it acts in: name one (--checkpoint playtable)")
         if world not in opened:
             opened[world] = open_world(world)
         name, asked = policy_name(source), heeded(source, config)

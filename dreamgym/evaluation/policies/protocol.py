@@ -215,7 +215,7 @@ class _Rollouts:
                 "policy with obs='dict' gets them"
             )
         if callable(getattr(policy, "bind", None)):
-            raise ValueError("the policy plans in a world model: evaluate it with --world-model, without --suite")
+            raise ValueError("the policy plans in a world model: evaluate it with --checkpoint, without --suite")
         actions_a_decision(policy, self.spec)
 
     def run(self, policy: Policy) -> Iterator[tuple[str, int | None]]:

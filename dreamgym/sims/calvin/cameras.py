@@ -11,6 +11,8 @@ from dreamgym.sims.calvin.scenes import Camera
 from dreamgym.sims.calvin.simulation import Simulation
 
 CAMERAS = ("static", "gripper")
+DEPTHS = ("depth_static", "depth_gripper")
+"""The cameras, and the depth that each sees."""
 GRIPPER_FOV, GRIPPER_NEAR, GRIPPER_FAR = 75.0, 0.01, 2.0
 CULLING_MARGIN = 0.02  # metres around a link's collision hull that its visual shape stays within
 
@@ -22,9 +24,10 @@ class Cameras:
         simulation: what to look at.
         static: the fixed camera.
         height, width: of the images, pixels.
+        hide: leave out links of the arm that the gripper's camera does not see, which changes no image.
     """
 
-    def __init__(self, simulation: Simulation, static: Camera, height: int, width: int) -> None:
+    def __init__(self, simulation: Simulation, static: Camera, height: int, width: int, hide: bool = True) -> None:
         self._simulation = simulation
         self._bullet, self._client = simulation.bullet, simulation.client
         self._height, self._width = height, width
@@ -35,7 +38,12 @@ class Cameras:
             "gripper": self._bullet.computeProjectionMatrixFOV(GRIPPER_FOV, aspect, GRIPPER_NEAR, GRIPPER_FAR),
         }
         self._static_view = self._bullet.computeViewMatrix(static.eye, static.target, static.up)
-        self._arm = _Arm(simulation)
+        self._arm, self._hide = _Arm(simulation), hide
+
+    @property
+    def num_hidden(self) -> int:
+        """Links of the arm that the image before left out."""
+        return self._arm.num_hidden
 
     def _gripper_view(self) -> Sequence[float]:
         """View matrix of the camera on the hand: it looks along its link's y axis, its -z axis up."""
@@ -48,11 +56,10 @@ class Cameras:
 
     def render(self, camera: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the image (H, W, 3) uint8 and the depth (H, W) float32, metres along the optical axis."""
-        if camera == "static":
-            view = self._static_view
+        view = self._static_view if camera == "static" else self._gripper_view()
+        if camera == "static" or not self._hide:
             self._arm.show_all()
         else:
-            view = self._gripper_view()
             self._arm.show_only_what_is_in_view(view, self._projection[camera])
         _, _, pixels, depth, _ = self._bullet.getCameraImage(
             self._width,
@@ -96,6 +103,10 @@ class _Arm:
             hulls.append(points + CULLING_MARGIN * outward / np.linalg.norm(outward, axis=-1, keepdims=True))
         size = max(len(points) for points in hulls)
         return np.stack([np.concatenate([points, points[:1].repeat(size - len(points), 0)]) for points in hulls])
+
+    @property
+    def num_hidden(self) -> int:
+        return self._shown.count(False)
 
     def show_only_what_is_in_view(self, view: Sequence[float], projection: Sequence[float]) -> None:
         """Make links out of view transparent, which TinyRenderer skips, and the others opaque."""

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike
 
-from dreamgym.sims.calvin.cameras import CAMERAS, GRIPPER_FAR, Cameras
+from dreamgym.sims.calvin.cameras import CAMERAS, DEPTHS, GRIPPER_FAR, Cameras
 from dreamgym.sims.calvin.models import scene_files
 from dreamgym.sims.calvin.placement import sample_scene_obs
 from dreamgym.sims.calvin.scenes import ROBOT_LABELS, SCENE_LABELS, Scene, as_vector, find_scene
@@ -32,7 +32,7 @@ class CalvinEnv(Copied, gym.Env[dict[str, np.ndarray], np.ndarray]):
     """A Panda at a play table with a drawer, a sliding door, a button, a switch, two lights and three blocks.
 
     Observations: ``robot_obs`` (15,) and ``scene_obs`` (24,) float32, ``rgb_static`` and ``rgb_gripper`` (H, W, 3)
-    uint8, with ``depth=True`` also ``depth_static`` and ``depth_gripper`` (H, W) float32 in metres.
+    uint8, and where asked for ``depth_static`` and ``depth_gripper`` (H, W) float32 in metres.
     :attr:`state_labels` names the state's entries; positions in metres, angles in radians.
 
     Actions (7,) in [-1, 1] at 30 Hz: relative position (x 0.02 m) and Euler angles (x 0.05 rad), which accumulate on a
@@ -42,9 +42,9 @@ class CalvinEnv(Copied, gym.Env[dict[str, np.ndarray], np.ndarray]):
 
     Args:
         scene: "playtable" (built in, no assets needed), CALVIN's "A" to "D", or a Scene.
-        cameras: any of "static" and "gripper"; empty for state observations only, which step much faster.
+        cameras: any of "static", "gripper", and the depth that they see, "depth_static" and "depth_gripper"; empty for
+            state observations only, which step much faster.
         image_size: pixels, one number or (height, width).
-        depth: also observe depth.
         visuals: "thin" meshes render alike and much faster than CALVIN's "stock" ones.
         task: one of :data:`~dreamgym.sims.calvin.tasks.TASKS`, or None.
         horizon: truncate an episode after so many steps; None never does.
@@ -66,7 +66,6 @@ class CalvinEnv(Copied, gym.Env[dict[str, np.ndarray], np.ndarray]):
         scene: str | Scene = "playtable",
         cameras: tuple[str, ...] = CAMERAS,
         image_size: int | tuple[int, int] = 64,
-        depth: bool = False,
         visuals: str = "thin",
         task: str | None = None,
         horizon: int | None = None,
@@ -77,7 +76,6 @@ class CalvinEnv(Copied, gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.scene = find_scene(scene)
         self.cameras = _check_cameras(cameras)
         self.height, self.width = _check_image_size(image_size)
-        self.depth = depth
         self.task = None if task is None else check_task(task)
         if horizon is not None and horizon < 1:
             raise ValueError(f"horizon: expected at least 1 step or None, got {horizon}")
@@ -99,11 +97,12 @@ class CalvinEnv(Copied, gym.Env[dict[str, np.ndarray], np.ndarray]):
             "robot_obs": spaces.Box(-ROBOT_BOUND, ROBOT_BOUND, dtype=np.float32),
             "scene_obs": spaces.Box(-SCENE_BOUND, SCENE_BOUND, dtype=np.float32),
         }
+        far = {"depth_static": self.scene.camera.far, "depth_gripper": GRIPPER_FAR}
         for camera in self.cameras:
-            found[f"rgb_{camera}"] = spaces.Box(0, 255, (*size, 3), np.uint8)
-            if self.depth:
-                far = self.scene.camera.far if camera == "static" else GRIPPER_FAR
-                found[f"depth_{camera}"] = spaces.Box(0.0, 1.01 * far, size, np.float32)
+            if camera in DEPTHS:
+                found[camera] = spaces.Box(0.0, 1.01 * far[camera], size, np.float32)
+            else:
+                found[f"rgb_{camera}"] = spaces.Box(0, 255, (*size, 3), np.uint8)
         return spaces.Dict(found)
 
     @property
@@ -193,11 +192,13 @@ class CalvinEnv(Copied, gym.Env[dict[str, np.ndarray], np.ndarray]):
             "robot_obs": simulation.robot_obs().astype(np.float32),
             "scene_obs": simulation.scene_obs().astype(np.float32),
         }
-        for camera in self.cameras if cameras else ():
-            image, depth = self._cameras.render(camera)
-            obs[f"rgb_{camera}"] = image
-            if self.depth:
-                obs[f"depth_{camera}"] = depth
+        shown = self.cameras if cameras else ()
+        for camera, depth in zip(CAMERAS, DEPTHS, strict=True):
+            if camera not in shown and depth not in shown:
+                continue
+            image, metres = self._cameras.render(camera)
+            obs |= {f"rgb_{camera}": image} if camera in shown else {}
+            obs |= {depth: metres} if depth in shown else {}
         return obs
 
     def task_state(self) -> TaskState:
@@ -253,9 +254,9 @@ class CalvinEnv(Copied, gym.Env[dict[str, np.ndarray], np.ndarray]):
 def _check_cameras(cameras: Sequence[str]) -> tuple[str, ...]:
     if isinstance(cameras, str):
         raise ValueError(f"cameras: expected a tuple such as ({cameras!r},), got the string {cameras!r}")
-    unknown = [camera for camera in cameras if camera not in CAMERAS]
+    unknown = [camera for camera in cameras if camera not in CAMERAS + DEPTHS]
     if unknown or len(set(cameras)) != len(cameras):
-        raise ValueError(f"cameras: expected some of {CAMERAS}, each once, got {tuple(cameras)}")
+        raise ValueError(f"cameras: expected some of {CAMERAS + DEPTHS}, each once, got {tuple(cameras)}")
     return tuple(cameras)
 
 

@@ -130,7 +130,6 @@ SUITE = Suite(
         "image_size": int | tuple[int, int],
         "visuals": str,
         "cameras": tuple[str, ...],
-        "depth": bool,
     },
     trials=trials,
     describe=describe,

@@ -21,8 +21,8 @@ from dreamgym.training.ema import EMA
 def test_clone_then_tune(point_checkpoint, tmp_path, capsys):
     write_store(tmp_path / "demos")
     base, run = tmp_path / "base", tmp_path / "run"
-    words = ["clone", "--demonstrations", str(tmp_path / "demos"), "--task", "reach_right", "--out", str(base)]
-    main(["diffusion-ppo", *words, "--checkpoint", point_checkpoint, "--policy", "gaussian", "--epochs", "2"])
+    words = ["clone", "--store", str(tmp_path / "demos"), "--task", "reach_right", "--out", str(base)]
+    main(["diffusion-ppo", *words, "--checkpoint", point_checkpoint, "--kind", "gaussian", "--epochs", "2"])
     assert json.loads((base / "config.json").read_text())["policy"] == "gaussian_ppo"
     assert "held_out_loss" in (tmp_path / "base.run" / "log.jsonl").read_text()
     words = ["tune", "--policy", str(base), "--run", str(run), "--env", "Dream-v0", "--checkpoint", point_checkpoint]
@@ -36,7 +36,7 @@ def test_clone_then_tune(point_checkpoint, tmp_path, capsys):
 def test_clone_tune_and_evaluate_where_a_frame_spans_five_actions(tmp_path, capsys):
     world = str(two_robots_checkpoint(tmp_path / "world"))
     write_store(tmp_path / "demos", (21, 24, 26))
-    main(clone_words(tmp_path, world, "--policy", "gaussian"))
+    main(clone_words(tmp_path, world, "--kind", "gaussian"))
     config = load_policy(tmp_path / "base").config
     assert (config.chunk, config.actions_per_frame) == (5, 5)
     words = ["tune", "--policy", str(tmp_path / "base"), "--run", str(tmp_path / "run"), "--env", "Dream-v0"]
@@ -69,13 +69,13 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_trained(point
 
 
 def clone_words(tmp_path, checkpoint, *more):
-    words = ["diffusion-ppo", "clone", "--demonstrations", str(tmp_path / "demos"), "--task", "reach_right"]
+    words = ["diffusion-ppo", "clone", "--store", str(tmp_path / "demos"), "--task", "reach_right"]
     return [*words, "--checkpoint", checkpoint, "--out", str(tmp_path / "base"), "--epochs", "1", *more]
 
 
 def test_cloning_on_a_store_that_is_not_finished_says_so(point_checkpoint, tmp_path, caplog):
     write_store(tmp_path / "demos", (9, 12))
-    main(clone_words(tmp_path, point_checkpoint, "--num", "2"))
+    main(clone_words(tmp_path, point_checkpoint, "--episodes", "2"))
     assert "has 1 of the 2 successful training demonstrations of reach_right" in caplog.text
     assert "holds out no" not in caplog.text
 
@@ -86,14 +86,14 @@ def test_a_diffusion_policy_may_act_by_ddim(point_checkpoint, tmp_path):
     config = load_policy(tmp_path / "base").config
     assert (config.sampler, config.ddim_steps) == ("ddim", 3)
     with pytest.raises(SystemExit, match="no denoising steps"):
-        main(clone_words(tmp_path, point_checkpoint, "--policy", "gaussian", "--sampler", "ddim"))
+        main(clone_words(tmp_path, point_checkpoint, "--kind", "gaussian", "--sampler", "ddim"))
 
 
 def test_a_clone_asked_for_something_else_does_not_pass_for_it(point_checkpoint, tmp_path):
     write_store(tmp_path / "demos")
     main(clone_words(tmp_path, point_checkpoint))
     with pytest.raises(SystemExit, match="begun with other settings.*demonstrations"):
-        main(clone_words(tmp_path, point_checkpoint, "--num", "1"))
+        main(clone_words(tmp_path, point_checkpoint, "--episodes", "1"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -127,7 +127,7 @@ def test_a_stopped_run_ends_with_the_code_of_its_signal_and_goes_on(
 
 def test_every_field_of_a_config_can_be_given_on_the_command_line(point_checkpoint, tmp_path):
     write_store(tmp_path / "demos")
-    main(clone_words(tmp_path, point_checkpoint, "--policy", "gaussian", "--set", "ema=0.5", "batch_size=7"))
+    main(clone_words(tmp_path, point_checkpoint, "--kind", "gaussian", "--set", "ema=0.5", "batch_size=7"))
     told = json.loads((tmp_path / "base.run" / "clone.json").read_text())
     assert (told["ema"], told["batch_size"], told["epochs"]) == (0.5, 7, 1)
 

@@ -184,7 +184,7 @@ def test_a_tuned_policy_does_not_ship_as_a_base(point_checkpoint, tmp_path):
 
 def test_the_command_shows_it_alone(base, point_checkpoint, tmp_path, capsys):
     pytest.importorskip("tyro")
-    words = ["--policy", str(base), "--world-model", point_checkpoint, "--out", str(tmp_path), "--num-workers", "0"]
+    words = ["--policy", str(base), "--checkpoint", point_checkpoint, "--out", str(tmp_path), "--num-workers", "0"]
     main(
         ["diffusion-ppo", "demo", *words, "--total-steps", "64", "--num-envs", "4", "--horizon", "8", "--episodes", "2"]
     )

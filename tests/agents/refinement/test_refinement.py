@@ -169,7 +169,7 @@ def test_a_run_goes_on_with_its_own_world_model_and_data_alone(world: str, demos
 
 
 def test_a_call_that_fails_before_its_first_save_pins_nothing(world: str, demos: EpisodeStore, tmp_path: Any) -> None:
-    options = TrainOptions(demos.path, world, tmp_path / "policy", updates=2, batch_size=8, chunk=40)
+    options = TrainOptions(demos.path, world, tmp_path / "policy", steps=2, batch_size=8, chunk=40)
     with pytest.raises(ValueError, match="more than the 40 steps of a chunk"):
         command(options)
     command(replace(options, chunk=4))
@@ -245,7 +245,7 @@ def test_bad_features_and_unknown_tasks_are_refused(world: str) -> None:
 
 def test_the_command_trains_a_policy_that_evaluate_takes(world: str, demos: EpisodeStore, tmp_path: Any) -> None:
     options = TrainOptions(
-        demos.path, world, tmp_path / "policy", updates=300, batch_size=32, lr=2e-3, chunk=4, threads=1
+        demos.path, world, tmp_path / "policy", steps=300, batch_size=32, lr=2e-3, chunk=4, threads=1
     )
     command(options)
     made = load(tmp_path / "policy")

@@ -31,7 +31,7 @@ def store(tmp_path_factory):
 
 def words(store, out, *more):
     small = ["--vae-epochs", "2", "--diffusion-epochs", "2", "--width", "8"]
-    return ["warpd", "train", "--demonstrations", str(store), "--out", str(out), *small, *more]
+    return ["warpd", "train", "--store", str(store), "--out", str(out), *small, *more]
 
 
 @pytest.mark.parametrize(

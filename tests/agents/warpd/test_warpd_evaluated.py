@@ -29,7 +29,7 @@ def world(store, tmp_path_factory):
 def made(store, world, tmp_path_factory):
     """A perceptron that goes to the right from wherever the disc is."""
     out = tmp_path_factory.mktemp("made") / "mlp"
-    words = ["train", "--demonstrations", str(store), "--out", str(out), "--method", "mlp", "--suite", "pusht"]
+    words = ["train", "--store", str(store), "--out", str(out), "--method", "mlp", "--suite", "pusht"]
     main(["warpd", *words, "--checkpoint", world, "--length", "8", "--diffusion-epochs", "60", "--width", "32"])
     return out
 

@@ -81,7 +81,7 @@ def scene(tmp_path_factory):
             "replaced": ["pull", point, *at("noisy")],
             "pulled branch": ["pull", point, "--revision", "noisy", *at("noisy")],
             "address": ["pull", f"{point}@noisy", *at("address")],
-            "used": ["evaluate", "hold", "--world-model", point, "--no-twin", "--episodes", "2", "--horizon", "3"],
+            "used": ["evaluate", "hold", "--checkpoint", point, "--no-twin", "--episodes", "2", "--horizon", "3"],
             "older": ["push", str(first), "hf://me/older"],
             "broken": ["pull", "hf://me/broken", *at("broken")],
             "damaged": ["push", str(damaged), "hf://me/unborn"],

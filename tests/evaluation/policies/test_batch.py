@@ -58,7 +58,7 @@ def test_a_policy_says_what_it_was_made_for(tmp_path):
 
 
 def test_nobody_saying_which_world_model_is_an_error():
-    with pytest.raises(ValueError, match="--world-model"):
+    with pytest.raises(ValueError, match="--checkpoint"):
         list(evaluate_all(["random"], None))
 
 

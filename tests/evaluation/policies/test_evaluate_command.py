@@ -19,7 +19,7 @@ def world(tmp_path_factory):
 def test_policies_are_tabled_and_kept_and_make_a_report(world, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     out = str(tmp_path / "run" / "evaluations")
-    words = ["--world-model", world, "--task", "reach_top", "--episodes", "4", "--imagined", "8", "--horizon", "6"]
+    words = ["--checkpoint", world, "--task", "reach_top", "--episodes", "4", "--imagined", "8", "--horizon", "6"]
     cli.main(["evaluate", "random", "hold", *words, "--out", out])
     shown = capsys.readouterr().out
     assert "twin, from both" in shown
@@ -52,7 +52,7 @@ same = Pace(0.0)
 def test_five_policies_say_how_far_the_dream_ranks_as_the_twin_does(world, tmp_path, capsys):
     (tmp_path / "own.py").write_text(POLICIES)
     names = [f"{tmp_path / 'own.py'}:{name}" for name in ("still", "slow", "faster", "fast", "middling", "same")]
-    words = ["--world-model", world, "--task", "reach_right", "--episodes", "8", "--horizon", "10"]
+    words = ["--checkpoint", world, "--task", "reach_right", "--episodes", "8", "--horizon", "10"]
     cli.main(["evaluate", *names[:2], *words])
     shown = capsys.readouterr().out
     assert "Pearson" not in shown
@@ -68,7 +68,7 @@ def test_five_policies_say_how_far_the_dream_ranks_as_the_twin_does(world, tmp_p
 
 
 def test_the_dream_alone_can_be_asked(world, capsys):
-    cli.main(["evaluate", "hold", "--world-model", world, "--episodes", "3", "--horizon", "2", "--no-twin"])
+    cli.main(["evaluate", "hold", "--checkpoint", world, "--episodes", "3", "--horizon", "2", "--no-twin"])
     shown = capsys.readouterr().out
     assert "3 tasks" in shown
 
@@ -77,7 +77,7 @@ def test_several_tasks_are_named_with_commas_and_policies_may_follow_them(world,
     words = [
         "--task",
         "reach_right,reach_top",
-        "--world-model",
+        "--checkpoint",
         world,
         "--episodes",
         "4",
@@ -88,12 +88,12 @@ def test_several_tasks_are_named_with_commas_and_policies_may_follow_them(world,
     cli.main(["evaluate", *words, "hold"])
     assert "2 tasks" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"unknown task \['fly'\]"):
-        cli.main(["evaluate", "hold", "--world-model", world, "--task", "reach_top,fly"])
+        cli.main(["evaluate", "hold", "--checkpoint", world, "--task", "reach_top,fly"])
 
 
 def test_a_policy_that_is_none_ends_in_one_line(world):
     with pytest.raises(SystemExit, match="dreamgym: unknown policy 'dance'"):
-        cli.main(["evaluate", "dance", "--world-model", world])
+        cli.main(["evaluate", "dance", "--checkpoint", world])
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_cannot_work_ends_in_one_line_before_anything_is_done(world, tmp_pa
     (tmp_path / "file").touch()
     words = [w.format(folder=tmp_path) for w in words]
     with pytest.raises(SystemExit, match=f"dreamgym: .*{message}"):
-        cli.main(["evaluate", *words, "--world-model", world])
+        cli.main(["evaluate", *words, "--checkpoint", world])
 
 
 def test_a_report_of_nothing_ends_in_one_line(tmp_path):
@@ -135,7 +135,7 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_is_done(world, tmp_path, capsys,
         return real(source, *args, **kwargs)
 
     monkeypatch.setattr(batch, "evaluate", interrupted)
-    words = ["--world-model", world, "--task", "reach_top", "--episodes", "2", "--horizon", "2"]
+    words = ["--checkpoint", world, "--task", "reach_top", "--episodes", "2", "--horizon", "2"]
     with pytest.raises(SystemExit) as ended:
         cli.main(["evaluate", "random", "hold", *words, "--out", str(tmp_path)])
     assert ended.value.code == 130
@@ -151,7 +151,7 @@ def test_ctrl_c_without_a_folder_claims_nothing(world, capsys, monkeypatch):
 
     monkeypatch.setattr(batch, "evaluate", interrupted)
     with pytest.raises(SystemExit) as ended:
-        cli.main(["evaluate", "hold", "--world-model", world])
+        cli.main(["evaluate", "hold", "--checkpoint", world])
     assert ended.value.code == 130
     assert "nothing was kept" in capsys.readouterr().err
 
@@ -160,7 +160,7 @@ def test_a_missing_simulator_is_told_before_the_dreams_episodes(monkeypatch):
     monkeypatch.setattr("dreamgym.suites.base.find_spec", lambda name: None)
     monkeypatch.setattr("dreamgym.envs.make.make_core", None)  # would fail if it were called
     with pytest.raises(SystemExit, match=r'gym_pusht.*pip install "dreamgym\[pusht\]"'):
-        cli.main(["evaluate", "random", "--world-model", "pusht"])
+        cli.main(["evaluate", "random", "--checkpoint", "pusht"])
 
 
 def test_a_suite_scores_without_a_world_model(tmp_path, capsys):
@@ -173,5 +173,5 @@ def test_a_suite_scores_without_a_world_model(tmp_path, capsys):
 
 
 def test_a_suite_takes_no_world_model():
-    with pytest.raises(SystemExit, match="leave --world-model"):
-        cli.main(["evaluate", "random", "--suite", "point_mass", "--world-model", "playtable"])
+    with pytest.raises(SystemExit, match="leave --checkpoint"):
+        cli.main(["evaluate", "random", "--suite", "point_mass", "--checkpoint", "playtable"])

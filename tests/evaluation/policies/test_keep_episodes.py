@@ -40,7 +40,7 @@ def test_recorded_episodes_are_exported_from_the_command_line(world, tmp_path, c
         "evaluate",
         "random",
         "hold",
-        "--world-model",
+        "--checkpoint",
         world,
         "--task",
         "reach_top",

@@ -78,7 +78,7 @@ def test_what_only_a_world_model_can_show_is_refused():
         run_protocol(policy, "point_mass", config=ProtocolConfig(1, 1))
     planner = Pace()
     planner.bind = lambda core: None
-    with pytest.raises(ValueError, match="--world-model"):
+    with pytest.raises(ValueError, match="--checkpoint"):
         run_protocol(planner, "point_mass", config=ProtocolConfig(1, 1))
 
 

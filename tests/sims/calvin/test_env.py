@@ -9,6 +9,7 @@ from gymnasium.utils.env_checker import check_env
 pytest.importorskip("pybullet")
 
 from dreamgym.sims.calvin import ROBOT_LABELS, SCENE_LABELS, CalvinEnv
+from dreamgym.sims.calvin.cameras import CAMERAS, DEPTHS, Cameras
 
 STILL = np.array([0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
 
@@ -39,13 +40,13 @@ def move_to(env: CalvinEnv, goal, gripper: float = -1.0, steps: int = 20) -> set
 
 
 def test_gymnasium_accepts_it():
-    env = CalvinEnv(depth=True, image_size=16, render_mode="rgb_array")
+    env = CalvinEnv(cameras=CAMERAS + DEPTHS, image_size=16, render_mode="rgb_array")
     check_env(env, skip_render_check=True)
     env.close()
 
 
 def test_observation_shapes_follow_the_arguments():
-    env = CalvinEnv(cameras=("gripper",), image_size=(12, 20), depth=True)
+    env = CalvinEnv(cameras=("gripper", "depth_gripper"), image_size=(12, 20))
     obs, _ = env.reset(seed=0)
     assert {name: value.shape for name, value in obs.items()} == {
         "robot_obs": (15,),
@@ -63,7 +64,7 @@ def test_labels_name_every_entry(env):
 
 
 def test_depth_is_the_distance_to_what_the_static_camera_sees():
-    env = CalvinEnv(cameras=("static",), image_size=32, depth=True)
+    env = CalvinEnv(cameras=("depth_static",), image_size=32)
     depth = env.reset(seed=0)[0]["depth_static"]
     assert 3.0 < np.median(depth) < 5.0
     env.close()
@@ -327,19 +328,19 @@ def test_missing_assets_are_explained(monkeypatch, tmp_path):
         CalvinEnv("D", assets=tmp_path)
 
 
-def test_hiding_links_out_of_view_leaves_frames_as_they_are(monkeypatch):
-    env = CalvinEnv(image_size=32)
+def test_hiding_links_out_of_view_leaves_frames_as_they_are():
+    env = CalvinEnv(cameras=())
+    hiding, showing = (Cameras(env.simulation, env.scene.camera, 32, 32, hide=hide) for hide in (True, False))
     env.reset(seed=0)
     rng = np.random.default_rng(0)
     for _ in range(6):
         action = rng.uniform(-1, 1, 7)
         for _ in range(8):
             env.simulation.step(action)
-        hiding = env.observe()
-        assert not all(env._cameras._arm._shown)
-        with monkeypatch.context() as patch:
-            patch.setattr(env._cameras._arm, "show_only_what_is_in_view", lambda *_: env._cameras._arm.show_all())
-            showing = env.observe()
-        for camera in ("rgb_static", "rgb_gripper"):
-            np.testing.assert_array_equal(hiding[camera], showing[camera])
+        hidden = hiding.render("gripper")[0]
+        assert hiding.num_hidden
+        static = hiding.render("static")[0]  # which shows every link again
+        np.testing.assert_array_equal(hidden, showing.render("gripper")[0])
+        np.testing.assert_array_equal(static, showing.render("static")[0])
+        assert not showing.num_hidden
     env.close()

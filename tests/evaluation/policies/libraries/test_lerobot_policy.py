@@ -87,6 +87,13 @@ def first(policy, obs=None, generator=None):
     return policy.act(shown() if obs is None else obs, carry, FRESH, generator)[0]
 
 
+def last_made():
+    """The stand-in that was loaded last."""
+    from lerobot.policies.chunked import ChunkedPolicy
+
+    return ChunkedPolicy.made[-1]
+
+
 class Same:
     def start(self, num_envs, generator):
         return None
@@ -106,7 +113,7 @@ def test_it_is_scored_as_a_policy_of_ones_own_that_does_the_same(saved, world):
 def test_it_is_shown_lerobots_names_and_asked_through_both_pipelines(saved):
     policy = load_policy(f"lerobot:{saved()}", SPEC)
     assert first(policy, obs := shown()).allclose(torch.tensor([0.8, 0.0, -1.0]))
-    seen = policy._policy.seen[0]
+    (seen,) = last_made().seen
     assert set(seen) == {CAMERA, STATE, "task"}
     assert torch.equal(seen[CAMERA], obs["rgb_static"].movedim(-1, 1) / 255)
     assert seen["task"] == ["reach right"] * 4
@@ -119,7 +126,7 @@ def test_the_suites_words_are_used(saved):
     )  # fmt: skip
     policy = load_policy(f"lerobot:{saved(camera='observation.images.top')}", SPEC, options=PolicyOptions(suite))
     first(policy)
-    assert policy._policy.seen[0]["task"] == ["go to the right"] * 4
+    assert last_made().seen[0]["task"] == ["go to the right"] * 4
 
 
 def test_a_plan_is_followed_until_an_episode_begins(saved):
@@ -181,7 +188,7 @@ def test_a_sensor_is_named_where_its_name_does_not_tell(saved, world, capsys):
         ValueError, match=r"reads \['observation.images.front'\].*--map SENSOR=observation.images.front"
     ):
         first(load_policy(f"lerobot:{folder}", SPEC))
-    words = ["--world-model", world, "--task", "reach_right", "--episodes", "2", "--horizon", "9"]
+    words = ["--checkpoint", world, "--task", "reach_right", "--episodes", "2", "--horizon", "9"]
     cli.main(["evaluate", f"lerobot:{folder}", *words, "--map", "rgb_static=observation.images.front"])
     assert "100.0" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="map is of policies of lerobot alone"):
@@ -261,7 +268,7 @@ def test_a_policy_of_the_hub_is_fetched_and_scored(saved, world, tmp_path):
 
     server = Hub()
     server.begin("me/policy", {file.name: file.read_bytes() for file in saved().iterdir()})
-    words = ["--world-model", world, "--task", "reach_right", "--episodes", "2", "--horizon", "9", "--no-twin"]
+    words = ["--checkpoint", world, "--task", "reach_right", "--episodes", "2", "--horizon", "9", "--no-twin"]
     script = (
         "import sys, dreamgym.testing; from dreamgym import cli; cli.main(sys.argv[1:]); "
         "cli.main(['evaluate', 'lerobot:me/nothing', *sys.argv[3:]])"

@@ -56,7 +56,7 @@ def test_it_does_what_sb3_does(model):
 def test_it_is_scored_in_dream_and_twin_from_the_command_line(model, world, capsys, tmp_path):
     file, _ = model
     words = [
-        "--world-model",
+        "--checkpoint",
         world,
         "--task",
         "reach_right",

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ class ChunkedConfig(PreTrainedConfig):
 
 
 class ChunkedPolicy(PreTrainedPolicy):
+    made: ClassVar[list["ChunkedPolicy"]] = []  # every one of this process, for tests to look at what they were shown
     config_class, name = ChunkedConfig, "chunked"
 
     def __init__(self, config, **kwargs):
@@ -30,6 +32,7 @@ class ChunkedPolicy(PreTrainedPolicy):
             config.input_features["observation.state"].shape[0], config.output_features["action"].shape[0]
         )
         self.seen = []
+        self.made.append(self)
         self.reset()
 
     def reset(self):

@@ -1,0 +1,44 @@
+"""How the help of every command reads."""
+
+import re
+
+import pytest
+from test_bounds import commands
+
+from dreamgym import cli
+
+
+def shown(name: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*name.split(), "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def told(text: str) -> dict[str, str]:
+    """What stands beside each option, and each word without a flag, as one line."""
+    found: list[str] = []
+    for line in re.sub(r"[│╭╮╰╯─]", " ", text).splitlines():
+        if re.match(r" {1,2}(--?\w|[A-Z]+( |$))", line):
+            found.append(line)
+        elif found and line.startswith("    "):
+            found[-1] += "  " + line.strip()
+    pairs = [re.split(r" {2,}", line.strip(), maxsplit=1) for line in found]
+    return {head: re.sub(r"\s+", " ", rest[0]) if rest else "" for head, *rest in pairs if not head.startswith("-h")}
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_every_option_is_told_in_a_sentence_of_its_own(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(name, capsys)
+    assert "options options" not in text and "{None}" not in text and "default: None" not in text
+    assert told(text)
+    for option, words in told(text).items():
+        sentence = re.sub(r" ?\((default: .*|required)\)$", "", words)
+        assert len(sentence.split()) >= 2 and sentence.endswith("."), (option, words)
+        assert not re.match(r"(of|that|with|for|from|the same)\b", sentence), (option, words)
+
+
+def test_words_without_a_flag_have_names(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown("compare", capsys)
+    assert "usage: dreamgym compare [-h] [COMPARE OPTIONS] OLD NEW" in text
+    assert {"OLD", "NEW"} <= set(told(text))
