@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dreamgym.sims.state_env import StateEnv
+from dreamgym.sims.state_env import STATE, StateEnv
 
 try:
     import mujoco
@@ -139,8 +139,9 @@ class MetaworldEnv(StateEnv):
         self._success = bool(world.evaluate_state(world._get_obs(), np.zeros(4, np.float32))[1]["success"])
         world._prev_obs = world._get_curr_obs_combined_no_goal()
 
-    def _pose(self, state: np.ndarray) -> None:
+    def _pose(self, sensors: Mapping[str, np.ndarray]) -> None:
         """Furniture where the goal says, then hand, fingers and what moves by solving for the joints."""
+        state = sensors[STATE]
         world = self.world
         model, data = world.model, world.data
         self._furnish(state[-3:])

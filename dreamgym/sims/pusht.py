@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from dreamgym.sims.perturbed import PROBABILITY, perturbed
-from dreamgym.sims.state_env import StateEnv
+from dreamgym.sims.state_env import STATE, StateEnv
 
 try:
     from gym_pusht.envs.pusht import PushTEnv as _Suite
@@ -127,7 +127,8 @@ class PushTEnv(StateEnv):
         for body in (agent, block):
             self.world.space.reindex_shapes_for_body(body)
 
-    def _pose(self, state: np.ndarray) -> None:
+    def _pose(self, sensors: Mapping[str, np.ndarray]) -> None:
+        state = sensors[STATE]
         turn = math.atan2(state[5], state[4])
         self._load(np.array([*state[:2], 0.0, 0.0, *state[2:4], 0.0, 0.0, turn, 0.0]))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from dreamgym.sims.perturbed import PROBABILITY, perturbed
-from dreamgym.sims.state_env import StateEnv
+from dreamgym.sims.state_env import STATE, StateEnv
 
 try:
     import mujoco
@@ -199,8 +199,9 @@ class RobosuiteEnv(StateEnv):
             controller.new_update = True  # else they go by what they saw before
         self._push_left, self._push = float(vector[-PUSH]), vector[-PUSH + 1 :].copy()
 
-    def _pose(self, state: np.ndarray) -> None:
+    def _pose(self, sensors: Mapping[str, np.ndarray]) -> None:
         """The arm by inverse kinematics, fingers and object as the state says; what else lies about stays."""
+        state = sensors[STATE]
         sim, arm = self.world.sim, self._arm
         model, data = sim.model._model, sim.data._data
         fingers = arm._ref_gripper_joint_pos_indexes["right"]

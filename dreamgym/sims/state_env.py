@@ -41,6 +41,8 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
     tasks: ClassVar[tuple[str, ...]]
     snapshot_size: ClassVar[int]
     """S, entries of a snapshot: the same for every task."""
+    posed_by: ClassVar[tuple[str, ...]] = (STATE,)
+    """The sensors that `picture` reads."""
     _kept = ("episode_task", "_steps")
 
     def __init__(
@@ -188,7 +190,7 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
         call `reset` before the next `step`.
 
         Args:
-            sensors: "state" (d,), finite.
+            sensors: those of ``posed_by``, finite.
             task: whose scene it is.
 
         Returns:
@@ -201,11 +203,12 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
         self.episode_task = self.check_task(task)
         space = self.observation_space
         assert isinstance(space, spaces.Dict)
-        state, shape = np.asarray(sensors[STATE], np.float64), space[STATE].shape
-        if state.shape != shape or not np.isfinite(state).all():
-            raise ValueError(f"{STATE}: expected {shape} finite numbers, got {state!r}")
+        found = {key: np.asarray(sensors[key], np.float64) for key in self.posed_by}
+        for key, value in found.items():
+            if value.shape != space[key].shape or not np.isfinite(value).all():
+                raise ValueError(f"{key}: expected {space[key].shape} finite numbers, got {value!r}")
         self._begun = False
-        self._pose(state)
+        self._pose(found)
         return self._draw(self.image_size)
 
     def close(self) -> None:
@@ -256,8 +259,8 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
     def _load(self, vector: np.ndarray) -> None:
         """Sets the state from `_dump`; `episode_task` is set already."""
 
-    def _pose(self, state: np.ndarray) -> None:
-        """Puts the scene of `episode_task` where a state [d] says, for `_draw`."""
+    def _pose(self, sensors: Mapping[str, np.ndarray]) -> None:
+        """Puts the scene of `episode_task` where the sensors ``posed_by`` say, [d] each, for `_draw`."""
         raise ValueError(f"{type(self).__name__} cannot be posed from its state: draw its episodes with a camera")
 
     @abstractmethod

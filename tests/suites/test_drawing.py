@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,11 @@ DRAWN = [
     ("robosuite", "lift", "better", 24.0),
     ("metaworld", "drawer_open", "expert", 24.0),
     ("metaworld", "reach", "expert", 20.0),  # the elbow of the arm is free, and the state does not tell it
-]
+    pytest.param(
+        "libero", "libero_goal/put_the_bowl_on_the_plate", "better", 24.0,  # where fixtures stand is not told
+        marks=pytest.mark.skipif("DREAMGYM_LIBERO_ASSETS" not in os.environ, reason="needs LIBERO's assets"),
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "task", "operator", "decibels"), DRAWN)
@@ -22,7 +28,7 @@ def test_a_state_is_drawn_as_the_simulators_camera_sees_it(name, task, operator,
     act = suite(name).operators[operator](env.unwrapped, np.random.default_rng(0))
     for _ in range(30):
         obs, *_ = env.step(act(obs))
-    picture = drawing({"state": obs["state"][None]}, [task])[0]
+    picture = drawing({key: obs[key][None] for key in drawing.keys}, [task])[0]
     assert picture.dtype == np.uint8
     assert picture.shape == (64, 64, 3)
     error = ((picture.astype(float) - obs["rgb_static"]) ** 2).mean()

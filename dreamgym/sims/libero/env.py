@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class LiberoEnv(StateEnv):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
     tasks = TASKS
     snapshot_size = 1 + ROOM + EXTRA
+    posed_by = ("robot_obs", "scene_obs")
 
     def __init__(
         self,
@@ -219,6 +220,11 @@ class LiberoEnv(StateEnv):
 
     def _load(self, vector: np.ndarray) -> None:
         self.simulation.load(vector[:ROOM], vector[ROOM:])
+
+    def _pose(self, sensors: Mapping[str, np.ndarray]) -> None:
+        robot, scene = (sensors[key] for key in self.posed_by)
+        things = scene[: MAX_OBJECTS * POSE].reshape(MAX_OBJECTS, POSE)
+        self.simulation.pose(robot, things, scene[MAX_OBJECTS * POSE :])
 
     def _draw(self, size: int) -> np.ndarray:
         return self._draw_camera("static", size)

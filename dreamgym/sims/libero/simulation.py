@@ -13,6 +13,7 @@ from dreamgym.sims.libero.problem import Problem
 from dreamgym.sims.libero.rendering import Renderer
 from dreamgym.sims.libero.scene import Scene
 from dreamgym.sims.mujoco_state import dump_physics, load_physics, mujoco, physics_size
+from dreamgym.sims.posing import rotation_of
 
 SUBSTEPS = 25  # of 2 ms: 20 Hz
 FINGERS = (0.020833, -0.020833)  # m, at the start of a drawn episode
@@ -133,6 +134,26 @@ class Simulation:
         columns = data.xmat[bodies].reshape(-1, 3, 3)[:, :, :2].transpose(0, 2, 1).reshape(-1, 6)
         joints = data.qpos[scene.model.jnt_qposadr[self._fixture_joints]] if self._fixture_joints else np.zeros(0)
         return np.concatenate([data.xpos[bodies], columns], axis=1), np.asarray(joints)
+
+    def pose(self, robot: np.ndarray, things: np.ndarray, joints: np.ndarray) -> None:
+        """Stands everything as `robot_state` and `scene_state` said; fixtures in the middle of their regions.
+
+        Args:
+            robot: [18]: the fingers and the arm's joints are read.
+            things: [N, 9], joints: [J]; more than the task has are left out.
+        """
+        scene, model, data = self.scene, self.scene.model, self.data
+        mujoco.mj_resetData(model, data)
+        place_fixtures(scene, fixture_poses(scene, None))
+        data.qpos[scene.finger_qpos[:2]] = robot[9:11]
+        data.qpos[scene.arm_qpos] = robot[11 : 11 + len(scene.arm_qpos)]
+        for at, thing in zip(scene.free.values(), things, strict=False):
+            data.qpos[at : at + 3] = thing[:3]
+            mujoco.mju_mat2Quat(data.qpos[at + 3 : at + 7], rotation_of(thing[3:]).ravel())
+        count = min(len(self._fixture_joints), len(joints))
+        data.qpos[model.jnt_qposadr[self._fixture_joints[:count]]] = joints[:count]
+        mujoco.mj_forward(model, data)
+        self._refresh()
 
     def dump(self) -> tuple[np.ndarray, np.ndarray]:
         """The physics state, and what the controller and the fixtures add to it."""

@@ -123,6 +123,7 @@ SUITE = Suite(
     collectors={"demonstrations": demonstrations, "play": play},
     simulator_kwargs=simulator_kwargs,
     cameras={"rgb_static": "static", "rgb_gripper": "gripper"},
+    draws=("robot_obs", "scene_obs"),
     axes=("x", "y", "z", "roll", "pitch", "yaw", "gripper"),
     settings={"robot": str, "cameras": tuple[str, ...], "image_size": int, "visuals": str},
 )
