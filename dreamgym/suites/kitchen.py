@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamgym.sims.state_env import StateEnv
+from dreamgym.sims.state_env import STATE, StateEnv
 from dreamgym.suites.base import Measure, Rows, Suite
 from dreamgym.suites.scripted import RANDOM, RandomWalk, demonstrations
 from dreamgym.types import ActionSpec
@@ -108,7 +108,8 @@ class KitchenEnv(StateEnv):
         load_physics(self._robot.model, self._robot.data, vector)
         self._robot._get_obs()
 
-    def _pose(self, state: np.ndarray) -> None:
+    def _pose(self, sensors: Mapping[str, np.ndarray]) -> None:
+        state = sensors[STATE]
         arm, rest = state[: 2 * JOINTS], state[2 * JOINTS :]
         self._set(np.concatenate([arm[:JOINTS], rest[:THINGS]]), np.concatenate([arm[JOINTS:], rest[THINGS:]]))
 
