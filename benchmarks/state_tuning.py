@@ -1,6 +1,8 @@
 """Fine-tuning in a dream of states: DiWA's agent in Dream-Metaworld-v0, scored before and after in dream and twin.
 
     python benchmarks/state_tuning.py --data DATA --work runs/state_tuning
+    python benchmarks/state_tuning.py --data DATA --work runs/libero_tuning --checkpoint libero --horizon 250 \
+        --tasks libero_goal/turn_on_the_stove --out benchmarks/results/libero_tuning.json
 
 DATA is the store that the dream was made of (`benchmarks/make_state_dream.py`). A diffusion policy is cloned from a few
 demonstrations for a few epochs, so that there is something left to learn, and fine-tuned by PPO in the dream, without a
@@ -31,9 +33,14 @@ from dreamgym.training.checkpoint import file_sha256
 RESULTS = Path(__file__).parent / "results" / "state_tuning.json"
 
 
+def named(task: str) -> str:
+    """A task as part of a folder's name: LIBERO's have their suite before them."""
+    return task.rpartition("/")[2]
+
+
 def cloned(args: argparse.Namespace, task: str, seed: int) -> Path:
     """Folder of the base policy; made where it is not there yet."""
-    folder: Path = args.work / f"base_{task}_{seed}"
+    folder: Path = args.work / f"base_{named(task)}_{seed}"
     if (folder / "config.json").is_file():
         return folder
     config = replace(CloneConfig.tiny(), demonstrations=args.demonstrations, epochs=args.epochs, seed=seed)
@@ -48,7 +55,7 @@ def tuned(args: argparse.Namespace, base: Path, task: str, seed: int) -> tuple[P
         "Dream-v0", task, policy.config.chunk, checkpoint=args.checkpoint, num_envs=256, horizon=args.horizon
     )
     config = replace(TuneConfig.tiny(), total_steps=args.steps, eval_every=4, seed=seed)
-    run = args.work / f"tune_{task}_{seed}"
+    run = args.work / f"tune_{named(task)}_{seed}"
     result = tune(policy, env, config, run, task=task, world_model=args.checkpoint)
     env.close()
     return run / "best", {"dream_steps": result.dream_steps, "sim_steps": result.sim_steps}
