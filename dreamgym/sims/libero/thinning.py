@@ -11,7 +11,7 @@ import numpy as np
 from dreamgym.sims.mujoco_state import mujoco
 
 CELLS = 30  # cells of the grid along a mesh's radius
-FINEST, COARSEST = 0.002, 0.008  # m, of a cell
+FINEST, COARSEST = 0.004, 0.008  # m, of a cell
 SMALL = 300  # meshes of fewer triangles stay
 
 
