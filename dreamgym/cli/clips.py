@@ -28,7 +28,7 @@ class ClipOptions:
 def clips(options: ClipOptions) -> None:
     """Cuts the successful episodes of a store into clips of whole tasks, one of a fixed length each; resumable.
 
-    A video model that is driven by instructions learns from such a store (``dreamgym fit --family video_cascade``).
+    World models that are driven by instructions learn from such a store.
     """
     from dreamgym.data import EpisodeStore
     from dreamgym.data.clips import cut_clips

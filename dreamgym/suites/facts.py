@@ -37,9 +37,9 @@ class StoreFacts:
         frame_rate: control steps a second, Hz.
         suite: the suite that it was recorded in; None for foreign data.
         layouts: segments of every vector sensor; linear where the suite says nothing.
-        hints: what a family may use, by sensor; see `Suite.hints`.
+        hints: what a family may use, by sensor: those in the store's info, else the suite's (`Suite.hints`).
         tasks: names of the tasks that its episodes are of, or that its play came to.
-        robot: the suite's robot, where there are several.
+        robot: the suite's robot, where there are several; of foreign data what the store's info says.
         robots: actions by robot of a store that has episodes of several; their key "embodiment" says which.
     """
 
@@ -69,7 +69,7 @@ def store_facts(view: EpisodeView) -> StoreFacts:
         raise ValueError(f"{view.path} has no key 'action', only {sorted(view.keys)}: a world model needs actions")
     found = suite_of(view)
     sensors = _sensors(view)
-    robot = view.info.get("robot") if found is not None and found.robots else None
+    robot = view.info.get("robot") if found is None or found.robots else None
     vectors = {k: s.shape[0] for k, s in sensors.items() if s.kind == "vector"}
     known = {} if found is None else found.layouts
     action = _action(view, found, robot)
@@ -85,7 +85,7 @@ def store_facts(view: EpisodeView) -> StoreFacts:
         frame_rate=float(view.info.get("frame_rate", FRAME_RATE if found is None else found.frame_rate)),
         suite=found,
         layouts={k: known[k] if _size(known.get(k, ())) == n else (("linear", n),) for k, n in vectors.items()},
-        hints={} if found is None else {k: v for k, v in found.hints.items() if k in sensors},
+        hints={k: v for k, v in _hints(view, found).items() if k in sensors},
         tasks=store_tasks(view),
         robot=robot,
         robots={name: _spec(told) for name, told in view.info.get("robots", {}).items()},
@@ -140,6 +140,15 @@ def _sensors(view: EpisodeView) -> dict[str, ObservationSpec]:
         elif dtype.kind == "f" and len(shape) == 1:
             out[name] = ObservationSpec("vector", shape)
     return out
+
+
+def _hints(view: EpisodeView, found: Suite | None) -> Mapping[str, Mapping[str, Any]]:
+    told = view.info.get("hints", {} if found is None else found.hints)
+    if not isinstance(told, Mapping) or not all(isinstance(hint, Mapping) for hint in told.values()):
+        raise ValueError(
+            f"{view.path}: 'hints' of its info.json are what is known of each sensor, by name, got {told!r}"
+        )
+    return told
 
 
 def _size(layout: Layout) -> int:

@@ -44,6 +44,14 @@ def test_what_the_store_recorded_goes_before_what_the_suite_says(tmp_path):
     assert facts.frame_rate == 5
 
 
+def test_a_store_of_ones_own_names_its_robot_and_what_its_entries_are(tmp_path):
+    hints = {"state": {"end_effector": [0, 1]}, "elsewhere": {"position": [0]}}
+    facts = store_facts(store(tmp_path / "s", STATE, {"robot": "arm", "hints": hints}))
+    assert (facts.robot, facts.hints) == ("arm", {"state": {"end_effector": [0, 1]}})
+    with pytest.raises(ValueError, match="'hints' of its info.json are what is known of each sensor"):
+        store_facts(store(tmp_path / "t", STATE, {"hints": {"state": 3}}))
+
+
 def test_a_calvin_store_of_before_the_name_was_recorded_is_known_by_its_sensors(tmp_path):
     keys = {"robot_obs": ((15,), "float32"), "scene_obs": ((24,), "float32"), "action": ((7,), "float32")}
     keys["rgb_static"] = ((8, 6, 3), "uint8")

@@ -362,4 +362,5 @@ def _read_table(file: Path) -> Any:
     try:
         return pyarrow.parquet.read_table(file)
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{file} is damaged ({error}): download the dataset again") from error
+        told = " ".join(str(error).split())  # which may have several lines
+        raise ValueError(f"{file} is damaged ({told}): download the dataset again") from error

@@ -180,8 +180,8 @@ def test_a_call_that_fails_before_its_first_save_pins_nothing(world: str, demos:
     ("changes", "told"),
     [
         ({"times": -1}, "times must be at least 0"),
-        ({"num": 0}, "at least 1 demonstration is needed"),
-        ({"num": -1}, "at least 1 demonstration is needed"),
+        ({"episodes": 0}, "at least 1 demonstration is needed"),
+        ({"episodes": -1}, "at least 1 demonstration is needed"),
         ({"seed": 10**30}, "seed must be at least 0 and below"),
         ({"lr": 1e300}, "lr is a finite number"),
     ],
@@ -190,7 +190,7 @@ def test_what_cannot_be_is_told_before_the_work(
     world: str, demos: EpisodeStore, tmp_path: Any, changes: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(ValueError, match=told):
-        command(TrainOptions(demos.path, world, tmp_path / "policy", **{"updates": 2, "chunk": 4, **changes}))
+        command(TrainOptions(demos.path, world, tmp_path / "policy", **{"steps": 2, "chunk": 4, **changes}))
     assert not list(tmp_path.iterdir())
 
 

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dreamgym.data.join import EMBODIMENT
 from dreamgym.world_models.base import to_frames
 from dreamgym.world_models.families.latent_action.augment import augmented
-from dreamgym.world_models.families.latent_action.motion import motion_labels
+from dreamgym.world_models.families.latent_action.config import LatentActionConfig
+from dreamgym.world_models.families.latent_action.forward import ForwardDynamics
+from dreamgym.world_models.families.latent_action.inverse import InverseDynamics
+from dreamgym.world_models.families.latent_action.motion import MotionDecoder, motion_labels
 
-if TYPE_CHECKING:
-    from dreamgym.world_models.families.latent_action.model import LatentActionModel
+
+class Parts(Protocol):
+    """What the losses read of the model."""
+
+    config: LatentActionConfig
+    idm: InverseDynamics | None
+    fdm: ForwardDynamics
+    motion: MotionDecoder | None
+    decoder: nn.Module
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Frames [..., 3, H, W] as tokens [..., N, D]."""
+        ...
+
+    def infer(self, before: Tensor, after: Tensor) -> Tensor:
+        """Latent actions [..., Z] between frames' tokens [..., N, D]."""
+        ...
+
+    def project(self, actions: Tensor, robot: str) -> Tensor:
+        """Latent actions [..., Z] of a robot's control actions [..., a, A]."""
+        ...
 
 
-def pretraining(
-    model: LatentActionModel, batch: dict[str, Tensor], generator: torch.Generator | None
-) -> dict[str, Tensor]:
+def pretraining(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
     """L = lambda_recon L_recon + lambda_motion L_motion, with cross-augmentation.
 
     The inverse model sees the frames in one view, the forward model in another, so that a latent action cannot carry
@@ -38,9 +58,7 @@ def pretraining(
     return {"loss": loss, **{k: v.detach() for k, v in told.items()}}
 
 
-def projecting(
-    model: LatentActionModel, batch: dict[str, Tensor], generator: torch.Generator | None
-) -> dict[str, Tensor]:
+def projecting(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
     """L_recon with the projected action, and its distance to the latent action that the inverse model sees.
 
     The paper's stage trains the projector by the frozen forward model; the second term, which it does not name, gives
@@ -58,7 +76,7 @@ def projecting(
     return {"loss": recon + told.get("latent", 0.0), **{k: v.detach() for k, v in told.items()}}
 
 
-def acting(model: LatentActionModel, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
+def acting(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
     """L_recon with the robots' own actions: of EAC-WM (section 4.1), and of the last stage of adaptation."""
     frames, rows = _frames(model, batch)
     tokens = model.encode(augmented(frames, model.config.augment, generator))
@@ -66,16 +84,14 @@ def acting(model: LatentActionModel, batch: dict[str, Tensor], generator: torch.
     return {"loss": loss, "recon": loss.detach(), "copy": _copy(model, tokens)}
 
 
-def decoding(
-    model: LatentActionModel, batch: dict[str, Tensor], generator: torch.Generator | None
-) -> dict[str, Tensor]:
+def decoding(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
     """Mean square error of the decoded frames (A.4)."""
     frames, _ = _frames(model, batch)
     loss = (model.decoder(model.encode(frames).flatten(0, 1)) - frames.flatten(0, 1)).square().mean()
     return {"loss": loss, "psnr": -10 * loss.detach().log10()}
 
 
-def projected(model: LatentActionModel, batch: dict[str, Tensor], actions: Tensor) -> Tensor:
+def projected(model: Parts, batch: dict[str, Tensor], actions: Tensor) -> Tensor:
     """Latent actions [B, F, Z] of [B, F, a, A], each window by its robot's projector.
 
     Raises:
@@ -96,7 +112,7 @@ def projected(model: LatentActionModel, batch: dict[str, Tensor], actions: Tenso
     return out
 
 
-def _frames(model: LatentActionModel, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+def _frames(model: Parts, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """Images [B, F, 3, H, W] in [0, 1], and everything of the batch by frames."""
     needed, found = model.config.actions_per_frame + 1, batch["action"].shape[1]
     if found < needed:
@@ -105,12 +121,12 @@ def _frames(model: LatentActionModel, batch: dict[str, Tensor]) -> tuple[Tensor,
     return rows[model.config.sensor].float() / 255, rows
 
 
-def _recon(model: LatentActionModel, tokens: Tensor, latent: Tensor) -> Tensor:
+def _recon(model: Parts, tokens: Tensor, latent: Tensor) -> Tensor:
     """Square error of the next frame's tokens, in units of a frame's usual change."""
     predicted = model.fdm(tokens[:, :-1], latent)
     return ((predicted - tokens[:, 1:]) / model.fdm.scale).square().mean()
 
 
-def _copy(model: LatentActionModel, tokens: Tensor) -> Tensor:
+def _copy(model: Parts, tokens: Tensor) -> Tensor:
     """The same error of the frame before: what a prediction has to beat."""
     return (tokens.diff(dim=1) / model.fdm.scale).square().mean().detach()

@@ -113,18 +113,21 @@ class LatentActionRecipe(Recipe):
         return _adaptation(config) if config.adaptation else _pretraining(config)
 
     def example(self) -> Example:
-        """A square that the hand pushes, with poses as the suite of several robots has them."""
+        """Random frames of one robot, whose state begins with the pose of a hand and how far it is closed."""
         rng = np.random.default_rng(0)
         episodes: list[tuple[dict[str, Any], dict[str, Any]]] = []
         for i in range(6):
             action = rng.uniform(-1, 1, (24, 8)).astype(np.float32)
-            state = rng.normal(0, 1, (24, 31)).astype(np.float32)
+            state = rng.normal(0, 1, (24, 10)).astype(np.float32)
             image = rng.integers(0, 256, (24, 16, 16, 3)).astype(np.uint8)
             rows = {"state": state, "action": action, "rgb_static": image}
-            episodes.append((rows, {"split": "val" if i == 5 else "train", "task": "move_cube"}))
+            episodes.append((rows, {"split": "val" if i == 5 else "train", "task": "move"}))
         return Example(
-            keys={"state": ((31,), "float32"), "action": ((8,), "float32"), "rgb_static": ((16, 16, 3), "uint8")},
-            info={"suite": "robosuite_arms", "robot": "panda_joints"},
+            keys={"state": ((10,), "float32"), "action": ((8,), "float32"), "rgb_static": ((16, 16, 3), "uint8")},
+            info={
+                "robot": "arm", "frame_rate": 20.0,
+                "hints": {"state": {"end_effector": list(range(9)), "fingers": [9]}},
+            },
             episodes=episodes,
             changes={
                 "encoder": asdict(EncoderConfig("pixels", image_size=16, grid=4)), "width": 16, "heads": 2,
@@ -136,7 +139,7 @@ class LatentActionRecipe(Recipe):
 
 
 def _motion(facts: StoreFacts, changes: Mapping[str, Any]) -> Motion | None:
-    """Where the suite says that poses are.
+    """Where the store or its suite says that poses are.
 
     Raises:
         ValueError: it does not, and nobody asked for none.
@@ -148,9 +151,9 @@ def _motion(facts: StoreFacts, changes: Mapping[str, Any]) -> Motion | None:
             parts = {name: tuple(hint.get(name, ())) for name in ("end_effector", "fingers", "camera")}
             return Motion(sensor, **parts)
     raise ValueError(
-        "latent actions are grounded by motion labels, and this store's suite names no poses (Suite.hints, "
-        "'end_effector'): say where they are with --set motion='{\"sensor\": NAME, \"end_effector\": [...]}', or train "
-        "without with --set motion=null"
+        "latent actions are grounded by motion labels, and neither this store nor its suite names poses "
+        "('end_effector' of a sensor's hints): say where they are with "
+        '--set motion=\'{"sensor": NAME, "end_effector": [...]}\', or train without with --set motion=null'
     )
 
 

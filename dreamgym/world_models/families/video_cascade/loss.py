@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from dreamgym.data.clips import CLIP, TASK
 from dreamgym.world_models.base import to_frames
-from dreamgym.world_models.families.video_cascade.autoencoder import resize
+from dreamgym.world_models.families.video_cascade.autoencoder import VideoAutoencoder, resize
+from dreamgym.world_models.families.video_cascade.backbone import VideoBackbone
+from dreamgym.world_models.families.video_cascade.config import VideoCascadeConfig
 from dreamgym.world_models.families.video_cascade.preview import denoising_loss
-from dreamgym.world_models.families.video_cascade.refinement import degrade, flow_loss, upsample
-
-if TYPE_CHECKING:
-    from dreamgym.world_models.families.video_cascade.model import VideoCascade
+from dreamgym.world_models.families.video_cascade.refinement import Velocity, degrade, flow_loss, upsample
+from dreamgym.world_models.families.video_cascade.text import InstructionEncoder
 
 ABSOLUTE, SHRINK = 0.1, 1e-4
 """Weights, beside the squared error, of the absolute error (edges) and of the squared latents (their scale)."""
@@ -29,6 +29,25 @@ class Latents(NamedTuple):
     low_first: Tensor
     shrunk: Tensor
     """Of the clip that was shrunk and enlarged again (A.1, A.2); empty [B, 0] unless it is the flow's source."""
+
+
+class Parts(Protocol):
+    """What the losses read of the model."""
+
+    config: VideoCascadeConfig
+    autoencoder: VideoAutoencoder
+    text: InstructionEncoder
+    backbone: VideoBackbone
+    latents: LatentCache
+    training: bool
+
+    def to_model(self, latents: Tensor, first: Tensor) -> Tensor:
+        """Latents [B, T, Z, h, w] as the transformers predict them."""
+        ...
+
+    def velocity(self, first: Tensor, text: Tensor) -> Velocity:
+        """The refiner's velocity field, given first frames' latents [B, 1, Z, h, w] and embeddings [B, L, D]."""
+        ...
 
 
 class LatentCache:
@@ -49,7 +68,7 @@ class LatentCache:
         return LatentCache()
 
     @torch.no_grad()
-    def latents(self, model: VideoCascade, batch: dict[str, Tensor]) -> Latents:
+    def latents(self, model: Parts, batch: dict[str, Tensor]) -> Latents:
         """Latents of a batch of whole clips, on the model's device."""
         device = model.autoencoder.latent_mean.device
         frames = clip_frames(model, batch)
@@ -64,7 +83,7 @@ class LatentCache:
         return Latents(*(torch.stack([one.float() for one in part]).to(device) for part in parts))
 
 
-def clip_frames(model: VideoCascade, batch: dict[str, Tensor]) -> Tensor:
+def clip_frames(model: Parts, batch: dict[str, Tensor]) -> Tensor:
     """Frames [B, F, C, H, W] in [0, 1] of a batch of rows.
 
     Raises:
@@ -80,7 +99,7 @@ def clip_frames(model: VideoCascade, batch: dict[str, Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def encode(model: VideoCascade, frames: Tensor) -> Latents:
+def encode(model: Parts, frames: Tensor) -> Latents:
     """Latents of clips [B, F, C, H, W] in [0, 1]."""
     made = model.autoencoder
     low = made.shrink(frames)
@@ -90,9 +109,7 @@ def encode(model: VideoCascade, frames: Tensor) -> Latents:
     return Latents(made.encode(frames), made.encode(frames[:, :1]), made.encode(low), made.encode(low[:, :1]), shrunk)
 
 
-def autoencoder_loss(
-    model: VideoCascade, batch: dict[str, Tensor], generator: torch.Generator | None
-) -> dict[str, Tensor]:
+def autoencoder_loss(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
     """Squared and absolute error of reconstructions at both resolutions; keeps the statistics of latents."""
     frames, parts = clip_frames(model, batch), {}
     total = frames.new_zeros(())
@@ -107,20 +124,18 @@ def autoencoder_loss(
     return {"loss": total, **parts}
 
 
-def monolithic_loss(
-    model: VideoCascade, batch: dict[str, Tensor], generator: torch.Generator | None
-) -> dict[str, Tensor]:
+def monolithic_loss(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
     """Denoising at high resolution."""
     return _denoising(model, batch, "high", generator)
 
 
-def preview_loss(model: VideoCascade, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
+def preview_loss(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
     """Denoising at low resolution."""
     return _denoising(model, batch, "low", generator)
 
 
 def _denoising(
-    model: VideoCascade, batch: dict[str, Tensor], resolution: str, generator: torch.Generator | None
+    model: Parts, batch: dict[str, Tensor], resolution: str, generator: torch.Generator | None
 ) -> dict[str, Tensor]:
     made = model.latents.latents(model, batch)
     clean, first = (made.high, made.high_first) if resolution == "high" else (made.low, made.low_first)
@@ -129,7 +144,7 @@ def _denoising(
     return {"loss": loss}
 
 
-def refiner_loss(model: VideoCascade, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
+def refiner_loss(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
     """Flow matching from degraded to high-resolution latents (equations 2 to 4, A.1 to A.7)."""
     made, config = model.latents.latents(model, batch), model.config
     target = model.to_model(made.high, made.high_first)
@@ -143,7 +158,7 @@ def refiner_loss(model: VideoCascade, batch: dict[str, Tensor], generator: torch
     return {"loss": flow_loss(velocity, source, target, generator).mean()}
 
 
-def told(model: VideoCascade, batch: dict[str, Tensor], generator: torch.Generator | None) -> Tensor:
+def told(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> Tensor:
     """Embeddings [B, L, D]: one of the sentences of each clip's task, or, for a share of them, none."""
     config, device = model.config, model.autoencoder.latent_mean.device
     task = batch[TASK][:, 0].long().to(device)
