@@ -83,7 +83,7 @@ def check_numbers(config: typing.Any) -> None:
         value = getattr(config, f.name)
         numbers = [x for x in (value if isinstance(value, tuple) else [value]) if isinstance(x, float)]
         if not all(abs(x) <= LARGEST for x in numbers):
-            raise ValueError(f"{f.name} is a finite number, got {value}")
+            raise ValueError(f"{f.name} must be a finite number, got {value}")
         if f.name == "seed" and not 0 <= value < 2**63:
             raise ValueError(f"seed must be at least 0 and below 2**63, got {value}")
         if f.name == "threads" and value is not None and not 1 <= value <= MOST_THREADS:

@@ -19,11 +19,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def in_one_line(error: BaseException) -> str | None:
     """What to tell of an error that the caller can mend; None for a defect."""
     if isinstance(error, OSError):
-        return _full(str(error)) if error.errno in FULL else _told(error)
+        return _full(_told(error)) if error.errno in FULL else _told(error)
     if isinstance(error, ImportError | ValueError | FloatingPointError) or _is_gymnasiums(error):
         return _told(error)
     if type(error).__name__ == "SafetensorError" and "os error" in str(error):  # writes weights, in Rust
-        return _full(str(error)) if any(f"os error {number})" in str(error) for number in FULL) else _told(error)
+        return _full(_told(error)) if any(f"os error {number})" in str(error) for number in FULL) else _told(error)
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and OF_MEMORY.search(str(error))):
         return f"the memory does not suffice ({_told(error)}): ask for less (smaller batches, shorter windows or clips)"
     if type(error).__name__ == "CollectError":
@@ -58,7 +58,8 @@ def _full(reason: str) -> str:
 
 
 def _told(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    """Its message, which may quote several lines of another library's, as one."""
+    return " ".join(line.strip() for line in str(error).splitlines()) or type(error).__name__
 
 
 def _is_gymnasiums(error: BaseException) -> bool:

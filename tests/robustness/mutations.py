@@ -81,7 +81,7 @@ def sign(folder: Path, config: dict[str, Any]) -> None:
 
 def _field(folder: Path, rng: random.Random) -> str:
     config = json.loads((folder / "config.json").read_text())
-    where = rng.choice([p for p in _paths(config) if p and p[0] not in ("digest", "metrics")])
+    where = rng.choice([p for p in paths(config) if p and p[0] not in ("digest", "metrics")])
     at: Any = config
     for key in where[:-1]:
         at = at[key]
@@ -96,7 +96,7 @@ def _field(folder: Path, rng: random.Random) -> str:
     elif how == "repeat" and isinstance(at, list):
         at.insert(int(last), at[int(last)])
     else:
-        at[last] = _other(at[last], rng)
+        at[last] = other_value(at[last], rng)
     if where[0] == "files" and isinstance(config.get("files"), dict):
         config.pop("digest")
         config["digest"] = digest(config)
@@ -106,7 +106,7 @@ def _field(folder: Path, rng: random.Random) -> str:
     return "/".join(str(k) for k in where)
 
 
-def _other(value: Any, rng: random.Random) -> Any:
+def other_value(value: Any, rng: random.Random) -> Any:
     """Another value of JSON than ``value``."""
     nested: Any = 0
     for _ in range(rng.choice([20, 40, 400, 900])):
@@ -126,14 +126,15 @@ def _other(value: Any, rng: random.Random) -> Any:
     return rng.choice(choices)
 
 
-def _paths(value: Any, at: Path_ = ()) -> Iterator[Path_]:
+def paths(value: Any, at: Path_ = ()) -> Iterator[Path_]:
+    """Every place in a value of JSON, its own first."""
     yield at
     if isinstance(value, dict):
         for key, entry in value.items():
-            yield from _paths(entry, (*at, key))
+            yield from paths(entry, (*at, key))
     elif isinstance(value, list):
         for i, entry in enumerate(value):
-            yield from _paths(entry, (*at, i))
+            yield from paths(entry, (*at, i))
 
 
 def _tensor(folder: Path, rng: random.Random) -> str:

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from dreamgym.training.checkpoint import CheckpointError
 from dreamgym_agents.action_expert.config import ExpertConfig
 from dreamgym_agents.action_expert.expert import ActionExpert
 from dreamgym_agents.action_expert.policy import ClipExecutor
-from dreamgym_agents.common.folders import read_folder, write_folder
+from dreamgym_agents.common.folders import building, read_folder, write_folder
 
 POLICY = "action_expert"
 WEIGHTS = "expert.safetensors"
@@ -39,11 +36,9 @@ def load_expert(path: str | os.PathLike[str], device: torch.device | str = "cpu"
         CheckpointError: no such folder, or it is damaged, foreign or newer.
     """
     config = read_folder(path, "expert", "save", [POLICY], lambda c: c.get("policy") == POLICY)
-    try:
+    with building(Path(path), WEIGHTS, "expert") as tensors:
         expert = ActionExpert(ExpertConfig.from_dict(config["config"]))
-        expert.load_state_dict(load_file(Path(path) / WEIGHTS))
-    except (TypeError, ValueError, RuntimeError, SafetensorError, KeyError) as error:
-        raise CheckpointError(f"{path}: weights and config do not fit ({error}): save the expert again") from error
+        expert.load_state_dict(tensors)
     return expert.to(device).eval().requires_grad_(False)
 
 

@@ -6,16 +6,19 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dreamgym.fields import parse_json
 from dreamgym.places import check_place
 from dreamgym.training.checkpoint import CheckpointError, file_sha256, replace_folder, verify_file
+from dreamgym.training.checkpoint.bounded import no_larger_than
 from dreamgym.version import __version__
 
 FORMAT = 1
@@ -112,4 +115,31 @@ def read_folder(
         )
     for name, expected in config["files"].items():
         verify_file(file.parent / name, expected)
+    if unsigned := sorted({weights.name for weights in file.parent.glob("*.safetensors")} - set(config["files"])):
+        raise CheckpointError(f"{file} has no sha256 of {unsigned[0]}: copy or make the {noun} again")
     return config
+
+
+@contextmanager
+def building(folder: Path, weights: str, noun: str) -> Iterator[dict[str, Tensor]]:
+    """Gives the tensors of a saved policy; what is built of its config within the block may not outgrow them.
+
+    Args:
+        folder: of the policy.
+        weights: name of its file of tensors.
+        noun: what was saved, for messages.
+
+    Raises:
+        CheckpointError: whatever building it raises; it is larger than its file, or holds numbers that are not finite.
+    """
+    try:
+        tensors = load_file(folder / weights)
+        if odd := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
+            raise ValueError(f"{odd[0]!r} is not finite")
+        with no_larger_than(sum(value.numel() for value in tensors.values()), len(tensors)):
+            yield tensors
+    except (ImportError, CheckpointError):
+        raise
+    except Exception as error:  # parts come from other libraries, whose errors are of any class
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{folder}: weights and config do not fit ({said}): make the {noun} again") from error

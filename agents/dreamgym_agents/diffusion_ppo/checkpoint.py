@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from dreamgym.training.checkpoint import CheckpointError
-from dreamgym_agents.common.folders import read_folder, write_folder
+from dreamgym.fields import from_json
+from dreamgym_agents.common.folders import building, read_folder, write_folder
 from dreamgym_agents.diffusion_ppo.config import DiffusionConfig, GaussianConfig
 from dreamgym_agents.diffusion_ppo.diffusion import DiffusionPolicy
 from dreamgym_agents.diffusion_ppo.gaussian import GaussianPolicy
@@ -74,7 +72,7 @@ def read_policy_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         CheckpointError: no such folder, or it is damaged, foreign or newer; the message names the file and the mend.
     """
-    return read_folder(path, "policy", "save_policy", sorted(KINDS), lambda config: config.get("policy") in KINDS)
+    return read_folder(path, "policy", "save_policy", sorted(KINDS), lambda config: config.get("policy") in list(KINDS))
 
 
 def load_policy(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> ChunkPolicy:
@@ -86,9 +84,7 @@ def load_policy(path: str | os.PathLike[str], device: torch.device | str = "cpu"
     folder = Path(path)
     config = read_policy_config(folder)
     kind, sizes = KINDS[config["policy"]]
-    try:
-        policy = kind(sizes(**config["config"]))
-        policy.load_state_dict(load_file(folder / WEIGHTS))
-    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: weights and config do not fit ({error}): make the policy again") from error
+    with building(folder, WEIGHTS, "policy") as tensors:
+        policy = kind(from_json(sizes, config["config"]))
+        policy.load_state_dict(tensors)
     return policy.to(device).eval().requires_grad_(False)

@@ -47,7 +47,17 @@ class GuidedConfig:
     denoising_steps: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("chunk", "execute", "instruction_dim", "history", "tokens", "denoising_steps", "decoder_layers"):
+        sizes = (
+            "feature_dim",
+            "actions_per_frame",
+            "chunk",
+            "execute",
+            "instruction_dim",
+            "history",
+            "tokens",
+            "width",
+        )
+        for name in (*sizes, "heads", "encoder_layers", "decoder_layers", "denoising_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.tasks:

@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from dreamgym.training.checkpoint import CheckpointError
-from dreamgym_agents.common.folders import read_folder, write_folder
+from dreamgym_agents.common.folders import building, read_folder, write_folder
 from dreamgym_agents.refinement.config import GuidedConfig
 from dreamgym_agents.refinement.policy import GuidedPolicy
 from dreamgym_agents.refinement.refine import Refined, check_times, refine
@@ -70,11 +67,9 @@ def load(path: str | os.PathLike[str], device: torch.device | str = "cpu", times
     """
     folder = Path(path)
     config = read_folder(path, "policy", "save", [POLICY], lambda config: config.get("policy") == POLICY)
-    try:
+    with building(folder, WEIGHTS, "policy") as tensors:
         policy = GuidedPolicy(GuidedConfig.from_dict(config["config"]), config["task"])
-        policy.load_state_dict(load_file(folder / WEIGHTS))
+        policy.load_state_dict(tensors)
         refinements = check_times(config["times"] if times is None else times)
-    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: weights and config do not fit ({error}): make the policy again") from error
     made = policy.to(device).eval().requires_grad_(False)
     return refine(made, times=refinements)

@@ -143,7 +143,7 @@ def train(
     run_dir = Path(run_dir)
     model = model.eval().requires_grad_(False)
     asked: dict[str, Any] = {"policy": policy.config.to_dict(), "training": asdict(training)}
-    asked |= {"world_model": weights_id(model), "demonstrations": data_digest(view)}
+    asked |= {"world_model": f"{model.spec.family} {weights_id(model)}", "demonstrations": data_digest(view)}
     keep_settings(run_dir / "settings.json", asked)
     data = decisions(model, view, policy, seed=training.seed)
     run = _Run(policy, model, data, training)

@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from dreamgym.training.checkpoint import CheckpointError
-from dreamgym_agents.common.folders import read_folder, write_folder
+from dreamgym_agents.common.folders import building, read_folder, write_folder
 from dreamgym_agents.common.scale import Scale
 from dreamgym_agents.warpd.agent import Agent
 from dreamgym_agents.warpd.baselines import DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy
@@ -88,7 +85,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _is_ours(config: dict[str, Any]) -> bool:
-    return config.get("policy") == POLICY and config.get("kind") in KINDS
+    return config.get("policy") == POLICY and config.get("kind") in list(KINDS)
 
 
 def load_agent(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Agent:
@@ -97,31 +94,31 @@ def load_agent(path: str | os.PathLike[str], device: torch.device | str = "cpu")
     Raises:
         CheckpointError: see `read_config`; also weights of another agent.
     """
-    return _build(Path(path), read_config(path), device)[0]
+    folder, config = Path(path), read_config(path)
+    with building(folder, WEIGHTS, "agent") as tensors:
+        return _build(config, tensors, device)[0]
 
 
 def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> PlanningPolicy:
     """Loads an agent as a policy: what `dreamgym evaluate FOLDER` calls.
 
     Raises:
-        CheckpointError: as in `load_agent`.
-        ValueError: the agent knows several tasks and was saved without one.
+        CheckpointError: as in `load_agent`; or the agent knows several tasks and was saved without one.
     """
-    config = read_config(path)
-    agent, features = _build(Path(path), config, device)
-    # Folders of before "obs" was there were always shown features.
-    obs = config.get("obs", "features")
-    return PlanningPolicy(agent, config["task"], config["horizon"], config["obs_key"], features, obs)
+    folder, config = Path(path), read_config(path)
+    with building(folder, WEIGHTS, "agent") as tensors:
+        agent, features = _build(config, tensors, device)
+        # Folders of before "obs" was there were always shown features.
+        obs = config.get("obs", "features")
+        return PlanningPolicy(agent, config["task"], config["horizon"], config["obs_key"], features, obs)
 
 
-def _build(folder: Path, config: dict[str, Any], device: torch.device | str) -> tuple[Agent, Scale | None]:
-    try:
-        agent = KINDS[config["kind"]](WARPDConfig.from_dict(config["config"]))
-        tensors = load_file(folder / WEIGHTS)
-        features: dict[str, Tensor] = {k: v for k, v in tensors.items() if k.startswith(FEATURES)}
-        agent.load_state_dict({k: v for k, v in tensors.items() if k not in features})
-    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: weights and config do not fit ({error}): save the agent again") from error
+def _build(
+    config: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device | str
+) -> tuple[Agent, Scale | None]:
+    agent = KINDS[config["kind"]](WARPDConfig.from_dict(config["config"]))
+    features = {k: v for k, v in tensors.items() if k.startswith(FEATURES)}
+    agent.load_state_dict({k: v for k, v in tensors.items() if k not in features})
     scale = None
     if features:
         scale = Scale(features[f"{FEATURES}mean"].to(device), features[f"{FEATURES}std"].to(device))

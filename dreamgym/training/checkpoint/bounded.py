@@ -48,8 +48,8 @@ def no_larger_than(entries: int, tensors: int) -> Iterator[None]:
         tensors: how many there are.
 
     Raises:
-        TooLargeError: parameters and buffers have more than twice as many entries, one tensor has far more, or there
-            are far more modules than tensors.
+        TooLargeError: parameters and buffers have more than twice as many entries, one tensor has far more, there are
+            far more modules than tensors, or far more is copied (layers that a library makes as copies of one).
     """
     most_entries, most_modules = 2 * entries + SPARE_ENTRIES, 4 * tensors + SPARE_MODULES
     built = {"entries": 0, "modules": 0}
@@ -73,7 +73,7 @@ def no_larger_than(entries: int, tensors: int) -> Iterator[None]:
         register_module_module_registration_hook(part),
     ]
     try:
-        with _EachTensor(max(2 * most_entries, BUILT_TENSOR)):
+        with _EachTensor(max(2 * most_entries, BUILT_TENSOR), copied=2 * most_entries):
             yield
     finally:
         for hook in hooks:
@@ -94,9 +94,9 @@ def no_tensor_above(entries: int) -> Iterator[None]:
 class _EachTensor(TorchDispatchMode):
     """Looks at every operation in this thread: at its sizes before it is carried out, and at what it gave."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, copied: float = math.inf) -> None:
         super().__init__()
-        self.most = most
+        self.most, self.copied = most, copied
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -105,6 +105,10 @@ class _EachTensor(TorchDispatchMode):
             return func(*args, **(kwargs or {}))
         self._check(_told_size(func.overloadpacket.__name__, (*args, *(kwargs or {}).values())))
         given = func(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__ == "clone":  # a deep copy registers no module
+            self.copied -= given.numel()
+            if self.copied < 0:
+                raise TooLargeError("it makes copies of more numbers than its file holds")
         self._check(max((v.numel() for v in tree_leaves(given) if isinstance(v, Tensor)), default=0))
         return given
 

@@ -183,7 +183,7 @@ def test_a_call_that_fails_before_its_first_save_pins_nothing(world: str, demos:
         ({"episodes": 0}, "at least 1 demonstration is needed"),
         ({"episodes": -1}, "at least 1 demonstration is needed"),
         ({"seed": 10**30}, "seed must be at least 0 and below"),
-        ({"lr": 1e300}, "lr is a finite number"),
+        ({"lr": 1e300}, "lr must be a finite number"),
     ],
 )
 def test_what_cannot_be_is_told_before_the_work(
