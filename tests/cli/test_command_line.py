@@ -149,11 +149,7 @@ MISTAKES = {
     "join --stores {folder} --out {file}": "is a file",
     f"join --stores {{folder}} --out {{folder}}/{250 * 'x'}": "a name of over 241 bytes",
     "clips --store {folder} --out {file}/deep": "is no episode store",
-<<<<<<< HEAD
     "compare a b --store {folder} --tolerance nan": "--tolerance must be at least 0, got nan",
-=======
-    "compare a b --store {folder} --tolerance nan": "tolerance must be a finite number, got nan",
->>>>>>> 6abe084 (Saved policies: whatever their config holds is a CheckpointError, no larger than their file; messages of several lines are one (issue 17))
     "compare a b --store {folder} --threads 1000000000": "--threads must be at least 1 and at most",
     "compare a b --store {folder} --json {file}/x.json": "is a file",
     "adapt --checkpoint a --store {folder} --run {folder}/run --out {file}": "is a file",
