@@ -29,6 +29,8 @@ class MLPConfig:
             and the cosine and sine of its turn. The networks are then also shown the robot (``still``) and the action,
             both places in that plane, as seen from the body, and predict the body's changes there: see `BodyFrame`.
         sensor: name of the observation.
+        joined: names and entries of several vector sensors which together, in this order, are the observation, in
+            place of ``sensor``; (): there is that one.
         hidden: widths of the hidden layers.
         ensemble: members. The paper has one; their disagreement is the uncertainty, so 1 has none.
         history: observations H that a prediction reads, with the H actions that follow them. The paper says "history"
@@ -52,6 +54,7 @@ class MLPConfig:
     frame_rate: float = 10.0
     still: tuple[int, ...] = ()
     body: tuple[int, ...] = ()
+    joined: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("obs_dim", "ensemble", "history", "unroll"):
@@ -72,11 +75,23 @@ class MLPConfig:
                 f"body: expected four entries of the observation, 0 to {self.obs_dim - 1} (x, y, cosine, sine), and "
                 f"the robot's x and y as still, got {self.body} and still={self.still}"
             )
+        object.__setattr__(self, "joined", tuple((str(name), int(size)) for name, size in self.joined))
+        names, sizes = [name for name, _ in self.joined], [size for _, size in self.joined]
+        if self.joined and (min(sizes) < 1 or sum(sizes) != self.obs_dim or len(set(names)) < len(names)):
+            raise ValueError(
+                f"joined: expected several sensors, each once, whose entries are obs_dim={self.obs_dim} together, got "
+                f"{self.joined}"
+            )
         if self.std <= 0 or self.margin < 0 or self.frame_rate <= 0:
             raise ValueError(
                 f"std and frame_rate must be positive and margin at least 0, got {self.std}, {self.frame_rate} and "
                 f"{self.margin}"
             )
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Entries of each sensor that the observation is made of, in order."""
+        return dict(self.joined) or {self.sensor: self.obs_dim}
 
     @classmethod
     def paper(cls, obs_dim: int, action: ActionSpec, **changes: Any) -> MLPConfig:

@@ -38,7 +38,7 @@ def mlp_loss(model: Predictor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     config, scaling = model.config, model.scaling
     executed = config.action.prepare(batch["action"])
-    raw = batch[config.sensor].float()
+    raw = torch.cat([batch[name].float() for name in config.parts], -1)
     obs, action = scaling.obs(raw), scaling.action(executed)
     begins = obs.shape[1] - config.unroll  # frames from which all of the unroll lies in the window
     if begins < 1:

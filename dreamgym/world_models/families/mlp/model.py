@@ -104,13 +104,14 @@ class MLPWorldModel(WorldModel):
     # -- the WorldModel contract --
 
     def start(self, history: Observation, generator: torch.Generator | None = None, instruction: Any = None) -> State:
-        obs = history[self.config.sensor]
-        if obs.shape[1:] != (self.config.history, self.config.obs_dim):
-            raise ValueError(
-                f"start needs {self.config.sensor!r} as [B, {self.config.history}, {self.config.obs_dim}], got "
-                f"{tuple(obs.shape)}; pad a short history with hold steps"
-            )
-        obs = self.scaling.obs(obs.float())
+        length = self.config.history
+        for name, size in self.config.parts.items():
+            if history[name].shape[1:] != (length, size):
+                raise ValueError(
+                    f"start needs {name!r} as [B, {length}, {size}], got {tuple(history[name].shape)}; pad a short "
+                    "history with hold steps"
+                )
+        obs = self.scaling.obs(self._joined(history))
         action = obs.new_zeros(len(obs), 0, self.config.action.dim)
         if self.config.history > 1:
             action = self._stood(obs, self.scaling.action(history["action"].to(obs)))
@@ -119,14 +120,13 @@ class MLPWorldModel(WorldModel):
     def observe(
         self, state: State, action: Tensor, obs: Observation, generator: torch.Generator | None = None
     ) -> State:
-        name = self.config.sensor
         action = action.unsqueeze(1) if action.dim() == 2 else action
-        if name not in obs:
-            raise ValueError(f"observation {name!r} is missing: this model reads {[name]}")
-        want = (len(action), self.config.obs_dim)
-        if obs[name].shape != want:
-            raise ValueError(f"observation {name!r} has shape {tuple(obs[name].shape)}, expected {want}")
-        seen, taken = self.scaling.obs(obs[name].float()).unsqueeze(1), self.scaling.action(action)
+        for name, size in self.config.parts.items():
+            if name not in obs:
+                raise ValueError(f"observation {name!r} is missing: this model reads {list(self.config.parts)}")
+            if obs[name].shape != (want := (len(action), size)):
+                raise ValueError(f"observation {name!r} has shape {tuple(obs[name].shape)}, expected {want}")
+        seen, taken = self.scaling.obs(self._joined(obs)).unsqueeze(1), self.scaling.action(action)
         obs_all = torch.cat([state["obs"], seen], 1)
         action_all = self._stood(obs_all, torch.cat([state["action"], taken], 1))
         changes = self.changes(obs_all[:, :-1], action_all)
@@ -153,13 +153,21 @@ class MLPWorldModel(WorldModel):
 
     def decode(self, state: State, keys: Sequence[str]) -> dict[str, Tensor]:
         self.check_keys(keys)
-        return {k: self.scaling.raw(state["obs"][:, -1]) for k in keys}
+        parts, raw = self.config.parts, self.scaling.raw(state["obs"][:, -1])
+        if len(parts) == 1:
+            return dict.fromkeys(keys, raw)
+        found = dict(zip(parts, raw.split(list(parts.values()), -1), strict=True))
+        return {k: found[k] for k in keys}
 
     def uncertainty(self, state: State) -> Tensor:
         return state["disagreement"]
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return mlp_loss(self, batch)
+
+    def _joined(self, obs: Observation) -> Tensor:
+        """The sensors as one observation [..., O]."""
+        return torch.cat([obs[name].float() for name in self.config.parts], -1)
 
     def _stood(self, obs: Tensor, action: Tensor) -> Tensor:
         """``action`` [B, T, A], but at frames of ``obs`` [B, T + 1, O] that nothing led away from that of `still`."""
@@ -192,10 +200,10 @@ class MLPWorldModel(WorldModel):
 def _spec(config: MLPConfig) -> WorldModelSpec:
     return WorldModelSpec(
         family=MLPWorldModel.family,
-        observations={config.sensor: ObservationSpec("vector", (config.obs_dim,))},
+        observations={name: ObservationSpec("vector", (size,)) for name, size in config.parts.items()},
         action=config.action,
         feature_shape=(config.obs_dim,),
-        decodable=(config.sensor,),
+        decodable=tuple(config.parts),
         history=config.history,
         frame_rate=config.frame_rate,
         uncertainty_unit=(

@@ -1,8 +1,8 @@
-"""How an MLP world model is trained (WARPD, section 4): one vector sensor, short windows, many of them openings."""
+"""How an MLP world model is trained (WARPD, section 4): vector sensors, short windows, many of them openings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,7 +27,7 @@ TINY_WINDOWS = Windows(batch_size=32, length=14, openings=OPENINGS, balance="epi
 
 
 class MLPRecipe(Recipe):
-    """One stage on the windows of a single vector sensor.
+    """One stage on the windows of a vector sensor, or of several that are joined.
 
     "tiny_single" is "tiny" as WARPD trains a policy with it: one member, one step ahead.
 
@@ -47,29 +47,35 @@ class MLPRecipe(Recipe):
     }
 
     def config(self, facts: StoreFacts, preset: str, changes: Mapping[str, Any]) -> MLPConfig:
-        """The sensor called "state", or the only vector there is; what the suite knows of its entries.
+        """The sensor that is named, or that called "state"; else all vectors, joined. Of a single one also what the
+        suite knows of its entries.
 
         Raises:
-            ValueError: several vectors and none named, or none at all.
+            ValueError: no such sensor, or no vector at all.
         """
-        vectors = [k for k, s in facts.sensors.items() if s.kind == "vector"]
-        sensor = changes.get("sensor", vectors[0] if len(vectors) == 1 else SENSOR)
-        if sensor not in vectors:
-            raise ValueError(f"an MLP reads one vector sensor; name one of {vectors} with --set sensor=NAME")
-        hints = facts.hints.get(sensor, {})
+        sizes = {k: s.shape[0] for k, s in facts.sensors.items() if s.kind == "vector"}
+        joined = () if "sensor" in changes or SENSOR in sizes or len(sizes) < 2 else tuple(sizes.items())
+        joined = tuple((name, size) for name, size in changes.get("joined", joined))
+        sensor = changes.get("sensor", next(iter(sizes)) if len(sizes) == 1 else SENSOR)
+        read = [name for name, _ in joined] or [sensor]
+        if unknown := [name for name in read if name not in sizes]:
+            told = f"it has no {unknown[0]!r}" if sizes else "there is none"
+            raise ValueError(f"an MLP reads vector sensors; of this store's, {list(sizes)}, {told}: --set sensor=NAME")
+        hints = {} if joined else facts.hints.get(sensor, {})
         given = {
-            "obs_dim": facts.sensors[sensor].shape[0],
+            "obs_dim": sum(sizes[name] for name in read),
             "action": facts.action,
             "frame_rate": facts.frame_rate,
             "sensor": sensor,
             "still": tuple(hints.get("position", ())),
             "body": tuple(hints.get("body", ())),
+            "joined": joined,
         }
         return MLPConfig(**{**self.preset(preset).model, **given, **changes})
 
     def keys(self, config: MLPConfig) -> tuple[str, ...]:
-        """The one sensor."""
-        return (config.sensor,)
+        """The sensors that the observation is made of."""
+        return tuple(config.parts)
 
     def suits(self, facts: StoreFacts) -> bool:
         """Stores of vectors alone."""
@@ -77,7 +83,7 @@ class MLPRecipe(Recipe):
 
     def prepare(self, model: MLPWorldModel, episodes: EpisodeView) -> None:
         """Standardises the observation and its changes by the training episodes."""
-        model.fit_statistics(*statistics(episodes, model.config.sensor))
+        model.fit_statistics(*statistics(episodes, tuple(model.config.parts)))
 
     def example(self) -> Example:
         """A point that goes where the action pushes it."""
@@ -95,9 +101,10 @@ class MLPRecipe(Recipe):
         )
 
 
-def statistics(view: EpisodeView, sensor: str = SENSOR) -> tuple[Tensor, Tensor]:
+def statistics(view: EpisodeView, sensors: Sequence[str] = (SENSOR,)) -> tuple[Tensor, Tensor]:
     """Observations [N, O] and one-step changes [M, O] of all episodes."""
-    rows = [torch.from_numpy(np.array(view.episode(i, [sensor])[sensor])) for i in range(len(view))]
+    episodes = (view.episode(i, list(sensors)) for i in range(len(view)))
+    rows = [torch.from_numpy(np.concatenate([episode[name] for name in sensors], -1)) for episode in episodes]
     return torch.cat(rows), torch.cat([r.diff(dim=0) for r in rows])
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from torch import Tensor
@@ -254,3 +256,37 @@ def test_unknown_field_is_named() -> None:
 def test_sizes_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="history must be at least 1"):
         MLPConfig.tiny(3, ACTION, history=0)
+
+
+def test_several_sensors_are_one_observation():
+    action = ActionSpec((-1.0,) * 2, (1.0,) * 2)
+    one = MLPWorldModel(MLPConfig.tiny(5, action))
+    several = MLPWorldModel(MLPConfig.tiny(5, action, joined=(("robot", 2), ("scene", 3))))
+    several.load_state_dict(one.state_dict())
+    generator = torch.Generator().manual_seed(0)
+    obs, taken = torch.randn(4, 2, 5, generator=generator), torch.rand(4, 1, 2, generator=generator)
+    robot, scene = obs.split([2, 3], -1)
+    states = [
+        one.start({"state": obs, "action": taken}),
+        several.start({"robot": robot, "scene": scene, "action": taken}),
+    ]
+    states = [model.imagine(state, taken[:, 0]) for model, state in zip((one, several), states, strict=True)]
+    states = [
+        one.observe(states[0], taken[:, 0], {"state": obs[:, 0]}),
+        several.observe(states[1], taken[:, 0], {"robot": robot[:, 0], "scene": scene[:, 0]}),
+    ]
+    assert torch.equal(one.features(states[0]), several.features(states[1]))
+    decoded = several.decode(states[1], ["scene", "robot"])
+    assert torch.equal(torch.cat([decoded["robot"], decoded["scene"]], -1), one.decode(states[0], ["state"])["state"])
+    batch = {"action": torch.rand(3, 8, 2), "state": torch.randn(3, 8, 5)}
+    parts = dict(zip(("robot", "scene"), batch["state"].split([2, 3], -1), strict=True))
+    torch.testing.assert_close(one.loss(batch)["loss"], several.loss({"action": batch["action"], **parts})["loss"])
+    assert MLPConfig.from_dict(json.loads(json.dumps(several.config.to_dict()))) == several.config
+    with pytest.raises(ValueError, match=r"'scene' as \[B, 2, 3\]"):
+        several.start({"robot": robot, "scene": scene[..., :2], "action": taken})
+
+
+@pytest.mark.parametrize("joined", [(("robot", 2),), (("robot", 5), ("robot", 0)), (("robot", 2), ("robot", 3))])
+def test_sensors_that_do_not_make_the_observation_are_refused(joined):
+    with pytest.raises(ValueError, match="joined: expected several sensors"):
+        MLPConfig.tiny(5, ActionSpec((-1.0,) * 2, (1.0,) * 2), joined=joined)
