@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
@@ -39,12 +40,17 @@ def open_checkpoint(checkpoint: str | Checkpoint | None) -> Checkpoint:
     """
     if checkpoint is None:
         raise ValueError(
-            "Dream-v0 needs a checkpoint: gym.make('Dream-v0', checkpoint='path/to/folder'), 'hf://org/name' or a "
-            "shipped name"
+            "Dream-v0 needs a checkpoint: a folder, 'hf://org/name' or a shipped name, as gym.make('Dream-v0', "
+            "checkpoint='path/to/folder'), on the command line --checkpoint"
         )
-    if not isinstance(checkpoint, str | os.PathLike):
+    from dreamgym.training.checkpoint import Checkpoint, built_in_names, load
+
+    if isinstance(checkpoint, Checkpoint):
         return checkpoint
-    from dreamgym.training.checkpoint import built_in_names, load
+    if not isinstance(checkpoint, str | os.PathLike):
+        raise ValueError(
+            f"a checkpoint is its name, a folder, 'hf://org/name' or what dreamgym.load gave; got {checkpoint!r}"
+        )
 
     if checkpoint in SHIPPED and checkpoint not in built_in_names() and not os.path.isdir(checkpoint):
         raise ValueError(
@@ -112,9 +118,10 @@ def core_options(checkpoint: Checkpoint, reward: Any, autoreset_mode: Any, chang
     """
     known = {f.name for f in fields(CoreOptions)}
     if unknown := sorted(set(changes) - known):
-        raise ValueError(
-            f"unknown option(s) {unknown} of an env; known: {sorted(known - {'reward_mode', 'autoreset'})}"
-        )
+        known = (known - {"reward_mode", "autoreset"}) | {"reward", "reward_model", "device"}
+        meant = [close for name in unknown for close in get_close_matches(name, known, 1)]
+        mend = f" (did you mean {meant}?)" if meant else ""
+        raise ValueError(f"unknown option(s) {unknown} of an env{mend}; known: {sorted(known)}")
     suite = suite_of(checkpoint.simulator)
     given = dict(changes)
     if given.get("horizon") is None:

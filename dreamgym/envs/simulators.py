@@ -81,9 +81,13 @@ def make_simulator(simulator: str | Mapping[str, Any]) -> gym.Env:
     except TypeError as wrong:
         if "unexpected keyword argument" not in str(wrong):
             raise
-        raise ValueError(
-            f"{wrong}: the simulator {name!r} takes its own options; those of a dream's env need world_model=..."
-        ) from wrong
+        mend = "the simulator {!r} takes its own options; those of a dream's env need world_model=..."
+        if any(f"{word!r}" in str(wrong) for word in ("task", "horizon")):
+            mend = (
+                "a simulator without a world model is made with task=, horizon= and render_mode=, and {!r} takes other "
+                "options: wrap it in a class that does, or make a suite of it (dreamgym.suites.gym_suite)"
+            )
+        raise ValueError(f"{wrong}: {mend.format(name)}") from wrong
     return env
 
 

@@ -52,6 +52,8 @@ class TwinOptions:
     def __post_init__(self) -> None:
         if self.starts not in ("bank", "simulator"):
             raise ValueError(f"starts must be 'bank' or 'simulator', got {self.starts!r}")
+        if not isinstance(self.num_workers, int) or self.num_workers < 0:
+            raise ValueError(f"num_workers must be a whole number, 0 for this process, got {self.num_workers!r}")
         check_engine(self.engine, self.address)
 
     @classmethod

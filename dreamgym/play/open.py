@@ -40,7 +40,7 @@ def opener(
     suite = suite_of(opened.simulator)
     options: dict[str, Any] = {
         "autoreset_mode": "disabled",
-        "horizon": horizon or SLOWER * usual_horizon(opened),
+        "horizon": SLOWER * usual_horizon(opened) if horizon is None else horizon,
         "uncertainty": True,
         "split": None,
     }

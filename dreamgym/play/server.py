@@ -236,6 +236,7 @@ def serve(app: Any, port: int, on_start: Callable[[int], None] | None = None) ->
 
     Raises:
         OSError: the port is taken.
+        ValueError: there is no such port.
         ImportError: the web server is not installed.
     """
     try:
@@ -244,6 +245,8 @@ def serve(app: Any, port: int, on_start: Callable[[int], None] | None = None) ->
         raise ImportError(f'play needs a web server ({error}): pip install "dreamgym[play]"') from error
     import socket
 
+    if not 0 <= port <= 65535:
+        raise ValueError(f"a port is a number from 0 (a free one) to 65535, got {port}: choose another with --port")
     taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

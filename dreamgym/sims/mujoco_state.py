@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import sys
+from functools import cache
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -54,7 +58,27 @@ def make_renderer(model: Any, height: int, width: int) -> mujoco.Renderer:
         from mujoco.egl import GLContext
 
         gl_context.GLContext = GLContext
-    return mujoco.Renderer(model, height, width)
+    renderer = mujoco.Renderer(model, height, width)
+    _open_renderers().add(renderer)
+    return renderer
+
+
+@cache
+def _open_renderers() -> WeakSet[mujoco.Renderer]:
+    """Renderers that are closed at exit, where nobody has closed them.
+
+    MuJoCo ends EGL at exit, and a renderer that is freed after that prints a traceback. First called when a renderer
+    is there, so its exit comes before MuJoCo's.
+    """
+    renderers: WeakSet[mujoco.Renderer] = WeakSet()
+
+    def close() -> None:
+        for renderer in list(renderers):
+            with contextlib.suppress(Exception):  # the process ends anyway
+                renderer.close()
+
+    atexit.register(close)
+    return renderers
 
 
 def refresh_poses(model: Any, data: Any) -> None:

@@ -8,7 +8,10 @@ from dreamgym.cli import main
     [
         (["play", "Real-PushT-v0"], "not the id of a dream"),
         (["play", "Dream-v0"], "needs a checkpoint"),
+        (["play", "Dream-v0"], "--checkpoint"),
         (["play", "Dream-v0", "--checkpoint", "nowhere"], "nowhere"),
+        (["play", "Dream-PushT-v0", "--no-twin", "--horizon", "0"], "horizon must be a whole number of at least 1"),
+        (["play", "Dream-PushT-v0", "--no-twin", "--port", "99999"], "from 0 .a free one. to 65535, got 99999"),
     ],
 )
 def test_what_cannot_be_played_is_told_in_a_line(words, told):

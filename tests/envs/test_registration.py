@@ -98,6 +98,7 @@ def test_shipped_names_belong_to_ids():
     [
         ({}, "needs a checkpoint"),
         ({"checkpoint": "no/such/folder"}, "no checkpoint 'no/such/folder'"),
+        ({"checkpoint": 3}, "a checkpoint is its name, a folder, .* got 3"),
     ],
 )
 def test_dream_v0_without_a_checkpoint_is_one_clear_error(options, message):
@@ -108,8 +109,29 @@ def test_dream_v0_without_a_checkpoint_is_one_clear_error(options, message):
 def test_unknown_options_and_reward_models(folder):
     with pytest.raises(ValueError, match="colour"):
         gym.make("Dream-v0", checkpoint=folder, colour="red")
-    with pytest.raises(ValueError, match="no reward model 'goal'"):
-        gym.make("Dream-v0", checkpoint=folder, reward_model="goal")
+    with pytest.raises(ValueError, match=r"did you mean \['task'\].*'reward'"):
+        gym.make("Dream-v0", checkpoint=folder, tasks="reach_right")
+    with pytest.raises(ValueError, match="no reward model 'mine'"):
+        gym.make("Dream-v0", checkpoint=folder, reward_model="mine")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_envs": "4"}, "num_envs must be a whole number of at least 1, got '4'"),
+        ({"num_envs": 1.5}, "num_envs must be a whole number"),
+        ({"task": 3}, "a task's name, a list of names or 'all', got 3"),
+        ({"task": ["reach_right", 3]}, "a task's name"),
+    ],
+)
+def test_options_of_another_type_are_one_clear_error(folder, options, message):
+    with pytest.raises(ValueError, match=message):
+        dreamgym.make_core(folder, **options)
+
+
+def test_a_gymnasium_env_that_is_no_simulator_says_what_one_takes():
+    with pytest.raises(ValueError, match="made with task=, horizon= and render_mode=.*gym_suite"):
+        gym.make("Real-v0", simulator="CartPole-v1")
 
 
 def test_public_names_are_found_and_unknown_ones_named():

@@ -25,6 +25,12 @@ def test_an_option_of_neither_is_named_with_the_place_for_it():
         TwinOptions.split({"image_size": 8})
 
 
+@pytest.mark.parametrize("number", [-1, 1.5, "2"])
+def test_worker_processes_are_counted(number):
+    with pytest.raises(ValueError, match="num_workers must be a whole number"):
+        TwinOptions(num_workers=number)
+
+
 def test_starts_are_the_banks_or_the_simulators():
     with pytest.raises(ValueError, match="'bank' or 'simulator', got 'mine'"):
         TwinOptions(starts="mine")

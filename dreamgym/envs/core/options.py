@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TypedDict
 
 AUTORESET = ("same_step", "next_step", "disabled")
@@ -104,8 +105,10 @@ class CoreOptions:
     threads: int | None = 1
 
     def __post_init__(self) -> None:
-        if self.num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {self.num_envs}")
+        if not isinstance(self.num_envs, Integral) or self.num_envs < 1:
+            raise ValueError(f"num_envs must be a whole number of at least 1, got {self.num_envs!r}")
+        if not isinstance(self.task, Sequence) or not all(isinstance(name, str) for name in self.task):
+            raise ValueError(f"task must be a task's name, a list of names or 'all', got {self.task!r}")
         if not isinstance(self.horizon, int) or self.horizon < 1:
             raise ValueError(f"horizon must be a whole number of at least 1 step, got {self.horizon!r}")
         if self.autoreset not in AUTORESET:

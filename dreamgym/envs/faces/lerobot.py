@@ -209,6 +209,8 @@ def make_env(
     Raises:
         ValueError: not an id of this library, an unknown task, or an option of neither.
     """
+    if not isinstance(n_envs, int) or n_envs < 1:
+        raise ValueError(f"n_envs must be a whole number of at least 1, got {n_envs!r}")
     given = {**options, "num_envs": n_envs, "autoreset_mode": "disabled", "obs": "dict", "split": split}
     if use_async_envs and id.startswith("Real-"):
         given.setdefault("num_workers", n_envs)

@@ -132,7 +132,5 @@ def sb3_env(
         ImportError: stable-baselines3 is missing.
         ValueError: not an id of this library, or options that do not fit.
     """
-    kwargs = {"validate": True, **kwargs}
-    return DreamVecEnv(
-        make_core_by_id(id, num_envs=num_envs, autoreset_mode="same_step", **kwargs), render_mode, render_scale
-    )
+    kwargs = {"validate": True, "autoreset_mode": "same_step", **kwargs}
+    return DreamVecEnv(make_core_by_id(id, num_envs=num_envs, **kwargs), render_mode, render_scale)

@@ -224,4 +224,5 @@ def torchrl_env(
     kwargs.setdefault("share_features", num_envs > MOST_COPIED)
     kwargs.setdefault("uncertainty", any(k.startswith("uncertainty") for k in info))
     kwargs.setdefault("episode_stats", any(k.startswith("episode_") for k in info))
-    return DreamTorchRLEnv(make_core_by_id(id, num_envs=num_envs, autoreset_mode="disabled", **kwargs), info)
+    kwargs = {"autoreset_mode": "disabled", **kwargs}
+    return DreamTorchRLEnv(make_core_by_id(id, num_envs=num_envs, **kwargs), info)

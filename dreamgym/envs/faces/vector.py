@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,10 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """See `DreamCore.reset`; ``options["reset_mask"]`` resets in part."""
+        if seed is not None and not isinstance(seed, Integral):
+            raise ValueError(
+                f"one seed is that of all {self.num_envs} envs, whose noise is drawn together; got {seed!r}"
+            )
         super().reset(seed=seed)
         obs, info = self.core.reset(seed=seed, options=options)
         mask = self.core.read_mask((options or {}).get("reset_mask"))

@@ -70,6 +70,8 @@ def pull(address: str, out: str | os.PathLike[str]) -> Path:
     if target.exists() and not (target / "config.json").is_file():
         raise ValueError(f"{target} is there and no checkpoint: name another folder")
     hub.parse(address)
+    if not address.startswith(hub.PREFIX) and Path(address).is_dir():
+        raise ValueError(f"{address} is a folder of this machine: pull copies from the Hub, as {hub.PREFIX}{address}")
     found = resolve(address if address.startswith(hub.PREFIX) else hub.PREFIX + address)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".new-{target.name}-{os.getpid()}")

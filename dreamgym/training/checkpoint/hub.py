@@ -47,8 +47,16 @@ def download(address: str, patterns: Sequence[str] | None = None) -> Path:
     fetch: Callable[..., str] = snapshot_download
     try:
         return Path(fetch(repository, revision=revision, allow_patterns=patterns))
-    except (OSError, ValueError) as error:  # the Hub's errors (not found, offline and not cached) are OSErrors
+    except _failures() as error:
         raise ValueError(f"{address!r} could not be fetched: {why(error)}") from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What a call to the Hub raises: its own errors are OSErrors, but not all of its HTTP client (no connection)."""
+    from huggingface_hub import errors
+
+    client = [base for base in errors.HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"]
+    return (OSError, ValueError, *client)
 
 
 def why(error: Exception) -> str:
@@ -107,6 +115,6 @@ def upload(folder: Path, address: str, *, private: bool = False, message: str = 
             repo_id=repository, folder_path=folder, revision=revision, commit_message=message,
             allow_patterns=list(files), delete_patterns="*.safetensors",
         )  # fmt: skip
-    except (OSError, ValueError) as error:
+    except _failures() as error:
         raise ValueError(f"{address!r} could not be written: {why(error)}") from error
     return str(done.commit_url)

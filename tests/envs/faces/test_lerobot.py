@@ -103,6 +103,8 @@ def test_an_env_that_ended_keeps_still_and_pays_no_more(folder):
 
 
 def test_what_is_wrong_is_told(folder):
+    with pytest.raises(ValueError, match="n_envs must be a whole number of at least 1, got 0"):
+        make_env(n_envs=0, id="Dream-v0", checkpoint=folder)
     env = next(iter(made(folder).values()))[0]
     with pytest.raises(ValueError, match="3 whole numbers from 0"):
         env.reset(seed=[0, 1])

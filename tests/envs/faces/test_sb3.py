@@ -97,6 +97,11 @@ def test_attributes_are_those_of_the_core(folder):
         env.set_attr("horizon", 3)
 
 
+def test_another_autoreset_is_refused():
+    with pytest.raises(ValueError, match="autoreset='same_step', got 'next_step'"):
+        dreamgym.sb3_env("Dream-PushT-v0", num_envs=2, autoreset_mode="next_step")
+
+
 def test_bad_actions_raise(folder):
     env = make(folder)
     env.reset()

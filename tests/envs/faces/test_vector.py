@@ -88,6 +88,13 @@ def test_bad_options_are_one_clear_error(folder, options, message):
         make(folder, **options)
 
 
+def test_a_seed_is_the_whole_batchs(folder):
+    envs = gym.make_vec("Dream-v0", num_envs=2, checkpoint=folder)
+    with pytest.raises(ValueError, match="one seed is that of all 2 envs"):
+        envs.reset(seed=[1, 2])
+    envs.reset(seed=np.int64(1))
+
+
 def test_gymnasium_can_vectorise_the_single_env_too(folder):
     options = {"checkpoint": folder, "task": "reach_top", "horizon": 2}
     env = gym.make_vec("Dream-v0", num_envs=2, vectorization_mode="sync", **options)

@@ -109,6 +109,10 @@ def scene(tmp_path_factory):
         {"stranger": ["pull", point, *at("x")], "stranger push": ["push", str(first), "hf://me/x"]},
         HF_ENDPOINT=server.url, HF_HOME=str(root / "strangers"),
     )  # fmt: skip
+    told |= run(
+        {"unreachable push": ["push", str(first), "hf://me/x"], "unreachable": ["pull", "hf://me/x", *at("x")]},
+        HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(root / "alone"),
+    )  # fmt: skip
     yield Scene(server, first, second, out, told)
     server.shutdown()
 
@@ -147,6 +151,8 @@ def test_without_a_network_what_was_downloaded_is_taken(scene):
         ("forbidden", "the Hub answered 403: log in with a token that may write"),
         ("stranger", "or it is private"),
         ("stranger push", "could not be written"),
+        ("unreachable push", "could not be written: ConnectError"),
+        ("unreachable", "cannot be reached"),
         ("broken", "hf://me/broken: its folder/model.safetensors"),
         ("damaged", "config.json"),
     ],
@@ -208,3 +214,10 @@ def test_an_address_of_another_form_is_refused_first(tmp_path):
             push("playtable", address)
         with pytest.raises(ValueError, match="expected hf://organisation/name"):
             pull(address, tmp_path / "x")
+
+
+def test_a_folder_is_not_pulled(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="a folder of this machine"):
+        pull("a/b", "x")
