@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dreamgym.evaluation.policies.config import EvaluationConfig
 
 
+JSON_LIKE = """'{"image_size": 256}'"""
+
+
 @dataclass(frozen=True)
 class EvaluateOptions:
     """In which worlds, from which starts and how.
@@ -137,6 +140,8 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     config, run = options.config, run_folder(policies)
     folder = out if out is not None or run is None else run / "evaluations"
     check_folder("--out", folder)
+    if options.clips and (folder is None or not options.twin):
+        raise ValueError("--clips shows dream and twin side by side in files: give --out FOLDER, and no --no-twin")
     found: list[Any] = []
     try:
         found.extend(
@@ -162,9 +167,12 @@ def _score_in_suite(policies: tuple[str, ...], options: EvaluateOptions) -> None
     for name in ("checkpoint", "json", "record"):
         if getattr(options, name) is not None:
             raise ValueError(f"--suite scores in the simulator alone: leave --{name.replace('_', '-')} out")
-    simulator = parse_json(options.simulator)
+    try:
+        simulator = parse_json(options.simulator)
+    except ValueError as wrong:
+        raise ValueError(f"--simulator: {options.simulator!r} is no JSON ({wrong}): write it as {JSON_LIKE}") from wrong
     if not isinstance(simulator, dict):
-        raise ValueError(f"--simulator: expected a JSON object of options, got {options.simulator!r}")
+        raise ValueError(f"--simulator: expected a JSON object, as {JSON_LIKE}, got {options.simulator!r}")
     tasks = None if options.task in (None, "all") else str(options.task).split(",")
     config = ProtocolConfig(options.rollouts, options.horizon, options.seed, simulator)
     told = PolicyOptions(None, options.map, options.obs, options.vecnormalize, options.trust_policy)

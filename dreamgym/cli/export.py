@@ -49,7 +49,13 @@ def export(store: Path, options: ExportOptions) -> None:
     opened = EpisodeStore.open(store)
     wanted = {"split": options.split, "task": options.task}
     view = opened.select(lambda meta: all(value in (None, meta.get(name)) for name, value in wanted.items()))
+    if not len(view):
+        asked = {name: value for name, value in wanted.items() if value is not None}
+        tasks = sorted({meta["task"] for meta in opened.metas if meta.get("task") is not None})
+        raise ValueError(f"{store} has no episode of {asked or 'any kind'}: nothing to export; its tasks are {tasks}")
     facts = store_facts(opened)
+    if options.state is not None and options.state not in facts.sensors:
+        raise ValueError(f"--state: {store} has no sensor {options.state!r}; it has {list(facts.sensors)}")
     own = None if facts.suite is None or "state" in facts.sensors else facts.suite.proprioception
     config = ExportConfig(
         frame_rate=facts.frame_rate,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,7 @@ def import_(source: str, options: ImportOptions) -> None:
     from dreamgym.suites.registry import suite as suite_by_name
 
     suite, tasks_from, frame_rate = options.suite, options.tasks_from, options.frame_rate
-    if suite is not None:
-        suite_by_name(suite)  # an unknown name is refused before anything is read
+    known = None if suite is None else suite_by_name(suite)  # an unknown name is refused before anything is read
     action = options.action or (CALVIN_KEYS["action"] if source.startswith("calvin:") else "action")
     found = read(source, tasks_from=tasks_from)
     sensors, outcome = _mapped(options.map) or dict(found.suggested), found.outcome if options.outcome else {}
@@ -78,6 +78,11 @@ def import_(source: str, options: ImportOptions) -> None:
     shares = options.val_share, options.test_share
     config = ImportConfig(keys, options.image_size, rule, options.task, *shares, suite, frame_rate)
     opened = read(source, list(dict.fromkeys([*config.keys.values(), *judged])), tasks_from)
+    if known is not None and not known.robots and (dim := prod(opened.keys[action])) != known.action.dim:
+        raise ValueError(
+            f"{source} has actions of {dim} entries, and the suite {suite!r} takes {known.action.dim}: leave --suite "
+            "out, or name the one that the data were recorded in"
+        )
     if frame_rate is None and opened.frame_rate is None:
         raise ValueError(f"{source} does not say how many rows it has a second: add --frame-rate HZ")
     print(", ".join(f"{name}={key}" for name, key in config.keys.items()))

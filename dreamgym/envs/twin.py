@@ -57,7 +57,7 @@ class TwinCore(DreamCore):
 
     Raises:
         ValueError: the simulator lacks a sensor that the model reads, or has it in another shape; a model driven by
-            instructions without an executor.
+            instructions without an executor, or an executor of another model.
     """
 
     world: SimulatorWorld
@@ -79,6 +79,8 @@ class TwinCore(DreamCore):
             raise ValueError(
                 "this model is driven by instructions: its twin needs executor=..., a policy that carries a clip out"
             )
+        if executor is not None and not isinstance(model.spec.action, InstructionSpec):
+            raise ValueError("executor carries instructions out, and this model takes control actions: leave it out")
         if starts is not None and starts.snapshot is None:
             starts = None
         options = replace(options or CoreOptions(), **changes)

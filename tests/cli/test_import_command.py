@@ -82,6 +82,8 @@ def test_keys_names_and_marks_are_the_users(pushes: str, tmp_path: Path) -> None
         (["--map", "action=action"], "'action' is no sensor; the action has --action"),
         (["--map", "a=action", "a=observation.state"], "names 'a' twice"),
         (["--suite", "chess"], "unknown suite 'chess'"),
+        (["--suite", "calvin"], r"actions of \d+ entries, and the suite 'calvin' takes 7: leave --suite out"),
+        (["--success", "next.reward>=most"], "by a threshold is KEY>=NUMBER .*, got 'next.reward>=most'"),
         (["--val-share", "1"], "below 1 together"),
         (["--action", "torque"], r"no features \['torque'\]"),
     ],

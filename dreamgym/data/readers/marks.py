@@ -87,6 +87,8 @@ def success_rule(rule: str | SuccessRule | Callable[[Episode], Any]) -> SuccessR
         return SuccessRule(rule, None, lambda foreign, stored: _last(len(stored["action"]), int(rest)))
     if colon:
         return _by_function(rule, _load(rule))
+    if re.search("[<>=]", rule):
+        raise ValueError(f"success by a threshold is KEY>=NUMBER (or >, <=, <), got {rule!r}")
     if not rule:
         raise ValueError(f"success is marked by one of {_FORMS}; got nothing")
     return SuccessRule(rule, rule, lambda foreign, stored: np.asarray(foreign[rule]) > 0.5)

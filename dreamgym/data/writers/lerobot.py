@@ -50,8 +50,11 @@ class ExportConfig:
     video_mb: float = VIDEO_MB
 
     def __post_init__(self) -> None:
-        if not self.frame_rate > 0 or not 0 <= self.crf <= 51 or min(self.data_mb, self.video_mb) <= 0:
-            raise ValueError(f"frame_rate > 0, crf from 0 to 51 and bounds above 0, got {self}")
+        if not 0 <= self.crf <= 51:
+            raise ValueError(f"crf, of the videos, runs from 0 (best) to 51, got {self.crf}")
+        if not self.frame_rate > 0 or min(self.data_mb, self.video_mb) <= 0:
+            told = f"{self.frame_rate}, {self.data_mb}, {self.video_mb}"
+            raise ValueError(f"frame_rate, data_mb and video_mb must be above 0, got {told}")
         if self.pictures not in ("video", "png"):
             raise ValueError(f"pictures are 'video' or 'png', got {self.pictures!r}")
 

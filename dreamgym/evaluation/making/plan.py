@@ -102,7 +102,10 @@ def make_plan(
         _check_sensors(model, store)
     for split in ("train", "val"):
         if not len(measured.select(split=split)) and not (split == "train" and _unmarked(measured)):
-            raise ValueError(f"{measured.path} has no episode of the split {split!r}: mark some in their meta")
+            raise ValueError(
+                f"{measured.path} has no episode of the split {split!r}: collect or import more, of which "
+                "some are held out (--val-share of an import), or write 'split' into the meta of some"
+            )
     chosen = _tasks(roles, facts.suite, tuple(tasks))
     for split in ("train", "val"):
         _check_marks([roles[r] for r in ROLES[1:] if r in roles], chosen, split)

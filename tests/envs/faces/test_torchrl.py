@@ -13,6 +13,7 @@ from torchrl.envs import EnvBase
 from torchrl.envs.utils import check_env_specs
 
 import dreamgym
+import dreamgym.testing  # so that processes that import this file know its families too
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -129,7 +129,7 @@ def test_what_can_be_refused_is_refused_before_any_work(stores, tmp_path, monkey
         finish(play, demos, tasks=("fly",))
     with pytest.raises(ValueError, match="no success of 'open_drawer' in the episodes of the split 'val'"):
         finish(play, demos.select(lambda meta: meta["split"] == "train"))
-    with pytest.raises(ValueError, match="no episode of the split 'val'"):
+    with pytest.raises(ValueError, match="no episode of the split 'val': collect or import more.*--val-share"):
         finish(play.select(split="train"), demos)
     with pytest.raises(ValueError, match="needs a store of play or of demonstrations"):
         finish()

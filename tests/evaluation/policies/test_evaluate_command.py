@@ -104,9 +104,9 @@ def test_a_policy_that_is_none_ends_in_one_line(world):
         (["hold", "--device", "cuda:99"], "--device cuda:99 cannot be used here"),
         (["hold", "--device", "quantum"], "--device quantum cannot be used here"),
         (["hold", "--json", "{folder}"], "is a folder: name a file"),
-        (["hold", "--json", "{folder}/file/x.json"], "file is a file; name a folder"),
+        (["hold", "--json", "{folder}/file/x.json"], "file is a file, not a folder"),
         (["hold", "--json", "{folder}/x.json", "--no-twin"], "compares dream and twin"),
-        (["hold", "--out", "{folder}/file"], "is a file; name a folder"),
+        (["hold", "--out", "{folder}/file"], "is a file, not a folder"),
     ],
 )
 def test_what_cannot_work_ends_in_one_line_before_anything_is_done(world, tmp_path, words, message, monkeypatch):
@@ -175,3 +175,13 @@ def test_a_suite_scores_without_a_world_model(tmp_path, capsys):
 def test_a_suite_takes_no_world_model():
     with pytest.raises(SystemExit, match="leave --checkpoint"):
         cli.main(["evaluate", "random", "--suite", "point_mass", "--checkpoint", "playtable"])
+    with pytest.raises(SystemExit, match="--simulator: '{bad' is no JSON"):
+        cli.main(["evaluate", "random", "--suite", "point_mass", "--simulator", "{bad"])
+
+
+def test_what_would_have_no_effect_is_refused():
+    words = ["evaluate", "random", "--checkpoint", "pusht", "--episodes", "1", "--horizon", "2"]
+    with pytest.raises(SystemExit, match="give --out FOLDER"):
+        cli.main([*words, "--clips", "2"])
+    with pytest.raises(SystemExit, match="this model takes control actions: leave it out"):
+        cli.main([*words, "--executor", "random"])
