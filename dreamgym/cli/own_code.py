@@ -94,4 +94,4 @@ def _told(name: str, error: Exception) -> str:
     own = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(others)]
     if not own:  # it was refused before a line of it ran
         return f"{OPTION} {name} failed: {said}"
-    return f"{OPTION} {name} failed at {own[-1].filename}, line {own[-1].lineno}: {own[-1].line}\n  {said}"
+    return f"{OPTION} {name} failed at {own[-1].filename}, line {own[-1].lineno}: {own[-1].line}: {said}"

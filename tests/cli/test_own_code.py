@@ -61,11 +61,11 @@ def test_a_suite_too(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("x = 1\ny = {}['key']\n", r"failed at .*broken.py, line 2: y = {}\['key'\]\n  KeyError: 'key'"),
-        ("def f():\n    raise ValueError('no tape')\nf()\n", r"line 2: raise ValueError\('no tape'\)\n.*no tape"),
-        ("import json\njson.loads('{')\n", r"broken.py, line 2: json.loads\('{'\)\n  JSONDecodeError"),
+        ("x = 1\ny = {}['key']\n", r"failed at .*broken.py, line 2: y = {}\['key'\]: KeyError: 'key'"),
+        ("def f():\n    raise ValueError('no tape')\nf()\n", r"line 2: raise ValueError\('no tape'\): Value.*no tape"),
+        ("import json\njson.loads('{')\n", r"broken.py, line 2: json.loads\('{'\): JSONDecodeError"),
         ("x = (\n", r"--import broken.py failed: SyntaxError: .*broken.py, line 1"),
-        ("import package_of_nobody\n", r"line 1: import package_of_nobody\n  ModuleNotFoundError"),
+        ("import package_of_nobody\n", r"line 1: import package_of_nobody: ModuleNotFoundError"),
     ],
 )
 def test_an_error_shows_the_users_line_in_short(folder: Path, code: str, message: str) -> None:
