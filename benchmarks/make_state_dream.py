@@ -91,7 +91,7 @@ RECIPES = {
         ("better", "okay", "worse", "clumsy", "better", "random"),
         900,
         20,
-        20_000,
+        12_000,
         beginnings=600,
         tasks=("libero_goal",),
         collect={"image_size": 0, "max_steps": 400},
