@@ -66,6 +66,8 @@ class DreamCore:
             ``episode_stats`` also "return" and "length" of the episode so far.
         episode: [B] int64, how many episodes each env has begun since the last seeded reset.
         seed: of the last seeded reset.
+        one_task: whether every env surely has the one task that episodes draw. ``counters["task"]`` then stays the very
+            same tensor, so that a reward which groups envs by task need not look at it again.
 
     Raises:
         ValueError: options that do not fit the model, the reward or the bank, with what would.
@@ -77,6 +79,7 @@ class DreamCore:
     frozen: Tensor | None
     episode: Tensor
     seed: int
+    one_task: bool
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ class DreamCore:
         # Control actions since the core was made: an episode that began at t has lasted clock - t of them.
         self.clock = 0
         self._working = Working(self.gradients, options.threads if self.device.type == "cpu" else None)
-        self.ready = self.closed = self._waiting = False
+        self.ready = self.closed = self._waiting = self.one_task = False
         self._last: Verdict | None = None
 
     # ------------------------------------------------------------------ what faces ask
@@ -267,10 +270,15 @@ class DreamCore:
         """New episodes where ``mask`` is true; everywhere where it is None. ``rows``: see `_rows`."""
         goal = self.beginner.goal(self.seed, self.episode, options) if "goal" in options else None
         state, task, start = self.world.begin(self, mask, rows, options)
+        drawn = "task" not in options and "start" not in options
+        one_task = drawn and (len(self.beginner.pool) == 1 if mask is None else self.one_task)
+        if one_task and mask is not None and rows is None:
+            task = self.counters["task"]
         memory = self._remember(state, task, rows, goal)
         self.episode = self.episode + (1 if mask is None else mask)
+        self.one_task = one_task
         if self.fast:
-            self.fast.note_begin(self, mask, options)
+            self.fast.note_begin(self, mask)
         if mask is None:
             self.state, self.memory, self._last, self._waiting = state, memory, None, False
             self.counters = self._counters_of(task, start)
@@ -279,6 +287,8 @@ class DreamCore:
         else:
             self.state, self.memory = where(mask, state, self.state), where(mask, memory, self.memory)
             self.counters = where(mask, self._counters_of(task, start), self.counters)
+            if one_task:
+                self.counters["task"] = task
         self.ready = True
         if mask is not None and self.autoreset != "same_step":
             self._waiting = self.fast is None or bool(self.counters["done"].any())
@@ -491,7 +501,7 @@ class DreamCore:
             obs = self._observe()
         else:
             obs = write_rows(obs, rows, self._observe(rows))
-        task = self.fast.kept_task(info) if self.fast else None
+        task = self.fast.kept_task(self, info) if self.fast else None
         task = self.counters["task"].clone() if task is None else task
         return obs, {k: task if k == "task" else v.masked_fill(mask, 0) for k, v in {**info, "task": task}.items()}
 
@@ -578,6 +588,7 @@ class DreamCore:
 
     def _resume(self) -> None:
         """Goes on from state and counters that were put in from elsewhere."""
+        self.one_task = False
         if self.fast:
             self.fast.forget()
         # A snapshot of a core that counted other things: what it lacks begins at nought.

@@ -45,7 +45,7 @@ class Fast:
         self.inference = "inference" in tricks and own and not core.options.compile
         # Features that are the state itself need no look of their own.
         self._features = None if core.reader.features_are_state else core.model.features
-        self._one_task, self._next_horizon = False, 0
+        self._next_horizon = 0
         self.threshold: Tensor | None = None
 
     def rows(self, mask: Tensor) -> Tensor | None:
@@ -54,7 +54,7 @@ class Fast:
 
     def forget(self) -> None:
         """To be called when a core goes on from elsewhere: nothing is known of its episodes."""
-        self._one_task, self.threshold, self._next_horizon = False, None, 0
+        self.threshold, self._next_horizon = None, 0
 
     # ------------------------------------------------------------------ beginning
 
@@ -62,9 +62,7 @@ class Fast:
         """Puts episodes that begin into ``rows`` [K] of the core."""
         state, memory, task, start = begun
         core.state, core.memory = put_rows(core.state, rows, state), put_rows(core.memory, rows, memory)
-        # Where every env has the one task already, the very same tensor stays: a reward that groups envs by task then
-        # need not look at it again.
-        new = {"start": start} if self._one_task else {"start": start, "task": task}
+        new = {"start": start} if core.one_task else {"start": start, "task": task}
         fixed: dict[str, Any] = {"begun": core.clock}
         if core.autoreset != "same_step":
             fixed["done"] = False
@@ -78,21 +76,18 @@ class Fast:
         for key, value in fixed.items():
             counters[key].index_fill_(0, rows, value)
 
-    def note_begin(self, core: DreamCore, mask: Tensor | None, options: Mapping[str, Any]) -> None:
+    def note_begin(self, core: DreamCore, mask: Tensor | None) -> None:
         """Keeps what is known of the episodes once some, or all, have begun."""
-        drawn = "task" not in options and "start" not in options
         if mask is None:
-            self._one_task = drawn and len(self._pool) == 1
             self._next_horizon = core.clock + core.rules.horizon
-            ordinary = type(core.reward).succeeded is RewardModel.succeeded
-            own = self._one_task and ordinary
+            own = core.one_task and type(core.reward).succeeded is RewardModel.succeeded
             self.threshold = core.reward.thresholds[core.tasks.index(self._pool[0])] if own else None
-        elif not drawn:
-            self._one_task, self.threshold = False, None
+        elif not core.one_task:
+            self.threshold = None
 
-    def kept_task(self, info: Mapping[str, Tensor]) -> Tensor | None:
+    def kept_task(self, core: DreamCore, info: Mapping[str, Tensor]) -> Tensor | None:
         """The task [B] in ``info``, where a reset cannot have changed it."""
-        return info["task"] if self._one_task and "rows" in self.tricks and "task" in info else None
+        return info["task"] if core.one_task and "rows" in self.tricks and "task" in info else None
 
     # ------------------------------------------------------------------ judging
 

@@ -11,7 +11,7 @@ from no_sync import NoSync
 
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.core.starts import StartBank
-from dreamgym.rewards import SuccessClassifier, SuccessConfig
+from dreamgym.rewards import SuccessClassifier, SuccessConfig, success
 from dreamgym.testing.point_mass import GAIN, PointMassConfig, PointMassModel, PointMassReward, point_mass_starts
 
 STAY = (0.0, 0.0, -1.0)
@@ -521,6 +521,24 @@ def test_a_step_on_an_accelerator_never_waits_and_gives_the_same(autoreset, opti
             assert torch.equal(one.final.obs, two.final.obs[one.final.rows])
 
 
+@pytest.mark.parametrize("autoreset", ["same_step", "next_step", "disabled"])
+@pytest.mark.parametrize("task", ["reach_right", "all"])
+def test_a_classifier_is_not_waited_for_once_its_tasks_are_known(monkeypatch, task, autoreset):
+    monkeypatch.setattr(success, "_reads_freely", lambda task: False)
+    torch.manual_seed(0)
+    tasks = PointMassReward().tasks
+    reward = SuccessClassifier(SuccessConfig(tasks, 3, (8,), (8,), compare_start=True))
+    options = {"task": task, "horizon": 2, "autoreset": autoreset}
+    env = DreamCore(PointMassModel(), reward, point_mass_starts(), num_envs=6, fast=False, **options)
+    env.reset(seed=0)
+    env.step(actions(*[STAY] * 6))
+    with NoSync():
+        for _ in range(5):
+            env.step(actions(*[RIGHT] * 6))
+            if autoreset == "disabled":
+                env.restart()
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
 def test_compiled_dynamics_dream_the_same():
     config = PointMassConfig(noise=0.05)
@@ -585,7 +603,7 @@ def test_writing_into_shared_features_is_one_clear_error():
         ({"uncertainty_limit": float("nan")}, "uncertainty_limit is NaN"),
         ({"threads": 0}, "threads must be a whole number of at least 1"),
         ({"embodiment": "crane"}, "knows no embodiment"),
-        ({"num_envs": 0}, "num_envs must be at least 1"),
+        ({"num_envs": 0}, "num_envs must be a whole number of at least 1"),
         ({"chunk": 0}, "chunk=0"),
         ({"split": "exam"}, "split must be"),
         ({"uncertainty_limit": "high"}, "uncertainty_limit must be"),
