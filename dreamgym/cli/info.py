@@ -13,14 +13,19 @@ EXTRAS = {
     "torchrl": "torchrl",
     "sb3": "stable_baselines3",
     "train": "accelerate",
+    "encoders": "transformers",
     "wandb": "wandb",
+    "ray": "ray",
     "cli": "tyro",
     "report": "matplotlib",
     "hub": "huggingface_hub",
     "lerobot": "pyarrow",
+    "robomimic": "h5py",
     "minari": "minari",
     "play": "starlette",
     "agents": "diffusers",
+    "latent-action": "peft",
+    "video": "peft",
 }
 
 
@@ -72,4 +77,4 @@ def _installed() -> None:
     simulators = {s.extra: s.module for s in made if s.extra is not None and s.module is not None}
     for extra, module in {**simulators, **EXTRAS}.items():
         found = importlib.util.find_spec(module) is not None
-        print(f"  {extra:<10}", "installed" if found else f'missing: pip install "dreamgym[{extra}]"')
+        print(f"  {extra:<13}", "installed" if found else f'missing: pip install "dreamgym[{extra}]"')

@@ -1,5 +1,7 @@
 """`dreamgym info` and `dreamgym --version`."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from dreamgym import __version__, cli
 from dreamgym.cli.info import EXTRAS
 from dreamgym.suites.registry import suite, suites
 from dreamgym.testing.two_robots import two_robots_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -78,3 +82,11 @@ def test_a_suite_is_told_with_what_it_measures_and_needs(
 def test_what_there_is_not_is_told(id: str, told: str) -> None:
     with pytest.raises(SystemExit, match=told):
         cli.main(["info", id])
+
+
+def test_every_extra_for_users_is_told_here_and_in_the_quickstart():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = set(extras["all"][0].partition("[")[2].rstrip("]").split(","))
+    assert named == {*EXTRAS, *(suite(name).extra for name in suites())} - {None}
+    table = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "quickstart.md").read_text(), re.MULTILINE)
+    assert named <= set(re.findall(r"`([\w-]+)`", " ".join(table)))
