@@ -607,7 +607,7 @@ def test_writing_into_shared_features_is_one_clear_error():
         ({"chunk": 0}, "chunk=0"),
         ({"split": "exam"}, "split must be"),
         ({"uncertainty_limit": "high"}, "uncertainty_limit must be"),
-        ({"task": None}, "task=None: expected a task's name"),
+        ({"task": None}, "task must be a task's name, a list of names or 'all', got None"),
         ({"obs": "state", "config": PointMassConfig(vector=False)}, "obs='state' needs a model with a state head"),
     ],
 )
