@@ -135,7 +135,7 @@ class Row:
             folder /= f"{epochs:05d}"
             if not (folder / "config.json").is_file():
                 data = data or self._encoded(view)
-                self._clone(folder, data, epochs)
+                self.fit_clone(folder, data, epochs)
             out[epochs] = folder
             if (rate := self.val(folder)) <= best:
                 break
@@ -149,7 +149,7 @@ class Row:
     def _chunk(self) -> int:
         return PolicyChoice(self.variant.policy).build(self.world.spec).config.chunk
 
-    def _clone(self, folder: Path, data: EncodedChunks, epochs: int) -> None:
+    def fit_clone(self, folder: Path, data: EncodedChunks, epochs: int) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)  # the network's first weights
             policy = PolicyChoice(self.variant.policy).build(self.world.spec)

@@ -83,7 +83,7 @@ def test_rendered_pages_are_those_of_the_results(name: str, benchmarks, tmp_path
         plot = benchmarks("plot")
         for picture in RENDERED.glob("warpd_*.png"):  # a page shows the pictures that lie beside it
             (tmp_path / picture.name).touch()
-        monkeypatch.setattr(plot, "_save", lambda figure, path: figure.clf())
+        monkeypatch.setattr(plot, "save", lambda figure, path: figure.clf())
         plot.render(plot.RESULTS, tmp_path, "tiny")
     elif name == "diwa_results":
         module = benchmarks(name)

@@ -62,7 +62,7 @@ def against_perturbation(rows: Sequence[Row], path: Path, unit: str, measure: st
         handles = {label: handle for handle, label in pairs}
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.02), "ncol": len(handles)}
         figure.legend(handles.values(), handles.keys(), fontsize=8, frameon=False, **below)
-        _save(figure, path)
+        save(figure, path)
     strengths = list(by(rows, "perturbation"))
     lines = []
     for method, every in by(rows, "method").items():
@@ -137,7 +137,7 @@ def metaworld(rows: Sequence[Row], docs: Path) -> str:
         once = dict(zip(labels, handles, strict=True))
         axis.legend(once.values(), once.keys(), loc="lower left", frameon=False, fontsize=8)
         quiet(axis)
-        _save(figure, docs / "warpd_metaworld.png")
+        save(figure, docs / "warpd_metaworld.png")
     heads = ("method", "size", "horizon", "epochs", "success", "GFLOPs a step", "with generation", "seeds")
     picture = "![Success against GFLOPs a step](warpd_metaworld.png)"
     each = [{**r, "episodes": r["episodes"] * len(r["by_task"])} for r in measured]
@@ -197,7 +197,7 @@ def against_variant(rows: Sequence[Row], path: Path) -> str:
             axis.legend(fontsize=8, frameon=False)
             quiet(axis)
         axes[0][0].set_ylabel("success")
-        _save(figure, path)
+        save(figure, path)
     return f"![Success of decoded policies; dotted, of the demonstrations]({path.name})"
 
 
@@ -254,7 +254,7 @@ def denoisers(rows: Sequence[Row], docs: Path) -> str:
         axis.set(xscale="log", xlabel="epochs of the diffusion", ylabel="coverage, undisturbed", ylim=(0, 1))
         axis.legend(fontsize=8, frameon=False)
         quiet(axis)
-        _save(figure, docs / "warpd_denoisers.png")
+        save(figure, docs / "warpd_denoisers.png")
     heads = ("denoiser", "its parameters", "epochs", "coverage", "solved", "loss", "seeds")
     return f"![Coverage against the epochs of the diffusion](warpd_denoisers.png)\n\n{table(heads, lines)}"
 
@@ -301,7 +301,7 @@ def returns(rows: Sequence[Row], path: Path) -> str:
         axis.set_ylabel("return")
         axis.legend(fontsize=8, frameon=False)
         quiet(axis)
-        _save(figure, path)
+        save(figure, path)
     return f"![Returns of the gaits]({path.name})"
 
 
@@ -340,7 +340,7 @@ def _pictures(docs: Path, pattern: str, words: str) -> list[str]:
     return [f"![{words}]({path.name})" for path in sorted(docs.glob(pattern))]
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, bbox_inches="tight")

@@ -62,7 +62,7 @@ def test_success_is_reported_from_test_starts_and_epochs_are_chosen_on_val(done,
 def test_cloning_ends_with_the_first_that_is_no_better(experiment, words, tmp_path, monkeypatch):
     rates = iter([0.4, 0.6, 0.6, 1.0])
     monkeypatch.setattr(experiment.Row, "val", lambda row, folder: next(rates))
-    monkeypatch.setattr(experiment.Row, "_clone", lambda row, folder, data, epochs: None)
+    monkeypatch.setattr(experiment.Row, "fit_clone", lambda row, folder, data, epochs: None)
     options = replace_epochs(experiment.parse(["--work", str(tmp_path), *words, "--groups", "1:0"]), [1, 2, 3, 4])
     row = next(experiment.wanted(options, load(options.world)))
     assert list(row.clones()) == [1, 2, 3]

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_bounds import commands
+from test_bounds import commands, options
 
 from dreamgym import cli
 
@@ -36,6 +36,18 @@ def test_every_option_is_told_in_a_sentence_of_its_own(name: str, capsys: pytest
         sentence = re.sub(r" ?\((default: .*|required)\)$", "", words)
         assert len(sentence.split()) >= 2 and sentence.endswith("."), (option, words)
         assert not re.match(r"(of|that|with|for|from|the same)\b", sentence), (option, words)
+
+
+OTHER_NAMES = {
+    "demonstrations": "store", "demos": "store", "data": "store", "dataset": "store", "world_model": "checkpoint",
+    "num_episodes": "episodes", "num": "episodes", "num_steps": "steps", "updates": "steps", "output": "out",
+    "run_dir": "run", "num_threads": "threads", "random_seed": "seed",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_one_thing_has_one_name(name: str) -> None:
+    assert {option: OTHER_NAMES[option] for option in options(commands()[name]) if option in OTHER_NAMES} == {}
 
 
 def test_words_without_a_flag_have_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,11 @@ from dreamgym.cli import main
         (["play", "Dream-v0"], "needs a checkpoint"),
         (["play", "Dream-v0"], "--checkpoint"),
         (["play", "Dream-v0", "--checkpoint", "nowhere"], "nowhere"),
-        (["play", "Dream-PushT-v0", "--no-twin", "--horizon", "0"], "horizon must be a whole number of at least 1"),
-        (["play", "Dream-PushT-v0", "--no-twin", "--port", "99999"], "from 0 .a free one. to 65535, got 99999"),
+        (["play", "Dream-PushT-v0", "--no-twin", "--horizon", "0"], "--horizon must be at least 1, got 0"),
+        (
+            ["play", "Dream-PushT-v0", "--no-twin", "--port", "99999"],
+            "--port must be at least 0 and at most 65535, got 99999",
+        ),
     ],
 )
 def test_what_cannot_be_played_is_told_in_a_line(words, told):
