@@ -20,6 +20,7 @@ from dreamgym.bars import progress_bar
 from dreamgym.data.ray_crew import RayCrew
 from dreamgym.data.store import EpisodeStore
 from dreamgym.data.workers import SPLIT_SEEDS, Crew, EpisodeFactory, Interrupts
+from dreamgym.places import check_place
 
 _log = logging.getLogger(__name__)
 
@@ -123,15 +124,15 @@ def collect(
         options: Fields of `CollectConfig`: num_workers, seed, split, progress, engine, address.
 
     Raises:
-        ValueError: Not exactly one target, one out of range, an unknown split or engine, a store of another seed or
-            info, or no cluster at the address.
+        ValueError: Not exactly one target, one out of range, an unknown split or engine, a place where no store can be,
+            a store of another seed or info, or no cluster at the address.
         OSError: The disk is full (ENOSPC); the finished episodes are kept.
         ImportError, FileNotFoundError: The generator lacks a package or files.
         TypeError: Another option.
         CollectError: `num_workers + 2` episodes in a row failed, or all did: the generator itself is broken.
     """
     _check_target(num_steps, num_episodes)
-    how, path = CollectConfig(**options), Path(store_path)
+    how, path = CollectConfig(**options), check_place(store_path, replaced=False)
     about = {**(info or {}), "seed": how.seed}
     plan = Plan(num_steps, num_episodes, _done_already(path, about))
     before = len(plan.done)

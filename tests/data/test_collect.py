@@ -227,6 +227,15 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path: Path, caplog
     assert len(collect(Factory(), tmp_path / "s", num_episodes=5, progress=False).store) == 5
 
 
+def test_a_place_for_no_store_is_refused_before_the_first_episode(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(ValueError, match="taken is a file, not a folder"):
+        collect(Factory(), tmp_path / "taken", num_episodes=2, progress=False)
+    assert not caplog.text
+
+
 def test_one_store_takes_one_collection(tmp_path: Path) -> None:
     collect(Factory(), tmp_path / "s", num_episodes=1, seed=3, info={"scene": "D", "sizes": (64, 64)}, progress=False)
     with pytest.raises(ValueError, match="collected with seed 3, not 4"):
