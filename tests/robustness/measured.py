@@ -35,8 +35,9 @@ def main() -> None:
     """Measures, writes the row, and exits with 1 where a test failed."""
     name, *words = sys.argv[1:]
     row = {"name": name, **measure(words), **provenance()}
-    rows = json.loads(ROWS.read_text()) if ROWS.exists() else []
-    ROWS.write_text(json.dumps([*(r for r in rows if r["name"] != name), row], indent=1) + "\n")
+    rows = json.loads(ROWS.read_text())["rows"] if ROWS.exists() else []
+    kept = [other for other in rows if other["name"] != name]
+    ROWS.write_text(json.dumps({"rows": [*kept, row]}, indent=1) + "\n")
     sys.stdout.write(f"{name}: {row['outcome']}, {row['cpu_s']} s, {row['largest_gib']} GiB\n")
     sys.exit(set(row["outcome"]) != {"passed"})
 
