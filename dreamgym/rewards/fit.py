@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from dreamgym.rewards.success import SuccessClassifier, SuccessConfig, success_l
 from dreamgym.world_models.base import WorldModel
 
 _log = logging.getLogger(__name__)
+
+UNTRUSTED = 0.5
+"""F1, of held-out or of imagined frames, below which a task's classifier is warned of."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,20 @@ def fit_success(
             "look at its fidelity, and train the world model again (check_world_model finds faults of a family)"
         )
     _log.info("success classifier: held-out F1 %.3f, imagined %.3f", metrics["mean_f1"], metrics["mean_f1_imagined"])
+    _warn(per_task)
     return classifier, metrics
+
+
+def _warn(per_task: Mapping[str, Mapping[str, Any]]) -> None:
+    """Tells of tasks whose success the classifier cannot tell."""
+    for task, found in per_task.items():
+        if min(found["f1"], found["f1_imagined"]) < UNTRUSTED:
+            _log.warning(
+                "the success classifier cannot be trusted with %r: F1 of held-out frames %.2f, of imagined ones %.2f "
+                "(1 is right). The dream will pay for what is no success, or never: give it more episodes of the task, "
+                "failures and near misses among them",
+                task, found["f1"], found["f1_imagined"],
+            )  # fmt: skip
 
 
 def _gather(

@@ -95,6 +95,16 @@ def test_play_alone_is_no_demonstration(stores):
         fit_success(FakeModel(), stores[1], None, SuccessConfig(TASKS, FEATURES), FIT)
 
 
+def test_a_classifier_that_cannot_tell_is_warned_of(stores, caplog):
+    demos, _ = stores
+    fit = SuccessFitConfig(epochs=1, batch_size=4, learning_rate=1e-9, play_windows=0)
+    _, metrics = fit_success(FakeModel(), demos, None, SuccessConfig(TASKS, FEATURES, (4,), (4,)), fit)
+    bad = [t for t, m in metrics["tasks"].items() if min(m["f1"], m["f1_imagined"]) < 0.5]
+    warned = [r.message for r in caplog.records if r.levelname == "WARNING"]
+    assert bad
+    assert all(any(f"cannot be trusted with {task!r}" in told for told in warned) for task in bad)
+
+
 def test_paper_is_table_s4():
     fit = SuccessFitConfig.paper()
     assert (fit.epochs, fit.batch_size, fit.learning_rate) == (100, 32, 1e-6)

@@ -185,6 +185,8 @@ class DreamCore:
             obs and info ("task", and "start": the bank row, -1 where there is none) of all B envs.
         """
         self._check_open()
+        if options is not None and not isinstance(options, Mapping):
+            raise ValueError(f"reset takes options by name, {list(OPTIONS)}; got {options!r}")
         options = dict(options or {})
         if unknown := [k for k in options if k not in OPTIONS]:
             raise ValueError(f"unknown reset options {unknown}; known: {list(OPTIONS)}")

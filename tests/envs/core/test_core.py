@@ -742,3 +742,8 @@ def test_a_nan_in_a_two_valued_entry_stops_its_env_too():
     env = core(2, autoreset="disabled", validate=False)
     assert bool(env.spec.prepare(torch.tensor([0.0, 0.0, float("nan")]))[2].isnan())
     assert bool(np.isnan(env.spec.prepare(np.array([0.0, 0.0, np.nan]))[2]))
+
+
+def test_reset_options_are_given_by_name():
+    with pytest.raises(ValueError, match="reset takes options by name"):
+        core().reset(options=3)
