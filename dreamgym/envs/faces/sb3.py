@@ -38,7 +38,7 @@ class DreamVecEnv(VecEnv):
 
     def __init__(self, core: DreamCore, render_mode: str | None = None, render_scale: int = 1) -> None:
         if core.autoreset != "same_step":
-            raise ValueError(f"the SB3 face needs a core with autoreset='same_step', got {core.autoreset!r}")
+            raise ValueError(f"SB3 wants autoreset_mode='same_step': leave autoreset_mode={core.autoreset!r} away")
         self.core, self.render_scale = core, render_scale
         self.render_mode = check_render(core, render_mode, render_scale)
         self._closed, self._began = False, time.monotonic()

@@ -51,7 +51,7 @@ class DreamTorchRLEnv(EnvBase):
 
     def __init__(self, core: DreamCore, info: tuple[str, ...] = ("is_success", "success_probability")) -> None:
         if core.autoreset != "disabled":
-            raise ValueError(f"the TorchRL face needs a core with autoreset='disabled', got {core.autoreset!r}")
+            raise ValueError(f"the TorchRL face resets what ended itself: leave autoreset_mode={core.autoreset!r} away")
         unknown = [k for k in info if k not in INFO]
         if unknown:
             raise ValueError(f"unknown info {unknown}; known: {list(INFO)}")

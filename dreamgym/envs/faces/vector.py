@@ -86,7 +86,7 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(
                 f"one seed is that of all {self.num_envs} envs, whose noise is drawn together; got {seed!r}"
             )
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else int(seed))
         obs, info = self.core.reset(seed=seed, options=options)
         mask = self.core.read_mask((options or {}).get("reset_mask"))
         return self._out(obs), self._info(

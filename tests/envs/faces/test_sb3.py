@@ -98,7 +98,7 @@ def test_attributes_are_those_of_the_core(folder):
 
 
 def test_another_autoreset_is_refused():
-    with pytest.raises(ValueError, match="autoreset='same_step', got 'next_step'"):
+    with pytest.raises(ValueError, match="SB3 wants autoreset_mode='same_step': leave autoreset_mode='next_step' away"):
         dreamgym.sb3_env("Dream-PushT-v0", num_envs=2, autoreset_mode="next_step")
 
 
