@@ -54,6 +54,7 @@ OWNERS: dict[str, str] = {
     "config/body*": "which entries it takes for the pushed body's: likewise",
     "probe/vectors*": "how the entries of a sensor lie, where no suite says it",
     "config/noise": "a toy's noise",
+    "config/breaks_above": "where a toy stops imagining",
     "config/encoders/*/mean*": "how colours are standardised for an encoder",
     "config/encoders/*/std*": "likewise",
     "config/encoder/mean*": "likewise",
