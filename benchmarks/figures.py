@@ -196,7 +196,8 @@ def libero_pictures() -> str:
     for row in results("libero_parity")["pictures"]:
         stock, thin = (" / ".join(f"{v:.0f}" for v in row[f"psnr_{k}"]) for k in ("stock", "thin"))
         rates = f"{row['steps_per_s']:.0f} / {row['reference_steps_per_s']:.0f}"
-        lines.append((f"`{row['task']}`", stock, thin, rates, f"{row['speedup']:.1f}"))
+        suite, task = row["task"].removeprefix("libero_").split("/")
+        lines.append((f"{LIBERO[suite]}: {task.replace('_', ' ')}", stock, thin, rates, f"{row['speedup']:.1f}"))
     head = (
         "task", "stock frames, dB (static / gripper; 99: equal)", "thin frames, dB", "steps/s, ours thin / original",
         "times",
