@@ -130,11 +130,11 @@ def fit_success(
             "look at its fidelity, and train the world model again (check_world_model finds faults of a family)"
         )
     _log.info("success classifier: held-out F1 %.3f, imagined %.3f", metrics["mean_f1"], metrics["mean_f1_imagined"])
-    _warn(per_task)
+    _warn_of_untrusted(per_task)
     return classifier, metrics
 
 
-def _warn(per_task: Mapping[str, Mapping[str, Any]]) -> None:
+def _warn_of_untrusted(per_task: Mapping[str, Mapping[str, Any]]) -> None:
     """Tells of tasks whose success the classifier cannot tell."""
     for task, found in per_task.items():
         if min(found["f1"], found["f1_imagined"]) < UNTRUSTED:

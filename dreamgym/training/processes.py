@@ -1,7 +1,7 @@
 """One training run on several processes: who this one is, and what they must agree on.
 
-``torchrun`` starts the same command once a process and tells each by the environment; without it there is one process
-and nothing here communicates.
+``torchrun`` and ``accelerate launch`` start the same command once a process and tell each by the environment; without
+them there is one process and nothing here communicates.
 """
 
 from __future__ import annotations

@@ -104,10 +104,7 @@ def train(
         check_foreign(model)
     windows = Windows(**{k: run[k] for k in WINDOWS})
     stages = recipe.stages(model.config, config)
-    for name in WINDOWS:
-        own = {stage.windows.get(name, run[name]) for stage in stages}
-        if name in settings and run[name] not in own:
-            raise ValueError(f"{name} is the family's own here, {sorted(own)}: leave it away, or change the config")
+    _check_windows(stages, run, settings)
     source, read = recipe.source(model, episodes)
     samplers = {s.name: _sampler(source, windows, s, sorted({*read, "action"}), config.seed) for s in stages}
     processes = Processes.current()
@@ -116,6 +113,14 @@ def train(
         if processes.main:
             write_run(run_dir, run)
         return fit(model, samplers, config, run_dir, evaluation(model, facts, chosen.select(split="val"), keys), stages)
+
+
+def _check_windows(stages: Sequence[Stage], run: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """ValueError where a setting of the windows has no effect: every stage has its own."""
+    for name in WINDOWS:
+        own = {stage.windows.get(name, run[name]) for stage in stages}
+        if name in settings and run[name] not in own:
+            raise ValueError(f"{name} is the family's own here, {sorted(own)}: leave it away, or change the config")
 
 
 def family_for(store_path: str | Path, run_dir: str | Path) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from dreamgym.envs.core.draws import uniform
 from dreamgym.envs.core.observation import sensors_to_torch
 from dreamgym.envs.core.options import CoreOptions
+from dreamgym.envs.core.rows import take_rows
 from dreamgym.envs.core.starts import StartBank
 from dreamgym.types import State
 from dreamgym.world_models.base import WorldModel, clone
@@ -33,6 +34,34 @@ def as_tensor(value: Any, what: str, device: torch.device) -> Tensor:
         raise ValueError(f"{what}: expected numbers, got {type(value).__name__} ({error})") from error
 
 
+def read_options(options: Any, wants_goal: bool, has_goal: bool) -> dict[str, Any]:
+    """The options of a reset as a dict of their own.
+
+    Args:
+        options: what the caller gave; None: nothing.
+        wants_goal: whether the reward model compares with goals.
+        has_goal: whether every env has one from before.
+
+    Raises:
+        ValueError: no mapping, unknown names, names that contradict each other, or a goal too many or too few.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise ValueError(f"reset takes options by name, {list(OPTIONS)}; got {options!r}")
+    options = dict(options or {})
+    if unknown := [k for k in options if k not in OPTIONS]:
+        raise ValueError(f"unknown reset options {unknown}; known: {list(OPTIONS)}")
+    if len(begins := [k for k in ("start", "history", "state") if k in options]) > 1:
+        raise ValueError(f"reset options {begins} each say where episodes begin: give one of them")
+    if "goal" in options and not wants_goal:
+        raise ValueError("the option 'goal' is for reward_model='goal': this env's reward has no goals")
+    if wants_goal and not has_goal and "goal" not in options:
+        raise ValueError(
+            "this env's reward has goals: reset it with options={'goal': frames} first, real frames of what each "
+            "env is to reach, [B, h, ...] by sensor, as the option 'history' takes them"
+        )
+    return options
+
+
 def check_tensors(value: Any, option: str) -> None:
     """ValueError unless ``value`` is a mapping of names to tensors or numeric arrays with a leading dimension."""
     fits = isinstance(value, Mapping) and all(
@@ -41,11 +70,6 @@ def check_tensors(value: Any, option: str) -> None:
     if not fits or any(v.ndim == 0 for v in value.values()):
         got = {k: type(v).__name__ for k, v in value.items()} if isinstance(value, Mapping) else type(value).__name__
         raise ValueError(f"options[{option!r}] takes tensors or arrays by name, [B, ...] each; got {got}")
-
-
-def _of(values: Tensor, rows: Tensor | None) -> Tensor:
-    """``values`` [B] of the envs ``rows`` [K], or of all."""
-    return values if rows is None else values.index_select(0, rows)
 
 
 class Beginner:
@@ -138,7 +162,7 @@ class Beginner:
             if pick is None:
                 known, pick = task.unique(return_inverse=True)
                 sampler = self.bank.sampler([self.tasks[t] for t in known.tolist()], self.split)
-            start = sampler(pick, uniform(seed, env, _of(episode, rows), 0))
+            start = sampler(pick, uniform(seed, env, take_rows(episode, rows), 0))
         return self.bank.state(start), task, start
 
     def draw_task(
@@ -152,7 +176,7 @@ class Beginner:
             # Of a few envs a view of the one number will do; the tasks of all are kept, and written to.
             task = self._pool.repeat(len(env)) if rows is None else self._pool.expand(len(env))
             return task, torch.zeros_like(env)
-        pick = (uniform(seed, env, _of(episode, rows), 1) * len(self._pool)).long()
+        pick = (uniform(seed, env, take_rows(episode, rows), 1) * len(self._pool)).long()
         return self._pool[pick], pick
 
     def _rows_of(self, start: Any) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from dreamgym.envs.core import branching
 from dreamgym.envs.core.actions import ActionReader, action_space, check_chunk
-from dreamgym.envs.core.begin import OPTIONS, Beginner, as_tensor
+from dreamgym.envs.core.begin import Beginner, as_tensor, read_options
 from dreamgym.envs.core.fast import Fast
 from dreamgym.envs.core.judge import Rules, Verdict, failures, judge
 from dreamgym.envs.core.observation import ObservationReader
@@ -185,20 +185,7 @@ class DreamCore:
             obs and info ("task", and "start": the bank row, -1 where there is none) of all B envs.
         """
         self._check_open()
-        if options is not None and not isinstance(options, Mapping):
-            raise ValueError(f"reset takes options by name, {list(OPTIONS)}; got {options!r}")
-        options = dict(options or {})
-        if unknown := [k for k in options if k not in OPTIONS]:
-            raise ValueError(f"unknown reset options {unknown}; known: {list(OPTIONS)}")
-        if len(begins := [k for k in ("start", "history", "state") if k in options]) > 1:
-            raise ValueError(f"reset options {begins} each say where episodes begin: give one of them")
-        if "goal" in options and not self.reward.wants_goal:
-            raise ValueError("the option 'goal' is for reward_model='goal': this env's reward has no goals")
-        if self.reward.wants_goal and "goal" not in options and not self.ready:
-            raise ValueError(
-                "this env's reward has goals: reset it with options={'goal': frames} first, real frames of what each "
-                "env is to reach, [B, h, ...] by sensor, as the option 'history' takes them"
-            )
+        options = read_options(options, self.reward.wants_goal, self.ready)
         mask = self.read_mask(options.pop("reset_mask", mask))
         if seed is not None and not (isinstance(seed, Integral) and -(2**63) <= seed < 2**63):
             raise ValueError(f"a seed is a whole number of 64 bits, got {seed!r}")
