@@ -38,6 +38,23 @@ def damage(folder: Path, rng: random.Random) -> str:
     return f"{file.relative_to(folder)} {how}"
 
 
+def refused(kind: str, whole: Path, place: Path, rounds: int) -> int:
+    """How many of so many damaged copies of a data set, made at ``place``, are refused with a ValueError."""
+    rng, found = random.Random(0), 0
+    for _ in range(rounds):
+        folder = Path(shutil.copytree(whole, place))
+        told = damage(folder, rng)
+        try:
+            for _ in read(f"{kind}:{folder}"):
+                pass
+        except ValueError:
+            found += 1
+        except Exception as error:
+            pytest.fail(f"{told}: {error!r}")
+        shutil.rmtree(folder)
+    return found
+
+
 @pytest.mark.parametrize("kind", ["lerobot", "calvin"])
 def test_damage_ends_in_a_value_error(kind: str, tmp_path: Path, table: list) -> None:
     whole = tmp_path / "whole"
@@ -45,19 +62,7 @@ def test_damage_ends_in_a_value_error(kind: str, tmp_path: Path, table: list) ->
         write_lerobot_table(whole, table, ["push"] * len(table), fps=5)
     else:
         write_calvin(whole / "training", [(3, 8)], [("open_drawer", 4, 7)])
-    rng, refused = random.Random(0), 0
-    for _ in range(150):
-        folder = Path(shutil.copytree(whole, tmp_path / "damaged"))
-        told = damage(folder, rng)
-        try:
-            for _ in read(f"{kind}:{folder}"):
-                pass
-        except ValueError:
-            refused += 1
-        except Exception as error:
-            pytest.fail(f"{told}: {error!r}")
-        shutil.rmtree(folder)
-    assert refused > 75
+    assert refused(kind, whole, tmp_path / "damaged", rounds=150) > 75
 
 
 def test_damage_of_a_minari_data_set_ends_in_a_value_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,19 +72,7 @@ def test_damage_of_a_minari_data_set_ends_in_a_value_error(tmp_path: Path, monke
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     write_minari("test/box-v0", [3, 4], pictures=0)
     whole = tmp_path / "minari" / "test" / "box-v0"
-    rng, refused = random.Random(0), 0
-    for _ in range(80):
-        folder = Path(shutil.copytree(whole, tmp_path / "damaged"))
-        told = damage(folder, rng)
-        try:
-            for _ in read(f"minari:{folder}"):
-                pass
-        except ValueError:
-            refused += 1
-        except Exception as error:
-            pytest.fail(f"{told}: {error!r}")
-        shutil.rmtree(folder)
-    assert refused > 20
+    assert refused("minari", whole, tmp_path / "damaged", rounds=80) > 20
 
 
 def test_damage_of_a_store_ends_in_a_value_error(tmp_path: Path) -> None:
