@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 LONGEST_NAME = 255
@@ -35,6 +36,13 @@ def check_place(path: str | os.PathLike[str], replaced: bool = True) -> Path:
     if not there.is_dir():
         raise ValueError(f"{final}: {there} is a file, not a folder: choose another path")
     for place in {there, final.absolute().parent if there == final and replaced else there}:
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise ValueError(f"{final}: {place} cannot be written to: choose another path")
+        _try(place, final)
     return final
+
+
+def _try(place: Path, final: Path) -> None:
+    """ValueError where ``place`` takes no folder: tried, since root may write anywhere and yet not into /proc."""
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".dreamgym-", dir=place))
+    except OSError as error:
+        raise ValueError(f"{final}: {place} cannot be written to ({error.strerror}): choose another path") from error
