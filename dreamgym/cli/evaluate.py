@@ -30,8 +30,8 @@ class EvaluateOptions:
             tasks ("libero_10"). Policies are shown the simulator's sensors.
         rollouts: episodes of each task with --suite, from the benchmark's initial states where it has such.
         simulator: options of the simulator with --suite, as JSON, such as '{"visuals": "stock", "image_size": 256}'.
-        task: a task, several with commas between them, or "all"; what the policy's folder says where not given. A
-            policy of several tasks is told which.
+        tasks: tasks to be done, or "all"; what the policy's folder says where not given. A policy of several tasks is
+            told which.
         episodes: paired episodes, each in the twin and in the dream.
         imagined: episodes in the dream in all, where more are wanted than in the twin: they sharpen the estimate of
             real success.
@@ -69,7 +69,7 @@ class EvaluateOptions:
     suite: str | None = None
     rollouts: Count = 20
     simulator: str = "{}"
-    task: str | None = None
+    tasks: tuple[str, ...] = ()
     episodes: Count = 100
     imagined: Count | None = None
     seed: Seed = 0
@@ -107,9 +107,9 @@ class EvaluateOptions:
         return EvaluationConfig(**{name: getattr(self, name) for name in names})
 
     @property
-    def tasks(self) -> str | list[str] | None:
-        """The task, or a list of them where commas stand between them."""
-        return self.task.split(",") if self.task is not None and "," in self.task else self.task
+    def task(self) -> str | list[str] | None:
+        """As `dreamgym.evaluation.policies.evaluate.evaluate` takes it: one, several, or None: what the policy says."""
+        return (self.tasks[0] if len(self.tasks) == 1 else list(self.tasks)) if self.tasks else None
 
 
 def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
@@ -145,7 +145,7 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     found: list[Any] = []
     try:
         found.extend(
-            evaluate_all(policies, options.checkpoint, options.tasks, config, out=folder, device=device, progress=True)
+            evaluate_all(policies, options.checkpoint, options.task, config, out=folder, device=device, progress=True)
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_stopped(folder)) from None
@@ -173,7 +173,7 @@ def _score_in_suite(policies: tuple[str, ...], options: EvaluateOptions) -> None
         raise ValueError(f"--simulator: {options.simulator!r} is no JSON ({wrong}): write it as {JSON_LIKE}") from wrong
     if not isinstance(simulator, dict):
         raise ValueError(f"--simulator: expected a JSON object, as {JSON_LIKE}, got {options.simulator!r}")
-    tasks = None if options.task in (None, "all") else str(options.task).split(",")
+    tasks = None if options.tasks in ((), ("all",)) else list(options.tasks)
     config = ProtocolConfig(options.rollouts, options.horizon, options.seed, simulator)
     told = PolicyOptions(None, options.map, options.obs, options.vecnormalize, options.trust_policy)
     device = options.device or "cpu"

@@ -92,7 +92,7 @@ def clone_words(folder: Path, epochs: int) -> list[str]:
 
 
 def evaluate_words(folder: Path) -> list[str]:
-    words = ["evaluate", "random", "hold", "--checkpoint", str(folder / "point"), "--task", "reach_right"]
+    words = ["evaluate", "random", "hold", "--checkpoint", str(folder / "point"), "--tasks", "reach_right"]
     return [*words, "--episodes", "12", "--out", str(folder / "out")]
 
 
