@@ -97,11 +97,11 @@ def measured(options: argparse.Namespace, parser: argparse.ArgumentParser) -> di
         **provenance(),
         "load_before": os.getloadavg()[0],
         "seed": options.seed,
-        "world_models": sorted({e.checkpoint for e in found}),
+        "world_models": sorted({e.world_model for e in found}),
         "tasks": sorted({e.task for e in found}),
         "episodes": options.episodes,
         "splits": sorted({str(e.config.split) for e in found}),
-        "hashes_by_world_model": {e.checkpoint: e.hashes for e in found},
+        "hashes_by_world_model": {e.world_model: e.hashes for e in found},
         **study(found, num_real=options.num_real, seed=options.seed).to_dict(),
     }
 
