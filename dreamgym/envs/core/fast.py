@@ -53,9 +53,9 @@ class Fast:
         self._next_horizon = 0
         self.threshold: Tensor | None = None
         self._memories: StartMemories | None = None
-        drawn = len(self._pool) == 1 and core.beginner.bank is not None and not core.reward.wants_goal
-        if "memories" in tricks and own and drawn:
-            self._memories = StartMemories(core, core.tasks.index(self._pool[0]))
+        bank, one = core.beginner.bank, len(self._pool) == 1 and not core.reward.wants_goal
+        if "memories" in tricks and own and one and bank is not None:
+            self._memories = StartMemories(core.model, core.reward, bank, core.tasks.index(self._pool[0]))
 
     def rows(self, mask: Tensor) -> Tensor | None:
         """The envs of ``mask`` [B] as indices [K]."""

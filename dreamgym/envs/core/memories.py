@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-from dreamgym.rewards.base import Memory
-
-if TYPE_CHECKING:
-    from dreamgym.envs.core.core import DreamCore
+from dreamgym.envs.core.starts import StartBank
+from dreamgym.rewards.base import Memory, RewardModel
+from dreamgym.world_models.base import WorldModel
 
 BLOCK = 64
 """Rows that are asked for together: for the few that one step begins, reading the weights is what costs."""
@@ -24,14 +21,13 @@ class StartMemories:
     written to, which tensors count; weights that were replaced by other tensors are looked for at whole resets.
 
     Args:
-        core: made so far that its model, reward and beginner stand; it has a bank.
+        model, reward, bank: the core's.
         task: the number of that task.
     """
 
-    def __init__(self, core: DreamCore, task: int) -> None:
-        assert core.beginner.bank is not None
-        self._model, self._reward, self._bank = core.model, core.reward, core.beginner.bank
-        self._task, self._size = task, len(self._bank)
+    def __init__(self, model: WorldModel, reward: RewardModel, bank: StartBank, task: int) -> None:
+        self._model, self._reward, self._bank = model, reward, bank
+        self._task, self._size = task, len(bank)
         self._table: Memory = {}
         self._known: set[int] = set()
         self._serves = True
