@@ -1,7 +1,7 @@
 """Real against imagined success over many policies: how far a dream can be trusted to rank and score them.
 
-    python benchmarks/agreement.py runs/drawer_0 runs/drawer_1 --world-model calvin_d --episodes 200
-    python benchmarks/agreement.py --scripted --world-model playtable --task open_drawer --episodes 25
+    python benchmarks/agreement.py runs/drawer_0 runs/drawer_1 --checkpoint calvin_d --episodes 200
+    python benchmarks/agreement.py --scripted --checkpoint playtable --tasks open_drawer --episodes 25
     python benchmarks/agreement.py --found runs/diwa --episodes 100
     python benchmarks/agreement.py --again
 
@@ -79,15 +79,15 @@ def measured(options: argparse.Namespace, parser: argparse.ArgumentParser) -> di
     """Evaluates what the command line asks for and takes it together."""
     config = EvaluationConfig(
         episodes=options.episodes, imagined=options.imagined, seed=options.seed, horizon=options.horizon,
-        simulators=options.simulators, num_workers=options.workers,
+        simulators=options.simulators, num_workers=options.num_workers,
     )  # fmt: skip
     found: list[Evaluation] = []
-    for task in options.task or [None]:
-        found += evaluate_all(options.policies, options.world_model, task, config, out=options.out, progress=True)
+    for task in options.tasks or [None]:
+        found += evaluate_all(options.policies, options.checkpoint, task, config, out=options.out, progress=True)
     if options.scripted:
-        if options.world_model is None or not options.task:
-            parser.error("--scripted needs --world-model and --task")
-        found += scripted(options.world_model, options.task, config, options.out)
+        if options.checkpoint is None or not options.tasks:
+            parser.error("--scripted needs --checkpoint and --tasks")
+        found += scripted(options.checkpoint, options.tasks, config, options.out)
     for folder in options.found:
         there = [Evaluation.load(file) for file in sorted(folder.rglob("evaluations/*.json"))]
         found += [e for e in there if e.config.episodes == options.episodes and e.dream and e.twin]
@@ -110,8 +110,8 @@ def main(args: list[str] | None = None) -> None:
     """Evaluates, takes all together and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("policies", nargs="*", help="folders of runs or of policies, or names of policies")
-    parser.add_argument("--world-model", help="where the policies' folders do not say")
-    parser.add_argument("--task", nargs="*", help="where the policies' folders do not say")
+    parser.add_argument("--checkpoint", help="where the policies' folders do not say")
+    parser.add_argument("--tasks", nargs="*", help="where the policies' folders do not say")
     parser.add_argument("--scripted", action="store_true")
     parser.add_argument("--found", nargs="+", type=Path, default=[], help="folders with evaluations, used as they are")
     parser.add_argument("--again", action="store_true", help="take the policies of --result together anew")
@@ -119,7 +119,7 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--imagined", type=int, help="episodes in the dream in all")
     parser.add_argument("--horizon", type=int, help="where not given, the suite's")
     parser.add_argument("--simulators", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--num-workers", type=int, default=0)
     parser.add_argument("--num-real", type=int, default=25, help="of the check of intervals")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)

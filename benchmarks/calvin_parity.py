@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--scene", default="D", choices=[name for name in SCENES if name != "playtable"])
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--blocks", type=int, default=5, help="turns of the speed comparison")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     if options.reference is None or options.assets is None:
         parser.error("give --reference and --assets, or set DREAMGYM_CALVIN_REFERENCE and DREAMGYM_CALVIN_ASSETS")
@@ -231,8 +231,8 @@ def main() -> None:
     logger.info("%s", json.dumps(results["frames_64x64"], indent=1))
     results["speed_two_64x64_cameras"] = compare_speed(reference, {"thin": thin, "stock": stock}, options.blocks, 20)
     logger.info("%s", json.dumps(results["speed_two_64x64_cameras"], indent=1))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(results, indent=2) + "\n")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """DiWA's experiment (Table I and the ablations): clone, fine-tune in the dream, score both in the twin.
 
-    python benchmarks/diwa.py --work runs/diwa --demonstrations data/calvin_d_demos   # Table I
-    python benchmarks/diwa.py --work runs/diwa --demonstrations ... --variants bc_0 bc_0.5 --tasks open_drawer
-    python benchmarks/diwa.py --work runs/diwa --demonstrations ... --variants online --num-workers 2
-    python benchmarks/diwa.py --work runs/diwa --demonstrations ... --worlds vision=playtable --quick --out look.json
+    python benchmarks/diwa.py --work runs/diwa --store data/calvin_d_demos   # Table I
+    python benchmarks/diwa.py --work runs/diwa --store ... --variants bc_0 bc_0.5 --tasks open_drawer
+    python benchmarks/diwa.py --work runs/diwa --store ... --variants online --num-workers 2
+    python benchmarks/diwa.py --work runs/diwa --store ... --worlds vision=playtable --quick --out look.json
 
 A row is a task, a seed and a variant. What is done is not done again: rows in the result file are skipped, and a killed
 run of cloning, of fine-tuning or of evaluation goes on where it was, in ``WORK/base``, ``WORK/VARIANT/TASK_SEED``: runs
@@ -113,7 +113,7 @@ class Row:
         config = replace(getattr(CloneConfig, options.preset)(), seed=self.seed)
         config = replace(config, epochs=options.epochs.get(self.task, options.epochs.get("all", config.epochs)))
         policy = clone_task(
-            options.demonstrations,
+            options.store,
             self.task,
             self.world,
             PolicyChoice(variant.policy, options.preset),
@@ -221,7 +221,7 @@ def parse(args: list[str] | None = None) -> argparse.Namespace:
     """The command line; ``worlds`` and ``epochs`` as dicts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="policies, runs and evaluations live here")
-    parser.add_argument("--demonstrations", type=Path, required=True, help="episode store of the scene")
+    parser.add_argument("--store", type=Path, required=True, help="episode store of the scene")
     parser.add_argument("--worlds", nargs="+", default=[], help="NAME=CHECKPOINT; vision=calvin_d by default")
     parser.add_argument("--variants", nargs="+", default=["vision"], choices=list(VARIANTS))
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))

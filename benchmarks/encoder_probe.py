@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--encoder", action="append", required=True, metavar="KIND=SOURCE")
     parser.add_argument("--rows", type=int, default=8000)
-    parser.add_argument("--updates", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--grid", type=int, default=4)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -94,11 +94,11 @@ def main() -> None:
     for word in given.encoder:
         kind, _, source = word.partition("=")
         began, config = time.monotonic(), encoder_config(kind, source, grid=given.grid)
-        read = probe(VisionEncoder(config), train, held_out, facts, given.updates)
+        read = probe(VisionEncoder(config), train, held_out, facts, given.steps)
         units = {m.name: m.unit for m in facts.suite.measures}
         table.append({"encoder": kind, "sha256": config.sha256, "errors": read, "units": units})
         print(f"{word}: {read} in {time.monotonic() - began:.0f} s", flush=True)
-        about = {"rows": given.rows, "updates": given.updates, "grid": given.grid, "store": words_of(store)}
+        about = {"rows": given.rows, "updates": given.steps, "grid": given.grid, "store": words_of(store)}
         write_json(given.out, {"table": table, "settings": about, **provenance()})
 
 

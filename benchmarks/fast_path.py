@@ -10,6 +10,7 @@ step.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -27,11 +28,13 @@ from dreamgym.training.checkpoint import load
 RESULT = Path(__file__).parent / "results" / "fast_path.json"
 
 
-def made(checkpoint: Any, num_envs: int, reward: str, tricks: tuple[str, ...]) -> tuple[DreamCore, torch.Tensor]:
+def made(
+    checkpoint: Any, num_envs: int, reward: str, reward_model: str, tricks: tuple[str, ...]
+) -> tuple[DreamCore, torch.Tensor]:
     """A core that uses those tricks, reset, and an action for it."""
     task = checkpoint.rewards["success"].tasks[0]
     options = {"uncertainty": False, "task": task, "horizon": 64, "num_envs": num_envs, "reward": reward}
-    core = dreamgym.make_core(checkpoint, **options, fast=bool(tricks))
+    core = dreamgym.make_core(checkpoint, **options, reward_model=reward_model, fast=bool(tricks))
     if tricks:
         core.fast = Fast(core, tricks)
     space = core.action_space
@@ -63,22 +66,20 @@ def main() -> None:
     rows = []
     for name in args.checkpoints:
         checkpoint = load(name)
-        for num_envs in args.num_envs:
-            for reward in args.rewards:
-                cores = {k: made(checkpoint, num_envs, reward, tricks) for k, tricks in sets.items()}
-                steps = max(4, round(args.seconds / seconds(*cores["all"], 8)))
-                times: dict[str, list[float]] = {k: [] for k in sets}
-                for _ in range(args.turns):
-                    for k, (core, action) in cores.items():
-                        times[k].append(seconds(core, action, steps))
-                pairs = {
-                    k: [a / b for a, b in zip(v, times["all"], strict=True)] for k, v in times.items() if k != "all"
-                }
-                row = {"checkpoint": name, "num_envs": num_envs, "reward": reward}
-                row |= {"step_us": round(statistics.median(times["all"]) * 1e6, 1)}
-                row |= {k: round(statistics.median(v), 3) for k, v in pairs.items()}
-                rows.append(row)
-                print(row, flush=True)
+        kinds = itertools.product(args.num_envs, args.rewards, checkpoint.rewards)
+        for num_envs, reward, reward_model in kinds:
+            cores = {k: made(checkpoint, num_envs, reward, reward_model, tricks) for k, tricks in sets.items()}
+            steps = max(4, round(args.seconds / seconds(*cores["all"], 8)))
+            times: dict[str, list[float]] = {k: [] for k in sets}
+            for _ in range(args.turns):
+                for k, (core, action) in cores.items():
+                    times[k].append(seconds(core, action, steps))
+            pairs = {k: [a / b for a, b in zip(v, times["all"], strict=True)] for k, v in times.items() if k != "all"}
+            row = {"checkpoint": name, "num_envs": num_envs, "reward": reward, "reward_model": reward_model}
+            row |= {"step_us": round(statistics.median(times["all"]) * 1e6, 1)}
+            row |= {k: round(statistics.median(v), 3) for k, v in pairs.items()}
+            rows.append(row)
+            print(row, flush=True)
     args.out.write_text(json.dumps({**provenance(), "turns": args.turns, "rows": rows}, indent=1) + "\n")
 
 

@@ -62,9 +62,9 @@ def main() -> None:
     parser.add_argument("--states", type=int, default=10, help="initial states of each task, from the first on")
     parser.add_argument("--proficiency", choices=list(PROFICIENCIES), default="better")
     parser.add_argument("--again", action="store_true", help="forget earlier episodes of these tasks")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    old = json.loads(options.output.read_text()) if options.output.exists() else {}
+    old = json.loads(options.out.read_text()) if options.out.exists() else {}
     episodes: dict[str, list[dict[str, Any]]] = old.get("episodes", {})
     commits: dict[str, str] = old.get("commits", {})
     tasks = [f"{suite}/{task}" for suite in options.suites for task in SUITES[suite] if options.only in task]
@@ -80,7 +80,7 @@ def main() -> None:
             rows.append(try_task(env, state, options.proficiency))
             about = provenance()
             commits[task] = about["commit"]
-            write(options.output, {
+            write(options.out, {
                 **about, "proficiency": options.proficiency, "horizon": HORIZON, "suites": summary(episodes),
                 "commits": commits, "episodes": episodes,
             })  # fmt: skip

@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument(
         "--pictures", type=int, default=5, help="tasks whose frames and speed with cameras are compared"
     )
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     assets = find_assets(options.assets)
     tasks = chosen_tasks(options.tasks)
@@ -248,7 +248,7 @@ def main() -> None:
         "physics": physics,
         "pictures": pictures,
     }
-    options.output.write_text(json.dumps(results, indent=2) + "\n")
+    options.out.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ RECIPES = {
 
 def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     """Collects, trains and finishes what is not there yet."""
-    data, run = args.data or args.folder / "data", args.folder / "run"
+    data, run = args.store or args.folder / "data", args.folder / "run"
     wanted, options = args.episodes or recipe.episodes, {"tasks": tuple(args.tasks) or recipe.tasks, **recipe.collect}
     gather(args, data, wanted, operators=recipe.operators, linger=recipe.linger, **options)
     begun = {**options, "seed": 1, "operators": ("random",), "max_steps": 2}
@@ -113,7 +113,7 @@ def make(args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     if recipe.initial_states:
         beginnings.append(args.folder / "initial_states")
         gather(args, beginnings[-1], recipe.initial_states, **begun, initial_states=True, split="test")
-    updates = args.updates or recipe.updates
+    updates = args.steps or recipe.updates
     changes: dict[str, Any] = {"changes": {"hidden": recipe.hidden}, "openings": recipe.openings}
     trained = train(data, run, "mlp", steps=updates, tasks=args.tasks, eval_every=1000, **changes)
     if trained.step < updates:
@@ -128,7 +128,7 @@ def gather(args: argparse.Namespace, out: Path, wanted: int, seed: int = 0, **op
     held = len(EpisodeStore.open(out)) if out.exists() else 0
     if held >= wanted:
         return
-    done = collect_suite(args.suite, out, num_workers=args.workers, seed=seed, num_episodes=wanted, **options)
+    done = collect_suite(args.suite, out, num_workers=args.num_workers, seed=seed, num_episodes=wanted, **options)
     if done.stopped:
         raise SystemExit("collecting was stopped: run again to go on")
 
@@ -167,11 +167,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", choices=sorted(RECIPES))
     parser.add_argument("--folder", type=Path, required=True, help="where data, run and checkpoint are kept")
-    parser.add_argument("--data", type=Path, default=None, help="the store, if not FOLDER/data")
+    parser.add_argument("--store", type=Path, default=None, help="the store, if not FOLDER/data")
     parser.add_argument("--tasks", nargs="*", default=(), help="some of the suite's; all by default")
     parser.add_argument("--episodes", type=int, default=None, help="in all, if not the recipe's")
-    parser.add_argument("--updates", type=int, default=None, help="of the world model, if not the recipe's")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=None, help="of the world model, if not the recipe's")
+    parser.add_argument("--num-workers", type=int, default=1)
     parser.add_argument("--ship", action="store_true", help="put the checkpoint into the package")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

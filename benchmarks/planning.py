@@ -1,6 +1,6 @@
 """Planners in shipped dreams: success in the dream and in its twin, beside the scripted expert's.
 
-    python benchmarks/planning.py --world-model playtable --tasks open_drawer close_drawer --planners cem --episodes 20
+    python benchmarks/planning.py --checkpoint playtable --tasks open_drawer close_drawer --planners cem --episodes 20
 
 Rows {planner, world_model, task, dream_success, twin_success, expert_success, episodes} are added to
 benchmarks/results/planning.json as each is done; those that are there already are not measured again. Starts are those
@@ -48,7 +48,7 @@ def expert(world_model: str, task: str, split: str, episodes: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--world-model", required=True)
+    parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--tasks", nargs="+", required=True)
     parser.add_argument("--planners", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--episodes", type=int, default=20)
@@ -61,7 +61,7 @@ def main() -> None:
     kept: list[dict[str, Any]] = json.loads(args.out.read_text())["rows"] if args.out.exists() else []
     for task in args.tasks:
         for planner in args.planners:
-            about = {"planner": planner, "world_model": args.world_model, "task": task, "settings": changes}
+            about = {"planner": planner, "world_model": args.checkpoint, "task": task, "settings": changes}
             about |= {"split": args.split, "episodes": args.episodes}
             if any(all(row.get(k) == v for k, v in about.items()) for row in kept):
                 continue
@@ -69,9 +69,9 @@ def main() -> None:
             def make(spec: Any, method: str = planner) -> Planner:
                 return Planner(spec, method=method, **changes)  # type: ignore[arg-type]
 
-            done = evaluate(make, args.world_model, task, episodes=args.episodes, split=args.split)
+            done = evaluate(make, args.checkpoint, task, episodes=args.episodes, split=args.split)
             rates = {side: getattr(done, side).rate for side in ("dream", "twin")}
-            scripted = expert(args.world_model, task, args.split, args.episodes)
+            scripted = expert(args.checkpoint, task, args.split, args.episodes)
             row = {**about, **{f"{k}_success": v for k, v in rates.items()}, "expert_success": scripted}
             kept.append(row)
             args.out.write_text(json.dumps({**provenance(), "rows": kept}, indent=1) + "\n")

@@ -1,7 +1,7 @@
 """Fine-tuning in a dream of states: DiWA's agent in Dream-Metaworld-v0, scored before and after in dream and twin.
 
-    python benchmarks/state_tuning.py --data DATA --work runs/state_tuning
-    python benchmarks/state_tuning.py --data DATA --work runs/libero_tuning --checkpoint libero --horizon 250 \
+    python benchmarks/state_tuning.py --store STORE --work runs/state_tuning
+    python benchmarks/state_tuning.py --store STORE --work runs/libero_tuning --checkpoint libero --horizon 250 \
         --tasks libero_goal/turn_on_the_stove --out benchmarks/results/libero_tuning.json
 
 DATA is the store that the dream was made of (`benchmarks/make_state_dream.py`). A diffusion policy is cloned from a few
@@ -43,8 +43,8 @@ def cloned(args: argparse.Namespace, task: str, seed: int) -> Path:
     folder: Path = args.work / f"base_{named(task)}_{seed}"
     if (folder / "config.json").is_file():
         return folder
-    config = replace(CloneConfig.tiny(), demonstrations=args.demonstrations, epochs=args.epochs, seed=seed)
-    policy = clone_task(args.data, task, args.checkpoint, PolicyChoice(), config, folder.with_suffix(".run"))
+    config = replace(CloneConfig.tiny(), demonstrations=args.num_demonstrations, epochs=args.epochs, seed=seed)
+    policy = clone_task(args.store, task, args.checkpoint, PolicyChoice(), config, folder.with_suffix(".run"))
     return save_policy(folder, policy, task=task, world_model=args.checkpoint)
 
 
@@ -63,12 +63,12 @@ def tuned(args: argparse.Namespace, base: Path, task: str, seed: int) -> tuple[P
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="where policies and runs are kept")
     parser.add_argument("--checkpoint", default="metaworld", help="the dream: a shipped name or a folder")
     parser.add_argument("--tasks", nargs="*", default=["drawer_open", "reach", "window_open", "door_unlock"])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--demonstrations", type=int, default=25)
+    parser.add_argument("--num-demonstrations", type=int, default=25)
     parser.add_argument("--epochs", type=int, default=60, help="of cloning")
     parser.add_argument("--steps", type=int, default=300_000, help="imagined")
     parser.add_argument("--horizon", type=int, default=100)
@@ -88,7 +88,7 @@ def main() -> None:
             base = cloned(args, task, seed)
             best, steps = tuned(args, base, task, seed)
             row: dict[str, Any] = {"task": task, "seed": seed, "episodes": args.episodes, **steps}
-            row |= {k: getattr(args, k) for k in ("demonstrations", "epochs", "horizon")}
+            row |= {"demonstrations": args.num_demonstrations, "epochs": args.epochs, "horizon": args.horizon}
             for name, folder in (("base", base), ("tuned", best)):
                 found = evaluate(folder, args.checkpoint, task, episodes=args.episodes, horizon=args.horizon).summary()
                 row[name], row[f"{name}_imagined"] = (found[w]["success_rate"] for w in ("twin", "dream"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import uuid
+import tempfile
 from pathlib import Path
 
 LONGEST_NAME = 255
@@ -36,25 +36,13 @@ def check_place(path: str | os.PathLike[str], replaced: bool = True) -> Path:
     if not there.is_dir():
         raise ValueError(f"{final}: {there} is a file, not a folder: choose another path")
     for place in {there, final.absolute().parent if there == final and replaced else there}:
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise ValueError(f"{final}: {place} cannot be written to: choose another path")
+        _try(place, final)
     return final
 
 
-def write_whole(file: str | os.PathLike[str], text: str) -> Path:
-    """Writes a file of text as a whole: a kill, or a full disk, leaves the one of before. Makes its folder.
-
-    Where a link leads is written to, and what is no plain file (/dev/stdout) is not replaced.
-    """
-    final = Path(file).resolve()
-    if final.exists() and not final.is_file():
-        final.write_text(text, encoding="utf-8")
-        return Path(file)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".tmp-{final.name}-{uuid.uuid4().hex[:8]}")
+def _try(place: Path, final: Path) -> None:
+    """ValueError where ``place`` takes no folder: tried, since root may write anywhere and yet not into /proc."""
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return Path(file)
+        os.rmdir(tempfile.mkdtemp(prefix=".dreamgym-", dir=place))
+    except OSError as error:
+        raise ValueError(f"{final}: {place} cannot be written to ({error.strerror}): choose another path") from error

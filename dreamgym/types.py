@@ -143,13 +143,13 @@ def _bounds(spec: ActionSpec, device: torch.device) -> tuple[Tensor, Tensor, Ten
     """Low, high, their middle and which entries are binary, [A] each, made once a device: making them costs more than
     the clip.
     """
-    key = (spec, device)
-    if key not in _BOUNDS:
+    bounds = _BOUNDS.get((spec, device))
+    if bounds is None:
         with torch.inference_mode(False):  # they outlive whatever mode the first caller is in
             low, high = torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device)
             binary = torch.tensor([i in spec.binary for i in range(spec.dim)], device=device)
-            _BOUNDS[key] = (low, high, (low + high) / 2, binary)
-    return _BOUNDS[key]
+            bounds = _BOUNDS[spec, device] = (low, high, (low + high) / 2, binary)
+    return bounds
 
 
 RETIRED = ("max_frames", "condition")

@@ -3,7 +3,7 @@
 Run it: ``python examples/own_planner.py`` (on a tiny built-in world). Or from the command line, on any world model that
 takes one action a step:
 
-    dreamgym evaluate examples/own_planner.py:Planner --checkpoint metaworld --task reach
+    dreamgym evaluate examples/own_planner.py:Planner --checkpoint metaworld --tasks reach
 """
 
 import tempfile

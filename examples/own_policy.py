@@ -2,7 +2,7 @@
 
 Run it: ``python examples/own_policy.py`` (on a tiny built-in world). Or from the command line, on any world model:
 
-    dreamgym evaluate examples/own_policy.py:Right --checkpoint playtable --task open_drawer
+    dreamgym evaluate examples/own_policy.py:Right --checkpoint playtable --tasks open_drawer
 """
 
 import tempfile

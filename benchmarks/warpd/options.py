@@ -13,16 +13,17 @@ from methods import LONG
 from rows import RESULTS
 
 
-def make_parser(about: str | None, out: str, data: str) -> argparse.ArgumentParser:
+def make_parser(about: str | None, out: str, store: str | None = None) -> argparse.ArgumentParser:
     """A parser with what every experiment takes.
 
     Args:
         about: the script's docstring.
         out: name of the JSON file in benchmarks/results.
-        data: what ``--data`` is.
+        store: what the episode store is that ``--store`` names; None: there is no such option.
     """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help=data)
+    if store is not None:
+        parser.add_argument("--store", type=Path, required=True, help=store)
     parser.add_argument("--runs", type=Path, required=True, help="where runs are kept")
     parser.add_argument("--preset", choices=PRESETS, default="tiny")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])

@@ -1,10 +1,10 @@
 """What the VAE gives back: decoder sizes (A.4, Fig. 9), KL weights (A.4.1, Fig. 10), the latent space (4.4, A.6).
 
-    python benchmarks/warpd/run_ablations.py decoder --suite metaworld --data DATA --runs RUNS --lengths 200 50
-    python benchmarks/warpd/run_ablations.py kl --suite pusht --data DATA --runs RUNS --lengths 32
-    python benchmarks/warpd/run_ablations.py spread --suite pusht --data DATA --runs RUNS --lengths 32    # of kl's VAEs
-    python benchmarks/warpd/run_ablations.py latents --suite robosuite --data DATA --runs RUNS --lengths 250 50
-    python benchmarks/warpd/run_ablations.py latents --suite metaworld --data DATA --runs RUNS --lengths 200 50
+    python benchmarks/warpd/run_ablations.py decoder --suite metaworld --store STORE --runs RUNS --lengths 200 50
+    python benchmarks/warpd/run_ablations.py kl --suite pusht --store STORE --runs RUNS --lengths 32
+    python benchmarks/warpd/run_ablations.py spread --suite pusht --store STORE --runs RUNS --lengths 32  # of kl's VAEs
+    python benchmarks/warpd/run_ablations.py latents --suite robosuite --store STORE --runs RUNS --lengths 250 50
+    python benchmarks/warpd/run_ablations.py latents --suite metaworld --store STORE --runs RUNS --lengths 200 50
 
 The store must hold snapshots. Only the VAE is trained. A snippet of a held-out demonstration is encoded and decoded,
 and the policy that comes is run in the simulator from the snapshot at which the snippet begins, for as long as it
@@ -178,8 +178,8 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=50)
     args = parser.parse_args()
     shrink(args, lengths=[20], episodes=2)
-    rows, demos = Rows(args.out, KEY), as_learned(read_demonstrations(args.data), args.suite, "warpd")
-    store = EpisodeStore.open(args.data)
+    rows, demos = Rows(args.out, KEY), as_learned(read_demonstrations(args.store), args.suite, "warpd")
+    store = EpisodeStore.open(args.store)
     held_out, seen = select_demonstrations(store, split="val"), select_demonstrations(store)
     for seed in args.seeds:
         for length in args.lengths:

@@ -1,6 +1,6 @@
 """What denoises the latents: a U-Net or a transformer (A.3, Fig. 8), on PushT at horizon 32.
 
-    python benchmarks/warpd/run_denoisers.py --data DATA --runs RUNS --vae-epochs 300
+    python benchmarks/warpd/run_denoisers.py --store STORE --runs RUNS --vae-epochs 300
 
 Takes the VAEs of `run_pusht.py` where ``--runs`` is its folder, and trains them where they are not there. The diffusion
 is trained anew for each number of epochs, so that a row is what so much training gives, with its own course of rates.
@@ -47,7 +47,7 @@ def main() -> None:
     shrink(args, epochs=[1], episodes=2)
     args.perturbations, args.repeats = [0], 1
     rows = Rows(args.out, KEY)
-    demos = as_learned(read_demonstrations(args.data), "pusht", "warpd").trailed(HORIZON - 1)
+    demos = as_learned(read_demonstrations(args.store), "pusht", "warpd").trailed(HORIZON - 1)
     simulators = Simulators(lambda task: PushTEnv(), AT_ONCE)
     transformer = DenoiserConfig.transformer("m") if args.preset == "paper" else TINY_TRANSFORMER
     for seed in args.seeds:

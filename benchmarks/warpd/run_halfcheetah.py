@@ -1,6 +1,6 @@
 """Does WARPD give back ways of going? Gaits of HalfCheetah, encoded, generated, imitated (A.7.1, Fig. 16-17, Table 5).
 
-    python benchmarks/warpd/run_halfcheetah.py --data DATA --runs RUNS --preset tiny
+    python benchmarks/warpd/run_halfcheetah.py --folder FOLDER --runs RUNS --preset tiny
 
 Finds the gaits (`gaits.py`), records 64 trajectories of 1000 steps of each into DATA (with a little noise on the
 actions, as D4RL's policies have), trains WARPD and a perceptron of 5 x 512 that is told the gait, and runs what they
@@ -54,15 +54,16 @@ Act = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 def demonstrate(args: argparse.Namespace) -> EpisodeStore:
     """The store with ``args.trajectories`` of each behaviour in each split; adds what is missing."""
     acts = {NOISE: lambda obs, rng: rng.uniform(-1, 1, ACTIONS)} | {
-        name: _noisy(search(gait, args.data / "gaits" / name, Search(args.updates))) for name, gait in GAITS.items()
+        name: _noisy(search(gait, args.folder / "gaits" / name, Search(args.search_updates)))
+        for name, gait in GAITS.items()
     }
-    path = args.data / "trajectories"
+    path = args.folder / "trajectories"
     keys = {"state": ((OBS,), "float32"), "action": ((ACTIONS,), "float32"), "contact": ((2,), "float32"),
             "reward": ((), "float32")}  # fmt: skip
     info = {"env": "HalfCheetah-v5", "steps": args.steps, "trajectories": args.trajectories}
     store = EpisodeStore.open(path) if path.exists() else EpisodeStore.create(path, keys, info)
     if store.info != info:
-        raise SystemExit(f"{path} was recorded with {store.info}, now asked for {info}: choose another --data")
+        raise SystemExit(f"{path} was recorded with {store.info}, now asked for {info}: choose another --folder")
     wanted = [(b, s, i) for i in range(args.trajectories) for s in SPLITS for b in BEHAVIOURS]
     cheetah = Cheetah()
     for number in tqdm(range(len(store), len(wanted)), desc="trajectories"):
@@ -266,17 +267,18 @@ def draw(rows: list[dict[str, Any]], length: int, seed: int, preset: str, path: 
 
 
 def main() -> None:
-    parser = make_parser(__doc__, "warpd_halfcheetah.json", "where gaits and trajectories are kept")
+    parser = make_parser(__doc__, "warpd_halfcheetah.json")
+    parser.add_argument("--folder", type=Path, required=True, help="where gaits and trajectories are kept")
     parser.add_argument("--lengths", nargs="*", type=int, default=[1000, 100], help="of the snippets (A.6: 100)")
     parser.add_argument("--mlp-epochs", type=int, default=None, help="of the perceptron; those of the diffusion")
-    parser.add_argument("--updates", type=int, default=Search.updates, help="of the search for a gait")
+    parser.add_argument("--search-updates", type=int, default=Search.updates, help="of the search for a gait")
     parser.add_argument("--trajectories", type=int, default=32, help="of a behaviour in each half")
     parser.add_argument("--steps", type=int, default=1000, help="of a trajectory")
     args = parser.parse_args()
     small = {
-        "data": args.data / "quick",
+        "folder": args.folder / "quick",
         "lengths": [40],
-        "updates": 1,
+        "search_updates": 1,
         "trajectories": 4,
         "steps": 40,
         "mlp_epochs": 2,

@@ -1,9 +1,9 @@
 """Agents of the other experiments in the shipped dreams and in their twins, from the same held-out starts.
 
-    python benchmarks/warpd/run_in_dreams.py --suite robosuite --data DATA --runs RUNS warpd_lift_tiny_16_0 ...
+    python benchmarks/warpd/run_in_dreams.py --suite robosuite --store STORE --runs RUNS warpd_lift_tiny_16_0 ...
 
 What comes last are folders of ``--runs``, trained by `run_pusht.py`, `run_robosuite.py` or `run_metaworld.py` on
-``--data``. They act as `dreamgym evaluate` has them act; an agent of several tasks is told which.
+``--store``. They act as `dreamgym evaluate` has them act; an agent of several tasks is told which.
 
 Writes benchmarks/results/warpd_in_dreams.json: rows {suite, run, method, size, horizon, seed, tasks, episodes, steps,
 twin, dream, both, world_model}; ``size`` is that of the policy's layers, or the channels of a denoiser of chunks;
@@ -77,7 +77,7 @@ def main() -> None:
         if any((r["world_model"], r["episodes"]) == (dream, args.episodes) for r in there):
             continue
         held = json.loads((args.runs / name / "config.json").read_text(encoding="utf-8"))
-        recorded = read_demonstrations(args.data, held["config"]["tasks"])
+        recorded = read_demonstrations(args.store, held["config"]["tasks"])
         method, agent = of_run(args.runs / name, args.suite, recorded, args.preset)
         config, steps = agent.config, STEPS[args.suite]
         tasks = list(config.tasks)

@@ -1,7 +1,7 @@
 """Metaworld's ten tasks with one agent each method: success against GFLOPs a step (Fig. 6).
 
     dreamgym collect --suite metaworld --episodes 1000 --max-steps 200 --whole --store DATA
-    python benchmarks/warpd/run_metaworld.py --data DATA --runs RUNS --preset tiny
+    python benchmarks/warpd/run_metaworld.py --store STORE --runs RUNS --preset tiny
 
 The data of Metaworld's dream (`benchmarks/make_state_dream.py`) do as well: those who roam are left out, and episodes
 that end before ``--steps`` go on with their last row.
@@ -84,7 +84,7 @@ def main() -> None:
     args = parser.parse_args()
     shrink(args, lengths=[16], episodes=1, steps=20)
     rows = Rows(args.out, KEY)
-    recorded = read_demonstrations(args.data, tuple(args.tasks))
+    recorded = read_demonstrations(args.store, tuple(args.tasks))
     whole = recorded.padded(args.steps)
     simulators = Simulators(lambda task: MetaworldEnv(task, args.steps), AT_ONCE)
     action = action_spec(MetaworldEnv(TASKS[0]))

@@ -1,7 +1,7 @@
 """PushT: horizons 16 to 128 against an adversary of growing strength (Fig. 3).
 
     dreamgym collect --suite pusht --operators habitual --episodes 1100 --store DATA
-    python benchmarks/warpd/run_pusht.py --data DATA --runs RUNS --preset tiny
+    python benchmarks/warpd/run_pusht.py --store STORE --runs RUNS --preset tiny
 
 The operator "habitual" has no plans that a state does not show (`dreamgym.suites.pusht.HabitualPusher`): its tastes,
 which differ from episode to episode, make the set multimodal. The data of PushT's dream, by the operator "pusher" who
@@ -78,7 +78,7 @@ def main() -> None:
     add_policy(parser)
     args = parser.parse_args()
     shrink(args, horizons=[16], perturbations=[0, 100], episodes=2, steps=40)
-    rows, recorded = Rows(args.out, KEY), read_demonstrations(args.data)
+    rows, recorded = Rows(args.out, KEY), read_demonstrations(args.store)
     positions = action_spec(PushTEnv())
     simulators = Simulators(lambda task: PushTEnv(horizon=args.steps), AT_ONCE)
     for seed in args.seeds:

@@ -1,7 +1,7 @@
 """robosuite Lift and Can: horizons 16 and 128, without and with the adversary (Fig. 5).
 
     dreamgym collect --suite robosuite --tasks lift --episodes 300 --store DATA
-    python benchmarks/warpd/run_robosuite.py --task lift --data DATA --runs RUNS --preset tiny
+    python benchmarks/warpd/run_robosuite.py --task lift --store STORE --runs RUNS --preset tiny
 
 Writes benchmarks/results/warpd_robosuite.json: rows {method, task, horizon, perturbation, seed, success, episodes,
 demonstrations, seconds, settings}; the method "operator" is the script of robomimic's "better" kind, which looks into
@@ -65,7 +65,7 @@ def main() -> None:
     add_policy(parser)
     args = parser.parse_args()
     shrink(args, horizons=[16], episodes=1, steps=5)
-    rows, demos = Rows(args.out, KEY), read_demonstrations(args.data, (args.task,))
+    rows, demos = Rows(args.out, KEY), read_demonstrations(args.store, (args.task,))
 
     def make_env(task: str | None) -> gym.Env:
         return RobosuiteEnv(task, args.robot, horizon=args.steps)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from dreamgym.cli.bounds import Count, Seed, Threads, Whole
 from dreamgym.cli.checks import check_device, check_file, check_folder
 from dreamgym.cli.show import table
-from dreamgym.places import check_place, write_whole
 
 if TYPE_CHECKING:
     from dreamgym.evaluation.policies.config import EvaluationConfig
@@ -31,8 +30,8 @@ class EvaluateOptions:
             tasks ("libero_10"). Policies are shown the simulator's sensors.
         rollouts: episodes of each task with --suite, from the benchmark's initial states where it has such.
         simulator: options of the simulator with --suite, as JSON, such as '{"visuals": "stock", "image_size": 256}'.
-        task: a task, several with commas between them, or "all"; what the policy's folder says where not given. A
-            policy of several tasks is told which.
+        tasks: tasks to be done, or "all"; what the policy's folder says where not given. A policy of several tasks is
+            told which.
         episodes: paired episodes, each in the twin and in the dream.
         imagined: episodes in the dream in all, where more are wanted than in the twin: they sharpen the estimate of
             real success.
@@ -70,7 +69,7 @@ class EvaluateOptions:
     suite: str | None = None
     rollouts: Count = 20
     simulator: str = "{}"
-    task: str | None = None
+    tasks: tuple[str, ...] = ()
     episodes: Count = 100
     imagined: Count | None = None
     seed: Seed = 0
@@ -108,9 +107,9 @@ class EvaluateOptions:
         return EvaluationConfig(**{name: getattr(self, name) for name in names})
 
     @property
-    def tasks(self) -> str | list[str] | None:
-        """The task, or a list of them where commas stand between them."""
-        return self.task.split(",") if self.task is not None and "," in self.task else self.task
+    def task(self) -> str | list[str] | None:
+        """As `dreamgym.evaluation.policies.evaluate.evaluate` takes it: one, several, or None: what the policy says."""
+        return (self.tasks[0] if len(self.tasks) == 1 else list(self.tasks)) if self.tasks else None
 
 
 def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
@@ -141,14 +140,12 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     config, run = options.config, run_folder(policies)
     folder = out if out is not None or run is None else run / "evaluations"
     check_folder("--out", folder)
-    if options.record is not None:
-        check_place(options.record, replaced=False)
     if options.clips and (folder is None or not options.twin):
         raise ValueError("--clips shows dream and twin side by side in files: give --out FOLDER, and no --no-twin")
     found: list[Any] = []
     try:
         found.extend(
-            evaluate_all(policies, options.checkpoint, options.tasks, config, out=folder, device=device, progress=True)
+            evaluate_all(policies, options.checkpoint, options.task, config, out=folder, device=device, progress=True)
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_stopped(folder)) from None
@@ -176,7 +173,7 @@ def _score_in_suite(policies: tuple[str, ...], options: EvaluateOptions) -> None
         raise ValueError(f"--simulator: {options.simulator!r} is no JSON ({wrong}): write it as {JSON_LIKE}") from wrong
     if not isinstance(simulator, dict):
         raise ValueError(f"--simulator: expected a JSON object, as {JSON_LIKE}, got {options.simulator!r}")
-    tasks = None if options.task in (None, "all") else str(options.task).split(",")
+    tasks = None if options.tasks in ((), ("all",)) else list(options.tasks)
     config = ProtocolConfig(options.rollouts, options.horizon, options.seed, simulator)
     told = PolicyOptions(None, options.map, options.obs, options.vecnormalize, options.trust_policy)
     device = options.device or "cpu"
@@ -187,7 +184,7 @@ def _score_in_suite(policies: tuple[str, ...], options: EvaluateOptions) -> None
         found.append(result.to_dict())
         if options.out is not None:
             file = options.out / f"{file_stem(result.policy)}.{options.suite}.json"
-            write_whole(file, json.dumps(found[-1], indent=1) + "\n")
+            file.write_text(json.dumps(found[-1], indent=1) + "\n")
     cells = [[_percent(t["success_rate"], *t["interval_95"]) for t in (*one["tasks"].values(), one)] for one in found]
     rows = [list(row) for row in zip([*found[0]["tasks"], f"mean of {options.suite}"], *cells, strict=True)]
     table(
@@ -211,7 +208,7 @@ def _tell(found: Sequence[Any], folder: Path | None, study_file: Path | None) ->
     if len(both) > 2:
         print(ranks_in_words(both))
     if study_file is not None:
-        write_whole(study_file, json.dumps(study(found).to_dict(), indent=1))
+        study_file.write_text(json.dumps(study(found).to_dict(), indent=1))
 
 
 def _stopped(folder: Path | None) -> str:

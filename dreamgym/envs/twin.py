@@ -88,6 +88,8 @@ class TwinCore(DreamCore):
             raise ValueError(
                 "reward='log_probability' is of dreams alone: a twin's oracle pays 0 or 1; use 'probability'"
             )
+        if options.gradients:
+            raise ValueError("gradients=True is of dreams alone: no gradient passes through a simulator; leave it out")
         world = SimulatorWorld(sims, options.num_envs, executor)
         super().__init__(model, reward, starts, options, world=world, device=device, drawing=drawing)
 

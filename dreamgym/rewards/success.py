@@ -76,6 +76,10 @@ class SuccessClassifier(RewardModel):
     Args:
         config: sizes.
         thresholds: [N], probability from which a task counts as done; 0.5 where not calibrated yet.
+
+    Attributes:
+        reads_freely: whether looking at the tasks of a batch costs nothing; None: on a CPU. Where it is not free, all
+            tasks are asked of all rows once they are mixed.
     """
 
     kind: ClassVar[str] = "success"
@@ -95,6 +99,7 @@ class SuccessClassifier(RewardModel):
             raise ValueError(f"thresholds: expected one for each of {num} tasks, got shape {tuple(values.shape)}")
         self.register_buffer("thresholds", values.clone())
         self._plan: tuple[Tensor, int, _Plan] | None = None
+        self.reads_freely: bool | None = None
 
     # -- the RewardModel contract --
 
@@ -103,7 +108,7 @@ class SuccessClassifier(RewardModel):
         if self.start_layer is None:
             return {}
         # The few envs that begin must not push out the plan of the whole batch, which the next step asks for.
-        plan = self._planned(task, keep=not _reads_freely(task))
+        plan = self._planned(task, keep=not self._reads_freely(task))
         return {"start": self._by_task(plan, model.features(state).flatten(1), task, self._start_share)}
 
     def probability(self, model: WorldModel, memory: Memory, state: State, task: Tensor) -> Tensor:
@@ -193,17 +198,20 @@ class SuccessClassifier(RewardModel):
         parts = [function(r, i, s) for r, i, s in zip(rows, plan.present, shares, strict=True)]
         return torch.cat(parts)[plan.inverse]
 
+    def _reads_freely(self, task: Tensor) -> bool:
+        return task.device.type == "cpu" if self.reads_freely is None else self.reads_freely
+
     def _planned(self, task: Tensor, keep: bool = True) -> _Plan:
         """How to group ``task``; kept while the very same tensor comes back unchanged, as it does between resets."""
         if torch.compiler.is_compiling():
             return _EVERY_TASK
         kept = self._plan  # read once: dreams in other threads may share this reward
-        if kept is not None and kept[2] is _EVERY_TASK and not _reads_freely(task):
+        if kept is not None and kept[2] is _EVERY_TASK and not self._reads_freely(task):
             return _EVERY_TASK  # once tasks are mixed, looking again at every reset would make the device wait
         version = -1 if task.is_inference() else task._version
         if kept is not None and kept[0] is task and kept[1] == version >= 0:
             return kept[2]
-        plan = _make_plan(task)
+        plan = _make_plan(task, self._reads_freely(task))
         if keep:
             self._plan = (task, version, plan)
         return plan
@@ -224,19 +232,15 @@ _EVERY_TASK = _Plan(None, None, None, (), ())
 """All tasks on all rows."""
 
 
-def _reads_freely(task: Tensor) -> bool:
-    """Whether looking at values costs nothing: not where a device has to be waited for."""
-    return task.device.type == "cpu"
-
-
 @torch.inference_mode(False)  # a plan outlives the mode it was made in, and gradients may need its indices
-def _make_plan(task: Tensor) -> _Plan:
+def _make_plan(task: Tensor, sort: bool) -> _Plan:
+    """How rows group by task; ``sort``: mixed tasks too, else all tasks are asked of all rows."""
     if task.numel() == 0:
         return _Plan(0, None, None, (), ())
     first = int(task[0])
     if len(task) == 1 or bool((task == first).all()):
         return _Plan(first, None, None, (), ())
-    if not _reads_freely(task):
+    if not sort:
         return _EVERY_TASK
     order = torch.argsort(task, stable=True)
     present, counts = torch.unique_consecutive(task[order], return_counts=True)

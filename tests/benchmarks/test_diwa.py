@@ -30,7 +30,7 @@ def diwa():
 
 
 def words(tmp_path, *more):
-    return ["--work", str(tmp_path), "--demonstrations", str(tmp_path), "--out", str(tmp_path / "rows.json"), *more]
+    return ["--work", str(tmp_path), "--store", str(tmp_path), "--out", str(tmp_path / "rows.json"), *more]
 
 
 def test_rows_that_are_there_are_not_made_again(diwa, tmp_path, monkeypatch):
@@ -58,7 +58,7 @@ def test_a_variant_without_its_world_model_is_told(diwa, tmp_path):
 
 def test_a_quick_look_never_overwrites_the_measured_table(diwa, tmp_path):
     with pytest.raises(SystemExit, match="another --out"):
-        diwa.parse(["--work", str(tmp_path), "--demonstrations", str(tmp_path), "--quick"])
+        diwa.parse(["--work", str(tmp_path), "--store", str(tmp_path), "--quick"])
 
 
 def test_the_main_table_has_the_papers_weights(diwa):
@@ -107,7 +107,7 @@ def row(diwa, tmp_path, monkeypatch):
     monkeypatch.setattr(diwa.TuneConfig, "tiny", classmethod(lambda cls: tiny))
     world = point_mass_checkpoint(tmp_path / "point")
     options = diwa.parse(words(tmp_path, "--worlds", f"vision={world}", "--epochs", "all=30", "--episodes", "24"))
-    options.demonstrations, options.num_envs, options.eval_every = walks(tmp_path / "walks"), 32, 3
+    options.store, options.num_envs, options.eval_every = walks(tmp_path / "walks"), 32, 3
     options.steps = 60_000
     return diwa.Row("reach_right", 0, "gaussian", diwa.VARIANTS["gaussian"], options)
 

@@ -40,7 +40,7 @@ def test_a_shipped_checkpoint_tells_how_it_was_made_and_what_scripts_do_in_it(fo
     (tmp_path / "found.json").write_text(json.dumps({"dreams": {"other": {"model": "0"}, "pusht": entry}}))
     monkeypatch.setattr(make_state_dream, "RESULTS", tmp_path / "found.json")
     monkeypatch.setattr(make_state_dream.checkpoint, "BUILT_IN", tmp_path / "checkpoints")
-    args = argparse.Namespace(suite="pusht", folder=folder, data=None, tasks=())
+    args = argparse.Namespace(suite="pusht", folder=folder, store=None, tasks=())
     shipped = make_state_dream.ship(args, folder / "checkpoint")
     card = (shipped / "README.md").read_text()
     assert shipped == tmp_path / "checkpoints" / "pusht"

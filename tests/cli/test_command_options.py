@@ -1,11 +1,15 @@
 """How the help of every command reads."""
 
 import re
+from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 from test_bounds import commands, options
 
 from dreamgym import cli
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 def shown(name: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -41,13 +45,30 @@ def test_every_option_is_told_in_a_sentence_of_its_own(name: str, capsys: pytest
 OTHER_NAMES = {
     "demonstrations": "store", "demos": "store", "data": "store", "dataset": "store", "world_model": "checkpoint",
     "num_episodes": "episodes", "num": "episodes", "num_steps": "steps", "updates": "steps", "output": "out",
-    "run_dir": "run", "num_threads": "threads", "random_seed": "seed",
+    "run_dir": "run", "num_threads": "threads", "random_seed": "seed", "workers": "num_workers",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
 def test_one_thing_has_one_name(name: str) -> None:
     assert {option: OTHER_NAMES[option] for option in options(commands()[name]) if option in OTHER_NAMES} == {}
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_what_can_be_given_several_times_has_a_plural(name: str) -> None:
+    """--task is one task and --tasks are several, as --store and --stores; --set and --map are told pair by pair."""
+    for option, kind in options(commands()[name]).items():
+        several = any(get_origin(one) is tuple for one in (kind, *get_args(kind)))
+        assert not several or option.endswith("s") or option in ("set", "map"), (option, kind)
+
+
+BENCHMARKS = sorted(file for file in (REPO / "benchmarks").rglob("*.py") if "add_argument(" in file.read_text())
+
+
+@pytest.mark.parametrize("file", BENCHMARKS, ids=lambda file: file.stem)
+def test_benchmarks_call_things_what_the_commands_call_them(file: Path) -> None:
+    names = {name.replace("-", "_") for name in re.findall(r'add_argument\("--([a-z-]+)"', file.read_text())}
+    assert {name: OTHER_NAMES[name] for name in names if name in OTHER_NAMES} == {}
 
 
 def test_words_without_a_flag_have_names(capsys: pytest.CaptureFixture[str]) -> None:

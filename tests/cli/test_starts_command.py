@@ -58,7 +58,7 @@ def test_test_starts_are_added_and_nothing_else_changes(checkpoint, store, capsy
 
 def test_an_evaluation_then_takes_the_test_starts_by_default(checkpoint, store, capsys, tmp_path):
     words = ["evaluate", "hold", "--checkpoint", str(checkpoint), "--episodes", "4", "--out", str(tmp_path / "out")]
-    words += ["--task", "reach_right", "--horizon", "3"]
+    words += ["--tasks", "reach_right", "--horizon", "3"]
     cli.main(words)
     cli.main(["starts", "--checkpoint", str(checkpoint), "--stores", str(store), "--num-test", "2", "--add"])
     file = tmp_path / "out" / "hold.reach_right.json"

@@ -101,3 +101,22 @@ def test_what_cannot_be_cut_is_told(source: EpisodeStore, tmp_path: Path) -> Non
     nameless = EpisodeStore.create(tmp_path / "play", KEYS)
     with pytest.raises(ValueError, match="names no tasks"):
         cut_clips(nameless, tmp_path / "none", 5, progress=False)
+
+
+def test_windows_follow_one_another_whatever_they_show(source: EpisodeStore, tmp_path: Path) -> None:
+    clips = cut_clips(source, tmp_path / "clips", 4, progress=False, windows=True)
+    places = [(m["clip"], m["of_episode"], m["from_row"], m["split"]) for m in clips.metas]
+    assert places == [(0, 0, 0, "train"), (1, 1, 0, "val"), (2, 2, 0, "train"), (3, 3, 0, "val"), (4, 3, 3, "val")]
+    assert set(clips.keys) == {"rgb", "action", "clip"}
+    assert [clips.episode(i)["rgb"][:, 0, 0, 0].tolist() for i in (3, 4)] == [[0, 1, 2, 3], [3, 4, 5, 6]]
+
+
+def test_windows_go_on_and_are_no_clips_of_tasks(source: EpisodeStore, tmp_path: Path) -> None:
+    cut_clips(source, tmp_path / "clips", 4, progress=False, windows=True)
+    source.append([(episode(7), {"task": "push", "success": True, "split": "train"})])
+    assert len(cut_clips(source, tmp_path / "clips", 4, progress=False, windows=True)) == 7
+    for wanted in ({"rows": 4}, {"rows": 5, "windows": True}):
+        with pytest.raises(ValueError, match="use another path"):
+            cut_clips(source, tmp_path / "clips", progress=False, **wanted)
+    with pytest.raises(ValueError, match="no episode of 20 rows or more: the longest has 9"):
+        cut_clips(source, tmp_path / "more", 20, progress=False, windows=True)

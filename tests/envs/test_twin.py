@@ -75,6 +75,11 @@ def test_a_twin_refuses_the_logarithm_of_a_probability_that_it_does_not_pay(fold
         twin(folder, reward="log_probability")
 
 
+def test_a_twin_refuses_gradients_that_no_simulator_passes_on(folder):
+    with pytest.raises(ValueError, match="no gradient passes through a simulator"):
+        twin(folder, gradients=True)
+
+
 def below_zero(decoded, action, next_decoded):
     return next_decoded["robot_obs"][:, 0] - 10
 

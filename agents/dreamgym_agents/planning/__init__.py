@@ -2,7 +2,7 @@
 
     candidates [B, N, H, A] ──model.unroll──> imagined frames ──objective──> values [B, N] ──search──> plan [B, H, A]
 
-A planner is a policy: ``dreamgym evaluate cem --checkpoint metaworld --task reach`` scores it in the dream and in the
+A planner is a policy: ``dreamgym evaluate cem --checkpoint metaworld --tasks reach`` scores it in the dream and in the
 twin. Its core (``bind``) stands at the filtered states of the world that it acts in, so it plans again from what
 happened every ``execute`` frames (model-predictive control), or carries whole sequences out.
 """

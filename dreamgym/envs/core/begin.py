@@ -106,6 +106,7 @@ class Beginner:
         device = next(iter(blank.values())).device
         self._pool = torch.tensor([tasks.index(t) for t in self.pool], device=device)
         self._env = torch.arange(self.num_envs, device=device)
+        self._first = torch.zeros(1, dtype=torch.int64, device=device)
         self.bank: StartBank | None = None
         if bank is not None:
             self.checked(bank.states, "the start bank")
@@ -175,7 +176,7 @@ class Beginner:
         if len(self.pool) == 1:
             # Of a few envs a view of the one number will do; the tasks of all are kept, and written to.
             task = self._pool.repeat(len(env)) if rows is None else self._pool.expand(len(env))
-            return task, torch.zeros_like(env)
+            return task, self._first.expand(len(env))
         pick = (uniform(seed, env, take_rows(episode, rows), 1) * len(self._pool)).long()
         return self._pool[pick], pick
 

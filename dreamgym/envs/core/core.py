@@ -263,7 +263,10 @@ class DreamCore:
         one_task = drawn and (len(self.beginner.pool) == 1 if mask is None else self.one_task)
         if one_task and mask is not None and rows is None:
             task = self.counters["task"]
-        memory = self._remember(state, task, rows, goal)
+        kept = self.fast is not None and one_task and rows is not None and not options
+        memory = self.fast.memory(start) if kept and self.fast else None
+        if memory is None:
+            memory = self._remember(state, task, rows, goal)
         self.episode = self.episode + (1 if mask is None else mask)
         self.one_task = one_task
         if self.fast:
@@ -388,8 +391,8 @@ class DreamCore:
     def _frame(self, frames: Iterator[State], action: Tensor, last: Verdict | None) -> Verdict:
         """One frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
         before, counters, frozen = self.state, self.counters, self.frozen
-        if self.fast and self.fast.inference:
-            with torch.inference_mode():
+        if self.fast and self.fast.inference is not None:
+            with self.fast.inference:
                 state, reward, probability, memory, uncertainty = self._score(frames, before, action)
         else:
             state, reward, probability, memory, uncertainty = self._score(frames, before, action)
@@ -459,7 +462,9 @@ class DreamCore:
     def _finish(self, verdict: Verdict, waiting: Tensor | None) -> Step:
         """The autoreset, and the tensors that the caller gets, none of which the core keeps."""
         reward, terminated, truncated = verdict.reward, verdict.terminated, verdict.truncated
-        info, final = {**verdict.info(), **self.stats()}, None
+        info, final = verdict.info(), None
+        if self.options.episode_stats:
+            info |= self.stats()
         done, ended = self._note_ends(verdict, waiting)
         if self.autoreset == "next_step" and waiting is not None:
             obs, info = self._restart(waiting, self._rows(waiting), None, info)

@@ -7,6 +7,7 @@ devices it would make every step wait. What each is worth: `benchmarks/fast_path
     rows        only envs that begin an episode are begun, scored and shown again, not all of the batch
     quiet       a frame at which surely no env ends is judged by two or three reductions
     inference   model and reward run in inference mode, in which a small operation costs a tenth less
+    memories    what the reward model remembers of a start is kept, and gathered when an episode begins there again
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from dreamgym.envs.core.judge import Verdict, nothing_happened, surely_finite
+from dreamgym.envs.core.memories import StartMemories
 from dreamgym.envs.core.rows import put_rows
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.types import State
@@ -24,7 +27,7 @@ from dreamgym.types import State
 if TYPE_CHECKING:
     from dreamgym.envs.core.core import DreamCore
 
-TRICKS = ("rows", "quiet", "inference")
+TRICKS = ("rows", "quiet", "inference", "memories")
 
 
 class Fast:
@@ -35,18 +38,24 @@ class Fast:
         tricks: which to use; for measuring them.
 
     Attributes:
-        inference: whether model and reward run in inference mode. Only where nobody else gets the state itself.
+        inference: the mode in which model and reward run; None: the core's. Only where nobody else gets the state
+            itself.
         threshold: where all envs have one task and the reward has no rules of its own: its threshold, a scalar.
     """
 
     def __init__(self, core: DreamCore, tricks: tuple[str, ...] = TRICKS) -> None:
         on_cpu, self.tricks, self._pool = core.device.type == "cpu", tricks, core.beginner.pool
         own = on_cpu and not (core.gradients or core.reader.aliases or core.world.waits)
-        self.inference = "inference" in tricks and own and not core.options.compile
+        own = own and not core.options.compile
+        self.inference = torch.inference_mode() if "inference" in tricks and own else None
         # Features that are the state itself need no look of their own.
         self._features = None if core.reader.features_are_state else core.model.features
         self._next_horizon = 0
         self.threshold: Tensor | None = None
+        self._memories: StartMemories | None = None
+        bank, one = core.beginner.bank, len(self._pool) == 1 and not core.reward.wants_goal
+        if "memories" in tricks and own and one and bank is not None:
+            self._memories = StartMemories(core.model, core.reward, bank, core.tasks.index(self._pool[0]))
 
     def rows(self, mask: Tensor) -> Tensor | None:
         """The envs of ``mask`` [B] as indices [K]."""
@@ -57,6 +66,10 @@ class Fast:
         self.threshold, self._next_horizon = None, 0
 
     # ------------------------------------------------------------------ beginning
+
+    def memory(self, start: Tensor) -> Memory | None:
+        """What the reward model remembers of starts ``start`` [K] that were drawn for the one task; None: ask it."""
+        return None if self._memories is None else self._memories(start)
 
     def write(self, core: DreamCore, rows: Tensor, begun: tuple[State, Memory, Tensor, Tensor]) -> None:
         """Puts episodes that begin into ``rows`` [K] of the core."""
@@ -79,6 +92,8 @@ class Fast:
     def note_begin(self, core: DreamCore, mask: Tensor | None) -> None:
         """Keeps what is known of the episodes once some, or all, have begun."""
         if mask is None:
+            if self._memories is not None:
+                self._memories.look()
             self._next_horizon = core.clock + core.rules.horizon
             own = core.one_task and type(core.reward).succeeded is RewardModel.succeeded
             self.threshold = core.reward.thresholds[core.tasks.index(self._pool[0])] if own else None

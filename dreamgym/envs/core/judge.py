@@ -141,8 +141,9 @@ def nothing_happened(
         success = achieved.clone()
         reward = reward.clone() if reward is probability else reward
     # Like another tensor: naming shape, type and device takes three times as long.
-    terminated, truncated, horizon, failed = (torch.zeros_like(achieved) for _ in range(4))
-    exceeded = torch.zeros_like(achieved) if rules.uncertainty_limit is not None else None
+    none = torch.zeros_like
+    exceeded = none(achieved) if rules.uncertainty_limit is not None else None
+    terminated, truncated, horizon, failed = none(achieved), none(achieved), none(achieved), none(achieved)
     return Verdict(
         reward, terminated, truncated, success, probability, horizon, uncertainty, exceeded, failed, quiet=True
     )

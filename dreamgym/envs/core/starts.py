@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -129,9 +130,13 @@ class StartSampler:
     def __init__(self, rows: Sequence[Tensor]) -> None:
         self.counts = torch.tensor([len(r) for r in rows], device=rows[0].device)
         self.table = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+        # For the few envs that end at a step, calling torch costs more than the arithmetic.
+        self._only = rows[0].numpy() if len(rows) == 1 and rows[0].device.type == "cpu" else None
 
     def __call__(self, task: Tensor, uniform: Tensor) -> Tensor:
         """Rows [B] for ``task`` [B] and numbers [B] in [0, 1)."""
-        counts = self.counts if len(self.counts) == 1 else self.counts[task]
-        column = torch.minimum((uniform * counts).long(), counts - 1)
-        return self.table[0].index_select(0, column) if len(self.counts) == 1 else self.table[task, column]
+        if self._only is not None:
+            column = (uniform.numpy() * len(self._only)).astype(np.int64)
+            return torch.from_numpy(self._only[np.minimum(column, len(self._only) - 1)])
+        counts = self.counts[task]
+        return self.table[task, torch.minimum((uniform * counts).long(), counts - 1)]

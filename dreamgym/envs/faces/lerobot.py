@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from dreamgym.envs.core.core import DreamCore
-from dreamgym.envs.faces.vector import frames_per_second, to_numpy
+from dreamgym.envs.faces.vector import check_graph, frames_per_second, to_numpy
 from dreamgym.envs.registration import make_core_by_id
 from dreamgym.envs.simulators import suite_of
 from dreamgym.suites.base import Suite
@@ -65,6 +65,7 @@ class LeRobotVectorEnv(VectorEnv[Any, Any, Any]):
     def core(self) -> DreamCore:
         """The simulation."""
         core = self._make()
+        check_graph(core)
         if not isinstance(core.spec.action, ActionSpec):
             raise ValueError("LeRobot's policies give control actions, and this dream is driven by instructions")
         return core

@@ -11,7 +11,7 @@ import numpy as np
 
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.core.steps import Final
-from dreamgym.envs.faces.vector import check_render, enlarge, to_numpy, without_stats
+from dreamgym.envs.faces.vector import check_graph, check_render, enlarge, to_numpy, without_stats
 from dreamgym.envs.registration import make_core_by_id
 
 try:
@@ -39,6 +39,7 @@ class DreamVecEnv(VecEnv):
     def __init__(self, core: DreamCore, render_mode: str | None = None, render_scale: int = 1) -> None:
         if core.autoreset != "same_step":
             raise ValueError(f"SB3 wants autoreset_mode='same_step': leave autoreset_mode={core.autoreset!r} away")
+        check_graph(core)
         self.core, self.render_scale = core, render_scale
         self.render_mode = check_render(core, render_mode, render_scale)
         self._closed, self._began = False, time.monotonic()

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from dreamgym.envs.core.core import DreamCore
-from dreamgym.envs.faces.vector import check_render, enlarge, frames_per_second, to_numpy, without_stats
+from dreamgym.envs.faces.vector import check_graph, check_render, enlarge, frames_per_second, to_numpy, without_stats
 
 MODES = ("rgb_array", "rgb_array_list")
 
@@ -35,6 +35,7 @@ class DreamEnv(gym.Env[Any, np.ndarray]):
                 f"a single env needs a core with num_envs=1 and autoreset='disabled', got num_envs={core.num_envs}, "
                 f"autoreset={core.autoreset!r}"
             )
+        check_graph(core)
         self.core, self.render_scale = core, render_scale
         self.render_mode = check_render(core, render_mode, render_scale, MODES)
         modes = list(MODES) if core.missing_camera is None else []

@@ -68,6 +68,8 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> None:
         if array not in ARRAYS:
             raise ValueError(f"array must be one of {ARRAYS}, got {array!r}")
+        if array == "numpy":
+            check_graph(core)
         self.core, self.array, self.num_envs = core, array, core.num_envs
         self.render_mode, self.render_scale = check_render(core, render_mode, render_scale), render_scale
         self.metadata = {
@@ -170,6 +172,15 @@ def frames_per_second(core: DreamCore) -> int:
     """Pictures a second of real time: one a step."""
     actions = core.num_frames * core.spec.actions_per_frame
     return max(1, round(core.spec.frame_rate / actions))
+
+
+def check_graph(core: DreamCore) -> None:
+    """ValueError where a core keeps the autograd graph and its face would cut it: numpy arrays hold none."""
+    if core.gradients:
+        raise ValueError(
+            "gradients=True keeps the autograd graph, which numpy arrays cannot hold: take torch tensors, "
+            "gym.make_vec(..., array='torch'), dreamgym.torchrl_env or dreamgym.make_core; or leave gradients out"
+        )
 
 
 def check_render(

@@ -11,7 +11,7 @@ from no_sync import NoSync
 
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.core.starts import StartBank
-from dreamgym.rewards import SuccessClassifier, SuccessConfig, success
+from dreamgym.rewards import SuccessClassifier, SuccessConfig
 from dreamgym.testing.point_mass import GAIN, PointMassConfig, PointMassModel, PointMassReward, point_mass_starts
 
 STAY = (0.0, 0.0, -1.0)
@@ -523,11 +523,11 @@ def test_a_step_on_an_accelerator_never_waits_and_gives_the_same(autoreset, opti
 
 @pytest.mark.parametrize("autoreset", ["same_step", "next_step", "disabled"])
 @pytest.mark.parametrize("task", ["reach_right", "all"])
-def test_a_classifier_is_not_waited_for_once_its_tasks_are_known(monkeypatch, task, autoreset):
-    monkeypatch.setattr(success, "_reads_freely", lambda task: False)
+def test_a_classifier_is_not_waited_for_once_its_tasks_are_known(task, autoreset):
     torch.manual_seed(0)
     tasks = PointMassReward().tasks
     reward = SuccessClassifier(SuccessConfig(tasks, 3, (8,), (8,), compare_start=True))
+    reward.reads_freely = False  # as on a device that has to be waited for
     options = {"task": task, "horizon": 2, "autoreset": autoreset}
     env = DreamCore(PointMassModel(), reward, point_mass_starts(), num_envs=6, fast=False, **options)
     env.reset(seed=0)

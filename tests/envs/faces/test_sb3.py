@@ -102,6 +102,11 @@ def test_another_autoreset_is_refused():
         dreamgym.sb3_env("Dream-PushT-v0", num_envs=2, autoreset_mode="next_step")
 
 
+def test_gradients_are_not_cut_in_silence(folder):
+    with pytest.raises(ValueError, match="numpy arrays cannot hold"):
+        make(folder, gradients=True)
+
+
 def test_bad_actions_raise(folder):
     env = make(folder)
     env.reset()

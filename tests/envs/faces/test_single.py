@@ -86,6 +86,11 @@ def test_bad_actions_raise(folder, action, message):
         env.step(action)
 
 
+def test_gradients_are_not_cut_in_silence(folder):
+    with pytest.raises(ValueError, match="numpy arrays cannot hold"):
+        gym.make("Dream-v0", checkpoint=folder, gradients=True)
+
+
 def test_needs_a_core_of_one_env(parts):
     with pytest.raises(ValueError, match="num_envs=1"):
         DreamEnv(DreamCore(*parts, num_envs=2, autoreset="disabled"))

@@ -81,6 +81,7 @@ def test_render_shows_every_env(folder):
         ({"mode": "never"}, "autoreset_mode must be one of"),
         ({"render_mode": "human"}, "render_mode must be"),
         ({"render_scale": 0}, "render_scale must be"),
+        ({"gradients": True}, "numpy arrays cannot hold: take torch tensors"),
     ],
 )
 def test_bad_options_are_one_clear_error(folder, options, message):

@@ -68,7 +68,6 @@ def scene(tmp_path_factory):
     for folder in (out, damaged, out / "taken"):
         folder.mkdir()
     (damaged / "config.json").write_text("{}")
-    (out / "taken" / "thesis.tex").touch()
     files = {f.name: f.read_bytes() for f in first.iterdir()}
     server.begin("me/broken", {**files, "model.safetensors": b"other weights"})
     server.begin("me/older", {**files, "probe.safetensors": b"of the older one", "notes.txt": b"somebody's"})
@@ -147,7 +146,7 @@ def test_without_a_network_what_was_downloaded_is_taken(scene):
         ("no revision", "the repository has no such revision"),
         ("form", "expected hf://organisation/name"),
         ("twice", "names a revision already"),
-        ("taken", "exists and is no checkpoint folder"),
+        ("taken", "is there and no checkpoint"),
         ("nowhere", "no checkpoint"),
         ("forbidden", "the Hub answered 403: log in with a token that may write"),
         ("stranger", "or it is private"),

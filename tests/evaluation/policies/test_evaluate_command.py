@@ -19,7 +19,7 @@ def world(tmp_path_factory):
 def test_policies_are_tabled_and_kept_and_make_a_report(world, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     out = str(tmp_path / "run" / "evaluations")
-    words = ["--checkpoint", world, "--task", "reach_top", "--episodes", "4", "--imagined", "8", "--horizon", "6"]
+    words = ["--checkpoint", world, "--tasks", "reach_top", "--episodes", "4", "--imagined", "8", "--horizon", "6"]
     cli.main(["evaluate", "random", "hold", *words, "--out", out])
     shown = capsys.readouterr().out
     assert "twin, from both" in shown
@@ -52,7 +52,7 @@ same = Pace(0.0)
 def test_five_policies_say_how_far_the_dream_ranks_as_the_twin_does(world, tmp_path, capsys):
     (tmp_path / "own.py").write_text(POLICIES)
     names = [f"{tmp_path / 'own.py'}:{name}" for name in ("still", "slow", "faster", "fast", "middling", "same")]
-    words = ["--checkpoint", world, "--task", "reach_right", "--episodes", "8", "--horizon", "10"]
+    words = ["--checkpoint", world, "--tasks", "reach_right", "--episodes", "8", "--horizon", "10"]
     cli.main(["evaluate", *names[:2], *words])
     shown = capsys.readouterr().out
     assert "Pearson" not in shown
@@ -73,10 +73,11 @@ def test_the_dream_alone_can_be_asked(world, capsys):
     assert "3 tasks" in shown
 
 
-def test_several_tasks_are_named_with_commas_and_policies_may_follow_them(world, capsys):
+def test_several_tasks_are_named_and_policies_may_follow_them(world, capsys):
     words = [
-        "--task",
-        "reach_right,reach_top",
+        "--tasks",
+        "reach_right",
+        "reach_top",
         "--checkpoint",
         world,
         "--episodes",
@@ -88,7 +89,7 @@ def test_several_tasks_are_named_with_commas_and_policies_may_follow_them(world,
     cli.main(["evaluate", *words, "hold"])
     assert "2 tasks" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"unknown task \['fly'\]"):
-        cli.main(["evaluate", "hold", "--checkpoint", world, "--task", "reach_top,fly"])
+        cli.main(["evaluate", "hold", "--checkpoint", world, "--tasks", "reach_top", "fly"])
 
 
 def test_a_policy_that_is_none_ends_in_one_line(world):
@@ -135,7 +136,7 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_is_done(world, tmp_path, capsys,
         return real(source, *args, **kwargs)
 
     monkeypatch.setattr(batch, "evaluate", interrupted)
-    words = ["--checkpoint", world, "--task", "reach_top", "--episodes", "2", "--horizon", "2"]
+    words = ["--checkpoint", world, "--tasks", "reach_top", "--episodes", "2", "--horizon", "2"]
     with pytest.raises(SystemExit) as ended:
         cli.main(["evaluate", "random", "hold", *words, "--out", str(tmp_path)])
     assert ended.value.code == 130
@@ -164,7 +165,7 @@ def test_a_missing_simulator_is_told_before_the_dreams_episodes(monkeypatch):
 
 
 def test_a_suite_scores_without_a_world_model(tmp_path, capsys):
-    words = ["--suite", "point_mass", "--task", "reach_right", "--rollouts", "3", "--horizon", "5"]
+    words = ["--suite", "point_mass", "--tasks", "reach_right", "--rollouts", "3", "--horizon", "5"]
     cli.main(["evaluate", "random", "hold", *words, "--out", str(tmp_path)])
     assert "mean of point_mass" in capsys.readouterr().out
     kept = json.loads((tmp_path / "hold.point_mass.json").read_text())

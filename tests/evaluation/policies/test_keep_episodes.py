@@ -42,7 +42,7 @@ def test_recorded_episodes_are_exported_from_the_command_line(world, tmp_path, c
         "hold",
         "--checkpoint",
         world,
-        "--task",
+        "--tasks",
         "reach_top",
         "--episodes",
         "2",

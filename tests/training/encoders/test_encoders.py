@@ -25,13 +25,12 @@ def describe(rows: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EpisodeStore:
+def store(tmp_path: Path) -> EpisodeStore:
     """A camera that shows a bright or a dark frame, of a suite that says which."""
     action = ActionSpec((-1.0,), (1.0,))
     suite = Suite(
         "lamp", ("turn_on",), action, 10.0, 8, "nowhere:Env", layouts={"light": (("binary", 1),)}, describe=describe
     )
-    monkeypatch.setattr(registry, "_SUITES", dict(registry._SUITES))
     registry.register_suite(suite)
     keys = {"rgb": ((16, 16, 3), "uint8"), "light": ((1,), "float32"), "action": ((1,), "float32")}
     made = EpisodeStore.create(tmp_path / "store", keys, {"suite": "lamp"})

@@ -41,6 +41,8 @@ class VideoBackbone(nn.Module):
 
         self.size, self.stride = size, config.autoencoder.stride
         self.everywhere = config.residual  # whether the first frame is shown at every frame
+        # Actions are also shown at their own frames, beside the latents.
+        self.moved = nn.Linear(config.text.width, config.autoencoder.latent_channels) if driven(config) else None
         arguments = transformer_arguments(config, size, weights)
         kind: Any = CogVideoXTransformer3DModel
         self.transformer: Any = kind(**arguments) if weights is None else load_transformer(weights, arguments)
@@ -53,7 +55,7 @@ class VideoBackbone(nn.Module):
         Args:
             latents: [B, T, Z, h, w], noised or on the flow's path.
             first: [B, 1, Z, h, w], the first frame's latent.
-            text: [B, L, D], the instruction's embedding.
+            text: [B, L, D], the instruction's embedding, or [B, T, D] that of the actions.
             time: [B], diffusion time 0 .. 1000.
         """
         frames = latents.shape[1]
@@ -61,6 +63,9 @@ class VideoBackbone(nn.Module):
             shown = first.expand(-1, frames, -1, -1, -1)
         else:
             shown = torch.cat([first, torch.zeros_like(latents[:, 1:])], 1)
+        if self.moved is not None:
+            moved = self.moved(text)[..., None, None].expand(-1, -1, -1, *latents.shape[3:])
+            shown = torch.cat([shown, moved], 2)
         out: Tensor = self.transformer(
             hidden_states=torch.cat([latents, shown], 2),
             encoder_hidden_states=text,
@@ -97,6 +102,11 @@ class VideoBackbone(nn.Module):
             self.transformer.enable_adapters()
 
 
+def driven(config: VideoCascadeConfig) -> bool:
+    """Whether actions drive the cascade."""
+    return config.driven_by == "actions"
+
+
 def transformer_arguments(config: VideoCascadeConfig, size: BackboneSize, weights: str | None) -> dict[str, Any]:
     """Constructor arguments of `CogVideoXTransformer3DModel`: image conditioning, no learned positions.
 
@@ -106,7 +116,7 @@ def transformer_arguments(config: VideoCascadeConfig, size: BackboneSize, weight
     return {
         "num_attention_heads": size.heads,
         "attention_head_dim": size.head_dim,
-        "in_channels": 2 * config.autoencoder.latent_channels,
+        "in_channels": (3 if driven(config) else 2) * config.autoencoder.latent_channels,
         "out_channels": config.autoencoder.latent_channels,
         "time_embed_dim": size.time_dim,
         "text_embed_dim": config.text.width,
@@ -116,7 +126,7 @@ def transformer_arguments(config: VideoCascadeConfig, size: BackboneSize, weight
         "sample_frames": config.frames,
         "patch_size": size.patch,
         "temporal_compression_ratio": config.autoencoder.stride,
-        "max_text_seq_length": config.text.length,
+        "max_text_seq_length": config.told_tokens,
         "use_rotary_positional_embeddings": size.rotary,
     }
 
@@ -124,21 +134,24 @@ def transformer_arguments(config: VideoCascadeConfig, size: BackboneSize, weight
 def load_transformer(weights: str, arguments: dict[str, Any]) -> Any:
     """A pretrained transformer, its learned positions discarded (section 3.2).
 
-    Where it was trained from text alone its patch embedding is widened by channels for the first frame, whose weights
-    are zero: it begins as it was.
+    Where it was trained from text alone its patch embedding is widened by channels for the first frame (and for
+    actions), whose weights are zero: it begins as it was.
     """
     from diffusers import CogVideoXTransformer3DModel
 
     if on_meta():
         return CogVideoXTransformer3DModel(**arguments)
-    sizes = {k: v for k, v in arguments.items() if k != "in_channels" and not k.startswith("sample_")}
+    free_ones = ("in_channels", "max_text_seq_length")  # any number of tokens goes
+    sizes = {k: v for k, v in arguments.items() if k not in free_ones and not k.startswith("sample_")}
     free = {"use_learned_positional_embeddings": False}
     transformer = load_part(CogVideoXTransformer3DModel, weights, "transformer", sizes, **free)
     wanted, found = arguments["in_channels"], transformer.config.in_channels
-    if found == wanted // 2:
+    narrower = range(arguments["out_channels"], wanted, arguments["out_channels"])
+    if found in narrower:
         widen(transformer, wanted)
     elif found != wanted:
-        raise ValueError(f"the transformer of {weights!r} reads {found} channels, expected {wanted} or {wanted // 2}")
+        known = " or ".join(map(str, [*narrower, wanted]))
+        raise ValueError(f"the transformer of {weights!r} reads {found} channels, expected {known}")
     return transformer
 
 

@@ -22,6 +22,9 @@ STAGES = ("autoencoder", "monolithic", "preview", "refiner")
 TRAIN_STEPS = 1000
 """Times of the noise schedule; sampling takes some of them."""
 
+DRIVERS = ("sentences", "actions")
+"""What a clip may follow."""
+
 FIDELITIES = ("preview", "refined", "monolithic")
 """How a clip may be made; "monolithic" is the baseline: the backbone at high resolution, without adapters."""
 
@@ -56,18 +59,21 @@ class VideoCascadeConfig:
     Attributes:
         camera: the image sensor that is predicted.
         image: its C, H, W: the high resolution.
-        tasks: the sentences of each task, by name; all together are what the model can be told.
-        control: the robot's action, which an executor sends.
+        tasks: the sentences of each task, by name; all together are what the model can be told. Empty where actions
+            drive it.
+        control: the robot's action, which an executor sends, or which drives the model.
         low: height and width of the preview.
         frames: of a clip, the given first one included: one more than a multiple of twice the
             autoencoder's stride.
         actions_per_frame: control actions between two frames.
         frame_rate: control actions a second, Hz.
+        driven_by: "sentences", as in the paper; or "actions", our extension: a clip follows the actions of its frames,
+            as in every dream that is a Box env.
         autoencoder, text, backbone, refiner: sizes.
         lora_rank: of the adapters that make the backbone a preview (section 3.2: 128).
         steps: denoising steps of a preview (50), and of the monolithic baseline.
         guidance: weight of the instruction in sampling (classifier-free guidance); 1 is none, and costs half.
-        drop_text: share of clips that are trained on without their instruction, for guidance.
+        drop_text: share of clips that are trained on without their instruction or actions, for guidance.
         refiner_steps: Euler steps N of the refinement (equation 5: 4).
         degradation: largest strength of the noise that training starts the flow from (A.3): drawn anew for each clip,
             uniform below it.
@@ -92,6 +98,7 @@ class VideoCascadeConfig:
     frames: int = 49
     actions_per_frame: int = 4
     frame_rate: float = 30.0
+    driven_by: str = "sentences"
     autoencoder: AutoencoderSize = field(default_factory=AutoencoderSize)
     text: TextSize = field(default_factory=TextSize)
     backbone: BackboneSize = field(default_factory=BackboneSize)
@@ -149,8 +156,12 @@ class VideoCascadeConfig:
             raise ValueError(f"the preview's size low={self.low} is above the image's {self.image[1:]}")
 
     def _check_training(self) -> None:
-        if not self.sentences or len(set(self.sentences)) != len(self.sentences):
-            raise ValueError(f"tasks must have sentences, each once, got {dict(self.tasks)}")
+        if self.driven_by not in DRIVERS:
+            raise ValueError(f"driven_by must be one of {DRIVERS}, got {self.driven_by!r}")
+        wanted = self.driven_by == "sentences"
+        if bool(self.sentences) != wanted or len(set(self.sentences)) != len(self.sentences):
+            told = "must have sentences, each once" if wanted else "are of clips that sentences drive: leave them out"
+            raise ValueError(f"driven_by={self.driven_by!r}: tasks {told}; got {dict(self.tasks)}")
         if not self.stages or [s for s in STAGES if s in self.stages] != list(self.stages):
             raise ValueError(f"stages must be some of {STAGES}, in that order, got {self.stages}")
         if self.source not in ("latent", "pixel"):
@@ -162,6 +173,11 @@ class VideoCascadeConfig:
     def sentences(self) -> tuple[str, ...]:
         """Every sentence, task by task."""
         return tuple(s for each in self.tasks.values() for s in each)
+
+    @property
+    def told_tokens(self) -> int:
+        """Tokens of what a clip follows: those of a sentence, or one for each latent frame's actions."""
+        return self.text.length if self.driven_by == "sentences" else self.latent_frames
 
     @property
     def latent_frames(self) -> int:

@@ -42,10 +42,10 @@ def num_parameters(module: nn.Module, adapters: bool = True) -> int:
 
 
 def num_tokens(config: VideoCascadeConfig, resolution: str) -> int:
-    """Tokens of a clip at "low" or "high" resolution, those of the instruction included."""
+    """Tokens of a clip at "low" or "high" resolution, those of what it is told included."""
     height, width = config.latent_size(resolution)
     patch = config.backbone.patch
-    return config.latent_frames * (height // patch) * (width // patch) + config.text.length
+    return config.latent_frames * (height // patch) * (width // patch) + config.told_tokens
 
 
 def clip_cost(config: VideoCascadeConfig, fidelity: str) -> ClipCost:
@@ -71,7 +71,7 @@ def clip_cost(config: VideoCascadeConfig, fidelity: str) -> ClipCost:
 def backbone_flops(backbone: VideoBackbone, config: VideoCascadeConfig, resolution: str) -> int:
     """One evaluation of a transformer, which stands on the meta device, on one clip; its adapters off."""
     latents = _latents(config, resolution)
-    text = torch.empty(1, config.text.length, config.text.width, device="meta")
+    text = torch.empty(1, config.told_tokens, config.text.width, device="meta")
     time = torch.zeros(1, device="meta")
 
     def evaluate() -> Tensor:

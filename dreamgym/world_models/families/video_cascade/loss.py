@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dreamgym.data.clips import CLIP, TASK
 from dreamgym.world_models.base import to_frames
+from dreamgym.world_models.families.video_cascade.actions import ActionEncoder
 from dreamgym.world_models.families.video_cascade.autoencoder import VideoAutoencoder, resize
 from dreamgym.world_models.families.video_cascade.backbone import VideoBackbone
 from dreamgym.world_models.families.video_cascade.config import VideoCascadeConfig
@@ -36,7 +37,7 @@ class Parts(Protocol):
 
     config: VideoCascadeConfig
     autoencoder: VideoAutoencoder
-    text: InstructionEncoder
+    text: InstructionEncoder | ActionEncoder
     backbone: VideoBackbone
     latents: LatentCache
     training: bool
@@ -159,8 +160,13 @@ def refiner_loss(model: Parts, batch: dict[str, Tensor], generator: torch.Genera
 
 
 def told(model: Parts, batch: dict[str, Tensor], generator: torch.Generator | None) -> Tensor:
-    """Embeddings [B, L, D]: one of the sentences of each clip's task, or, for a share of them, none."""
+    """Embeddings [B, L, D]: one of the sentences of each clip's task, or its actions; for a share of them, nothing."""
     config, device = model.config, model.autoencoder.latent_mean.device
+    if isinstance(model.text, ActionEncoder):
+        actions = to_frames({"action": batch["action"]}, config.actions_per_frame)["action"].to(device)
+        known = torch.rand(len(actions), generator=generator, device=device) >= config.drop_text
+        following: Tensor = model.text(actions, known)
+        return following
     task = batch[TASK][:, 0].long().to(device)
     counts = torch.tensor([len(s) for s in config.tasks.values()], device=device)
     firsts = counts.cumsum(0) - counts

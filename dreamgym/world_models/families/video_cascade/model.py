@@ -1,4 +1,4 @@
-"""The video cascade behind the `WorldModel` contract: told a sentence, it imagines a clip."""
+"""The video cascade behind the `WorldModel` contract: told a sentence, or given actions, it imagines a clip."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dreamgym.types import InstructionSpec, Observation, ObservationSpec, State, WorldModelSpec
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.families.video_cascade import loss as losses
+from dreamgym.world_models.families.video_cascade.actions import ActionEncoder
 from dreamgym.world_models.families.video_cascade.autoencoder import VideoAutoencoder, resize
 from dreamgym.world_models.families.video_cascade.backbone import VideoBackbone
 from dreamgym.world_models.families.video_cascade.config import FIDELITIES, TRAIN_STEPS, VideoCascadeConfig
@@ -36,10 +37,12 @@ class Clip(NamedTuple):
 class VideoCascade(WorldModel):
     """DVG-WM: a preview of low resolution by many denoising steps, refined to high resolution by a few of a flow.
 
-    A step is a clip. The state is ``{"image": [B, C, H, W] in [0, 1], "doubt": [B]}``, of real and of imagined frames
-    alike; features are the image's latent.
+    A step is a clip; where actions drive the cascade (``driven_by``), a chunk of them, of any length: a clip is sampled
+    for every F - 1 frames, and what a chunk lacks of one is made up by its last actions. The state is ``{"image":
+    [B, C, H, W] in [0, 1], "doubt": [B]}``, of real and of imagined frames alike; features are the image's latent.
 
     Attributes:
+        text: embeds what a clip follows, sentences or actions.
         fidelity: how clips are made, one of `FIDELITIES`; `at_fidelity` gives another view.
     """
 
@@ -52,7 +55,7 @@ class VideoCascade(WorldModel):
         self.config, self.fidelity = config, "refined"
         self.spec = _spec(config)
         self.autoencoder = VideoAutoencoder(config)
-        self.text = InstructionEncoder(config)
+        self.text = InstructionEncoder(config) if config.driven_by == "sentences" else ActionEncoder(config)
         self.backbone = VideoBackbone(config, config.backbone, config.weights, config.lora_rank)
         self.refiner = VideoBackbone(config, config.refiner, config.refiner_weights)
         self.refiner.requires_grad_(True)
@@ -91,11 +94,27 @@ class VideoCascade(WorldModel):
         return {"image": image.float() / 255, "doubt": torch.zeros(len(image), device=image.device)}
 
     def imagine(self, state: State, action: Tensor, generator: torch.Generator | None = None) -> State:
+        if action.dim() == 2 and self.config.driven_by == "actions":
+            action = action.unsqueeze(1)
         return self.unroll(state, action, generator)[0]
 
     def unroll(self, state: State, actions: Tensor, generator: torch.Generator | None = None) -> list[State]:
-        clip = self.clip(state["image"], actions, generator)
-        return [{"image": i, "doubt": d} for i, d in zip(clip.frames.unbind(1), clip.doubt.unbind(1), strict=True)]
+        if self.config.driven_by == "actions":
+            return self._follow(state, actions, generator)
+        return _states(self.clip(state["image"], actions, generator))
+
+    def _follow(self, state: State, actions: Tensor, generator: torch.Generator | None) -> list[State]:
+        """Frames along actions [B, n a, A], clip by clip."""
+        a, length = self.config.actions_per_frame, self.config.frames - 1
+        if actions.shape[1] % a:
+            raise ValueError(f"a frame spans {a} actions, got {actions.shape[1]}: give a multiple of {a}")
+        out: list[State] = []
+        for part in actions.unflatten(1, (-1, a)).split(length, 1):
+            taken = part.shape[1]
+            whole = torch.cat([part, part[:, -1:].expand(-1, length - taken, -1, -1)], 1)
+            image = out[-1]["image"] if out else state["image"]
+            out += _states(self.clip(image, whole, generator))[:taken]
+        return out
 
     def features(self, state: State) -> Tensor:
         return self.autoencoder.encode(state["image"].unsqueeze(1)).flatten(1)
@@ -114,12 +133,14 @@ class VideoCascade(WorldModel):
         return {"loss": torch.stack([part["loss"] for part in parts.values()]).sum(), **out}
 
     def frozen_modules(self) -> Mapping[str, str]:
-        """What is pretrained: autoencoder and text as wholes, of the backbone whatever is no adapter."""
+        """What is pretrained: autoencoder and text as wholes, of the transformer whatever is no adapter."""
         weights = self.config.weights
         if weights is None:
             return {}
-        own = dict.fromkeys(name.rpartition(".")[0] for name in self.backbone.state_dict() if ".lora_" not in name)
-        return {"autoencoder.network": weights, "text": weights, **{f"backbone.{name}": weights for name in own}}
+        names = [n for n in self.backbone.transformer.state_dict() if ".lora_" not in n]
+        own = [f"backbone.transformer.{name.rpartition('.')[0]}" for name in names]
+        text = ["text"] if self.config.driven_by == "sentences" else []
+        return dict.fromkeys(["autoencoder.network", *text, *own], weights)
 
     # ------------------------------------------------------------------ `ClipRefiner`
 
@@ -139,15 +160,15 @@ class VideoCascade(WorldModel):
 
     # ------------------------------------------------------------------ making a clip
 
-    def clip(self, image: Tensor, sentence: Tensor, generator: torch.Generator | None = None) -> Clip:
+    def clip(self, image: Tensor, told: Tensor, generator: torch.Generator | None = None) -> Clip:
         """The clip that follows first frames.
 
         Args:
             image: [B, C, H, W] in [0, 1].
-            sentence: int64 [B], numbers of sentences.
+            told: int64 [B], numbers of sentences; or actions [B, F - 1, a, A].
             generator: of the noise.
         """
-        text, empty = self.embeddings(sentence)
+        text, empty = self.embeddings(told)
         if self.fidelity == "monolithic":
             first = self.first_latent("high", image)
             with self.backbone.without_lora():
@@ -160,11 +181,9 @@ class VideoCascade(WorldModel):
         first = self.first_latent("high", image)
         return self._shown(self.refine(made.latents, first, text, generator), first, made.doubt)
 
-    def embeddings(self, sentence: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings [B, L, D] of sentences int64 [B], and of no instruction."""
-        both = self.text(torch.cat([sentence, torch.full_like(sentence, self.text.num_sentences)]))
-        text, empty = both.chunk(2)
-        return text, empty
+    def embeddings(self, told: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings [B, L, D] of what clips follow (see `clip`), and of nothing."""
+        return self.text.pair(told)
 
     def denoise(self, first: Tensor, text: Tensor, empty: Tensor, generator: torch.Generator | None) -> Sampled:
         """Latents, as the backbone predicts them (see `to_model`), at the resolution of the first frame's latent."""
@@ -219,12 +238,17 @@ class VideoCascade(WorldModel):
         return Clip(self.frames(predicted, first), doubt[:, 1:].repeat_interleave(self.config.autoencoder.stride, 1))
 
 
+def _states(clip: Clip) -> list[State]:
+    return [{"image": i, "doubt": d} for i, d in zip(clip.frames.unbind(1), clip.doubt.unbind(1), strict=True)]
+
+
 def _spec(config: VideoCascadeConfig) -> WorldModelSpec:
     height, width = config.latent_size("high")
+    told = InstructionSpec(config.sentences, config.frames - 1, config.control) if config.sentences else None
     return WorldModelSpec(
         family=VideoCascade.family,
         observations={config.camera: ObservationSpec("image", config.image)},
-        action=InstructionSpec(config.sentences, config.frames - 1, config.control),
+        action=told or config.control,
         feature_shape=(config.autoencoder.latent_channels * height * width,),
         decodable=(config.camera,),
         frame_rate=config.frame_rate,

@@ -36,7 +36,8 @@ MEAN_FRAMES = 2000
 
 
 class VideoCascadeRecipe(Recipe):
-    """Trains on a clip store (``dreamgym clips``); the autoencoder alone on any store with the camera.
+    """Trains on a clip store (``dreamgym clips``, with ``--windows`` where actions drive it); the autoencoder alone on
+    any store with the camera.
 
     The paper names no rate, decay or betas that its text kept; gradients are clipped at 0.1 in its preview stage.
     """
@@ -59,13 +60,14 @@ class VideoCascadeRecipe(Recipe):
     }  # fmt: skip
 
     def config(self, facts: StoreFacts, preset: str, changes: Mapping[str, Any]) -> VideoCascadeConfig:
-        """One camera, and the sentences of the store's tasks.
+        """One camera, and the sentences of the store's tasks, or its actions (``driven_by``).
 
         Raises:
             ValueError: the store has no camera or no tasks, or the camera is not its.
         """
         images = {k: s.shape for k, s in facts.sensors.items() if s.kind == "image"}
-        if not images or not facts.tasks:
+        told = changes.get("driven_by", "sentences") == "sentences"
+        if not images or (told and not facts.tasks):
             raise ValueError(
                 f"a video cascade learns from clips of tasks that a camera shows, this store has cameras "
                 f"{list(images)} and tasks {list(facts.tasks)}: make a clip store of demonstrations with dreamgym clips"
@@ -78,7 +80,7 @@ class VideoCascadeRecipe(Recipe):
         sizes = {"image": image, "low": half(image)} if preset == "tiny" else {}
         given = {
             "camera": camera,
-            "tasks": {t: facts.sentences(t) for t in facts.tasks},
+            "tasks": {t: facts.sentences(t) for t in facts.tasks} if told else {},
             "control": facts.action,
             "frame_rate": facts.frame_rate,
         }
@@ -86,7 +88,9 @@ class VideoCascadeRecipe(Recipe):
 
     def keys(self, config: VideoCascadeConfig) -> tuple[str, ...]:
         """The camera and what a clip is of."""
-        return (config.camera,) if config.stages == ("autoencoder",) else (config.camera, TASK, CLIP)
+        if config.stages == ("autoencoder",):
+            return (config.camera,)
+        return (config.camera, CLIP) if config.driven_by == "actions" else (config.camera, TASK, CLIP)
 
     def prepare(self, model: VideoCascade, episodes: EpisodeView) -> None:
         """Centres pixels on the mean image of the training frames, unless the autoencoder is pretrained."""
@@ -153,8 +157,11 @@ def _stage(name: str, config: VideoCascadeConfig) -> Stage:
         windows = {"length": 2 * stride * config.actions_per_frame + 1, "batch_size": AUTOENCODER_BATCH}
         windows["length"] = min(windows["length"], config.rows)
         groups = (ParameterGroup(("*",), lr=AUTOENCODER_RATE),)
+    trains = TRAINS[name]
+    if name == "preview" and config.driven_by == "actions" and config.weights is not None:
+        trains += ("text.*", "backbone.moved.*")  # no pretrained model knows them
     return Stage(
-        name, share=SHARES[name], trains=TRAINS[name], frozen=("*lora_*",) if name == "monolithic" else (),
+        name, share=SHARES[name], trains=trains, frozen=("*lora_*",) if name == "monolithic" else (),
         groups=groups, loss=as_loss(name), windows=windows, begin=forget_latents, end=forget_latents,
     )  # fmt: skip
 

@@ -54,6 +54,11 @@ class InstructionEncoder(nn.Module):
         out: Tensor = self.network(input_ids=tokens, attention_mask=mask).last_hidden_state
         return out * mask.unsqueeze(-1)
 
+    def pair(self, sentence: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings [B, L, D] of sentences int64 [B], and of no instruction."""
+        text, empty = self(torch.cat([sentence, torch.full_like(sentence, self.num_sentences)])).chunk(2)
+        return text, empty
+
 
 def t5_config(size: TextSize, words: int) -> Any:
     """The config of a T5-v1.1 encoder of that size."""

@@ -188,7 +188,7 @@ def test_a_sensor_is_named_where_its_name_does_not_tell(saved, world, capsys):
         ValueError, match=r"reads \['observation.images.front'\].*--map SENSOR=observation.images.front"
     ):
         first(load_policy(f"lerobot:{folder}", SPEC))
-    words = ["--checkpoint", world, "--task", "reach_right", "--episodes", "2", "--horizon", "9"]
+    words = ["--checkpoint", world, "--tasks", "reach_right", "--episodes", "2", "--horizon", "9"]
     cli.main(["evaluate", f"lerobot:{folder}", *words, "--map", "rgb_static=observation.images.front"])
     assert "100.0" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="map is of policies of lerobot alone"):
@@ -268,7 +268,7 @@ def test_a_policy_of_the_hub_is_fetched_and_scored(saved, world, tmp_path):
 
     server = Hub()
     server.begin("me/policy", {file.name: file.read_bytes() for file in saved().iterdir()})
-    words = ["--checkpoint", world, "--task", "reach_right", "--episodes", "2", "--horizon", "9", "--no-twin"]
+    words = ["--checkpoint", world, "--tasks", "reach_right", "--episodes", "2", "--horizon", "9", "--no-twin"]
     script = (
         "import sys, dreamgym.testing; from dreamgym import cli; cli.main(sys.argv[1:]); "
         "cli.main(['evaluate', 'lerobot:me/nothing', *sys.argv[3:]])"

@@ -58,7 +58,7 @@ def test_it_is_scored_in_dream_and_twin_from_the_command_line(model, world, caps
     words = [
         "--checkpoint",
         world,
-        "--task",
+        "--tasks",
         "reach_right",
         "--episodes",
         "3",
