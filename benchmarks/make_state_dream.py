@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 from state_dreams import RESULTS
+from torch import Tensor
 
 from dreamgym.data import EpisodeStore
 from dreamgym.evaluation.making.card import write_card
@@ -39,6 +40,7 @@ from dreamgym.suites import suite
 from dreamgym.suites.collection import collect_suite
 from dreamgym.training import checkpoint
 from dreamgym.training.train import train
+from dreamgym.types import SPLITS
 from dreamgym.world_models.families.mlp.recipe import OPENINGS
 
 
@@ -58,6 +60,8 @@ class Recipe:
         tasks: of the suite, or names of its sets of tasks; () for all.
         collect: further options of the collection.
         initial_states: further episodes, two rows each, from the benchmark's own initial states: the bank's "test".
+        shipped_starts: of each task's training starts, how many are shipped at most; None: all. LIBERO's snapshots have
+            481 numbers.
     """
 
     operators: tuple[str, ...]
@@ -71,6 +75,7 @@ class Recipe:
     tasks: tuple[str, ...] = ()
     collect: Mapping[str, Any] = field(default_factory=dict)
     initial_states: int = 0
+    shipped_starts: int | None = None
 
 
 RECIPES = {
@@ -96,6 +101,7 @@ RECIPES = {
         tasks=("libero_goal",),
         collect={"image_size": 0, "max_steps": 400},
         initial_states=500,
+        shipped_starts=50,
     ),
 }
 
@@ -142,14 +148,33 @@ def command(args: argparse.Namespace) -> str:
 def ship(args: argparse.Namespace, out: Path) -> Path:
     """Writes the checkpoint into the package, with what scripts do in it on its card."""
     opened = checkpoint.load(out)
-    metrics = dict(opened.metrics)
+    training = {k: v for k, v in opened.metrics["training"].items() if k != "store"}  # a path of this machine
+    metrics = {**opened.metrics, "training": training}
     if (found := scripted(opened)) is not None:
         metrics["scripted"] = found
+    starts, attachments, meta = opened.starts, opened.attachments(), opened.starts_meta
+    if (num := RECIPES[args.suite].shipped_starts) is not None and starts is not None:
+        kept = kept_starts(starts, num)
+        starts = {k: v[kept] for k, v in starts.items()}
+        if "demo" in attachments:
+            attachments["demo"]["row"] = torch.searchsorted(kept, attachments["demo"]["row"])
+        counts = {task: {**of, "train": min(of["train"], num)} for task, of in meta["counts"].items()}
+        meta = {**meta, "counts": counts}
+        metrics["starts"] = {**metrics["starts"], "counts": counts}
     return checkpoint.save(
-        checkpoint.BUILT_IN / args.suite, opened.model, opened.rewards, opened.starts, probe=opened.probe,
+        checkpoint.BUILT_IN / args.suite, opened.model, opened.rewards, starts, probe=opened.probe,
         simulator=opened.simulator, metrics=metrics, card=write_card(args.suite, metrics),
-        starts_meta=opened.starts_meta, attachments=opened.attachments(), dtype=torch.float16,
+        starts_meta=meta, attachments=attachments, dtype=torch.float16,
     )  # fmt: skip
+
+
+def kept_starts(starts: Mapping[str, Tensor], num: int) -> Tensor:
+    """Rows [K] of all held-out starts and of the first ``num`` training starts of each task."""
+    train = starts["split"] == SPLITS.index("train")
+    keep = ~train
+    for task in starts["task"].unique().tolist():
+        keep[(train & (starts["task"] == task)).nonzero().flatten()[:num]] = True
+    return keep.nonzero().flatten()
 
 
 def scripted(opened: checkpoint.Checkpoint) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ _REAL: dict[str, Any] = {
 
 DREAMS: dict[str, dict[str, Any]] = {
     "Dream-CALVIN-v0": {"checkpoint": "calvin_d"},
+    "Dream-LIBERO-v0": {"checkpoint": "libero"},
     "Dream-PlayTable-v0": {"checkpoint": "playtable"},
     "Dream-Metaworld-v0": {"checkpoint": "metaworld"},
     "Dream-PushT-v0": {"checkpoint": "pusht"},

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,23 @@ def test_a_shipped_checkpoint_tells_how_it_was_made_and_what_scripts_do_in_it(fo
     before, after = load(folder / "checkpoint"), load(shipped)
     assert all(torch.equal(a, b) for a, b in zip(before.model.parameters(), after.model.parameters(), strict=True))
     assert after.spec.uncertainty_limit == before.spec.uncertainty_limit
+
+
+def test_fewer_training_starts_are_shipped_and_the_demo_still_begins_where_it_did(folder, tmp_path, monkeypatch):
+    whole = load(folder / "checkpoint")
+    recipes = {"pusht": replace(make_state_dream.RECIPES["pusht"], shipped_starts=2)}
+    monkeypatch.setattr(make_state_dream, "RECIPES", recipes)
+    monkeypatch.setattr(make_state_dream.checkpoint, "BUILT_IN", tmp_path)
+    rows = torch.arange(len(whole.starts["split"]))[whole.starts["split"] > 0][-2:]
+    monkeypatch.setattr(type(whole), "attachments", lambda opened: {"demo": {"row": rows}})
+    args = argparse.Namespace(suite="pusht", folder=folder, data=None, tasks=())
+    shipped = make_state_dream.ship(args, folder / "checkpoint")
+    monkeypatch.undo()
+    after = load(shipped)
+    assert [(after.starts["split"] == s).sum() for s in (0, 1)] == [2, (whole.starts["split"] == 1).sum()]
+    assert after.metrics["starts"]["counts"]["push_t"]["train"] == 2
+    demo = after.attachments()["demo"]["row"]
+    assert torch.equal(after.starts["state/obs"][demo], whole.starts["state/obs"][rows])
 
 
 def test_what_scripts_did_in_another_dream_is_left_out(folder, tmp_path, monkeypatch):

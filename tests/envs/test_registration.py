@@ -1,3 +1,5 @@
+import os
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from dreamgym.envs.registration import DREAMS, REALS, register_envs
 from dreamgym.testing import check_vector_env
 from dreamgym.training.checkpoint import built_in_names
 
-SUITES = {"metaworld": "metaworld", "pusht": "gym_pusht", "robosuite": "robosuite"}  # checkpoint: what its twin needs
+# Checkpoint: what its twin needs.
+SUITES = {"libero": "robosuite", "metaworld": "metaworld", "pusht": "gym_pusht", "robosuite": "robosuite"}
 MADE = [name for name, kwargs in DREAMS.items() if kwargs.get("checkpoint") in built_in_names()]
 
 
@@ -52,6 +55,8 @@ def test_shipped_dreams_pass_torchrls_checker(name):
 def test_shipped_dreams_of_the_suites_begin_as_their_twins_do(name):
     folder = DREAMS[name]["checkpoint"]
     pytest.importorskip(SUITES[folder])
+    if folder == "libero" and "DREAMGYM_LIBERO_ASSETS" not in os.environ:
+        pytest.skip("needs LIBERO's assets")
     dream, real = gym.make(name, obs="state"), gym.make(name.replace("Dream", "Real"), world_model=folder, obs="state")
     assert dream.observation_space == real.observation_space
     assert dream.action_space == real.action_space
@@ -141,7 +146,7 @@ def test_public_names_are_found_and_unknown_ones_named():
 
 
 @pytest.mark.parametrize(
-    ("name", "horizon"), [("metaworld", 150), ("pusht", 300), ("robosuite", 400), ("playtable", 64)]
+    ("name", "horizon"), [("metaworld", 150), ("pusht", 300), ("robosuite", 400), ("libero", 600), ("playtable", 64)]
 )
 def test_dream_and_twin_last_as_long_as_the_suite_says(name, horizon):
     opened = dreamgym.load(name)

@@ -2,6 +2,7 @@
 
     python tests/golden/golden_rollouts.py            # records anew into rollouts.npz: only when a change of results is
     meant
+    python tests/golden/golden_rollouts.py libero     # those of one dream and its twin alone; the others stay
 
 Only public names are used, so the same file runs on any commit. An observation is kept as its product with four fixed
 vectors, in float64: a difference anywhere in it shows.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,14 @@ FILE = Path(__file__).with_name("rollouts.npz")
 DREAMS = {
     "playtable": "Dream-PlayTable-v0",
     "calvin_d": "Dream-CALVIN-v0",
+    "libero": "Dream-LIBERO-v0",
     "metaworld": "Dream-Metaworld-v0",
     "pusht": "Dream-PushT-v0",
     "robosuite": "Dream-Robosuite-v0",
 }
 TWINS = {name: env_id.replace("Dream-", "Real-") for name, env_id in DREAMS.items()}
+ASSETS = {"calvin_d": "DREAMGYM_CALVIN_ASSETS", "libero": "DREAMGYM_LIBERO_ASSETS"}
+TASKS = {"libero": "libero_goal/turn_on_the_stove"}  # of the twin: a model of each task takes seconds to load
 MODES = ("same_step", "next_step", "disabled")
 ENVS, STEPS, HORIZON, SEED = 5, 24, 10, 3
 TWIN_ENVS, TWIN_STEPS, TWIN_HORIZON = 2, 7, 4
@@ -45,15 +50,20 @@ def cases() -> list[str]:
             for face in ("torch", "single", "sb3", "torchrl")
             for chunk in (1, 4)
         ]
+        if name in TASKS:
+            out += [f"twin/{name}/vector/same_step/4/success", f"twin/{name}/single/own/1/success"]
+            continue
         out += [f"twin/{name}/vector/{mode}/1/success" for mode in MODES]
         out += [f"twin/{name}/vector/same_step/4/success"]
         out += [f"twin/{name}/{face}/own/1/success" for face in ("single", "sb3", "torchrl")]
     return out
 
 
-def needs_assets(case: str) -> bool:
-    """Whether the case runs CALVIN's own scene."""
-    return case.startswith("twin/calvin_d") and not os.environ.get("DREAMGYM_CALVIN_ASSETS")
+def missing_assets(case: str) -> str | None:
+    """The variable that says where the assets of the case's simulator are, if it is needed and not set."""
+    kind, name, *_ = case.split("/")
+    variable = ASSETS.get(name) if kind == "twin" else None
+    return None if variable is None or os.environ.get(variable) else variable
 
 
 def rollout(case: str) -> dict[str, np.ndarray]:
@@ -63,7 +73,7 @@ def rollout(case: str) -> dict[str, np.ndarray]:
     envs, steps, horizon = (TWIN_ENVS, TWIN_STEPS, TWIN_HORIZON) if twin else (ENVS, STEPS, HORIZON)
     kwargs: dict[str, Any] = {"horizon": horizon, "reward": reward}
     if twin:
-        kwargs |= {"world_model": name}
+        kwargs |= {"world_model": name} | ({"task": TASKS[name]} if name in TASKS else {})
     else:
         kwargs |= {"uncertainty": face not in ("torchrl",)}
     if chunk != "1":
@@ -178,17 +188,21 @@ def _torchrl(env: Any, steps: int, log: _Log) -> None:
     env.close()
 
 
-def main() -> None:
+def main(names: Sequence[str]) -> None:
     torch.set_num_threads(1)
-    arrays = {}
-    for case in cases():
-        if needs_assets(case):
-            sys.exit("set DREAMGYM_CALVIN_ASSETS: the twin of scene D is among the rollouts")
+    wanted = [case for case in cases() if not names or case.split("/")[1] in names]
+    arrays: dict[str, np.ndarray] = {}
+    if names:
+        with np.load(FILE) as file:
+            arrays = {k: file[k] for k in file.files if k.split("/")[1] not in names}
+    for case in wanted:
+        if (variable := missing_assets(case)) is not None:
+            sys.exit(f"set {variable}: {case} is among the rollouts")
         for key, value in rollout(case).items():
             arrays[f"{case}:{key}"] = value
     np.savez_compressed(FILE, **arrays)
-    sys.stdout.write(f"{len(cases())} rollouts, {FILE.stat().st_size / 2**20:.1f} MiB\n")
+    sys.stdout.write(f"{len(wanted)} rollouts recorded, {FILE.stat().st_size / 2**20:.1f} MiB\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from golden_rollouts import FILE, cases, needs_assets, rollout
+from golden_rollouts import FILE, cases, missing_assets, rollout
 
 EXTRAS = {
     "pusht": "gym_pusht",
     "metaworld": "metaworld",
+    "libero": "robosuite",
     "robosuite": "robosuite",
     "playtable": "pybullet",
     "calvin_d": "pybullet",
@@ -29,8 +30,8 @@ def test_a_rollout_is_the_recorded_one(case, recorded):
     kind, name, *_ = case.split("/")
     if kind == "twin":
         pytest.importorskip(EXTRAS[name])
-    if needs_assets(case):
-        pytest.skip("needs CALVIN's assets")
+    if (variable := missing_assets(case)) is not None:
+        pytest.skip(f"{variable} is not set")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

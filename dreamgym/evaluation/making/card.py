@@ -36,6 +36,8 @@ def write_card(name: str, metrics: Mapping[str, Any]) -> str:
         metrics: as `dreamgym.evaluation.making.finish` gathers them: "model", "training", "data", "fidelity",
             "rewards", "twin", "scripted", "starts", "seed", "command", "machine"; parts that are missing are left out.
     """
+    if metrics.get("fidelity"):
+        metrics = {**metrics, "fidelity": _of_what_moves(metrics["fidelity"])}
     parts = [f"# {name}", _summary(name, metrics)]
     for title, write, key in (
         ("How it was made", _making, "data"),
@@ -96,6 +98,20 @@ def _data(entry: Mapping[str, Any]) -> str:
     return f"{entry['episodes']:,} episodes{steps}" + (f" ({told})" if told else "")
 
 
+def _of_what_moves(fidelity: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the measures of what stood still in every window; "idle" has their labels."""
+    idle = {
+        name: curve.get("label") or name
+        for name, curve in fidelity["curves"].items()
+        if curve.get("repeat") and not curve["higher_is_better"] and not any(curve["repeat"])
+    }
+    kept = {
+        part: {name: curve for name, curve in (fidelity.get(part) or {}).items() if name not in idle}
+        for part in ("curves", "moving", "openings")
+    }
+    return {**fidelity, **kept, "idle": list(idle.values())}
+
+
 def _fidelity(metrics: Mapping[str, Any]) -> str:
     fidelity = metrics["fidelity"]
     read = {"decoded": "decoded", "probe": "read by the state probe"}.get(fidelity["state_source"])
@@ -113,6 +129,8 @@ def _fidelity(metrics: Mapping[str, Any]) -> str:
     ]
     start = "The dream beats every baseline at every measured step from 5 on, "
     verdict = start + (f"except in: {'; '.join(beaten)}." if beaten else "in every measure.")
+    if fidelity["idle"]:
+        verdict += f" Nothing moved, and nothing is tabled, of: {', '.join(fidelity['idle'])}."
     text = f"{lead}\n\n{_curves(fidelity['curves'])}\n\n{verdict}"
     if fidelity.get("moving"):
         text += (

@@ -60,6 +60,14 @@ def test_a_lost_baseline_is_admitted():
     assert "except in: drawer error (against repeating)" in card
 
 
+def test_what_never_moved_is_named_and_not_tabled():
+    found = metrics()
+    found["fidelity"]["curves"]["lid"] = curve(0.0, 0.0, 0.1)
+    card = write_card("mine", found)
+    assert "lid error" not in card and "Nothing moved, and nothing is tabled, of: lid." in card
+    assert "Nothing moved" not in write_card("mine", metrics())
+
+
 def test_the_card_says_how_far_to_trust_each_measure():
     card = write_card("mine", metrics()).split("## How far to trust it")[1].split("##")[0]
     assert "| drawer error | 1 to 50 |" in card and "| LED right | 1 to 50 |" in card and "PSNR" not in card
