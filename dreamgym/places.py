@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from pathlib import Path
 
 LONGEST_NAME = 255
@@ -46,3 +47,22 @@ def _try(place: Path, final: Path) -> None:
         os.rmdir(tempfile.mkdtemp(prefix=".dreamgym-", dir=place))
     except OSError as error:
         raise ValueError(f"{final}: {place} cannot be written to ({error.strerror}): choose another path") from error
+
+
+def write_whole(file: str | os.PathLike[str], text: str) -> Path:
+    """Writes a file of text as a whole: a kill, or a full disk, leaves the one of before. Makes its folder.
+
+    Where a link leads is written to, and what is no plain file (/dev/stdout) is not replaced.
+    """
+    final = Path(file).resolve()
+    if final.exists() and not final.is_file():
+        final.write_text(text, encoding="utf-8")
+        return Path(file)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".tmp-{final.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(final)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Path(file)

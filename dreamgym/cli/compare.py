@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from dreamgym.cli.bounds import Count, NotNegative, Seed, Threads
 from dreamgym.cli.checks import check_file
 from dreamgym.cli.show import table
+from dreamgym.places import write_whole
 
 if TYPE_CHECKING:
     from dreamgym.evaluation.making.gate import Change
@@ -74,7 +75,7 @@ def compare(old: str, new: str, options: CompareOptions) -> None:
         told = {"old": old, "new": new, "store": str(options.store), "tolerance": config.tolerance}
         hashes = {f"{who} {role}": v for who, made in opened.items() for role, v in checkpoint_hashes(made).items()}
         rows = {"provenance": provenance(hashes), "changes": [change.to_dict() for change in found]}
-        options.json.write_text(json_.dumps({**told, **rows}, indent=1))
+        write_whole(options.json, json_.dumps({**told, **rows}, indent=1))
     _tell(found, config.tolerance)
     if worse := [f"{change.part} {change.name}" for change in found if change.worse]:
         print(f"worse: {', '.join(worse)}")

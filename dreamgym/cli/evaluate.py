@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dreamgym.cli.bounds import Count, Seed, Threads, Whole
 from dreamgym.cli.checks import check_device, check_file, check_folder
 from dreamgym.cli.show import table
+from dreamgym.places import check_place, write_whole
 
 if TYPE_CHECKING:
     from dreamgym.evaluation.policies.config import EvaluationConfig
@@ -140,6 +141,8 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     config, run = options.config, run_folder(policies)
     folder = out if out is not None or run is None else run / "evaluations"
     check_folder("--out", folder)
+    if options.record is not None:
+        check_place(options.record, replaced=False)
     if options.clips and (folder is None or not options.twin):
         raise ValueError("--clips shows dream and twin side by side in files: give --out FOLDER, and no --no-twin")
     found: list[Any] = []
@@ -184,7 +187,7 @@ def _score_in_suite(policies: tuple[str, ...], options: EvaluateOptions) -> None
         found.append(result.to_dict())
         if options.out is not None:
             file = options.out / f"{file_stem(result.policy)}.{options.suite}.json"
-            file.write_text(json.dumps(found[-1], indent=1) + "\n")
+            write_whole(file, json.dumps(found[-1], indent=1) + "\n")
     cells = [[_percent(t["success_rate"], *t["interval_95"]) for t in (*one["tasks"].values(), one)] for one in found]
     rows = [list(row) for row in zip([*found[0]["tasks"], f"mean of {options.suite}"], *cells, strict=True)]
     table(
@@ -208,7 +211,7 @@ def _tell(found: Sequence[Any], folder: Path | None, study_file: Path | None) ->
     if len(both) > 2:
         print(ranks_in_words(both))
     if study_file is not None:
-        study_file.write_text(json.dumps(study(found).to_dict(), indent=1))
+        write_whole(study_file, json.dumps(study(found).to_dict(), indent=1))
 
 
 def _stopped(folder: Path | None) -> str:

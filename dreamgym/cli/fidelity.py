@@ -8,6 +8,7 @@ from pathlib import Path
 from dreamgym.cli.bounds import Count, Seed
 from dreamgym.cli.checks import check_file
 from dreamgym.cli.show import amend, curve_rows, open_to_amend, table
+from dreamgym.places import write_whole
 
 
 def fidelity(
@@ -32,6 +33,7 @@ def fidelity(
             percentile); all else as it was.
     """
     from dreamgym.data import EpisodeStore
+    from dreamgym.envs.simulators import check_recorded_in
     from dreamgym.evaluation.making.card import STEPS, write_card
     from dreamgym.evaluation.making.fidelity import FidelityConfig, measure_fidelity
     from dreamgym.training.checkpoint import load
@@ -40,11 +42,12 @@ def fidelity(
     check_file("--json", json)
     opened = open_to_amend(checkpoint, None) if write else load(checkpoint)
     data = EpisodeStore.open(store)
+    check_recorded_in(opened, data)
     config = FidelityConfig(windows=windows, steps=steps, seed=seed)
     held_out, training = data.select(split="val"), training_episodes(data)
     found = measure_fidelity(opened.model, held_out, training, config, opened.probe, progress=True)
     if json is not None:
-        json.write_text(dumps(found.to_dict(), indent=1))
+        write_whole(json, dumps(found.to_dict(), indent=1))
     if write:
         metrics = {**opened.metrics, "fidelity": found.to_dict()}
         spec = opened.spec.with_uncertainty_limit(found.uncertainty["p99"])

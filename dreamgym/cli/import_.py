@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dreamgym.cli.bounds import Count, Positive, Share
+from dreamgym.places import check_place
 
 if TYPE_CHECKING:
     from dreamgym.data import EpisodeStore
@@ -67,6 +68,7 @@ def import_(source: str, options: ImportOptions) -> None:
     from dreamgym.data.readers import CALVIN_KEYS, ImportConfig, import_dataset, read, success_rule
     from dreamgym.suites.registry import suite as suite_by_name
 
+    check_place(options.store, replaced=False)
     suite, tasks_from, frame_rate = options.suite, options.tasks_from, options.frame_rate
     known = None if suite is None else suite_by_name(suite)  # an unknown name is refused before anything is read
     action = options.action or (CALVIN_KEYS["action"] if source.startswith("calvin:") else "action")

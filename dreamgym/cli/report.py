@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dreamgym.cli.checks import check_file
+
 
 def report(run: Path, out: Path | None = None) -> None:
     """Writes one page for an experiment: curves, before and after, real against imagined, clips.
@@ -14,4 +16,6 @@ def report(run: Path, out: Path | None = None) -> None:
     """
     from dreamgym.evaluation.pages.report import write_report
 
+    if run.is_dir():
+        check_file("--out", run / "report.html" if out is None else out)
     print(f"open {write_report(run, out)}")

@@ -32,6 +32,7 @@ def rewards(
         out: checkpoint folder to write; where not given the checkpoint itself is replaced.
     """
     from dreamgym.data import EpisodeStore
+    from dreamgym.envs.simulators import check_recorded_in
     from dreamgym.evaluation.making.plan import stores_by_role
     from dreamgym.rewards.fit import SuccessFitConfig, fit_success
     from dreamgym.rewards.samples import tasks_of
@@ -40,7 +41,9 @@ def rewards(
     opened = open_to_amend(checkpoint, out)
     make, schedule = getattr(SuccessConfig, preset), getattr(SuccessFitConfig, preset)()
     schedule = replace(schedule, epochs=epochs or schedule.epochs)
-    roles = stores_by_role([EpisodeStore.open(store) for store in stores])
+    sources = [EpisodeStore.open(store) for store in stores]
+    check_recorded_in(opened, *sources)
+    roles = stores_by_role(sources)
     if "demonstration" not in roles:
         raise ValueError(
             f"--stores: none holds demonstrations with success marks, only {sorted(roles) or 'no episode'}"

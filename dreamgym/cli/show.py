@@ -44,11 +44,14 @@ def open_to_amend(checkpoint: str | Path, out: Path | None) -> Checkpoint:
     """
     from dreamgym.training.checkpoint import BUILT_IN, check_target, load
 
+    if out is not None:
+        check_target(out)
     opened = load(checkpoint)
     if out is None and opened.path != Path(checkpoint):
         whose = "comes with dreamgym" if opened.path.parent == BUILT_IN else "lies on the Hub"
         raise ValueError(f"{checkpoint} {whose} and stays as it is: copy it, or name the new checkpoint with --out")
-    check_target(out or opened.path)
+    if out is None:
+        check_target(opened.path)
     return opened
 
 

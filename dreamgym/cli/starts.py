@@ -63,11 +63,13 @@ def starts(options: StartsOptions) -> None:
     A checkpoint that names no simulator gets the one that the first store was recorded in, for its twin.
     """
     from dreamgym.data import EpisodeStore
+    from dreamgym.envs.simulators import check_recorded_in
     from dreamgym.suites.facts import store_tasks, suite_of
     from dreamgym.training.bank import build_starts
 
     sources = [EpisodeStore.open(store) for store in options.stores]
     config, opened = options.bank, open_to_amend(options.checkpoint, options.out)
+    check_recorded_in(opened, *sources)
     if options.add:
         _add(options, opened, sources)
         return

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamgym.data.shards import Keys, locked, publish, write_rows
+from dreamgym.data.shards import COUNT, Keys, locked, publish, write_rows
 from dreamgym.data.store import EpisodeStore
 from dreamgym.places import check_place
 
@@ -81,7 +81,7 @@ def _aside(target: Path) -> Iterator[Path]:
     aside.mkdir(parents=True, exist_ok=True)
     try:
         with locked(aside, exclusive=True, wait=False, name=".collect.lock"):
-            for left in ("shards", "info.json"):
+            for left in ("shards", "info.json", COUNT):
                 shutil.rmtree(aside / left) if (aside / left).is_dir() else (aside / left).unlink(missing_ok=True)
             try:
                 yield aside

@@ -1,13 +1,16 @@
 """What an episode store is on disk: folders of .npy files, written under a temporary name and published by one rename::
 
     <store>/info.json                  format, version, keys, the creator's own info
+    <store>/count.json                 how many shards were published, those that were given up included
     <store>/shards/00000000/<key>.npy  rows of all the shard's episodes, end to end
     <store>/shards/00000000/index.json rows and meta of each of them
     <store>/shards/.tmp-*              a shard being written, or what a killed writer left
     <store>/shards/00000000.lost       a shard that was given up: an empty folder, or the damaged shard itself
 
 A finished shard is flushed to the disk and renamed to the next free number. A rename onto a non-empty folder fails,
-so any number of processes may write at once, each shard appears whole or not at all, and numbers have no gaps.
+so any number of processes may write at once, each shard appears whole or not at all, and numbers have no gaps. A gap,
+or fewer shards than were counted, is a shard that was lost since. (Stores of before they were counted have no
+count.json, and the loss of their last shards is not noticed.)
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ Keys = dict[str, tuple[tuple[int, ...], np.dtype]]
 FORMAT = "dreamgym-episodes"
 VERSION = 1
 LOST = ".lost"
+COUNT = "count.json"
 
 NPY_ERRORS = (
     *(OSError, ValueError, EOFError, TypeError, SyntaxError, tokenize.TokenError),
@@ -184,24 +188,60 @@ def publish(temporary: Path) -> None:
                 raise
             number += 1
     _flush_folder(shards)
+    # A count that is too low, since the disk is full or the writer was killed here, does no harm: the shard is there.
+    with contextlib.suppress(OSError):
+        _count(shards.parent, number + 1)
+
+
+def _count(folder: Path, shards: int) -> None:
+    """Raises the number of shards that the store is known to have."""
+    with locked(folder, exclusive=True, name=".count.lock"):
+        if read_count(folder) >= shards:
+            return
+        temporary = folder / ".count.json.tmp"
+        try:
+            write_json(temporary, {"shards": shards})
+            os.replace(temporary, folder / COUNT)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def read_count(folder: Path) -> int:
+    """How many shards were published at least; 0 of a store of before they were counted.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        count = parse_json((folder / COUNT).read_text(encoding="utf-8"))["shards"]
+        if not isinstance(count, int) or not 0 <= count < 10**8:
+            raise ValueError(f"'shards' is {count!r:.50}")
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder / COUNT} is damaged ({error!r:.200}): put it back, or delete it, and lost shards at the end go "
+            "unnoticed"
+        ) from error
+    return count
 
 
 def published(shards: Path) -> list[str]:
     """Names of the finished shards, in the order in which they were published.
 
     Raises:
-        ValueError: a number is missing before the last: that shard was deleted.
+        ValueError: a number is missing before the last, or of those that were counted: that shard was deleted.
     """
     found = os.listdir(shards)
     names = sorted(name for name in found if name.isdigit())
     there = {name.removesuffix(LOST) for name in found}
-    expected = (f"{number:08d}" for number in range(int(names[-1]) if names else 0))
-    if missing := [name for name in expected if name not in there]:
-        if (shards / missing[0]).exists():  # another process published two while the folder was being listed
+    counted = max(int(names[-1]) if names else 0, read_count(shards.parent))
+    if missing := next((name for name in map("{:08d}".format, range(counted)) if name not in there), None):
+        if (shards / missing).exists():  # another process published while the folder was being listed
             return published(shards)
         raise ValueError(
-            f"{shards} has lost the shard {missing[0]} (it has {len(names)}, up to {names[-1]}): put it back, or go on "
-            f"without its episodes: mkdir {shards / missing[0]}{LOST}"
+            f"{shards} has lost the shard {missing} (it has {len(names)} of {counted} or more): put it back, or go on "
+            f"without its episodes: mkdir {shards / missing}{LOST}"
         )
     return names
 

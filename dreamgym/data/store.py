@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from dreamgym.data.shards import (
+    COUNT,
     Entry,
     Keys,
     Meta,
@@ -162,7 +163,7 @@ class EpisodeStore(EpisodeView):
         if around := next((place for place in folder.absolute().parents if (place / "shards").is_dir()), None):
             raise ValueError(f"{folder} lies within the episode store {around}: use another path")
         if folder.is_dir() and not (folder / "info.json").exists():
-            ours = {"shards", ".lock", ".collect.lock", ".info.json.tmp"}
+            ours = {"shards", ".lock", ".collect.lock", ".count.lock", ".info.json.tmp", COUNT, ".count.json.tmp"}
             if foreign := sorted({file.name for file in folder.iterdir()} - ours):
                 raise ValueError(f"{folder} is no episode store and holds {foreign[0]!r}: use another path")
         (folder / "shards").mkdir(parents=True, exist_ok=True)

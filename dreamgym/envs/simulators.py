@@ -11,13 +11,18 @@ import multiprocessing as mp
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
 from dreamgym.actors import ERRORS
 from dreamgym.suites import Suite, suite, suites
+from dreamgym.suites.facts import suite_of as suite_of_store
+
+if TYPE_CHECKING:
+    from dreamgym.data.store import EpisodeView
+    from dreamgym.training.checkpoint import Checkpoint
 
 NO_GUARD = (
     'a script that makes simulators with num_workers does so under `if __name__ == "__main__":`, since each worker '
@@ -55,6 +60,24 @@ def suite_of(simulator: str | Mapping[str, Any] | None) -> Suite | None:
     """The suite that a simulator is of; None: it is of none that is known here."""
     name = None if simulator is None else resolve_simulator(simulator)["id"]
     return suite(name) if name in suites() else None
+
+
+def check_recorded_in(checkpoint: Checkpoint, *views: EpisodeView) -> None:
+    """Refuses episodes of another suite: sensors of the same name and size may mean something else there.
+
+    What a store or a checkpoint does not say is not checked.
+
+    Raises:
+        ValueError: a store and the world model are of different suites.
+    """
+    learned = suite_of(checkpoint.simulator)
+    for view in views:
+        recorded = suite_of_store(view)
+        if learned is not None and recorded is not None and recorded.name != learned.name:
+            raise ValueError(
+                f"{view.path} was recorded in {recorded.name!r}, and the world model {checkpoint.path.name!r} was "
+                f"learned from {learned.name!r}: give a store of that suite"
+            )
 
 
 def make_simulator(simulator: str | Mapping[str, Any]) -> gym.Env:

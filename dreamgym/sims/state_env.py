@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -17,6 +18,12 @@ STATE = "state"
 CAMERA = "rgb_static"
 RESET_OPTIONS = ("task", "snapshot")
 LARGEST_IMAGE = 4096  # pixels a side: far beyond what anybody trains on, and still drawn
+
+
+def check_horizon(horizon: Any) -> None:
+    """Raises ValueError unless it is None or a whole number of steps: comparisons let NaN pass, and nothing ends."""
+    if horizon is not None and (not isinstance(horizon, Integral) or horizon < 1):
+        raise ValueError(f"horizon: expected a whole number of at least 1 step or None, got {horizon!r}")
 
 
 class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
@@ -55,8 +62,7 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
     ) -> None:
         self._closed, self._begun = False, False
         self.task = None if task is None else self.check_task(task)
-        if horizon is not None and horizon < 1:
-            raise ValueError(f"horizon: expected at least 1 step or None, got {horizon}")
+        check_horizon(horizon)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
         if isinstance(cameras, str) or tuple(cameras) not in ((), ("static",)):

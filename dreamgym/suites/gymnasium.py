@@ -23,6 +23,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from dreamgym.sims.state_env import check_horizon
 from dreamgym.suites.base import Act, Sensors, Suite
 from dreamgym.suites.scripted import RANDOM, RandomWalk, demonstrations
 from dreamgym.types import ActionSpec
@@ -70,6 +71,7 @@ def gym_suite(
         ValueError: actions that are no bounded Box, no horizon, several tasks with one function, or snapshots that do
             not repeat.
     """
+    check_horizon(horizon)
     judges = dict(success) if isinstance(success, Mapping) else {tasks[0]: success}
     if not isinstance(success, Mapping) and len(tasks) != 1:
         raise ValueError(f"one success function judges one task, got {tasks}: give a dict of functions by task")
@@ -123,6 +125,7 @@ class GymSimulator(gym.Env[Sensors, np.ndarray]):
         self.env = _make(env, kwargs)
         self.success, self.tasks = dict(success), tuple(success)
         self.task = None if task is None else self._check_task(task)
+        check_horizon(horizon)
         self.horizon = horizon
         self.metadata = self.env.metadata
         self.render_mode = self.env.render_mode

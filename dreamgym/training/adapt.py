@@ -10,6 +10,7 @@ from dreamgym.data import EpisodeStore
 from dreamgym.suites.facts import store_facts
 from dreamgym.training import checkpoint
 from dreamgym.training.fit import FitResult
+from dreamgym.training.runs import check_run_folder
 from dreamgym.training.train import load_run, train
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.registry import recipe
@@ -38,6 +39,7 @@ def adapt(
     Raises:
         ValueError: a family that cannot be adapted, a robot that the model knows, or a store that does not fit it.
     """
+    check_run_folder(run_dir)
     model = _opened(source)
     facts = store_facts(EpisodeStore.open(store_path))
     changes = recipe(model.family).adapted(model.config, facts, robot, order)

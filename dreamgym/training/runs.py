@@ -17,7 +17,6 @@ import contextlib
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -26,7 +25,7 @@ from typing import Any
 from dreamgym.data.shards import locked
 from dreamgym.data.store import EpisodeView
 from dreamgym.fields import convert, field_types, parse_json
-from dreamgym.places import check_place
+from dreamgym.places import check_place, write_whole
 from dreamgym.training.progress import latest
 from dreamgym.world_models.recipe import FitConfig, Windows
 
@@ -100,10 +99,7 @@ def write_run(run_dir: Path, run: Mapping[str, Any]) -> None:
 
 def write_json(file: Path, value: Any) -> None:
     """Writes a file of JSON as a whole: a kill, or a full disk, leaves the one of before."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{uuid.uuid4().hex[:8]}.tmp")
-    temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    temporary.replace(file)
+    write_whole(file, json.dumps(value, indent=1))
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -327,15 +327,46 @@ def test_a_damaged_header_is_named(store: EpisodeStore, header: bytes) -> None:
         EpisodeStore.open(store.path).episode(1)
 
 
-def test_a_shard_that_was_deleted_is_missed(store: EpisodeStore) -> None:
-    fill(store, [5])
-    fill(store, [6])
-    fill(store, [7])
-    shutil.rmtree(shard_of(store, 1))
-    with pytest.raises(ValueError, match=r"has lost the shard 00000001 .*put it back, or go on.*mkdir .*00000001.lost"):
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_shard_that_was_deleted_is_missed(store: EpisodeStore, number: int) -> None:
+    for rows in (5, 6, 7):
+        fill(store, [rows])
+    shutil.rmtree(shard_of(store, number))
+    told = rf"has lost the shard 0000000{number} .*put it back, or go on.*mkdir .*0000000{number}.lost"
+    for use in (EpisodeStore.open, lambda path: EpisodeStore.create(path, KEYS), lambda path: fill(store, [4])):
+        with pytest.raises(ValueError, match=told):
+            use(store.path)
+    Path(f"{shard_of(store, number)}.lost").mkdir()
+    left = [rows for i, rows in enumerate((5, 6, 7)) if i != number]
+    assert EpisodeStore.open(store.path).lengths.tolist() == left
+    fill(EpisodeStore.open(store.path), [4])
+    assert EpisodeStore.open(store.path).lengths.tolist() == [*left, 4]
+
+
+def test_a_store_of_before_its_shards_were_counted_opens_and_counts_from_then_on(store: EpisodeStore) -> None:
+    fill(store, [5, 6])
+    (store.path / "count.json").unlink()
+    fill(EpisodeStore.open(store.path), [7])
+    shutil.rmtree(shard_of(store, 2))
+    with pytest.raises(ValueError, match="has lost the shard 00000002"):
         EpisodeStore.open(store.path)
-    Path(f"{shard_of(store, 1)}.lost").mkdir()
-    assert EpisodeStore.open(store.path).lengths.tolist() == [5, 7]
+
+
+def test_a_count_that_was_not_written_is_no_loss(store: EpisodeStore) -> None:
+    """A writer that is killed, or has no room, between publishing a shard and counting it."""
+    fill(store, [5])
+    before = (store.path / "count.json").read_text()
+    fill(store, [6])
+    (store.path / "count.json").write_text(before)
+    assert EpisodeStore.open(store.path).lengths.tolist() == [5, 6]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"shards": "2"}', '{"shards": -1}', '{"shards": 1e400}'])
+def test_a_damaged_count_is_named(store: EpisodeStore, text: str) -> None:
+    fill(store, [5])
+    (store.path / "count.json").write_text(text)
+    with pytest.raises(ValueError, match=r"count.json is damaged .*or delete it"):
+        EpisodeStore.open(store.path)
 
 
 @pytest.mark.parametrize(

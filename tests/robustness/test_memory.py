@@ -7,6 +7,7 @@ python tests/robustness/test_memory.py pusht 100000
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -43,8 +44,10 @@ def resident_mib(world: str, steps: int, num_envs: int = 8) -> list[float]:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("world", "steps"), [("point_mass", 1_000_000), ("pusht", 100_000)])
-def test_memory_is_flat(world: str, steps: int) -> None:
+def test_memory_is_flat(world: str, steps: int, record_property: Callable[[str, object], None]) -> None:
     sizes = resident_mib(world, steps)
+    record_property("steps", steps)
+    record_property("growth_mib", round(max(sizes) - sizes[0], 3))
     assert max(sizes) - sizes[0] < 1.0, [round(x, 2) for x in sizes]
 
 

@@ -1,26 +1,28 @@
-"""Two writers on one store, and disks that are too small: one line, and what was there opens."""
+"""Two writers on one store, small disks and places that cannot be written: one line, and what was there opens."""
 
 from __future__ import annotations
 
+import ctypes
 import io
 import multiprocessing
 import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from disc import make_store
+import torch
 from fake_episodes import KEYS, Factory, make_episode
-from point_policies import write_store
 
 pytest.importorskip("tyro")
 pytest.importorskip("accelerate")
 pytest.importorskip("diffusers")
 
+from commands import WORDS, give, give_trained
+
 from dreamgym import cli
 from dreamgym.data import EpisodeStore, collect
-from dreamgym.testing import point_mass_checkpoint
 from dreamgym.training.train import load_run
 
 FORK = multiprocessing.get_context("fork")
@@ -74,48 +76,96 @@ def test_two_collections_share_one_store(tmp_path: Path) -> None:
     assert sorted(m["episode_index"] for m in store.metas) == list(range(8))
 
 
-def command(words: list[str], limit: int | None) -> None:
-    """A command under a limit on the size of files: what a small disk does, without mounting one."""
+def command(words: list[str], limit: int | None = None, as_user: bool = False) -> None:
+    """A command; under a limit on the size of files, as a small disk does it without mounting one, or as a user."""
+    torch.set_num_threads(1)
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    if as_user:
+        give_up_overrides()
     cli.main(words)
 
 
-def fit_words(folder: Path, steps: int) -> list[str]:
-    words = ["fit", "--store", str(folder / "store"), "--run", str(folder / "run"), "--steps", str(steps)]
-    return [*words, "--batch-size", "8", "--length", "8", "--save-every", "0.1", "--set", "hidden=[64,64]"]
+def give_up_overrides() -> None:
+    """What permissions say counts from here on for root too."""
+    libc, header, held = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, held) == 0
+    for i in (0, 1):  # effective and permitted: without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+        held[i] &= ~0b110
+    assert libc.capset(header, held) == 0
 
 
-def clone_words(folder: Path, epochs: int) -> list[str]:
-    words = ["diffusion-ppo", "clone", "--store", str(folder / "demos"), "--task", "reach_right"]
-    return [*words, "--checkpoint", str(folder / "point"), "--out", str(folder / "base"), "--epochs", str(epochs)]
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("given")
+    give(folder)
+    return folder
 
 
-def evaluate_words(folder: Path) -> list[str]:
-    words = ["evaluate", "random", "hold", "--checkpoint", str(folder / "point"), "--tasks", "reach_right"]
-    return [*words, "--episodes", "12", "--out", str(folder / "out")]
+@pytest.fixture(scope="module")
+def trained(given: Path) -> Path:
+    give_trained(given)
+    return given
 
 
-@pytest.mark.parametrize("name", ["fit", "clone", "evaluate"])
-def test_a_small_disk_ends_a_command_in_one_line(name: str, tmp_path: Path) -> None:
-    make_store(tmp_path / "store")
-    write_store(tmp_path / "demos")
-    point_mass_checkpoint(tmp_path / "point")
-    words = {"fit": fit_words(tmp_path, 60), "clone": clone_words(tmp_path, 1), "evaluate": evaluate_words(tmp_path)}
-    first = {"fit": fit_words(tmp_path, 20)}.get(name)
-    if first is not None:
-        apart(lambda: command(first, None), tmp_path / "told").join(120)
-    process = apart(lambda: command(words[name], 2_000), tmp_path / "told")
-    process.join(120)
-    told = (tmp_path / "told").read_text()
-    assert process.exitcode == 1, told
-    assert "SystemExit: dreamgym: the disk is full, or files may not become larger" in told
-    if name == "fit":
-        assert load_run(tmp_path / "run").config.hidden == (64, 64)  # of the twenty updates before
-    again = apart(lambda: command(words[name], None), tmp_path / "told")
-    again.join(180)
-    assert again.exitcode == 0
-    assert not list(tmp_path.rglob(".tmp-*"))
+def ended(words: list[str], tmp_path: Path, **how: Any) -> tuple[int | None, str]:
+    """A command's exit code in a process of its own, and what it said."""
+    process = apart(lambda: command(words, **how), tmp_path / "told")
+    process.join(300)
+    return process.exitcode, (tmp_path / "told").read_text()
+
+
+FULL = "SystemExit: dreamgym: the disk is full, or files may not become larger"
+SMALL = {"compare --json": 300, "evaluate --json": 300}
+"""Bytes that a file may have; 1,500 of others."""
+NEVER_FILLED = ("join", "pull", "play", "ship")
+"""Links, downloads, waits for a person, and writes what `clone` does."""
+
+
+def small_disk(name: str, given: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    words = WORDS[name].format(given=given, out=place / "out").split()
+    code, told = ended(words, tmp_path, limit=SMALL.get(name, 1500))
+    assert code == 1, told
+    assert FULL in told
+    assert "Traceback" not in told
+    assert not [file for file in place.rglob("*") if file.suffix == ".tmp" or file.name.startswith(".tmp-")]
+    if name.split()[-1] in ("--json", "--out", "--pictures", "report", "rewards", "starts", "finish"):
+        assert not (place / "out").exists()  # whole or not at all
+    assert ended(words, tmp_path) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["clone", "evaluate", "export --pictures png"])
+def test_a_small_disk_ends_a_command_in_one_line(name: str, given: Path, tmp_path: Path) -> None:
+    small_disk(name, given, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", [name for name in WORDS if name not in NEVER_FILLED])
+def test_a_small_disk_ends_every_command_in_one_line(name: str, trained: Path, tmp_path: Path) -> None:
+    small_disk(name, trained, tmp_path)
+
+
+def test_a_run_that_met_a_small_disk_is_as_it_was_before(given: Path, tmp_path: Path) -> None:
+    words = WORDS["fit"].format(given=given, out=tmp_path / "run").split()
+    assert ended([*words, "--save-every", "0.1"], tmp_path) == (0, "")
+    code, told = ended([*words, "--steps", "60", "--save-every", "0.1"], tmp_path, limit=2_000)
+    assert (code, FULL in told) == (1, True)
+    assert load_run(tmp_path / "run").config.hidden == (64, 64)  # of the five updates before
+    assert ended([*words, "--steps", "60"], tmp_path) == (0, "")
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_place_that_cannot_be_written_is_told_before_the_work(name: str, given: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir(mode=0o555)
+    code, told = ended(WORDS[name].format(given=given, out=place / "out").split(), tmp_path, as_user=True)
+    assert code == 1, told
+    assert f"{place / 'out'}: {place} cannot be written to (Permission denied): choose another path" in told
+    assert told.startswith("SystemExit: dreamgym: ")
+    assert not list(place.iterdir())
 
 
 if sys.platform == "win32":

@@ -15,7 +15,9 @@ SIMULATORS = {
     "pusht with an adversary": ("gym_pusht", "Real-PushT-v0", {"perturbation": 50.0}),
     "metaworld": ("metaworld", "Real-Metaworld-v0", {"task": "drawer_open"}),
     "robosuite": ("robosuite", "Real-Robosuite-v0", {}),
+    "robosuite arms": ("robosuite", "Real-Robosuite-Arms-v0", {}),
     "playtable": ("pybullet", "Real-PlayTable-v0", {"cameras": ()}),
+    "kitchen": ("gymnasium_robotics", "Real-Kitchen-v0", {}),
 }
 WAYS = {"copy": copy.deepcopy, "pickle": lambda env: pickle.loads(pickle.dumps(env))}
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from dreamgym.data import EpisodeStore
+from dreamgym.envs.simulators import check_recorded_in
 from dreamgym.suites.facts import store_facts
 from dreamgym.training import checkpoint as checkpoints
 from dreamgym.training.train import training_episodes
@@ -44,6 +45,7 @@ def joint(options: JointOptions) -> None:
     checkpoints.check_target(options.out_checkpoint)
     store = EpisodeStore.open(options.store)
     facts, opened = store_facts(store), checkpoints.load(options.checkpoint)
+    check_recorded_in(opened, store)
     expert = load_expert(options.expert).requires_grad_(True)
     sentences = {task: facts.sentences(task)[0] for task in facts.tasks}
     run = Path(f"{options.out}.run")

@@ -91,12 +91,15 @@ def clone_task(
         The policy.
 
     Raises:
-        ValueError: no such demonstration, or a run in ``run_dir`` that was begun with other settings.
+        ValueError: no such demonstration, demonstrations of another suite than the world model's, or a run in
+            ``run_dir`` that was begun with other settings.
         Stopped: SIGINT or SIGTERM ended the run; its progress is saved.
     """
+    from dreamgym.envs.simulators import check_recorded_in
     from dreamgym.training.checkpoint import load
 
     opened, store = load(checkpoint, device), EpisodeStore.open(demonstrations)
+    check_recorded_in(opened, store)
     generator = torch.Generator(device).manual_seed(config.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # the network's first weights

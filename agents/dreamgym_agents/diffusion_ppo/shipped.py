@@ -18,7 +18,8 @@ from dreamgym.evaluation.policies.evaluate import evaluate
 from dreamgym.evaluation.policies.result import Evaluation
 from dreamgym.evaluation.policies.setup import open_world
 from dreamgym.training.checkpoint import Checkpoint, file_sha256
-from dreamgym_agents.diffusion_ppo.checkpoint import load_policy, read_policy_config, save_policy
+from dreamgym_agents.common.folders import check_target
+from dreamgym_agents.diffusion_ppo.checkpoint import WEIGHTS, load_policy, read_policy_config, save_policy
 from dreamgym_agents.diffusion_ppo.policy import ChunkPolicy
 
 SHIPPED = Path(__file__).resolve().parents[1] / "policies"
@@ -61,6 +62,7 @@ def ship(
     Raises:
         ValueError: no policy of ours, or one that was fine-tuned already.
     """
+    check_target(out, "policy", WEIGHTS)
     about, policy = read_policy_config(source), load_policy(source)
     if policy.tuned is not None:
         raise ValueError(f"{source} was fine-tuned: ship the cloned policy that a demo can fine-tune")

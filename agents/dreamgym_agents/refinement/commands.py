@@ -20,6 +20,8 @@ from torch import Tensor
 
 from dreamgym.cli.bounds import Count, Positive, Seed, Threads, Whole
 from dreamgym.data import EpisodeStore
+from dreamgym.data.store import EpisodeView
+from dreamgym.envs.simulators import check_recorded_in
 from dreamgym.nn.encoders import TextEncoder
 from dreamgym.suites.facts import store_facts
 from dreamgym.training import checkpoint as checkpoints
@@ -95,8 +97,9 @@ def train(options: TrainOptions) -> None:
     )
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    model = open_model(options.checkpoint)
-    view = select_demonstrations(EpisodeStore.open(options.store), options.tasks or None, num=options.episodes)
+    store = EpisodeStore.open(options.store)
+    model = open_model(options.checkpoint, store)
+    view = select_demonstrations(store, options.tasks or None, num=options.episodes)
     tasks = tuple(sorted({str(meta.get("task")) for meta in view.metas}))
     torch.manual_seed(options.seed)
     vectors = _instructions(options, tasks)
@@ -107,10 +110,18 @@ def train(options: TrainOptions) -> None:
     print(f"wrote {save(options.out, policy, times=options.times, world_model=options.checkpoint, metrics=told)}")
 
 
-def open_model(name: str) -> WorldModel:
-    """A checkpoint's world model, or that of a run of ``dreamgym fit`` as it stands."""
+def open_model(name: str, store: EpisodeView) -> WorldModel:
+    """A checkpoint's world model, or that of a run of ``dreamgym fit`` as it stands, for the episodes of ``store``.
+
+    Raises:
+        ValueError: the checkpoint is of another suite than the store.
+    """
     folder = Path(name)
-    return load_run(folder) if (folder / "run.json").exists() else checkpoints.load(name).model
+    if (folder / "run.json").exists():
+        return load_run(folder)
+    opened = checkpoints.load(name)
+    check_recorded_in(opened, store)
+    return opened.model
 
 
 def _config(options: TrainOptions, model: WorldModel, tasks: tuple[str, ...], instruction_dim: int) -> GuidedConfig:

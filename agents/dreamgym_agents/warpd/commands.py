@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from dreamgym.cli.checks import check_device
+from dreamgym.data import EpisodeStore
+from dreamgym.envs.simulators import check_recorded_in
 from dreamgym.training import checkpoint as checkpoints
 from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.folders import check_target
@@ -38,7 +40,7 @@ def train(options: TrainOptions) -> None:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     demos = _demonstrations(options)
-    finest = None if options.checkpoint is None else FINEST * _deviations(options.checkpoint)
+    finest = None if options.checkpoint is None else FINEST * _deviations(options.checkpoint, options.store)
     config = options.config(demos)
     _tell(demos, config.length)
     demos = cut(demos, config, options.method)
@@ -75,10 +77,12 @@ def _tell(demos: Demonstrations, length: int) -> None:
         print(f"{short} of {len(demos)} demonstrations have fewer than {length} steps: their last row is repeated")
 
 
-def _deviations(checkpoint: str) -> Tensor:
-    """Of each observed entry in the data of a checkpoint's dream, [O]."""
+def _deviations(checkpoint: str, store: Path) -> Tensor:
+    """Of each observed entry in the data of a checkpoint's dream, [O], which is of the store's suite."""
     try:
-        return check_predictor(checkpoints.load(checkpoint).model).obs_std
+        opened = checkpoints.load(checkpoint)
+        check_recorded_in(opened, EpisodeStore.open(store))
+        return check_predictor(opened.model).obs_std
     except ValueError as error:
         raise ValueError(f"--checkpoint {checkpoint}: {error}") from error
 

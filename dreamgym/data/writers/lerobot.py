@@ -17,6 +17,7 @@ from dreamgym.data.readers.lerobot import DATA_PATH, VIDEO_PATH
 from dreamgym.data.store import EpisodeView
 from dreamgym.data.writers import statistics, tables
 from dreamgym.data.writers.videos import VideoWriter, pixel_format
+from dreamgym.places import check_place
 from dreamgym.types import SPLITS
 
 CHUNKS_SIZE = 1000  # files a folder, as lerobot has it
@@ -74,14 +75,14 @@ def export_lerobot(view: EpisodeView, out: str | os.PathLike[str], config: Expor
 
     Raises:
         ImportError: pyarrow or av is not installed.
-        ValueError: nothing to export, or a folder that is there already.
+        ValueError: nothing to export, or a folder that is there already or cannot be written.
     """
     try:
         import av  # noqa: F401
         import pyarrow  # noqa: F401
     except ImportError as error:
         raise ImportError(f'LeRobot datasets need pyarrow and av: pip install "dreamgym[lerobot]" ({error})') from error
-    target = Path(out)
+    target = check_place(out)
     if not len(view):
         raise ValueError(f"{view.path} has none of these episodes: nothing to export")
     if target.exists():
@@ -129,14 +130,14 @@ class _Export:
     def write(self, progress: bool) -> None:
         """All files."""
         limit = int(self.config.data_mb * 1e6)
-        data, episodes = (
-            tables.RowWriter(self._file(DATA_PATH), limit),
-            tables.RowWriter(self._file(EPISODES_PATH), limit),
-        )
         ranges: dict[str, list[int]] = {}
         stats: list[dict[str, Any]] = []
         bar = progress_bar(total=len(self.view), unit="episode", desc="export", shown=progress, leave=True)
-        with bar:
+        with (
+            bar,
+            tables.RowWriter(self._file(DATA_PATH), limit) as data,
+            tables.RowWriter(self._file(EPISODES_PATH), limit) as episodes,
+        ):
             for index, (number, split) in enumerate(self._ordered()):
                 row, found = self._episode(index, number, data)
                 place = _placed({"file_index": episodes.open_next()})
@@ -145,8 +146,6 @@ class _Export:
                 stats.append(found)
                 ranges.setdefault(split, [index, index])[1] = index + 1
                 bar.update()
-        data.close()
-        episodes.close()
         for video in self.videos.values():
             video.close()
         tables.write_tasks(self.folder / "meta/tasks.parquet", list(self.tasks))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,20 @@ class RowWriter:
 
     def close(self) -> None:
         """Finishes the file under way."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            try:
+                writer.close()
+            finally:
+                writer.is_open = False  # its finaliser would try again, and print a traceback
+
+    def __enter__(self) -> RowWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Closes; after an error what is under way is given up, in silence."""
+        with nullcontext() if kind is None else suppress(OSError):
+            self.close()
 
 
 def write_tasks(file: Path, tasks: Sequence[str]) -> None:

@@ -79,6 +79,7 @@ def finish_run(
     Raises:
         ValueError, ImportError: no trained run, or what `plan.make_plan` refuses.
     """
+    checkpoint.check_target(out)
     run_dir = Path(run_dir)
     model = load_run(run_dir)
     training = read_json(run_dir / "run.json")

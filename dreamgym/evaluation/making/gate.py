@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from dreamgym.data.store import EpisodeView
+from dreamgym.envs.simulators import check_recorded_in
 from dreamgym.evaluation.making.fidelity import as_recorded, make_yardstick
 from dreamgym.evaluation.making.measures import psnr
 from dreamgym.evaluation.making.windows import Windows, followed, reachable
@@ -118,9 +119,12 @@ def compare_checkpoints(
         config: see `GateConfig`.
 
     Raises:
-        ValueError: no held-out episodes, fewer than two of them, or nothing that both show.
+        ValueError: episodes of another suite than one of them; no held-out episodes, fewer than two of them, or
+            nothing that both show.
     """
     config = config or GateConfig()
+    for opened in (old, new):
+        check_recorded_in(opened, store)
     held_out = store.select(split=config.split)
     if len(held_out) < 2:
         raise ValueError(

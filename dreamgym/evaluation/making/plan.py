@@ -11,7 +11,7 @@ import numpy as np
 
 from dreamgym.data.store import EpisodeView, Meta
 from dreamgym.suites import Suite
-from dreamgym.suites.facts import StoreFacts, store_facts, store_tasks
+from dreamgym.suites.facts import StoreFacts, store_facts, store_tasks, suite_of
 from dreamgym.training.bank import SNAPSHOT, candidates
 from dreamgym.training.checkpoint import check_target
 from dreamgym.types import InstructionSpec
@@ -82,9 +82,9 @@ def make_plan(
         twin: whether scripted operators will act in the simulator, which must be installed then.
 
     Raises:
-        ValueError: two stores of a role, none to measure on, no success or failure of a task in a split, no start of a
-            task, a sensor that is missing, an ``out`` that is something else, or a model of the caller's own that does
-            not keep the contract.
+        ValueError: stores of different suites, two stores of a role, none to measure on, no success or failure of a
+            task in a split, no start of a task, a sensor that is missing, an ``out`` that is something else, or a model
+            of the caller's own that does not keep the contract.
         ImportError: the simulator is missing; the message is the pip line.
     """
     check_target(out)
@@ -98,6 +98,7 @@ def make_plan(
     if measured is None:
         raise ValueError(f"finishing needs a store of play or of demonstrations, got {sorted(roles) or 'no episodes'}")
     facts = store_facts(measured)
+    _check_suites((*stores, *beginnings))
     for store in (*stores, *beginnings):
         _check_sensors(model, store)
     for split in ("train", "val"):
@@ -166,6 +167,12 @@ def role_of(meta: Meta, marked: bool) -> str:
 
 def _unmarked(store: EpisodeView) -> bool:
     return any("split" not in meta for meta in store.metas)
+
+
+def _check_suites(stores: Sequence[EpisodeView]) -> None:
+    named = {str(store.path): found.name for store in stores if (found := suite_of(store)) is not None}
+    if len(set(named.values())) > 1:
+        raise ValueError(f"the stores are of different suites, {named}: give stores of the one that the model learned")
 
 
 def _check_sensors(model: WorldModel, store: EpisodeView) -> None:

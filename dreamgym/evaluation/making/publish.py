@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dreamgym.training.checkpoint import CheckpointError, hub, load, read_config, replace_folder, resolve
+from dreamgym.training.checkpoint import CheckpointError, check_target, hub, load, read_config, replace_folder, resolve
 from dreamgym.training.checkpoint.names import DOWNLOADED
 
 STEPS = (1, 10, 25, 50)
@@ -66,9 +66,7 @@ def pull(address: str, out: str | os.PathLike[str]) -> Path:
         CheckpointError: no such repository, or what it holds does not open.
         ValueError: ``out`` is something else than a checkpoint.
     """
-    target = Path(out)
-    if target.exists() and not (target / "config.json").is_file():
-        raise ValueError(f"{target} is there and no checkpoint: name another folder")
+    target = check_target(out)
     hub.parse(address)
     if not address.startswith(hub.PREFIX) and Path(address).is_dir():
         raise ValueError(f"{address} is a folder of this machine: pull copies from the Hub, as {hub.PREFIX}{address}")

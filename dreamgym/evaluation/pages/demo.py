@@ -16,6 +16,7 @@ from dreamgym.evaluation.pages.both_worlds import MANY, run_dream, run_twin
 from dreamgym.evaluation.pages.pictures import clip_frame, plot_drift, save_figure, write_gif
 from dreamgym.evaluation.pages.sequences import load_sequences
 from dreamgym.evaluation.statistics.comparison import Agreement, Sequences, Trajectories, compare
+from dreamgym.places import write_whole
 from dreamgym.provenance import machine
 from dreamgym.training.checkpoint import BUILT_IN
 from dreamgym.version import __version__
@@ -136,9 +137,9 @@ def _write(
     write_clip(folder / "clip.gif", real, dream, sequences)
     save_figure(plot_drift(agreement.curves), folder / "drift.png")
     page = write_page((folder / "clip.gif").read_bytes(), real, dream, sequences, agreement, horizons, facts)
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    write_whole(folder / "index.html", page)
     summary = {**facts, **agreement.to_dict(horizons)}
-    (folder / "demo.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    write_whole(folder / "demo.json", json.dumps(summary, indent=1))
 
 
 def write_clip(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from dreamgym.evaluation.pages.page import MORE, document
 from dreamgym.fields import parse_json
+from dreamgym.places import write_whole
 
 if TYPE_CHECKING:
     from dreamgym.evaluation.pages.demo import Demo
@@ -84,11 +85,11 @@ def write_section(folder: Path, section: Section) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     page, summary = folder / "index.html", folder / "demo.json"
     text = page.read_text(encoding="utf-8") if page.is_file() else document(f"dreamgym: {section.title}", [MORE])
-    page.write_text(insert(text, section.name, section.html), encoding="utf-8")
+    write_whole(page, insert(text, section.name, section.html))
     told = parse_json(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
     if not isinstance(told, dict):
         raise ValueError(f"{summary} is none of a demo's: delete it, or choose another folder")
-    summary.write_text(json.dumps({**told, section.name: section.facts}, indent=1), encoding="utf-8")
+    write_whole(summary, json.dumps({**told, section.name: section.facts}, indent=1))
     return page
 
 

@@ -19,11 +19,10 @@ from dreamgym.evaluation.pages.plots import plot_training, plot_trust
 from dreamgym.evaluation.pages.report_sections import clip_figures, drift_table, policy_table, trust_note, with_interval
 from dreamgym.evaluation.policies.result import Evaluation
 from dreamgym.evaluation.policies.summary import gain as gained
+from dreamgym.evaluation.statistics.agreement import FEWEST, num_distinct
 from dreamgym.evaluation.statistics.study import study
+from dreamgym.places import write_whole
 from dreamgym.version import __version__
-
-FEWEST_RANKED = 3
-"""Policies below which neither order nor correlation means anything."""
 
 
 def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Path:
@@ -39,10 +38,7 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
         ImportError: the report extra is missing.
     """
     experiment = read_experiment(Path(folder))
-    file = Path(folder) / "report.html" if out is None else Path(out)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(report_page(experiment), encoding="utf-8")
-    return file
+    return write_whole(Path(folder) / "report.html" if out is None else out, report_page(experiment))
 
 
 def report_page(experiment: Experiment) -> str:
@@ -50,7 +46,7 @@ def report_page(experiment: Experiment) -> str:
     whole = [e for e in experiment.evaluations if e.dream is not None and e.twin is not None]
     found = study(whole) if whole else None
     told = {} if found is None else found.to_dict()
-    if len(whole) < FEWEST_RANKED:
+    if found is not None and num_distinct(found.scores) < FEWEST:
         told = {k: v for k, v in told.items() if k not in ("pearson", "mmrv")}
     figure = plot_training(experiment.runs)
     gains = _gains(experiment.runs)

@@ -41,6 +41,8 @@ def trust_note(told: dict[str, Any]) -> str:
             parts.append(
                 f"That compares policies of all tasks with each other; among the policies of one task, averaged over tasks as SimplerEnv does, MMRV is {told['mmrv_within_tasks']:.3f} (by chance {told['mmrv_within_tasks_floor']:.3f})."
             )
+    else:
+        parts.append("The policies with different results are too few to say how the dream ranks them.")
     if told.get("reliability"):
         parts.append(
             "Reliability: of the frames on which the reward model states a probability, how many the simulator calls done; larger dots, more frames."

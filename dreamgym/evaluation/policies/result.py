@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from dreamgym.evaluation.statistics.calibration import Reliability
 from dreamgym.evaluation.statistics.inference import effective_episodes
 from dreamgym.evaluation.statistics.prediction_powered import Estimate, prediction_powered
 from dreamgym.fields import parse_json
+from dreamgym.places import write_whole
 
 FORMAT = 2  # 1 had neither hashes nor clustered intervals
 
@@ -154,12 +154,7 @@ class Evaluation:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes it as JSON; never half."""
-        file = Path(path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{uuid.uuid4().hex[:8]}.part")
-        part.write_text(json.dumps(self.to_dict()), encoding="utf-8")
-        part.replace(file)
-        return file
+        return write_whole(path, json.dumps(self.to_dict()))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Evaluation:

@@ -18,6 +18,7 @@ from dreamgym.sims.calvin.scenes import ROBOT_LABELS, SCENE_LABELS, Scene, as_ve
 from dreamgym.sims.calvin.simulation import Simulation
 from dreamgym.sims.calvin.tasks import TASKS, TaskState, achieved_tasks, check_task
 from dreamgym.sims.copied import Copied
+from dreamgym.sims.state_env import check_horizon
 
 LARGEST_IMAGE = 4096  # pixels a side: far beyond what anybody trains on, and still drawn
 SETTLE_TICKS = 60  # a quarter of a second: blocks dropped at reset come to rest
@@ -77,8 +78,7 @@ class CalvinEnv(Copied, gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.cameras = _check_cameras(cameras)
         self.height, self.width = _check_image_size(image_size)
         self.task = None if task is None else check_task(task)
-        if horizon is not None and horizon < 1:
-            raise ValueError(f"horizon: expected at least 1 step or None, got {horizon}")
+        check_horizon(horizon)
         self.horizon = horizon
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")

@@ -20,6 +20,8 @@ from dreamgym.suites.facts import store_facts
 pytest.importorskip("pyarrow")
 pytest.importorskip("av")
 
+SEEDS = pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
+
 
 def damage(folder: Path, rng: random.Random) -> str:
     """Changes one file; returns which, and how."""
@@ -38,9 +40,9 @@ def damage(folder: Path, rng: random.Random) -> str:
     return f"{file.relative_to(folder)} {how}"
 
 
-def refused(kind: str, whole: Path, place: Path, rounds: int) -> int:
+def refused(kind: str, whole: Path, place: Path, rounds: int, seed: int) -> int:
     """How many of so many damaged copies of a data set, made at ``place``, are refused with a ValueError."""
-    rng, found = random.Random(0), 0
+    rng, found = random.Random(seed), 0
     for _ in range(rounds):
         folder = Path(shutil.copytree(whole, place))
         told = damage(folder, rng)
@@ -55,34 +57,45 @@ def refused(kind: str, whole: Path, place: Path, rounds: int) -> int:
     return found
 
 
+@SEEDS
 @pytest.mark.parametrize("kind", ["lerobot", "calvin"])
-def test_damage_ends_in_a_value_error(kind: str, tmp_path: Path, table: list) -> None:
+def test_damage_ends_in_a_value_error(kind: str, seed: int, tmp_path: Path, table: list, record_property: Any) -> None:
     whole = tmp_path / "whole"
     if kind == "lerobot":
         write_lerobot_table(whole, table, ["push"] * len(table), fps=5)
     else:
         write_calvin(whole / "training", [(3, 8)], [("open_drawer", 4, 7)])
-    assert refused(kind, whole, tmp_path / "damaged", rounds=150) > 75
+    found = refused(kind, whole, tmp_path / "damaged", 150, seed)
+    record_property("tries", 150)
+    record_property("refused", found)
+    assert found > 75
 
 
-def test_damage_of_a_minari_data_set_ends_in_a_value_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@SEEDS
+def test_damage_of_a_minari_data_set_ends_in_a_value_error(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any
+) -> None:
     pytest.importorskip("minari")
     from test_readers_minari import write_minari
 
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     write_minari("test/box-v0", [3, 4], pictures=0)
     whole = tmp_path / "minari" / "test" / "box-v0"
-    assert refused("minari", whole, tmp_path / "damaged", rounds=80) > 20
+    found = refused("minari", whole, tmp_path / "damaged", 80, seed)
+    record_property("tries", 80)
+    record_property("refused", found)
+    assert found > 20
 
 
-def test_damage_of_a_store_ends_in_a_value_error(tmp_path: Path) -> None:
+@SEEDS
+def test_damage_of_a_store_ends_in_a_value_error(seed: int, tmp_path: Path, record_property: Any) -> None:
     """Rows that were changed where they lie are not noticed: a store has no checksums."""
     whole = tmp_path / "whole"
     store = EpisodeStore.create(whole, {"action": ((2,), "float32"), "seen": ((), "bool")}, info={"frame_rate": 5})
     for i in range(3):
         rows = {"action": np.full((4 + i, 2), i, np.float32), "seen": np.zeros(4 + i, bool)}
         store.append([(rows, {"split": "train", "task": "push"})])
-    rng, refused = random.Random(0), 0
+    rng, refused = random.Random(seed), 0
     for _ in range(400):
         folder = Path(shutil.copytree(whole, tmp_path / "damaged"))
         told = damage(folder, rng)
@@ -98,6 +111,8 @@ def test_damage_of_a_store_ends_in_a_value_error(tmp_path: Path) -> None:
         except Exception as error:
             pytest.fail(f"{told}: {error!r}")
         shutil.rmtree(folder)
+    record_property("tries", 400)
+    record_property("refused", refused)
     assert refused > 200
 
 

@@ -68,6 +68,7 @@ def scene(tmp_path_factory):
     for folder in (out, damaged, out / "taken"):
         folder.mkdir()
     (damaged / "config.json").write_text("{}")
+    (out / "taken" / "thesis.tex").touch()
     files = {f.name: f.read_bytes() for f in first.iterdir()}
     server.begin("me/broken", {**files, "model.safetensors": b"other weights"})
     server.begin("me/older", {**files, "probe.safetensors": b"of the older one", "notes.txt": b"somebody's"})
@@ -146,7 +147,7 @@ def test_without_a_network_what_was_downloaded_is_taken(scene):
         ("no revision", "the repository has no such revision"),
         ("form", "expected hf://organisation/name"),
         ("twice", "names a revision already"),
-        ("taken", "is there and no checkpoint"),
+        ("taken", "exists and is no checkpoint folder"),
         ("nowhere", "no checkpoint"),
         ("forbidden", "the Hub answered 403: log in with a token that may write"),
         ("stranger", "or it is private"),

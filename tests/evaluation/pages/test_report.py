@@ -88,6 +88,15 @@ def test_orders_within_tasks_are_told_where_there_are_several(tmp_path):
     assert "among the policies of one task" in text_of(report_page(read_experiment(tmp_path)))
 
 
+@pytest.mark.parametrize(("reals", "ranked"), [((1, 3, 3), False), ((1, 3, 5, 7), False), ((1, 3, 5, 7, 9), True)])
+def test_few_policies_with_different_results_are_not_ranked(tmp_path, reals, ranked):
+    for i, real in enumerate(reals):
+        evaluation(f"p{i}", real, real).save(tmp_path / "evaluations" / f"{i}.json")
+    told = report_page(read_experiment(tmp_path))
+    assert ("Pearson's r" in text_of(told), "r = 1.00" in told, "MMRV" in text_of(told)) == (ranked,) * 3
+    assert ("too few to say how the dream ranks them" in text_of(told)) != ranked
+
+
 def test_one_task_has_one_mmrv(page):
     assert "among the policies of one task" not in text_of(page)
 
