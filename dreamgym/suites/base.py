@@ -210,6 +210,7 @@ class Suite:
         task_sets: tasks that the benchmark reports together, by the set's name ("libero_goal").
         initial_states: how many states the benchmark begins each task from: the simulator's reset takes their number as
             the option "init_state"; 0: it has none of its own.
+        settle_steps: hold actions between such a state and the episode, in which things that hang in the air fall.
         instructions: a sentence for each task that has one; else the task's name with blanks.
         paraphrases: further sentences that say the same, by task.
         layouts: vector sensors of the simulator's state, by name; what a probe reads.
@@ -254,6 +255,7 @@ class Suite:
     robots: Mapping[str, ActionSpec] = field(default_factory=dict)
     task_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     initial_states: int = 0
+    settle_steps: int = 0
     instructions: Mapping[str, str] = field(default_factory=dict)
     paraphrases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     layouts: Mapping[str, Layout] = field(default_factory=dict)
@@ -301,6 +303,22 @@ class Suite:
                 "those of a dream's env need world_model=..."
             ) from wrong
         return env
+
+    def begin(self, env: Any, seed: int, options: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Resets a simulator of this suite; after a reset to one of `initial_states` things settle first.
+
+        Args:
+            env: the simulator.
+            seed: of the reset.
+            options: of the reset.
+
+        Returns:
+            Sensors and info of the frame at which the episode begins.
+        """
+        obs, info = env.reset(seed=seed, options=dict(options))
+        for _ in range(self.settle_steps if options.get("init_state") is not None else 0):
+            obs, _, _, _, info = env.step(np.asarray(self.action.hold, np.float32))
+        return obs, info
 
     def check_installed(self) -> None:
         """Raises ImportError with the pip line where the simulator's package is not installed; imports nothing."""

@@ -149,7 +149,7 @@ class ScriptedGenerator:
     def _attempt(self, begin: Mapping[str, Any], operator: str, rng: np.random.Generator) -> dict[str, list[Any]]:
         """Rows of an episode from a reset with the options ``begin``."""
         env, config = self.env, self.config
-        obs, info = env.reset(seed=int(rng.integers(2**31)), options=dict(begin))
+        obs, info = config.suite.begin(env, int(rng.integers(2**31)), begin)
         act = config.suite.operators[operator](env, rng)
         recorded = config.snapshots and len(env.snapshot()) > 0
         left = config.max_steps or config.suite.horizon

@@ -229,7 +229,7 @@ class _Rollouts:
     @torch.no_grad()
     def _rollout(self, policy: Policy, place: int, index: int, generator: torch.Generator) -> int | None:
         options = {"task": self.tasks[place]} | ({"init_state": index} if self.suite.initial_states else {})
-        sensors, info = self.env.reset(seed=self.config.seed + index, options=options)
+        sensors, info = self.suite.begin(self.env, self.config.seed + index, options)
         fresh, running = torch.ones(1, dtype=torch.bool, device=self.device), np.ones(1, bool)
         carry = policy.start(1, generator)
         if (begin := getattr(policy, "begin", None)) is not None:

@@ -112,6 +112,7 @@ SUITE = Suite(
     robots=dict.fromkeys(ROBOTS, ACTION),
     task_sets=TASK_SETS,
     initial_states=50,
+    settle_steps=10,  # LIBERO's own evaluation waits for 5 steps, OpenVLA's and others' for 10
     instructions={task: task_description(task) for task in TASKS},
     layouts={"robot_obs": (("linear", 18),), "scene_obs": (("linear", _FIRST_JOINT + JOINTS),)},
     measures=_measures(),

@@ -105,7 +105,10 @@ def test_libero_begins_at_its_own_initial_states():
     run_protocol(policy, "libero_goal", ["libero_goal/turn_on_the_stove"], config)
     env = suite("libero").make(task="libero_goal/turn_on_the_stove")
     for index, seen in enumerate(policy.seen):
-        obs, _ = env.reset(options={"init_state": index})
+        hanging, _ = env.reset(options={"init_state": index})
+        obs, _ = suite("libero").begin(env, 0, {"init_state": index})
+        assert (obs["scene_obs"][2:72:9] <= hanging["scene_obs"][2:72:9] + 1e-3).all()
+        assert obs["scene_obs"][2] < hanging["scene_obs"][2] - 0.03  # the first thing has fallen
         assert torch.equal(seen["scene_obs"][0], torch.from_numpy(obs["scene_obs"]))
         assert seen["rgb_gripper"].shape == (1, 32, 32, 3)
     env.close()

@@ -99,7 +99,7 @@ def test_episodes_can_begin_from_the_benchmarks_own_states(env):
     metas = []
     for index in (0, 7):
         episode, meta = made(0).episode(index)
-        env.reset(options={"task": task, "init_state": index})
+        suite("libero").begin(env, 0, {"task": task, "init_state": index})
         np.testing.assert_array_equal(episode["scene_obs"][0], env.observe()["scene_obs"])
         metas.append(meta)
     assert [m["init_state"] for m in metas] == [0, 7]
