@@ -1,8 +1,10 @@
 """An environment of LeRobot's hub (EnvHub): put this file into a hub repository, or a copy with other words.
 
-lerobot-eval --policy.path=YOU/POLICY --env.type=hub --env.hub_path=YOU/REPOSITORY --trust_remote_code=true
+    from lerobot.envs import make_env
+    envs = make_env("YOU/REPOSITORY", n_envs=4, trust_remote_code=True)
 
-scores the policy in the dream, or, with DREAMGYM_ENV=Real-PlayTable-v0, in its simulator, from the same test starts.
+gives the dream, or, with DREAMGYM_ENV=Real-PlayTable-v0, its simulator, from the same test starts. ``lerobot-eval``
+itself needs no repository: docs/lerobot.md.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The calls that lerobot-eval makes (lerobot 0.6.2, scripts/lerobot_eval.py), made here."""
+"""The calls that lerobot-eval makes (lerobot 0.6.2, commit 7427f31, scripts/lerobot_eval.py), made here."""
 
 import importlib.util
 from pathlib import Path
@@ -41,12 +41,15 @@ def rollout(env, seeds, act):
     obs, _ = env.reset(seed=seeds, options={"lerobot_new_rollout": True})
     done, successes, rewards, step = np.zeros(env.num_envs, bool), [], [], 0
     most = env.call("_max_episode_steps")[0]
+    assert env.get_attr("task_description") and env.get_attr("task")  # else its policies go without
+    films = [np.stack(env.call("render")[:2])]
     while not done.all() and step < most:
         seen = preprocessed(obs)
         assert len(list(env.call("task_description"))) == env.num_envs
         action = act(seen, done)
         assert action.ndim == 2
         obs, reward, terminated, truncated, info = env.step(action)
+        films.append(np.stack(env.call("render")[:2]))
         if "final_info" in info:
             successes.append(np.asarray(info["final_info"]["is_success"].tolist()))
         elif "is_success" in info:
@@ -54,6 +57,7 @@ def rollout(env, seeds, act):
         rewards.append(np.where(done, 0.0, reward))
         done = terminated | truncated | done
         step += 1
+    assert np.stack(films, 1).shape[:2] == (2, step + 1)
     return np.stack(successes), np.stack(rewards), done, obs
 
 
@@ -134,7 +138,7 @@ def test_the_file_for_the_hub_is_called_as_lerobot_calls_it(folder, monkeypatch)
     assert list(made) == ["Dream-PlayTable-v0"]
     env = made["Dream-PlayTable-v0"][0]
     obs, _ = env.reset(seed=[0, 1], options={"lerobot_new_rollout": True})
-    assert set(obs["pixels"]) == {"static", "gripper"}
+    assert set(obs["pixels"]) == {"rgb_static", "rgb_gripper"}
     assert preprocessed(obs)["observation.state"].shape[0] == 2
     for each in made["Dream-PlayTable-v0"].values():
         each.close()

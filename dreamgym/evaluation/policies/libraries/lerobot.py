@@ -26,6 +26,8 @@ from dreamgym.types import InstructionSpec, WorldModelSpec
 
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 IMAGE, IMAGES, STATE, ACTION = "observation.image", "observation.images.", "observation.state", "action"
+READ = (IMAGE, IMAGES, STATE, "observation.environment_state")
+"""What lerobot's policies read of the features that a data set gave their configuration; all else they leave."""
 _DAMAGE = (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError, SafetensorError)
 """What lerobot, draccus and safetensors raise where a policy is damaged or of another version."""
 
@@ -99,6 +101,9 @@ class LeRobotPolicy:
     def _matched(self, obs: Mapping[str, Tensor]) -> dict[str, str]:
         """KEY -> SENSOR of all that the policy reads.
 
+        A configuration lists every ``observation.*`` of the data set that the policy learned from, of which lerobot's
+        policies read the cameras, the robot's state and the environment's; no other need be here.
+
         Raises:
             ValueError: the world shows nothing of that name; the message says what it shows.
         """
@@ -112,12 +117,15 @@ class LeRobotPolicy:
         known |= ({} if own is None else {STATE: own}) | self._options.sensors()
         wanted = [key for key in self._config.input_features or known if "empty_camera" not in key]
         sensors = sorted(name for name in obs if name != "instruction")
-        if missing := [key for key in wanted if known.get(key) not in obs]:
+        missing = [key for key in wanted if known.get(key) not in obs]
+        if left := [key for key in missing if not key.startswith(READ)]:
+            _log.warning("nothing here goes by the names %s of the policy's configuration: left out", left)
+        if missing := [key for key in missing if key not in left]:
             raise ValueError(
                 f"the policy reads {missing}, and nothing here goes by that name: say which of this world's sensors "
                 f"{sensors} it is, with --map SENSOR={missing[0]}"
             )
-        return {key: known[key] for key in wanted}
+        return {key: known[key] for key in wanted if known.get(key) in obs}
 
     def _shaped(self, key: str, value: Tensor) -> Tensor:
         feature = (self._config.input_features or {}).get(key)

@@ -155,6 +155,19 @@ def test_pictures_are_resized_with_a_warning(saved, caplog):
     assert [r.message for r in caplog.records] == [f"{CAMERA}: this world's (16, 16) are resized to (32, 32)"]
 
 
+def test_vectors_that_no_policy_of_lerobot_reads_need_not_be_here(saved, caplog):
+    folder = saved()
+    config = json.loads((folder / "config.json").read_text())
+    config["input_features"]["observation.scene_obs"] = {"type": "STATE", "shape": [24]}
+    (folder / "config.json").write_text(json.dumps(config))
+    first(load_policy(f"lerobot:{folder}", SPEC))
+    assert [r.message for r in caplog.records if "scene_obs" in r.message and "left out" in r.message]
+    config["input_features"]["observation.environment_state"] = {"type": "ENV", "shape": [24]}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"reads \['observation.environment_state'\]"):
+        first(load_policy(f"lerobot:{folder}", SPEC))
+
+
 def test_a_frame_of_several_actions_takes_several(saved):
     spec = TwoRobotsModel().spec
     policy = load_policy(f"lerobot:{saved(bias=(0.1,) * spec.action.dim)}", spec)

@@ -1,8 +1,4 @@
-"""The LeRobot face: dreams and twins as the vector envs that ``lerobot-eval`` scores policies in.
-
-What LeRobot asks of an env was read off its source (0.6.2: ``scripts/lerobot_eval.py``, ``envs/utils.py``), and
-``tests/envs/faces/test_lerobot.py`` makes the same calls. The lerobot package itself is not needed here.
-"""
+"""A core as the vector env that ``lerobot-eval`` scores policies in."""
 
 from __future__ import annotations
 
@@ -18,9 +14,6 @@ from gymnasium.vector.utils import batch_space
 
 from dreamgym.envs.core.core import DreamCore
 from dreamgym.envs.faces.vector import check_graph, frames_per_second, to_numpy
-from dreamgym.envs.registration import make_core_by_id
-from dreamgym.envs.simulators import suite_of
-from dreamgym.suites.base import Suite
 from dreamgym.types import ActionSpec
 
 OTHERS = ("lerobot_new_rollout",)
@@ -30,8 +23,9 @@ OTHERS = ("lerobot_new_rollout",)
 class LeRobotVectorEnv(VectorEnv[Any, Any, Any]):
     """B dreams (or twins) of one task, as LeRobot expects a vector env.
 
-    Observations: ``pixels``, a dict of uint8 [B, H, W, C] by camera (where there are images), and ``agent_pos``,
-    float32 [B, d]: the robot's own sensor where the suite names one, else the whole decoded state. An env whose episode
+    Observations: ``pixels``, a dict of uint8 [B, H, W, C] by sensor (where there are images), as ``dreamgym export``
+    names them, and ``agent_pos``, float32 [B, d]: the robot's own sensor where the suite names one, else the whole
+    decoded state. An env whose episode
     ended keeps still, pays 0 and repeats its flags until the next reset, so that a rollout that waits for its slowest
     env costs nothing for the others. ``final_info["is_success"]`` holds the verdicts at steps at which some env ends.
 
@@ -44,7 +38,7 @@ class LeRobotVectorEnv(VectorEnv[Any, Any, Any]):
             holds no more simulators than the task that is being scored.
         task: its name.
         num_envs: B.
-        suite: the simulator's suite; None: of none that is known.
+        instruction: the task as a sentence.
         split: of the starts.
     """
 
@@ -53,12 +47,12 @@ class LeRobotVectorEnv(VectorEnv[Any, Any, Any]):
         make_core: Callable[[], DreamCore],
         task: str,
         num_envs: int,
-        suite: Suite | None = None,
+        instruction: str,
         split: str | None = "test",
     ) -> None:
-        self._make, self._suite, self._split = make_core, suite, split
+        self._make, self._split = make_core, split
         self.num_envs, self.task = num_envs, task
-        self.task_description = task.replace("_", " ") if suite is None else suite.instruction(task)
+        self.task_description = instruction
         self._ended = np.zeros(num_envs, bool)
 
     @cached_property
@@ -71,12 +65,6 @@ class LeRobotVectorEnv(VectorEnv[Any, Any, Any]):
         return core
 
     @property
-    def _cameras(self) -> dict[str, str]:
-        """What LeRobot calls each image sensor: the suite's name of the camera, or the sensor's."""
-        known = {} if self._suite is None else self._suite.cameras
-        return {key: known.get(key, key) for key in self.core.reader.images}
-
-    @property
     def _agent(self) -> str:
         own = self.core.reader.proprioception
         return "proprioception" if own in self.core.reader.vectors else "state"
@@ -86,7 +74,7 @@ class LeRobotVectorEnv(VectorEnv[Any, Any, Any]):
         """Of one env."""
         given = self.core.observation_space
         assert isinstance(given, spaces.Dict)
-        pixels = {name: given[key] for key, name in self._cameras.items()}
+        pixels = {key: given[key] for key in self.core.reader.images}
         found: dict[str, spaces.Space] = {"pixels": spaces.Dict(pixels)} if pixels else {}
         if self._agent in given.spaces:
             found["agent_pos"] = given[self._agent]
@@ -152,7 +140,7 @@ class LeRobotVectorEnv(VectorEnv[Any, Any, Any]):
         return self._shown(obs), to_numpy(reward), to_numpy(terminated), to_numpy(truncated), out
 
     def _shown(self, obs: Any) -> dict[str, Any]:
-        pixels = {name: to_numpy(obs[key]) for key, name in self._cameras.items()}
+        pixels = {key: to_numpy(obs[key]) for key in self.core.reader.images}
         shown: dict[str, Any] = {"pixels": pixels} if pixels else {}
         if self._agent in obs:
             shown["agent_pos"] = to_numpy(obs[self._agent])
@@ -183,60 +171,3 @@ class LeRobotVectorEnv(VectorEnv[Any, Any, Any]):
         """Closes the core, if one was made."""
         if "core" in self.__dict__:
             self.core.close()
-
-
-def make_env(
-    n_envs: int = 1,
-    use_async_envs: bool = False,
-    *,
-    id: str,
-    tasks: Sequence[str] | str | None = None,
-    split: str | None = "test",
-    **options: Any,
-) -> dict[str, dict[int, LeRobotVectorEnv]]:
-    """Dreams or twins as LeRobot's hub of environments wants them: what an ``env.py`` returns.
-
-    Args:
-        n_envs: B of each vector env.
-        use_async_envs: simulators of a twin in processes of their own (``num_workers``); a dream is one batch anyway.
-        id: of a dream or a twin.
-        tasks: names; None: every task of the checkpoint.
-        split: of the start states; "test" is what no training has seen.
-        options: of `make_core` or of the twin (checkpoint, world_model, horizon, ...).
-
-    Returns:
-        ``{id: {0: env of the first task, 1: ...}}``.
-
-    Raises:
-        ValueError: not an id of this library, an unknown task, or an option of neither.
-    """
-    if not isinstance(n_envs, int) or n_envs < 1:
-        raise ValueError(f"n_envs must be a whole number of at least 1, got {n_envs!r}")
-    given = {**options, "num_envs": n_envs, "autoreset_mode": "disabled", "obs": "dict", "split": split}
-    if use_async_envs and id.startswith("Real-"):
-        given.setdefault("num_workers", n_envs)
-    probe, suite = _opened(id, options)
-    names = probe if tasks is None else (tasks,) if isinstance(tasks, str) else tuple(tasks)
-    if unknown := [name for name in names if name not in probe]:
-        raise ValueError(f"unknown task(s) {unknown}; this checkpoint knows {list(probe)}")
-
-    def maker(task: str) -> Callable[[], DreamCore]:
-        return lambda: make_core_by_id(id, **given, task=task)
-
-    return {id: {i: LeRobotVectorEnv(maker(name), name, n_envs, suite, split) for i, name in enumerate(names)}}
-
-
-def _opened(id: str, options: dict[str, Any]) -> tuple[tuple[str, ...], Suite | None]:
-    """The tasks and the suite of a dream or twin, without making it."""
-    from dreamgym.envs.make import choose_reward, open_checkpoint
-    from dreamgym.envs.registration import DREAMS, REALS
-
-    if id not in {*DREAMS, *REALS}:
-        raise ValueError(f"{id!r} is not a dream or a twin; those registered are {[*DREAMS, *REALS]}")
-    key = "checkpoint" if id in DREAMS else "world_model"
-    opened = open_checkpoint(options.get(key, DREAMS.get(id, {}).get("checkpoint")))
-    reward = choose_reward(opened, options.get("reward_model"), options.get("reward", "success"))
-    return tuple(reward.tasks), suite_of(opened.simulator)
-
-
-__all__ = ["LeRobotVectorEnv", "make_env"]
