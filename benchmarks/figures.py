@@ -18,6 +18,7 @@ from statistics import mean, median
 from typing import Any
 
 from dreamgym.evaluation.making.markdown import table
+from dreamgym.evaluation.statistics.inference import wilson
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -205,6 +206,22 @@ def libero_pictures() -> str:
     return table(head, lines)
 
 
+def libero_tuning() -> str:
+    """Policies before and after fine-tuning in the dream of LIBERO's goal tasks."""
+    lines, found = [], results("libero_tuning")["rows"]
+    for task in sorted({row["task"] for row in found}):
+        rows = [row for row in found if row["task"] == task]
+        number = sum(row["episodes"] for row in rows)
+        counts = {k: sum(row[k] * row["episodes"] for row in rows) for k in ("base", "tuned")}
+        real = [
+            f"{n / number:.2f} ({low:.2f} to {high:.2f})" for n in counts.values() for low, high in [wilson(n, number)]
+        ]
+        imagined = [f"{mean(row[f'{k}_imagined'] for row in rows):.2f}" for k in counts]
+        lines.append((f"`{task.partition('/')[2]}`", len(rows), number, *real, *imagined))
+    head = ("task", "seeds", "episodes", "cloned", "fine-tuned", "cloned, imagined", "fine-tuned, imagined")
+    return table(head, lines)
+
+
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"diwa": diwa, "longer cloning": longer_cloning, "parity": parity, "speed": speed},
     "docs/evaluate.md": {"trust": trust},
@@ -216,6 +233,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "libero pictures": libero_pictures,
         "libero operators": libero_operators,
         "libero tasks": libero_tasks,
+        "libero tuning": libero_tuning,
     },
 }
 """The tables of each page, by the name in their markers."""

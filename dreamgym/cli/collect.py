@@ -41,7 +41,8 @@ class CollectOptions:
         num_train: training episodes of a task, and as many failed ones, of kinds that count them so; 50 where not
             given.
         num_val: held-out episodes of a task, of the same kinds; 20 where not given.
-        image_size: side of the camera frames in pixels, of suites whose collections have cameras; 64 where not given.
+        image_size: side of the camera frames in pixels, of suites whose collections have cameras; the suite's own where
+            not given (64; LIBERO 128, and 0 for none).
         initial_states: begin from the benchmark's own initial states, of suites that have them, one after the other.
         split: the split of all episodes, which are drawn apart from those of other splits; where not given some are
             held out ("val").
@@ -66,7 +67,7 @@ class CollectOptions:
     whole: bool = False
     num_train: Count | None = None
     num_val: Whole | None = None
-    image_size: Count | None = None
+    image_size: Whole | None = None
     initial_states: bool = False
     split: Literal["train", "val", "test"] | None = None
     num_workers: Count = 1

@@ -92,6 +92,7 @@ class ScriptedEpisodes:
             settings["max_tries"] = self.max_tries
         if self.initial_states:
             settings["initial_states"] = True
+            settings["settle_steps"] = self.suite.settle_steps
         return {"tasks": list(self.tasks), **arm, "settings": settings}
 
     def __call__(self, worker_seed: int) -> ScriptedGenerator:
