@@ -22,7 +22,8 @@ class PlannerConfig:
         frames: H, imagined frames of a sequence.
         rounds: how often sequences are drawn and scored; "shooting" draws all of them in one.
         elites: sequences that "cem" fits its Gaussian to.
-        spread: standard deviation of the first round, in units of half the action's range.
+        spread: standard deviation of the first round, in units of half the action's range: one, or one for each entry
+            of an action. Entries that the data hardly moved (a wrist's turn) had better be searched no further.
         least_spread: below which it does not fall.
         temperature: of "mppi"'s weights, in standard deviations of a round's values: small is greedy.
         hold: control actions for which a drawn action is held; None: a frame's worth, or where a frame is one action
@@ -39,7 +40,7 @@ class PlannerConfig:
     frames: int = 16
     rounds: int = 3
     elites: int = 8
-    spread: float = 0.7
+    spread: float | tuple[float, ...] = 0.7
     least_spread: float = 0.05
     temperature: float = 0.3
     hold: int | None = None
@@ -48,6 +49,8 @@ class PlannerConfig:
     cut: float | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.spread, list):  # as JSON has it
+            object.__setattr__(self, "spread", tuple(self.spread))
         check_numbers(self)
         if self.method not in METHODS:
             raise ValueError(f"method: expected one of {METHODS}, got {self.method!r}")
@@ -61,11 +64,16 @@ class PlannerConfig:
             )
         if self.hold is not None and self.hold < 1:
             raise ValueError(f"hold must be at least 1 control action, or None, got {self.hold}")
-        if min(self.spread, self.least_spread, self.temperature) <= 0 or self.penalty < 0:
+        if min(*self.spreads, self.least_spread, self.temperature) <= 0 or self.penalty < 0:
             raise ValueError(
                 "spread, least_spread and temperature must be positive and penalty at least 0, got "
                 f"{self.spread}, {self.least_spread}, {self.temperature} and {self.penalty}"
             )
+
+    @property
+    def spreads(self) -> tuple[float, ...]:
+        """One for all entries of an action, or one for each."""
+        return self.spread if isinstance(self.spread, tuple) else (self.spread,)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""

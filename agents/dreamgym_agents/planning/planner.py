@@ -32,7 +32,8 @@ class Planner:
         chunk: control actions a decision.
 
     Raises:
-        ValueError: a model that is driven by instructions, or a plan that ``hold`` does not divide.
+        ValueError: a model that is driven by instructions, a plan that ``hold`` does not divide, or a spread for
+            another action.
     """
 
     obs = "features"
@@ -57,6 +58,11 @@ class Planner:
             raise ValueError(
                 f"hold={self.hold}: a plan of {self.length} control actions of which {self.chunk} are carried out must "
                 "both be multiples of it"
+            )
+        if len(self.config.spreads) not in (1, spec.control.dim):
+            raise ValueError(
+                f"spread has {len(self.config.spreads)} entries, an action of this model {spec.control.dim}: give one, "
+                "or one for each"
             )
         low, high = torch.tensor(spec.control.low), torch.tensor(spec.control.high)
         self._middle, self._half = (low + high) / 2, (high - low) / 2

@@ -39,7 +39,7 @@ def _shooting(config: PlannerConfig, score: Score, mean: Tensor, generator: torc
 
 
 def _cem(config: PlannerConfig, score: Score, mean: Tensor, generator: torch.Generator | None) -> Tensor:
-    spread = torch.full_like(mean, config.spread)
+    spread = mean.new_tensor(config.spread).expand_as(mean)
     plan, value = mean, torch.full((len(mean),), -torch.inf, device=mean.device)
     for _ in range(config.rounds):
         drawn = _gaussian(config, mean, spread, generator)
@@ -53,7 +53,7 @@ def _cem(config: PlannerConfig, score: Score, mean: Tensor, generator: torch.Gen
 
 
 def _mppi(config: PlannerConfig, score: Score, mean: Tensor, generator: torch.Generator | None) -> Tensor:
-    spread = torch.full_like(mean, config.spread)
+    spread = mean.new_tensor(config.spread).expand_as(mean)
     for _ in range(config.rounds):
         drawn = _gaussian(config, mean, spread, generator)
         values = score(drawn)

@@ -5,6 +5,7 @@ import torch
 from dreamgym_agents.planning import DecodedDistance, GoalDistance, Planner, PlannerConfig, cem, imagine, mppi, shooting
 from dreamgym_agents.planning.imagination import combine
 from dreamgym_agents.planning.objectives import features_of
+from dreamgym_agents.planning.search import search
 
 from dreamgym.envs.make import make_core
 from dreamgym.evaluation.policies import load as policies
@@ -180,3 +181,19 @@ def test_installed_names_are_policies(folder, monkeypatch):
     with pytest.raises(ValueError, match="'cem'"):
         policies.load_policy("cme", spec)
     assert (shooting(spec).config.method, mppi(spec).config.method) == ("shooting", "mppi")
+
+
+def test_each_entry_of_an_action_is_searched_as_far_as_its_spread(folder):
+    seen = []
+
+    def watched(drawn):
+        seen.append(drawn)
+        return torch.zeros(drawn.shape[:2])
+
+    config = PlannerConfig(spread=[0.6, 0.01, 0.3], least_spread=0.001, candidates=512, rounds=1)
+    search(config, watched, torch.zeros(1, 16, 3), torch.Generator().manual_seed(0))
+    assert seen[0].std((0, 1, 2)).tolist() == pytest.approx([0.54, 0.01, 0.3], rel=0.05)  # the first one is clipped
+    with pytest.raises(ValueError, match="spread has 2 entries, an action of this model 3"):
+        bound(folder, Planner(load(folder).spec, spread=(0.1, 0.2)))
+    with pytest.raises(ValueError, match="must be positive"):
+        PlannerConfig(spread=(0.1, 0.0, 0.1))
