@@ -102,8 +102,6 @@ def fit(options: FitOptions) -> None:
         checkpoint.check_target(options.out)
     if family is None:
         family = family_for(options.store, run)
-        if main:
-            print(f"family: {family}")
     result = train(
         options.store,
         run,

@@ -129,6 +129,8 @@ def _tell(store: EpisodeStore, config: ImportConfig, source: Source) -> None:
     counts = Counter(meta.get("task") for meta in store.metas if "skills" not in meta)
     for name in facts.tasks:
         print(f"task {name!r}: {counts[name]} episodes, {marked[name]} with success")
+    if config.task is not None and not counts[config.task]:
+        print(f"--task {config.task}: no effect, since the data set says itself what each of its episodes does")
     if not facts.tasks:
         print("no tasks: name one with --task NAME, or make dreams of it with reward=None or a function")
     elif config.success is None and counts[None] + sum(counts.values()):

@@ -85,8 +85,11 @@ def curve_rows(
 
 def table(title: str, heads: list[str], rows: list[list[str]]) -> None:
     """Prints a table as wide as the window, numbers to the right."""
-    from rich.console import Console
-    from rich.table import Table
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ImportError:
+        raise ImportError('tables need rich: pip install "dreamgym[cli]"') from None
 
     made = Table(title=title, title_justify="left")
     for i, head in enumerate(heads):

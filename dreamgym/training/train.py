@@ -111,6 +111,7 @@ def train(
     processes.wait()  # all have read what the run was begun with, before the first one writes it
     with held(run_dir) if processes.main else nullcontext():
         if processes.main:
+            _log.info("family %s, %d episodes of %s", run["family"], len(episodes), store.path)
             write_run(run_dir, run)
         return fit(model, samplers, config, run_dir, evaluation(model, facts, chosen.select(split="val"), keys), stages)
 
@@ -192,7 +193,6 @@ def _new(
     family, preset = asked["family"], asked["preset"] or "tiny"
     if family is None:
         family = registry.suggest(facts)
-        _log.info("family %r, which the store's sensors %s suggest", family, list(facts.sensors))
     recipe = registry.recipe(family)
     episodes = training_episodes(_of_tasks(store, asked["tasks"]))
     if not len(episodes):

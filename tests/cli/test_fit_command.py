@@ -26,16 +26,19 @@ def test_fit_takes_model_fields_and_refuses_strangers(tmp_path: Path) -> None:
 
 
 def test_fit_says_which_family_it_took_and_writes_a_checkpoint(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     store = EpisodeStore.create(tmp_path / "points", {"state": ((2,), "float32"), "action": ((2,), "float32")})
     rows = np.random.default_rng(0).uniform(-1, 1, (20, 2)).astype(np.float32)
     store.append([({"state": rows, "action": rows}, {"split": "train"})])
     words = ["fit", "--store", str(store.path), "--run", str(tmp_path / "run"), "--steps", "2", "--set", "hidden=[8]"]
+    with pytest.raises(SystemExit, match="no field 'width'"):
+        cli.main([*words, "width=8"])
+    assert "family mlp" not in caplog.text
     cli.main([*words, "--out", str(tmp_path / "dream")])
-    told = capsys.readouterr().out
-    assert "family: mlp" in told
-    assert "2 updates done" in told
+    assert f"family mlp, 1 episodes of {store.path}" in caplog.text
+    assert "2 updates done" in capsys.readouterr().out
     assert load(tmp_path / "dream").model.config.hidden == (8,)
 
 

@@ -56,6 +56,13 @@ def test_a_data_set_becomes_a_store(pushes: str, tmp_path: Path, capsys: pytest.
     assert store.episode(0)["success"].tolist() == [False] * 7 + [True]
 
 
+def test_a_task_that_no_episode_lacked_is_told_of(
+    pushes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(pushes, tmp_path / "s", "--task", "lift")
+    assert "--task lift: no effect" in capsys.readouterr().out
+
+
 def test_called_again_it_adds_nothing(pushes: str, tmp_path: Path) -> None:
     first = run(pushes, tmp_path / "s").metas
     assert run(pushes, tmp_path / "s").metas == first

@@ -1,6 +1,7 @@
 """`dreamgym info` and `dreamgym --version`."""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def test_info_names_the_version_and_every_extra(capsys: pytest.CaptureFixture[st
     out = told(capsys, "info")
     assert f"dreamgym {__version__}" in out
     assert all(extra in out for extra in (*EXTRAS, "calvin", "metaworld", "pusht", "robosuite"))
+
+
+def test_without_rich_a_table_is_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    with pytest.raises(SystemExit, match=r'tables need rich: pip install "dreamgym\[cli\]"'):
+        cli.main(["info"])
 
 
 def test_info_tells_of_every_suite(capsys: pytest.CaptureFixture[str]) -> None:
