@@ -63,6 +63,13 @@ def test_a_task_that_no_episode_lacked_is_told_of(
     assert "--task lift: no effect" in capsys.readouterr().out
 
 
+def test_a_data_set_of_nothing_but_nan_is_told_of(tmp_path: Path) -> None:
+    rows = np.full((8, 2), np.nan, np.float32)
+    folder = write_lerobot_table(tmp_path / "nan", [{"observation.state": rows, "action": rows * 0}] * 2, ["t"] * 2, 5)
+    with pytest.raises(SystemExit, match="every episode was left out, each with a NaN or an infinity"):
+        run(f"lerobot:{folder}", tmp_path / "s")
+
+
 def test_called_again_it_adds_nothing(pushes: str, tmp_path: Path) -> None:
     first = run(pushes, tmp_path / "s").metas
     assert run(pushes, tmp_path / "s").metas == first

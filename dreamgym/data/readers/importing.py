@@ -124,6 +124,11 @@ def import_dataset(
             target.append(pending)
     if target is None:
         raise ValueError("the reader gave no episode: nothing to import")
+    if not len(target):
+        raise ValueError(
+            f"{target.path}: every episode was left out, each with a NaN or an infinity (the warnings say where): "
+            "leave the sensor out, or mend the data set"
+        )
     return target
 
 
