@@ -4,7 +4,7 @@
     python benchmarks/state_tuning.py --store STORE --work runs/libero_tuning --checkpoint libero --horizon 250 \
         --tasks libero_goal/turn_on_the_stove --out benchmarks/results/libero_tuning.json
 
-DATA is the store that the dream was made of (`benchmarks/make_state_dream.py`). A diffusion policy is cloned from a few
+STORE is the one that the dream was made of (`benchmarks/make_state_dream.py`). A diffusion policy is cloned from a few
 demonstrations for a few epochs, so that there is something left to learn, and fine-tuned by PPO in the dream, without a
 step in the simulator. Writes ``benchmarks/results/state_tuning.json``: rows {task, seed, base, tuned, base_imagined,
 tuned_imagined, intervals, episodes, dream_steps, sim_steps, seconds, world_model}; the last is the hash of the dream's
