@@ -594,6 +594,19 @@ def test_weights_that_are_not_finite_are_refused(folder: Path) -> None:
         load(folder)
 
 
+@pytest.mark.parametrize("lost", ["split", "task", "state/latent"])
+def test_starts_that_lack_a_tensor_are_refused(folder: Path, lost: str) -> None:
+    """Without their splits training starts would be dreamed from where held-out ones are asked for."""
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "starts.safetensors"
+    save_file({k: v for k, v in load_file(file).items() if k.split("::")[0] != lost}, file)
+    files = json.loads((folder / "config.json").read_text())["files"]
+    edit(folder, files={**files, file.name: folders.file_sha256(file)})
+    with pytest.raises(CheckpointError, match=r"starts.safetensors.* expected 'state/<key>', 'task' and 'split', got"):
+        load(folder)
+
+
 @pytest.mark.parametrize("name", ["a" * 300, "zero\0byte", 7, None])
 def test_names_that_no_folder_has_are_refused(name: object) -> None:
     with pytest.raises(CheckpointError):

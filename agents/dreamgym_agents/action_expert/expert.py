@@ -43,7 +43,10 @@ class ActionExpert(nn.Module):
 
     def __init__(self, config: ExpertConfig) -> None:
         super().__init__()
-        from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+        try:
+            from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+        except ImportError as error:
+            raise ImportError(f'an action expert needs diffusers ({error}): pip install "dreamgym[agents]"') from error
 
         self.config = config
         flat, width = config.chunk * config.action.dim, config.hidden[0]

@@ -193,6 +193,14 @@ def test_the_suites_operators_act_in_its_twin(disc, tmp_path):
     assert "## Twin rollouts" in (tmp_path / "made" / "README.md").read_text()
 
 
+def test_a_missing_simulator_is_told_before_any_work(disc, tmp_path, monkeypatch):
+    monkeypatch.setattr("dreamgym.suites.base.find_spec", lambda name: None)
+    monkeypatch.setattr("dreamgym.evaluation.making.finish.fit_success", None)  # nothing gets that far
+    with pytest.raises(ImportError, match=r'gym_pusht.*pip install "dreamgym\[pusht\]"'):
+        finish_run(disc / "run", [disc / "store"], tmp_path / "made", replace(STATES, twin_per_task=2), progress=False)
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_second_store_gives_starts_alone(disc, tmp_path):
     more = make_store(tmp_path / "more")
     made = finish_run(
