@@ -35,13 +35,20 @@ def corruption() -> str:
 def measured() -> str:
     """A row a run of tests."""
     rows = sorted(json.loads((RESULTS / "robustness.json").read_text())["rows"], key=lambda row: row["name"])
-    lines = ["| What | Tests | Processor time | Largest process | commit |", "|---|---|---:|---:|---|"]
+    lines = ["| What | Tests | Found | Processor time | Largest process | commit |", "|---|---|---|---:|---:|---|"]
     for row in rows:
         told = ", ".join(f"{n} {kind}" for kind, n in row["outcome"].items())
         seconds = f"{row['cpu_s']:.0f} s" if "cpu_s" in row else ""
         size = f"{row['largest_gib']:.1f} GiB" if "largest_gib" in row else ""
-        lines.append(f"| {row['name']} | {told} | {seconds} | {size} | {row['commit'][:7]} |")
+        found = found_in(row.get("figures", {}))
+        lines.append(f"| {row['name']} | {told} | {found} | {seconds} | {size} | {row['commit'][:7]} |")
     return "\n".join(lines) + "\n"
+
+
+def found_in(figures: dict[str, dict[str, float]]) -> str:
+    """What the tests of a run recorded, summed: tries, calls, refusals."""
+    names = dict.fromkeys(name for told in figures.values() for name in told)
+    return ", ".join(f"{sum(told.get(name, 0) for told in figures.values()):,.0f} {name}" for name in names)
 
 
 def page() -> str:

@@ -13,7 +13,7 @@ from corruption import Judge, attack, judge, rollout
 from mutations import sign
 from worlds import make_world, worlds
 
-SHORT = 6
+SHORT = 5
 LONG = 1000
 
 

@@ -1,7 +1,7 @@
 """Any arguments to reset and step end in a result or in a ValueError, TypeError or Gymnasium's error with a message.
 
 And a call that was refused leaves the environment as it was: its next step is that of one that was never asked. The
-short form tries the same calls every time; the long one (``-m slow``) others, ten times as many.
+short form tries the same calls every time; the long one (``-m slow``) others, seventy-five times as many.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dreamgym.testing import (
 
 REFUSED = (ValueError, TypeError, error.Error)
 SHORT = settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(SHORT, max_examples=400, derandomize=False)
+LONG = settings(SHORT, max_examples=3000, derandomize=False)
 AMOUNTS = pytest.mark.parametrize("amount", [SHORT, pytest.param(LONG, marks=pytest.mark.slow)], ids=["short", "long"])
 B, A = 3, 3
 
