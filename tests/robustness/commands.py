@@ -40,7 +40,7 @@ WORDS = {
     "evaluate --json": f"evaluate hold random {POINT} {FEW} --json {{out}}",
     "evaluate --record": f"evaluate hold {POINT} {FEW} --record {{out}}",
     "report": "report {given}/experiment --out {out}",
-    "demo": "demo --out {out}",
+    "demo": "demo --out {out} --no-tune",
     "clone": f"diffusion-ppo clone --store {{given}}/demos --task reach_right {POINT} --out {{out}} --epochs 1",
     "tune": f"diffusion-ppo tune --policy {{given}}/policy --run {{out}} --env Dream-v0 {POINT} --num-envs 4 "
     "--horizon 8 --total-steps 64 --eval-every 1 --set eval_episodes=4",
