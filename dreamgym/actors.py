@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +25,13 @@ ENGINES = ("local", "ray")
 
 class Died(RuntimeError):
     """An actor's process is gone: killed, out of memory, or its machine is lost."""
+
+
+def _reach(address: str) -> None:
+    """OSError where nobody listens at HOST:PORT, which Ray itself would try for minutes; other forms are Ray's."""
+    host, sign, port = address.rpartition(":")
+    if sign and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 class Actors:
@@ -61,8 +69,9 @@ class Actors:
             self._ray.init(num_cpus=own, include_dashboard=False, **quiet)
             return
         try:
+            _reach(address)
             self._ray.init(address=address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"no Ray cluster at {address!r} ({str(error).splitlines()[0]}): start one with 'ray start --head', or "
                 "leave the address away for one on this machine"

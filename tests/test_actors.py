@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +144,11 @@ def test_where_no_cluster_is_the_mend_is_told(monkeypatch):
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(ValueError, match="no Ray cluster at 'auto' .*ray start --head"):
         Actors(1, "auto")
+    monkeypatch.setattr(ray, "init", lambda **given: pytest.fail("Ray tries an address for minutes"))
+    with socket.socket() as free:  # bound and not listening: nobody answers there
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(ValueError, match=r"no Ray cluster at '127.0.0.1:\d+' .*refused"):
+            Actors(1, f"127.0.0.1:{free.getsockname()[1]}")
 
 
 def test_a_twin_on_mujoco_is_that_of_this_machine():
