@@ -2,10 +2,13 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from dreamgym.places import check_place
+from dreamgym.places import check_place, save_tensors
 
 
 def test_a_place_that_can_be_written_to_is_left_as_it_was(tmp_path):
@@ -36,3 +39,14 @@ def test_what_stands_in_the_way_is_named(tmp_path, replaced):
         check_place(tmp_path / "link", replaced)
     with pytest.raises(ValueError, match="a name of over"):
         check_place(tmp_path / ("x" * 300), replaced)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_tensors_are_for_whoever_may_read_new_files(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        save_tensors({"a": torch.zeros(2)}, tmp_path / "weights.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "weights.safetensors").stat().st_mode & 0o777 == 0o666 & ~mask
+    assert load_file(tmp_path / "weights.safetensors")["a"].tolist() == [0.0, 0.0]

@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dreamgym.fields import parse_json
+from dreamgym.places import save_tensors
 from dreamgym.training.ema import EMA
 from dreamgym.training.frozen import check_identities, identities, load_own, own_tensors
 
@@ -60,11 +61,11 @@ def save_progress(
 def _write(
     folder: Path, step: int, model: nn.Module, optimizer: Optimizer, ema: EMA | None, extra: dict[str, Any]
 ) -> None:
-    save_file(_contiguous(own_tensors(model)), folder / "model.safetensors")
-    save_file(_optimizer_tensors(optimizer), folder / "optimizer.safetensors")
+    save_tensors(_contiguous(own_tensors(model)), folder / "model.safetensors")
+    save_tensors(_optimizer_tensors(optimizer), folder / "optimizer.safetensors")
     if ema is not None:
-        save_file(_contiguous(ema.state_dict()), folder / "ema.safetensors")
-    save_file({"torch": torch.get_rng_state()}, folder / "rng.safetensors")
+        save_tensors(_contiguous(ema.state_dict()), folder / "ema.safetensors")
+    save_tensors({"torch": torch.get_rng_state()}, folder / "rng.safetensors")
     state = {"format": FORMAT, "step": step, "ema_updates": ema.updates if ema else None, "extra": extra}
     state["frozen"] = identities(model)
     (folder / "state.json").write_text(json.dumps(state))

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from dreamgym.fields import parse_json
-from dreamgym.places import check_place
+from dreamgym.places import check_place, save_tensors
 from dreamgym.training.checkpoint import CheckpointError, file_sha256, replace_folder, verify_file
 from dreamgym.training.checkpoint.bounded import no_larger_than
 from dreamgym.version import __version__
@@ -70,7 +70,7 @@ def write_folder(
     temporary = final.parent / f".tmp-{final.name}-{uuid.uuid4().hex[:8]}"
     temporary.mkdir()
     try:
-        save_file(dict(tensors), temporary / weights)
+        save_tensors(tensors, temporary / weights)
         files = {weights: file_sha256(temporary / weights)}
         if card is not None:
             (temporary / "README.md").write_text(card, encoding="utf-8")

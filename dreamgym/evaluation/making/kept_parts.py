@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from dreamgym.data.store import EpisodeView
 from dreamgym.fields import parse_json
+from dreamgym.places import save_tensors
 
 Part = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors by name, and what is JSON."""
@@ -81,7 +82,7 @@ def _told_sha256(told: Mapping[str, Any], seconds: float) -> str:
 def _keep(place: Path, key: str, tensors: Mapping[str, Tensor], told: Mapping[str, Any], seconds: float) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, place / "tensors.safetensors")
+    save_tensors({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, place / "tensors.safetensors")
     part = {"told": told, "seconds": seconds, "sha256": _told_sha256(told, seconds)}
     (place / "part.json").write_text(json.dumps(part), encoding="utf-8")
     (place / "key.json").write_text(key)  # last: a part without it is not taken for whole

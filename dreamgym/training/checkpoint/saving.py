@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack, runtime_checkable
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dreamgym.places import check_place
+from dreamgym.places import check_place, save_tensors
 from dreamgym.rewards.base import RewardModel
 from dreamgym.training.checkpoint.config import CARD, FORMAT, digest
 from dreamgym.training.checkpoint.folders import file_sha256, recover, replace_folder
@@ -118,7 +117,7 @@ def _write(contents: Contents, final: Path) -> None:
     temporary.mkdir()
     try:
         for name, file in contents.files().items():
-            save_file(file, temporary / f"{name}.safetensors")
+            save_tensors(file, temporary / f"{name}.safetensors")
         config = contents.config() | {"files": {f.name: file_sha256(f) for f in sorted(temporary.iterdir())}}
         config["digest"] = digest(json.loads(json.dumps(config)))
         card = contents.options.card or f"# {final.name}\n\nA dreamgym checkpoint.\n"
