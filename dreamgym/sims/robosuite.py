@@ -19,7 +19,8 @@ try:
     from dreamgym.sims.mujoco_state import Picture, dump_physics, load_physics, physics_size, refresh_poses
     from dreamgym.sims.posing import rotation_of, solve_pose
 
-    logging.getLogger("robosuite_logs").setLevel(logging.ERROR)  # it warns of optional parts at every import
+    # It warns of optional parts at every import, which sets its level anew: a filter stays.
+    logging.getLogger("robosuite_logs").addFilter(lambda record: record.levelno >= logging.ERROR)
     importlib.import_module("robosuite")
 except ImportError as error:
     raise ImportError('robosuite is missing: pip install "dreamgym[robosuite]"') from error

@@ -67,8 +67,9 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
             raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
         if isinstance(cameras, str) or tuple(cameras) not in ((), ("static",)):
             raise ValueError(f"cameras: expected () or ('static',), got {cameras!r}")
-        if not 1 <= image_size <= LARGEST_IMAGE:
-            raise ValueError(f"image_size: expected 1 to {LARGEST_IMAGE} pixels, got {image_size}")
+        whole = isinstance(image_size, int | np.integer) and not isinstance(image_size, bool)
+        if not whole or not 1 <= image_size <= LARGEST_IMAGE:
+            raise ValueError(f"image_size: expected 1 to {LARGEST_IMAGE} pixels, got {image_size!r}")
         self.horizon, self.render_mode, self.cameras = horizon, render_mode, tuple(cameras)
         self.image_size = int(image_size)
         self.episode_task = self.task or self.tasks[0]
@@ -180,6 +181,9 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
         size = self.snapshot_size
         if vector.shape != (size,) or not 0 <= vector[0] < len(self.tasks) or vector[0] % 1:
             raise ValueError(f"snapshot: expected one of {type(self).__name__}, ({size},), got shape {vector.shape}")
+        if not np.isfinite(vector).all():
+            at = np.flatnonzero(~np.isfinite(vector)).tolist()
+            raise ValueError(f"snapshot: expected finite numbers, got {vector[at[0]]} at {at[:8]}: it is damaged")
         return self.tasks[int(vector[0])]
 
     def render(self) -> np.ndarray | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
@@ -387,6 +388,14 @@ class Suite:
     def sentences(self, task: str) -> tuple[str, ...]:
         """Every sentence that says what ``task`` is, `instruction` first."""
         return self.instruction(task), *self.paraphrases.get(task, ())
+
+
+def some_names(known: Sequence[str], unknown: Sequence[str], most: int = 40) -> str:
+    """Names to choose from, for a message: all of them, or where there are more than ``most`` the nearest."""
+    if len(known) <= most:
+        return str(list(known))
+    near = dict.fromkeys(close for name in unknown for close in get_close_matches(str(name), known, 3, 0.4))
+    return f"{len(known)} names, nearest {list(near)} (`dreamgym info`)"
 
 
 def _load(target: str | Callable[..., gym.Env]) -> Callable[..., gym.Env]:

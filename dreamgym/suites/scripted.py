@@ -13,7 +13,7 @@ import numpy as np
 
 from dreamgym.data.store import Episode, Meta
 from dreamgym.data.workers import episode_rng
-from dreamgym.suites.base import Sensors, Suite
+from dreamgym.suites.base import Sensors, Suite, some_names
 
 MAX_TRIES = 40
 VAL_EVERY = 10
@@ -69,7 +69,8 @@ class ScriptedEpisodes:
         if unknown := [o for o in self.operators if o not in known]:
             raise ValueError(f"operators: {name} has {list(known)}, got {unknown}")
         if unknown := [t for t in self.tasks if t not in self.suite.tasks]:
-            raise ValueError(f"tasks: {name} has {list(self.suite.tasks)}, got {unknown}")
+            choice = some_names((*self.suite.tasks, *self.suite.task_sets), unknown)
+            raise ValueError(f"tasks: {name} has {choice}, got {unknown}")
         robots = list(self.suite.robots)
         if self.robot is None and robots:
             object.__setattr__(self, "robot", robots[0])

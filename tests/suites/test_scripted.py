@@ -118,3 +118,6 @@ def test_tasks_and_arms_are_known_before_anything_is_collected():
         ScriptedEpisodes(suite("robosuite"), robot="Baxter")
     with pytest.raises(ValueError, match=r"tasks: pusht has \['push_t'\], got \['fly'\]"):
         ScriptedEpisodes(suite("pusht"), ("fly",))
+    with pytest.raises(ValueError, match=r"nearest \['libero_goal', .*got \['libero_gaol'\]") as caught:
+        ScriptedEpisodes(suite("libero"), ("libero_gaol",))
+    assert len(str(caught.value)) < 500

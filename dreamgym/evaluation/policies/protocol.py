@@ -27,6 +27,7 @@ from dreamgym.evaluation.statistics.inference import wilson
 from dreamgym.fields import check_numbers
 from dreamgym.provenance import provenance
 from dreamgym.suites import Suite, suite, suites
+from dreamgym.suites.base import some_names
 from dreamgym.types import ObservationSpec, Policy, WorldModelSpec
 
 
@@ -123,7 +124,7 @@ def find_tasks(name: str, tasks: Sequence[str] | None = None) -> tuple[Suite, tu
             raise ValueError(f"unknown suite {name!r}: expected one of {list(suites())}, or of the sets {list(sets)}")
         found, known = sets[name]
     if unknown := [task for task in tasks or () if task not in known]:
-        raise ValueError(f"unknown task {unknown}; {name} has {list(known)}")
+        raise ValueError(f"unknown task {unknown}; {name} has {some_names(known, unknown)}")
     return found, tuple(tasks or known)
 
 

@@ -155,8 +155,13 @@ class LiberoEnv(StateEnv):
         if self._init_state is None:
             simulation.draw(np.random.default_rng(seed), HOME_NOISE)
             return
+        if self.robot != "Panda":  # a Sawyer's model has as many joints: it would take the Panda's angles
+            raise ValueError(
+                f"init_state: the benchmark's initial states are the Panda's, and this simulator has a {self.robot}: "
+                "make it with robot='Panda', or reset without init_state"
+            )
         states, index = initial_states(self.assets, self.episode_task), self._init_state
-        if not isinstance(index, int | np.integer) or not 0 <= index < len(states):
+        if not isinstance(index, int | np.integer) or isinstance(index, bool) or not 0 <= index < len(states):
             raise ValueError(f"init_state: expected 0 to {len(states) - 1}, got {index!r}")
         try:
             simulation.set_state(states[index])

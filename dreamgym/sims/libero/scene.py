@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from dreamgym.sims.libero.workspaces import Workspace, find_workspace
 try:
     from dreamgym.sims.mujoco_state import mujoco
 
-    logging.getLogger("robosuite_logs").setLevel(logging.ERROR)  # it warns of optional parts at every import
+    # It warns of optional parts at every import, which sets its level anew: a filter stays.
+    logging.getLogger("robosuite_logs").addFilter(lambda record: record.levelno >= logging.ERROR)
     importlib.import_module("robosuite")
     from robosuite.models.base import MujocoXML
     from robosuite.models.bases import robot_base_factory
@@ -176,7 +178,10 @@ def _arm(robot: str, workspace: Workspace) -> tuple[Any, Any]:
 def _thing(name: str, kind: str, assets: Path, movable: bool) -> Any:
     joints = [{"type": "free", "damping": "0.0005"}] if movable else None
     path = str(model_file(assets, kind))
-    return MujocoXMLObject(path, name=name, joints=joints, obj_type="all", duplicate_collision_geoms=False)
+    try:
+        return MujocoXMLObject(path, name=name, joints=joints, obj_type="all", duplicate_collision_geoms=False)
+    except ParseError as error:
+        raise ValueError(f"damaged LIBERO asset {path}: {error}; copy it anew") from error
 
 
 def _arena(workspace: Workspace, assets: Path) -> Any:

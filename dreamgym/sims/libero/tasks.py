@@ -159,6 +159,8 @@ def check_task(task: str) -> str:
     Raises:
         ValueError: there is none of that name; the message has the nearest ones.
     """
+    if not isinstance(task, str):
+        raise ValueError(f"task: expected a name SUITE/TASK, got {task!r}")
     if task in TASKS:
         return task
     wanted = task.split("/")[-1].removesuffix(".bddl")

@@ -1,5 +1,7 @@
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import gymnasium as gym
@@ -43,6 +45,13 @@ def test_no_assets_is_one_line_that_names_the_variable(monkeypatch, tmp_path):
         LiberoEnv(BOWL, assets=tmp_path)
 
 
+def test_robosuite_says_nothing_at_import():
+    told = subprocess.run(
+        [sys.executable, "-c", "import dreamgym.sims.libero.env"], capture_output=True, text=True, check=True
+    )
+    assert "robosuite" not in told.stdout + told.stderr
+
+
 def test_arguments_out_of_range_are_named(monkeypatch):
     with pytest.raises(ValueError, match="put_the_bowl_on_the_plate"):
         LiberoEnv("libero_goal/put_the_bowl_on_a_plate")
@@ -52,6 +61,11 @@ def test_arguments_out_of_range_are_named(monkeypatch):
         LiberoEnv(BOWL, visuals="fast")
     with pytest.raises(ValueError, match="robot"):
         LiberoEnv(BOWL, robot="Baxter")
+    with pytest.raises(ValueError, match="task: expected a name SUITE/TASK, got 7"):
+        LiberoEnv(7)
+    for size in (0, -1, 10000, "64", 64.5, True, None):
+        with pytest.raises(ValueError, match="image_size: expected 1 to 4096 pixels, got"):
+            LiberoEnv(BOWL, image_size=size)
 
 
 @needs_assets
@@ -73,6 +87,8 @@ def test_wrong_initial_states_are_named(env):
         env.reset(options={"init_state": 50})
     with pytest.raises(ValueError, match="0 to 49"):
         env.reset(options={"init_state": "first"})
+    with pytest.raises(ValueError, match="0 to 49, got True"):
+        env.reset(options={"init_state": True})
     env.reset(seed=0)
     with pytest.raises(ValueError, match="init_state or snapshot"):
         env.reset(options={"init_state": 0, "snapshot": env.snapshot()})
@@ -100,6 +116,26 @@ def test_a_snapshot_replays_exactly(env):
     env.reset(options={"snapshot": taken})
     twice = [env.step(a)[0] for a in actions]
     assert all(np.array_equal(a[k], b[k]) for a, b in zip(once, twice, strict=True) for k in a)
+
+
+@needs_assets
+@pytest.mark.parametrize("at", [0, 40, 80, 160, 480])
+def test_a_snapshot_with_nan_is_refused(env, at):
+    env.reset(seed=3)
+    damaged = env.snapshot()
+    damaged[at] = np.nan
+    with pytest.raises(ValueError, match="snapshot: expected"):
+        env.reset(options={"snapshot": damaged})
+
+
+@needs_assets
+@pytest.mark.parametrize("robot", ["Sawyer", "UR5e"])
+def test_the_benchmarks_initial_states_are_refused_to_other_arms(robot):
+    env = LiberoEnv(BOWL, robot=robot)
+    with pytest.raises(ValueError, match=rf"are the Panda's, and this simulator has a {robot}: make it with"):
+        env.reset(options={"init_state": 3})
+    env.reset(seed=0)
+    env.close()
 
 
 @needs_assets
@@ -182,6 +218,10 @@ def test_a_missing_asset_is_named(tmp_path):
     env = LiberoEnv(BOWL, assets=own)
     with pytest.raises(FileNotFoundError, match=r"plate/texture\.png"):
         env.reset(seed=0)
+    (own / "stable_scanned_objects" / "plate" / "plate.xml").unlink()
+    (own / "stable_scanned_objects" / "plate" / "plate.xml").write_text("<mujoco><asset")
+    with pytest.raises(ValueError, match=r"damaged LIBERO asset .*plate/plate\.xml"):
+        LiberoEnv(BOWL, assets=own).reset(seed=0)
     with pytest.raises(FileNotFoundError, match="init_states"):
         initial_states(own, BOWL)
     (tmp_path / "init_states").mkdir()
