@@ -117,8 +117,9 @@ class Player:
             waiting = self._paused or session.over or self._sent - self._shown >= AHEAD
             if waiting:
                 self._stir.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stir.wait(), 0.5)
+                with contextlib.suppress(TimeoutError):  # Python 3.11's wait_for swallows a cancel that meets the event
+                    async with asyncio.timeout(0.5):
+                        await self._stir.wait()
                 due = time.monotonic()
                 continue
             action = np.asarray(session.action.hold, np.float32) if self._action is None else self._action

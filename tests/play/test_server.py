@@ -176,6 +176,21 @@ def test_a_flood_ends_the_connection(port):
         assert closed.value.rcvd.code == 1008
 
 
+def test_the_place_of_one_who_floods_while_the_dream_waits_for_him_is_given_back(make_session):
+    with serving(make_app(make_session, players=1)) as port:
+        with join(port) as socket:
+            words(socket), words(socket)
+            time.sleep(0.5)  # he shows nothing: the clock waits for a word of his
+            with pytest.raises(ConnectionClosed):
+                for _ in range(20 * MOST_MESSAGES):
+                    socket.send('{"kind": "action", "value": [0.0]}')
+                while True:
+                    socket.recv(10)
+        time.sleep(1)
+        with join(port) as other:
+            assert "title" in words(other)
+
+
 def test_a_dream_that_fails_is_told_and_leaves_the_server_up():
     def broken():
         raise RuntimeError("no weights")
