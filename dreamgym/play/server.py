@@ -83,13 +83,18 @@ class Player:
     async def _listen(self) -> None:
         second, count = int(time.monotonic()), 0
         while True:
-            text = await self.socket.receive_text()
+            message = await self.socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
             now = int(time.monotonic())
             second, count = (second, count + 1) if now == second else (now, 1)
             if count > MOST_MESSAGES:
                 await self.socket.close(1008, f"more than {MOST_MESSAGES} messages in a second")
                 return
             try:
+                if text is None:
+                    raise MessageError("a message is text, got bytes")
                 self._take(read(text))
             except MessageError as wrong:
                 await self._tell(str(wrong))

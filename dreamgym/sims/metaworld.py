@@ -40,6 +40,7 @@ QUATERNIONS = (slice(7, 11), slice(14, 18))  # of a frame
 VECTOR = 6  # most entries of the vector that places a task's objects
 ARM = 7  # the arm's joints come first, then two fingers, then what moves of the task
 NEAR = 0.005  # metres: a goal so near is the same goal
+UPRIGHT = 0.1  # a camera whose upward axis points down by more than that hangs upside down
 TURN = 0.1  # metres that a radian counts as where a pose is solved for
 ROOM = 80  # entries kept for the physics, which differ by task, so that snapshots have one length
 # What the quaternions of an episode's first frame point along. Uneven, so that no simple rotation is at right angles.
@@ -176,7 +177,10 @@ class MetaworldEnv(StateEnv):
         name = self.episode_task
         if name not in self._pictures:
             self._pictures[name] = Picture(self.world.model, size, self.camera_name)
-        return self._pictures[name].draw(self.world.data)
+        image = self._pictures[name].draw(self.world.data)
+        # The suite hangs some of its cameras upside down (corner2): a picture shows what is above above.
+        hangs = self.world.data.camera(self.camera_name).xmat.reshape(3, 3)[2, 1] < -UPRIGHT
+        return np.ascontiguousarray(image[::-1, ::-1]) if hangs else image
 
     def _free(self) -> None:
         for picture in self._pictures.values():

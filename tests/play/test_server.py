@@ -165,6 +165,14 @@ def test_a_slow_browser_gets_no_more_than_it_shows(port):
         assert len(numbers) == AHEAD
 
 
+def test_bytes_are_told_to_be_no_message(port):
+    with join(port) as socket:
+        words(socket), words(socket)
+        socket.send(b"\x00\xff")
+        answer = next(m for m in iter(lambda: socket.recv(10), None) if isinstance(m, str) and "error" in m)
+        assert "a message is text, got bytes" in answer
+
+
 def test_a_flood_ends_the_connection(port):
     with join(port) as socket:
         words(socket)

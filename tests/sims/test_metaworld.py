@@ -126,3 +126,14 @@ def test_a_snapshot_of_a_solved_task_is_judged_so(env):
     solved = env.snapshot()
     assert env.reset(options={"snapshot": solved})[1]["is_success"]
     assert not env.reset(options={"snapshot": unsolved})[1]["is_success"]
+
+
+def test_a_picture_shows_what_is_above_above():
+    """Above the table there is nothing, which is black; below stands the floor."""
+    env = MetaworldEnv("reach", render_mode="rgb_array")
+    try:
+        env.reset(seed=0)
+        picture = env.render()
+    finally:
+        env.close()
+    assert picture[:8].max() < 10 < picture[-8:].mean()
