@@ -206,6 +206,7 @@ class Suite:
         extra: dreamgym's extra that installs it; None: nothing to install.
         module: a module whose presence tells that the extra is installed.
         needs: what no extra installs, such as assets and the variable that names their folder; empty: nothing.
+        find_assets: finds them, or raises FileNotFoundError with the mend; None: there are none.
         licence: of the simulator and of its assets.
         robots: actions by robot, for suites with several; the simulator then takes ``robot=name``.
         task_sets: tasks that the benchmark reports together, by the set's name ("libero_goal").
@@ -252,6 +253,7 @@ class Suite:
     extra: str | None = None
     module: str | None = None
     needs: str = ""
+    find_assets: Callable[[], object] | None = None
     licence: str = ""
     robots: Mapping[str, ActionSpec] = field(default_factory=dict)
     task_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

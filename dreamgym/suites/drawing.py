@@ -35,10 +35,12 @@ class Drawing:
 
     @property
     def missing(self) -> str | None:
-        """What has to be installed first, with the pip line; None where nothing has."""
+        """What has to be installed or found first, with the mend; None where nothing has."""
         try:
             self.suite.check_installed()
-        except ImportError as missing:
+            if self.suite.find_assets is not None and self._kwargs.get("assets") is None:
+                self.suite.find_assets()
+        except (ImportError, FileNotFoundError) as missing:
             return str(missing)
         return None
 
@@ -54,6 +56,7 @@ class Drawing:
 
         Raises:
             ImportError: the simulator is not installed.
+            FileNotFoundError: its assets are not there.
             ValueError: states of another shape, or not finite.
         """
         if self._env is None:

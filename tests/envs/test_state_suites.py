@@ -1,4 +1,5 @@
 import gymnasium as gym
+import imageio.v2 as imageio
 import numpy as np
 import pytest
 import torch
@@ -74,6 +75,18 @@ def test_states_are_drawn_where_no_camera_is(folder, twin):
         env.step(env.action_space.high)
     assert (env.render() != first).any()
     env.close()
+
+
+def test_gymnasium_records_what_is_drawn(folder, tmp_path):
+    pytest.importorskip("moviepy")
+    env = gym.make("Dream-v0", checkpoint=folder, render_mode="rgb_array")
+    env = gym.wrappers.RecordVideo(env, str(tmp_path), episode_trigger=lambda number: True, disable_logger=True)
+    env.reset(seed=0)
+    for _ in range(4):
+        env.step(env.action_space.high)
+    env.close()
+    (film,) = tmp_path.glob("*.mp4")
+    assert len(imageio.mimread(film, memtest=False)) == 5
 
 
 def test_a_picture_says_what_to_install(folder, monkeypatch):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dreamgym.sims.libero import SUITES, TASKS, task_description
+from dreamgym.sims.libero.assets import find_assets
 from dreamgym.suites.base import Act, CollectionFactory, Measure, Suite
 from dreamgym.suites.scripted import RandomWalk, ScriptedEpisodes
 from dreamgym.types import ActionSpec
@@ -108,6 +109,7 @@ SUITE = Suite(
     extra="libero",
     module="robosuite",
     needs="DREAMGYM_LIBERO_ASSETS, the folder of LIBERO's models, textures and task files",
+    find_assets=find_assets,
     licence="LIBERO MIT, robosuite MIT, MuJoCo Apache-2.0",
     robots=dict.fromkeys(ROBOTS, ACTION),
     task_sets=TASK_SETS,
