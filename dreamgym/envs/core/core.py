@@ -263,8 +263,9 @@ class DreamCore:
         one_task = drawn and (len(self.beginner.pool) == 1 if mask is None else self.one_task)
         if one_task and mask is not None and rows is None:
             task = self.counters["task"]
-        kept = self.fast is not None and one_task and rows is not None and not options
-        memory = self.fast.memory(start) if kept and self.fast else None
+        memory = None
+        if self.fast and one_task and rows is not None and not options:
+            memory = self.fast.memory(start)
         if memory is None:
             memory = self._remember(state, task, rows, goal)
         self.episode = self.episode + (1 if mask is None else mask)

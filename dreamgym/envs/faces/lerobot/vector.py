@@ -25,9 +25,9 @@ class LeRobotVectorEnv(VectorEnv[Any, Any, Any]):
 
     Observations: ``pixels``, a dict of uint8 [B, H, W, C] by sensor (where there are images), as ``dreamgym export``
     names them, and ``agent_pos``, float32 [B, d]: the robot's own sensor where the suite names one, else the whole
-    decoded state. An env whose episode
-    ended keeps still, pays 0 and repeats its flags until the next reset, so that a rollout that waits for its slowest
-    env costs nothing for the others. ``final_info["is_success"]`` holds the verdicts at steps at which some env ends.
+    decoded state. An env whose episode ended keeps still, pays 0 and repeats its flags until the next reset, so that a
+    rollout that waits for its slowest env costs nothing for the others. ``final_info["is_success"]`` holds the verdicts
+    at steps at which some env ends.
 
     Seeds: env i of ``reset(seed=[s_0, ..., s_B-1])`` begins at start number s_i (modulo their number) of the task's
     starts in the bank's split. Seeds 0 to 99 are 100 test starts, each once, however they are batched; noise of the

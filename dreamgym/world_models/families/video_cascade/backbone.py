@@ -42,7 +42,9 @@ class VideoBackbone(nn.Module):
         self.size, self.stride = size, config.autoencoder.stride
         self.everywhere = config.residual  # whether the first frame is shown at every frame
         # Actions are also shown at their own frames, beside the latents.
-        self.moved = nn.Linear(config.text.width, config.autoencoder.latent_channels) if driven(config) else None
+        self.moved = (
+            nn.Linear(config.text.width, config.autoencoder.latent_channels) if config.follows_actions else None
+        )
         arguments = transformer_arguments(config, size, weights)
         kind: Any = CogVideoXTransformer3DModel
         self.transformer: Any = kind(**arguments) if weights is None else load_transformer(weights, arguments)
@@ -102,11 +104,6 @@ class VideoBackbone(nn.Module):
             self.transformer.enable_adapters()
 
 
-def driven(config: VideoCascadeConfig) -> bool:
-    """Whether actions drive the cascade."""
-    return config.driven_by == "actions"
-
-
 def transformer_arguments(config: VideoCascadeConfig, size: BackboneSize, weights: str | None) -> dict[str, Any]:
     """Constructor arguments of `CogVideoXTransformer3DModel`: image conditioning, no learned positions.
 
@@ -116,7 +113,7 @@ def transformer_arguments(config: VideoCascadeConfig, size: BackboneSize, weight
     return {
         "num_attention_heads": size.heads,
         "attention_head_dim": size.head_dim,
-        "in_channels": (3 if driven(config) else 2) * config.autoencoder.latent_channels,
+        "in_channels": (3 if config.follows_actions else 2) * config.autoencoder.latent_channels,
         "out_channels": config.autoencoder.latent_channels,
         "time_embed_dim": size.time_dim,
         "text_embed_dim": config.text.width,

@@ -158,7 +158,7 @@ class VideoCascadeConfig:
     def _check_training(self) -> None:
         if self.driven_by not in DRIVERS:
             raise ValueError(f"driven_by must be one of {DRIVERS}, got {self.driven_by!r}")
-        wanted = self.driven_by == "sentences"
+        wanted = not self.follows_actions
         if bool(self.sentences) != wanted or len(set(self.sentences)) != len(self.sentences):
             told = "must have sentences, each once" if wanted else "are of clips that sentences drive: leave them out"
             raise ValueError(f"driven_by={self.driven_by!r}: tasks {told}; got {dict(self.tasks)}")
@@ -175,9 +175,14 @@ class VideoCascadeConfig:
         return tuple(s for each in self.tasks.values() for s in each)
 
     @property
+    def follows_actions(self) -> bool:
+        """Whether actions drive it, and not sentences."""
+        return self.driven_by == "actions"
+
+    @property
     def told_tokens(self) -> int:
         """Tokens of what a clip follows: those of a sentence, or one for each latent frame's actions."""
-        return self.text.length if self.driven_by == "sentences" else self.latent_frames
+        return self.latent_frames if self.follows_actions else self.text.length
 
     @property
     def latent_frames(self) -> int:

@@ -55,7 +55,7 @@ class VideoCascade(WorldModel):
         self.config, self.fidelity = config, "refined"
         self.spec = _spec(config)
         self.autoencoder = VideoAutoencoder(config)
-        self.text = InstructionEncoder(config) if config.driven_by == "sentences" else ActionEncoder(config)
+        self.text = ActionEncoder(config) if config.follows_actions else InstructionEncoder(config)
         self.backbone = VideoBackbone(config, config.backbone, config.weights, config.lora_rank)
         self.refiner = VideoBackbone(config, config.refiner, config.refiner_weights)
         self.refiner.requires_grad_(True)
@@ -94,12 +94,12 @@ class VideoCascade(WorldModel):
         return {"image": image.float() / 255, "doubt": torch.zeros(len(image), device=image.device)}
 
     def imagine(self, state: State, action: Tensor, generator: torch.Generator | None = None) -> State:
-        if action.dim() == 2 and self.config.driven_by == "actions":
+        if action.dim() == 2 and self.config.follows_actions:
             action = action.unsqueeze(1)
         return self.unroll(state, action, generator)[0]
 
     def unroll(self, state: State, actions: Tensor, generator: torch.Generator | None = None) -> list[State]:
-        if self.config.driven_by == "actions":
+        if self.config.follows_actions:
             return self._follow(state, actions, generator)
         return _states(self.clip(state["image"], actions, generator))
 
@@ -139,7 +139,7 @@ class VideoCascade(WorldModel):
             return {}
         names = [n for n in self.backbone.transformer.state_dict() if ".lora_" not in n]
         own = [f"backbone.transformer.{name.rpartition('.')[0]}" for name in names]
-        text = ["text"] if self.config.driven_by == "sentences" else []
+        text = [] if self.config.follows_actions else ["text"]
         return dict.fromkeys(["autoencoder.network", *text, *own], weights)
 
     # ------------------------------------------------------------------ `ClipRefiner`

@@ -90,7 +90,7 @@ class VideoCascadeRecipe(Recipe):
         """The camera and what a clip is of."""
         if config.stages == ("autoencoder",):
             return (config.camera,)
-        return (config.camera, CLIP) if config.driven_by == "actions" else (config.camera, TASK, CLIP)
+        return (config.camera, CLIP) if config.follows_actions else (config.camera, TASK, CLIP)
 
     def prepare(self, model: VideoCascade, episodes: EpisodeView) -> None:
         """Centres pixels on the mean image of the training frames, unless the autoencoder is pretrained."""
@@ -158,7 +158,7 @@ def _stage(name: str, config: VideoCascadeConfig) -> Stage:
         windows["length"] = min(windows["length"], config.rows)
         groups = (ParameterGroup(("*",), lr=AUTOENCODER_RATE),)
     trains = TRAINS[name]
-    if name == "preview" and config.driven_by == "actions" and config.weights is not None:
+    if name == "preview" and config.follows_actions and config.weights is not None:
         trains += ("text.*", "backbone.moved.*")  # no pretrained model knows them
     return Stage(
         name, share=SHARES[name], trains=trains, frozen=("*lora_*",) if name == "monolithic" else (),
