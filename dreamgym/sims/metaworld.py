@@ -13,7 +13,8 @@ from dreamgym.sims.state_env import STATE, StateEnv
 try:
     import mujoco
 
-    from dreamgym.sims.mujoco_state import Picture, dump_physics, load_physics, physics_size
+    from dreamgym.sims.mujoco_state import dump_physics, load_physics, physics_size
+    from dreamgym.sims.offscreen import Picture
     from dreamgym.sims.posing import solve_pose
 
     importlib.import_module("metaworld")

@@ -16,7 +16,8 @@ from dreamgym.sims.state_env import STATE, StateEnv
 try:
     import mujoco
 
-    from dreamgym.sims.mujoco_state import Picture, dump_physics, load_physics, physics_size, refresh_poses
+    from dreamgym.sims.mujoco_state import dump_physics, load_physics, physics_size, refresh_poses
+    from dreamgym.sims.offscreen import Picture
     from dreamgym.sims.posing import rotation_of, solve_pose
 
     # It warns of optional parts at every import, which sets its level anew: a filter stays.

@@ -115,7 +115,7 @@ class KitchenEnv(StateEnv):
 
     def _draw(self, size: int) -> np.ndarray:
         if self._renderer is None:
-            from dreamgym.sims.mujoco_state import Picture
+            from dreamgym.sims.offscreen import Picture
 
             self._renderer = Picture(self._robot.model, size, _view())
         image: np.ndarray = self._renderer.draw(self._robot.data)

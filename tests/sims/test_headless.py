@@ -10,7 +10,7 @@ pytest.importorskip("mujoco")
 
 SCRIPT = """
 import mujoco  # before dreamgym: MuJoCo chooses GLFW
-from dreamgym.sims.mujoco_state import Picture
+from dreamgym.sims.offscreen import Picture
 
 model = mujoco.MjModel.from_xml_string(
     "<mujoco><worldbody><light pos='0 0 3'/><camera name='eye' pos='0 0 2'/>"

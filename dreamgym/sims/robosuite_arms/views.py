@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from dreamgym.sims.libero.thinning import thinned
-from dreamgym.sims.mujoco_state import make_renderer, mujoco
+from dreamgym.sims.mujoco_state import mujoco
+from dreamgym.sims.offscreen import COSTLY, Offscreen
 from dreamgym.sims.robosuite_arms.scene import TABLE_TOP, Shelf
 
 LOOK_AT = np.array([0.0, 0.0, TABLE_TOP + 0.08])  # m
 DISTANCE, AZIMUTH, ELEVATION = 0.72, 180.0, -30.0  # m, degrees, degrees
 # Of a swaying camera: amplitude, and the shortest and longest period in control steps.
 SWAY = {"distance": (0.06, 90, 200), "azimuth": (14.0, 80, 180), "elevation": (5.0, 70, 160)}
-COSTLY = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX)
 NUM_PARAMETERS = 2 * len(SWAY)
 
 
@@ -60,14 +60,8 @@ class Pictures:
     """
 
     def __init__(self, shelf: Shelf, size: int) -> None:
-        model = shelf.model
-        samples = model.vis.quality.offsamples
-        model.vis.quality.offsamples = 0
-        model.vis.global_.offwidth = max(model.vis.global_.offwidth, size)
-        model.vis.global_.offheight = max(model.vis.global_.offheight, size)
-        with thinned(model):  # of arms whose links do not collide
-            self._renderer = make_renderer(model, size, size)
-        model.vis.quality.offsamples = samples
+        with thinned(shelf.model):  # of arms whose links do not collide
+            self._offscreen = Offscreen(shelf.model, size, samples=0)
         self._option, self._camera = mujoco.MjvOption(), mujoco.MjvCamera()
         self._option.geomgroup[:] = 0
         self._option.geomgroup[0] = 1
@@ -79,12 +73,11 @@ class Pictures:
         """(size, size, 3) uint8."""
         camera = self._camera
         camera.distance, camera.azimuth, camera.elevation = view.distance, view.azimuth, view.elevation
-        self._renderer.update_scene(data, camera, self._option)
+        self._offscreen.update(data, camera, self._option)
         for flag in COSTLY:
-            self._renderer.scene.flags[flag] = 0
-        image: np.ndarray = self._renderer.render()
-        return image
+            self._offscreen.scene.flags[flag] = 0
+        return self._offscreen.draw()
 
     def close(self) -> None:
         """Frees the context."""
-        self._renderer.close()
+        self._offscreen.close()
