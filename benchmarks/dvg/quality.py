@@ -1,18 +1,27 @@
-"""Clips of a video cascade beside what really followed: sharpness, likeness, the right piece of furniture, time.
+"""Clips of a video cascade beside what really followed: likeness, the right piece of furniture, time.
 
-    python benchmarks/dvg/quality.py --run RUN --clips CLIPS --split val --limit 32
-    python benchmarks/dvg/quality.py --run RUN --clips CLIPS --autoencoder      # reconstructions alone
+    python benchmarks/dvg/quality.py --run RUN --store CLIPS --split test --limit 64
+    python benchmarks/dvg/quality.py --run RUN --store CLIPS --split test --limit 64 \
+        --variants pixel_degradation=RUN2 naive_cascading=RUN3          # the ablations' own runs
+    python benchmarks/dvg/quality.py ... --sheet sheet.png              # and pictures to look at
 
 RUN is a run of ``dreamgym fit --family video_cascade``, CLIPS a clip store whose rows hold the scene's state. Writes
-rows {method, refinement_steps, seed, psnr, ssim, frechet, object_accuracy, seconds_per_clip, clips} into
-benchmarks/results/dvg_quality.json (one file; a row of the same method, steps and seed is replaced).
+rows {method, refinement_steps, seed, split, psnr, ssim, frechet, object_accuracy, task_accuracy, seconds_per_clip,
+clips, updates} into benchmarks/results/dvg_quality.json: one file, in which a row of the same method, steps, seed and
+split is replaced. ``seed`` is of the sampling; one training is measured.
 
-- psnr, ssim: of every frame but the first, means over frames and clips, range [0, 1]; "copy" repeats the first frame.
-- frechet: the distance of Gaussians fitted to features of the frames, in our own autoencoder's latents averaged over
+Methods: "monolithic", the backbone at high resolution; "preview", the low resolution enlarged; "refined", the preview
+and N steps of the flow; "refine_only", the flow from the repeated first frame, without a preview. Controls: "recorded"
+(what the object probe says of the true clip), "reconstructed" (the autoencoder of the true clip: the bound of all
+PSNR), "first_frame" (repeated), "mean_clip" (of the task's training clips) and "nearest_clip" (the training clip of the
+task with the most similar first frame, from its second frame on).
+
+- psnr, ssim: torchmetrics', of every frame but the first, means over frames and clips, range [0, 1].
+- frechet: torchmetrics' distance of Gaussians, in our own autoencoder's latents of clips (4 frames each) averaged over
   4 x 4 places; no pretrained video network can be had here, so it is no FVD and compares only within this file.
-- object_accuracy: a ridge regression from features reads the scene's state off the last frame, and the piece of
-  furniture (drawer, slider, bulb, LED) that changed most, in units of how far it moves when it is the task, is the one
-  that was asked for. "recorded": the same, read off the recorded frames.
+- object_accuracy, task_accuracy: `metrics.ObjectProbe` reads off the first and the last frame which piece (drawer,
+  slider, bulb, LED) moved; it is the one that was asked for, and moved the way that was asked for.
+- seconds_per_clip: processor time on one thread; a refined clip's holds its preview's.
 """
 
 from __future__ import annotations
@@ -20,199 +29,204 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-import torch.nn.functional as F
+from dreamgym_agents.common.settings import weights_id
+from metrics import Clips, ObjectProbe, encoded, furniture, measured
 from torch import Tensor
 
 from dreamgym.data import EpisodeStore
 from dreamgym.provenance import provenance
-from dreamgym.suites.facts import store_facts
+from dreamgym.training.progress import latest, read_state
 from dreamgym.training.train import load_run
 from dreamgym.world_models.families.video_cascade import VideoCascade
 
 RESULTS = Path(__file__).parents[1] / "results" / "dvg_quality.json"
-OBJECTS = {"drawer": "drawer", "slider": "slider", "lightbulb": "bulb", "led": "led"}
-"""What a task's name holds, and the measure of it."""
+SHOWN = (0, 4, 8, 12, 16)
+"""Frames of a clip on a sheet."""
 
 
-def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """[N] of frames [N, C, H, W] in [0, 1]: Gaussian window of 11 pixels, deviation 1.5 (Wang et al., 2004)."""
-    axis = torch.arange(11.0) - 5
-    line = torch.exp(-axis.square() / 4.5)
-    window = (line[:, None] * line / line.sum() ** 2)[None, None]
+class Made(NamedTuple):
+    """Clips [N, F, C, H, W] of one method, and processor seconds a clip."""
 
-    def blur(x: Tensor) -> Tensor:
-        return F.conv2d(x.flatten(0, 1).unsqueeze(1), window).unflatten(0, x.shape[:2]).squeeze(2)
-
-    mean_a, mean_b = blur(a), blur(b)
-    var_a, var_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
-    both = blur(a * b) - mean_a * mean_b
-    top = (2 * mean_a * mean_b + 1e-4) * (2 * both + 9e-4)
-    return (top / ((mean_a**2 + mean_b**2 + 1e-4) * (var_a + var_b + 9e-4))).flatten(1).mean(1)
+    method: str
+    steps: int
+    frames: Tensor
+    seconds: float
 
 
-def frechet(a: Tensor, b: Tensor) -> float:
-    """Fréchet distance of Gaussians fitted to two sets of features [N, Z]."""
-    a, b = a.double().numpy(), b.double().numpy()
-    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    root = np.linalg.eigvals(cov_a @ cov_b)
-    covered = np.sqrt(np.clip(root.real, 0, None)).sum()
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * covered)
+class Clock:
+    """Adds up processor time by name."""
+
+    def __init__(self) -> None:
+        self.spent: dict[Any, float] = {}
+
+    def __call__(self, name: Any, work: Any) -> Any:
+        """The result of ``work()``, whose time counts for ``name``."""
+        begun = time.process_time()
+        result = work()
+        self.spent[name] = self.spent.get(name, 0.0) + time.process_time() - begun
+        return result
 
 
-class Recorded:
-    """Clips of one split in memory: frames [N, F + 1, C, H, W] in [0, 1], scene [N, F + 1, d], tasks."""
+def with_steps(model: VideoCascade, refiner_steps: int) -> VideoCascade:
+    """The same model, refining in so many steps."""
+    view = model.at_fidelity("refined")
+    view.config = type(model.config).from_dict({**model.config.to_dict(), "refiner_steps": refiner_steps})
+    return view
 
-    def __init__(self, store: EpisodeStore, model: VideoCascade, split: str, limit: int | None) -> None:
-        config, view = model.config, store.select(split=split)
-        order = np.random.default_rng(0).permutation(len(view))[: limit or len(view)]
-        rows = [view.episode(int(i), [config.camera, "scene_obs"]) for i in order]
-        a = config.actions_per_frame
-        frames = np.stack([r[config.camera][::a] for r in rows])
-        self.frames = torch.from_numpy(frames).movedim(-1, 2).float() / 255
-        self.scene = torch.from_numpy(np.stack([r["scene_obs"][::a] for r in rows]))
-        self.tasks = [view.metas[int(i)]["task"] for i in order]
+
+def told(model: VideoCascade, tasks: Sequence[str]) -> Tensor:
+    """The number of each task's first sentence, int64 [N]."""
+    sentences, known = model.config.sentences, model.config.tasks
+    return torch.tensor([sentences.index(known[t][0]) for t in tasks])
 
 
 @torch.no_grad()
-def pooled(model: VideoCascade, frames: Tensor) -> Tensor:
-    """Features [N, Z * 16] of frames [N, C, H, W]: latents of single frames, averaged over 4 x 4 places."""
-    latents = torch.cat([model.autoencoder.encode(f.unsqueeze(1)) for f in frames.split(32)])
-    return F.adaptive_avg_pool2d(latents[:, 0], 4).flatten(1)
+def cascade(model: VideoCascade, clips: Clips, seed: int, steps: Sequence[int], batch: int) -> list[Made]:
+    """Previews, refined clips of one and the same preview in each number of steps, and refined first frames."""
+    generator, clock, out = torch.Generator().manual_seed(seed), Clock(), {}
+    strongest = model.config.degradation
+    alone = with_steps(model, max(steps))
+    alone.config = type(model.config).from_dict({**alone.config.to_dict(), "inference_degradation": strongest})
+    views = {("refined", n): with_steps(model, n) for n in steps} | {("refine_only", max(steps)): alone}
+    for image, sentence in zip(clips.frames[:, 0].split(batch), told(model, clips.tasks).split(batch), strict=True):
+        text, empty = clock("text", lambda: model.embeddings(sentence))  # noqa: B023 - called at once
+        low = clock("low", lambda: model.first_latent("low", image))  # noqa: B023
+        high = clock("high", lambda: model.first_latent("high", image))  # noqa: B023
+        made = clock("denoise", lambda: model.denoise(low, text, empty, generator).latents)  # noqa: B023
+        still = model.to_model(low.expand_as(made), low)
+        shown = clock(("preview", 0), lambda: model.frames(made, low))  # noqa: B023
+        out.setdefault(("preview", 0), []).append(shown)
+        for key, view in views.items():
+            noise, source = torch.Generator().manual_seed(seed + 1), still if key[0] == "refine_only" else made
+            work = lambda: model.frames(view.refine(source, high, text, noise), high)  # noqa: B023, E731
+            out.setdefault(key, []).append(clock(key, work))
+    shared = {"preview": ("text", "low", "denoise"), "refined": ("text", "low", "denoise", "high")}
+    return [
+        Made(*key, torch.cat(each), _seconds(clock, [key, *shared.get(key[0], ("text", "high"))], len(clips.tasks)))
+        for key, each in out.items()
+    ]  # fmt: skip
 
 
-class ObjectProbe:
-    """Reads off features which piece of furniture changed most between two frames of a clip."""
-
-    def __init__(self, model: VideoCascade, clips: Recorded, measures: dict[str, tuple[int, float]]) -> None:
-        self.model, self.measures = model, measures
-        x = self._features(clips.frames[:, ::4].flatten(0, 1))
-        y = clips.scene[:, ::4].flatten(0, 1)[:, [m[0] for m in measures.values()]].double()
-        self.weights = torch.linalg.solve(x.T @ x + 1.0 * len(x) / 100 * torch.eye(x.shape[1]).double(), x.T @ y)
-
-    def _features(self, frames: Tensor) -> Tensor:
-        with torch.no_grad():
-            latents = torch.cat([self.model.autoencoder.encode(f.unsqueeze(1)) for f in frames.split(32)])
-        flat = latents.flatten(1).double()
-        return torch.cat([flat, torch.ones(len(flat), 1, dtype=torch.double)], 1)
-
-    def __call__(self, first: Tensor, last: Tensor) -> list[str]:
-        change = (self._features(last) - self._features(first)) @ self.weights
-        scale = torch.tensor([m[1] for m in self.measures.values()]).double()
-        names = list(self.measures)
-        return [names[i] for i in (change.abs() / scale).argmax(1).tolist()]
+def _seconds(clock: Clock, names: Sequence[Any], clips: int) -> float:
+    return sum(clock.spent[name] for name in names) / clips
 
 
-def asked(task: str) -> str:
-    """The measure of the piece of furniture that a task is about."""
-    return next(measure for word, measure in OBJECTS.items() if word in task)
+@torch.no_grad()
+def monolithic(model: VideoCascade, clips: Clips, seed: int, batch: int) -> Made:
+    """The baseline's clips."""
+    generator, clock, view = torch.Generator().manual_seed(seed), Clock(), model.at_fidelity("monolithic")
+    sentences = told(model, clips.tasks).split(batch)
+    made = [
+        clock("all", lambda: view.clip(image, sentence, generator).frames)  # noqa: B023
+        for image, sentence in zip(clips.frames[:, 0].split(batch), sentences, strict=True)
+    ]
+    return Made("monolithic", 0, torch.cat(made), clock.spent["all"] / len(clips.tasks))
 
 
-def furniture(store: EpisodeStore) -> dict[str, tuple[int, float]]:
-    """Entry of the scene's state and usual change of each piece, from the suite and the recorded clips of its tasks."""
-    suite, train = store_facts(store).suite, store.select(split="train")
-    assert suite is not None
-    out = {}
-    for measure in suite.measures:
-        if measure.name in OBJECTS.values():
-            (entry,) = measure.entries
-            rows = [i for i, m in enumerate(train.metas) if asked(m["task"]) == measure.name]
-            ends = [train.episode(i, ["scene_obs"])["scene_obs"][[0, -1], entry] for i in rows]
-            out[measure.name] = (entry, float(np.abs(np.diff(ends, axis=1)).mean()))
-    return out
-
-
-def measured(made: Tensor, clips: Recorded, model: VideoCascade, probe: ObjectProbe) -> dict[str, float]:
-    """Figures of clips [N, F, C, H, W] that were made from the recorded ones' first frames."""
+@torch.no_grad()
+def controls(model: VideoCascade, clips: Clips, train: Clips) -> Iterator[Made]:
+    """What needs no world model, and the bounds of what one can reach."""
     real = clips.frames[:, 1:]
-    error = (made - real).square().flatten(2).mean(2)
-    chosen = probe(clips.frames[:, 0], made[:, -1])
-    right = [got == asked(task) for got, task in zip(chosen, clips.tasks, strict=True)]
-    return {
-        "psnr": float((-10 * error.clamp(min=1e-10).log10()).mean()),
-        "ssim": float(ssim(made.flatten(0, 1), real.flatten(0, 1)).mean()),
-        "frechet": frechet(pooled(model, made.flatten(0, 1)), pooled(model, real.flatten(0, 1))),
-        "object_accuracy": float(np.mean(right)),
-    }
+    yield Made("recorded", 0, real, 0.0)
+    decoded = [model.autoencoder.decode(encoded(model, part))[:, 1:] for part in clips.frames.split(4)]
+    yield Made("reconstructed", 0, torch.cat(decoded), 0.0)
+    yield Made("first_frame", 0, clips.frames[:, :1].expand_as(real), 0.0)
+    own = {task: [i for i, t in enumerate(train.tasks) if t == task] for task in set(clips.tasks)}
+    means = {task: train.frames[rows, 1:].mean(0) for task, rows in own.items()}
+    yield Made("mean_clip", 0, torch.stack([means[t] for t in clips.tasks]), 0.0)
+    nearest = []
+    for first, task in zip(clips.frames[:, 0], clips.tasks, strict=True):
+        rows = own[task]
+        nearest.append(rows[int((train.frames[rows, 0] - first).square().flatten(1).sum(1).argmin())])
+    yield Made("nearest_clip", 0, train.frames[nearest, 1:], 0.0)
 
 
-@torch.no_grad()
-def imagined(model: VideoCascade, clips: Recorded, seed: int, batch: int) -> tuple[Tensor, float]:
-    """Clips from the recorded first frames, told the first sentence of each task, and seconds a clip."""
-    sentences, tasks = model.config.sentences, model.config.tasks
-    told = torch.tensor([sentences.index(tasks[t][0]) for t in clips.tasks])
-    generator, begun, out = torch.Generator().manual_seed(seed), time.perf_counter(), []
-    for frames, each in zip(clips.frames[:, 0].split(batch), told.split(batch), strict=True):
-        out.append(model.clip(frames, each, generator).frames)
-    return torch.cat(out), (time.perf_counter() - begun) / len(told)
+def sheet(path: Path, clips: Clips, made: Sequence[Made], of_each: int = 1) -> None:
+    """Pictures of some clips, a block a task: what really followed, and each method's row below."""
+    from PIL import Image
+
+    chosen = [i for n in range(of_each) for i in _nth(clips.tasks, n)]
+    rows = [clips.frames, *(torch.cat([clips.frames[:, :1], m.frames], 1) for m in made)]
+    shown = [k for k in SHOWN if k < clips.frames.shape[1]]
+    blocks = [torch.cat([torch.cat(list(r[i, shown]), 2) for r in rows], 1) for i in chosen]
+    columns = [torch.cat(blocks[k::2], 1) for k in range(min(2, len(blocks)))]
+    height = max(c.shape[1] for c in columns)
+    columns = [torch.nn.functional.pad(c, (0, 8, 0, height - c.shape[1]), value=1.0) for c in columns]
+    picture = (torch.cat(columns, 2).permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    Image.fromarray(picture).resize((2 * picture.shape[1], 2 * picture.shape[0]), Image.Resampling.NEAREST).save(path)
 
 
-@torch.no_grad()
-def reconstructions(model: VideoCascade, clips: Recorded) -> dict[str, float]:
-    """PSNR of the autoencoder at both resolutions."""
-    out = {}
-    for name, frames in (("high", clips.frames), ("low", model.autoencoder.shrink(clips.frames))):
-        made = torch.cat([model.autoencoder.decode(model.autoencoder.encode(f)) for f in frames.split(4)])
-        error = (made - frames).square().flatten(2).mean(2)
-        out[f"psnr_{name}"] = float((-10 * error.log10()).mean())
-    return out
-
-
-def methods(model: VideoCascade, steps: list[int]) -> list[tuple[str, int, VideoCascade]]:
-    """Name, refinement steps and view of each way of making clips."""
-    out = [(name, 0, model.at_fidelity(name)) for name in ("preview", "monolithic")]
-    for n in steps:
-        view = model.at_fidelity("refined")
-        view.config = type(model.config).from_dict({**model.config.to_dict(), "refiner_steps": n})
-        out.append(("refined", n, view))
-    return out
+def _nth(tasks: Sequence[str], n: int) -> list[int]:
+    """The ``n``-th clip of each task."""
+    return [i for i, task in enumerate(tasks) if tasks[:i].count(task) == n]
 
 
 def put(path: Path, row: dict[str, Any]) -> None:
-    """Replaces the row of the same method, steps, seed and split in the file."""
+    """Writes a row in the place of that of the same method, steps, seed and split."""
     kept = json.loads(path.read_text())["rows"] if path.exists() else []
     key = ("method", "refinement_steps", "seed", "split")
     kept = [r for r in kept if any(r.get(k) != row.get(k) for k in key)]
-    path.write_text(json.dumps({"rows": [*kept, row], **provenance()}, indent=1) + "\n")
+    path.write_text(json.dumps({"rows": [*kept, row]}, indent=1) + "\n")
+
+
+def opened(run: Path) -> tuple[VideoCascade, int]:
+    """The model of a run and the updates that it had."""
+    model, progress = load_run(run), latest(run)
+    assert isinstance(model, VideoCascade) and progress is not None
+    return model, int(read_state(progress)["step"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--clips", type=Path, required=True)
-    parser.add_argument("--split", default="val")
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--store", type=Path, required=True, help="clip store")
+    parser.add_argument("--train", type=Path, help="clip store of the training clips; --store where not given")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--limit", type=int, help="clips; all of the split where not given")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 8], help="of the refinement")
-    parser.add_argument("--only", nargs="+", help="methods: recorded, copy, preview, refined, monolithic")
-    parser.add_argument("--autoencoder", action="store_true", help="reconstructions alone; writes nothing")
+    parser.add_argument("--variants", nargs="*", default=[], help="NAME=RUN of cascades that were trained otherwise")
+    parser.add_argument("--skip", nargs="*", default=[], choices=["controls", "cascade", "monolithic"])
+    parser.add_argument("--sheet", type=Path, help="file of a picture of one clip of each task")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model, store = load_run(args.run), EpisodeStore.open(args.clips)
-    assert isinstance(model, VideoCascade)
-    clips = Recorded(store, model, args.split, args.limit)
-    if args.autoencoder:
-        print(reconstructions(model, clips))
-        return
-    probe = ObjectProbe(model, Recorded(store, model, "train", 200), furniture(store))
-    real = clips.frames[:, 1:]
-    plain = [("recorded", 0, real), ("copy", 0, clips.frames[:, :1].expand_as(real))]
-    for name, steps, made in [*plain, *methods(model, args.steps)]:
-        if args.only and name not in args.only:
-            continue
-        frames, seconds = (
-            imagined(made, clips, args.seed, args.batch) if isinstance(made, VideoCascade) else (made, 0.0)
-        )
-        row = {"method": name, "refinement_steps": steps, "seed": args.seed, "split": args.split, "clips": len(frames)}
-        row |= measured(frames, clips, model, probe) | {"seconds_per_clip": seconds}
-        print(row, flush=True)
+    (model, updates), store = opened(args.run), EpisodeStore.open(args.store)
+    learned = EpisodeStore.open(args.train or args.store)
+    clips, train = Clips.read(store, model, args.split, args.limit), Clips.read(learned, model, "train")
+    probe, pictures = ObjectProbe(model, train, furniture(learned)), []
+
+    def note(made: Made, seed: int, of: VideoCascade = model, steps: int = updates) -> None:
+        row = {"method": made.method, "refinement_steps": made.steps, "seed": seed, "split": args.split}
+        row |= measured(made.frames, clips, model, probe) | {"seconds_per_clip": made.seconds}
+        row |= {"clips": len(clips.tasks), "updates": steps, **provenance({"model": weights_id(of)})}
+        print({k: v for k, v in row.items() if k not in ("commit", "machine", "hashes")}, flush=True)
         put(args.out, row)
+        if seed == args.seeds[0]:
+            pictures.append(made)
+
+    if "controls" not in args.skip:
+        for made in controls(model, clips, train):
+            note(made, args.seeds[0])
+    for seed in args.seeds:
+        if "cascade" not in args.skip:
+            for made in cascade(model, clips, seed, args.steps, args.batch):
+                note(made, seed)
+        if "monolithic" not in args.skip:
+            note(monolithic(model, clips, seed, args.batch), seed)
+        for name, _, run in (variant.partition("=") for variant in args.variants):
+            other, done = opened(Path(run))
+            made = cascade(other, clips, seed, [other.config.refiner_steps], args.batch)
+            for one in (m for m in made if m.method == "refined"):
+                note(one._replace(method=name), seed, other, done)
+    if args.sheet:
+        sheet(args.sheet, clips, pictures)
 
 
 if __name__ == "__main__":

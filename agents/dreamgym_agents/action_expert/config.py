@@ -19,7 +19,9 @@ class ExpertConfig:
         action: the robot's.
         chunk: control actions that it decides at once: those that lead to the next frame.
         offsets: timestamps of the frames that it sees, in frames from now: 0 is the present one, which is real; the
-            others are the clip's. Beyond the clip's end its last frame counts.
+            others are the clip's. Beyond the clip's end its last frame counts. With 0 alone it follows no clip: a
+            diffusion policy without a world model.
+        tasks: that it is told by name; none where the clip shows what is to be done.
         depth: channels of the first convolution; each further one has twice as many.
         embed: entries of a frame's embedding.
         hidden: widths of the denoising network.
@@ -32,6 +34,7 @@ class ExpertConfig:
     action: ActionSpec
     chunk: int
     offsets: tuple[int, ...] = (0, 1, 2, 4)
+    tasks: tuple[str, ...] = ()
     depth: int = 16
     embed: int = 128
     hidden: tuple[int, ...] = (512, 512)
@@ -41,6 +44,8 @@ class ExpertConfig:
     def __post_init__(self) -> None:
         if not self.offsets or min(self.offsets) < 0 or len(set(self.offsets)) != len(self.offsets):
             raise ValueError(f"offsets are different numbers of frames from now on, got {self.offsets}")
+        if len(set(self.tasks)) != len(self.tasks):
+            raise ValueError(f"tasks: expected different names, got {self.tasks}")
         for name in ("chunk", "depth", "embed", "diffusion_steps", "sampling_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -48,6 +53,11 @@ class ExpertConfig:
             raise ValueError(f"sampling_steps={self.sampling_steps} is above diffusion_steps={self.diffusion_steps}")
         if not self.hidden:
             raise ValueError("hidden: expected the width of each layer, got none")
+
+    @property
+    def follows(self) -> bool:
+        """Whether it sees frames of a clip."""
+        return max(self.offsets) > 0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it back."""

@@ -35,7 +35,8 @@ class FrameEncoder(nn.Module):
 class ActionExpert(nn.Module):
     """Denoises a chunk of actions, given the present frame and frames of the future.
 
-    Each frame is encoded by itself, by one encoder; their embeddings, in order of time, are the condition.
+    Each frame is encoded by itself, by one encoder; their embeddings, in order of time, are the condition, and so is
+    the task where it is told one.
     """
 
     low: Tensor
@@ -54,24 +55,33 @@ class ActionExpert(nn.Module):
         self.waves = Timesteps(64, flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time = TimestepEmbedding(64, width)
         self.condition = nn.Linear(len(config.offsets) * config.embed, width)
+        self.told = nn.Embedding(len(config.tasks), width) if config.tasks else None
         self.entry = nn.Linear(flat, width)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(config.hidden, config.hidden[1:], strict=False))
         self.out = nn.Linear(config.hidden[-1], flat)
         self.register_buffer("low", torch.tensor(config.action.low), persistent=False)
         self.register_buffer("high", torch.tensor(config.action.high), persistent=False)
 
-    def embed(self, frames: Tensor) -> Tensor:
-        """The condition [B, width] of frames [B, K, C, H, W] in [0, 1], one for each of ``config.offsets``.
+    def embed(self, frames: Tensor, task: Tensor | None = None) -> Tensor:
+        """The condition [B, width] of what it sees.
+
+        Args:
+            frames: [B, K, C, H, W] in [0, 1], one for each of ``config.offsets``.
+            task: int64 [B], numbers in ``config.tasks``, where it is told them.
 
         Raises:
-            ValueError: another number or size of frames.
+            ValueError: another number or size of frames, or no task.
         """
         want = (len(self.config.offsets), *self.config.image)
         if tuple(frames.shape[1:]) != want:
             raise ValueError(f"expected frames [B, {', '.join(map(str, want))}], got {tuple(frames.shape)}")
         each = self.encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         out: Tensor = self.condition(F.silu(each.flatten(1)))
-        return out
+        if self.told is None:
+            return out
+        if task is None:
+            raise ValueError(f"this expert is told its task, one of {self.config.tasks}")
+        return out + self.told(task)
 
     def denoise(self, noised: Tensor, step: Tensor, condition: Tensor) -> Tensor:
         """The noise [B, chunk * A] in noised chunks, at diffusion steps [B]."""
@@ -81,24 +91,31 @@ class ActionExpert(nn.Module):
         out: Tensor = self.out(F.silu(h))
         return out
 
-    def loss(self, frames: Tensor, actions: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def loss(
+        self,
+        frames: Tensor,
+        actions: Tensor,
+        generator: torch.Generator | None = None,
+        task: Tensor | None = None,
+    ) -> Tensor:
         """Mean squared error of the predicted noise (equation 6).
 
         Args:
             frames: [B, K, C, H, W] in [0, 1].
             actions: [B, chunk, A], what led from the present frame to the next.
             generator: of noise and diffusion steps.
+            task: see `embed`.
         """
         schedule, clean = self.schedule(), self.to_unit(actions).flatten(1)
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         step = torch.randint(0, self.config.diffusion_steps, (len(clean),), generator=generator, device=clean.device)
         noised = schedule.add_noise(clean, noise, step)
-        return (self.denoise(noised, step, self.embed(frames)) - noise).square().mean()
+        return (self.denoise(noised, step, self.embed(frames, task)) - noise).square().mean()
 
     @torch.no_grad()
-    def decide(self, frames: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def decide(self, frames: Tensor, generator: torch.Generator | None = None, task: Tensor | None = None) -> Tensor:
         """A chunk of actions [B, chunk, A] within their bounds."""
-        schedule, config, condition = self.schedule(), self.config, self.embed(frames)
+        schedule, config, condition = self.schedule(), self.config, self.embed(frames, task)
         schedule.set_timesteps(config.sampling_steps)  # the schedule reads its steps: they stay on the host
         shape = (len(frames), config.chunk * config.action.dim)
         x = torch.randn(shape, generator=generator, device=frames.device)

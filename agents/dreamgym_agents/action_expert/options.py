@@ -19,6 +19,8 @@ class ExpertOptions:
         store: clip store, of ``dreamgym clips``.
         out: folder of the expert; the run stands beside it, as OUT.run.
         actions_per_frame: control actions between the frames of a clip: the world model's.
+        told_task: train a diffusion policy without a world model: it sees the present frame alone and is told the
+            task.
         steps: updates in all, those before a resume included.
         batch_size: moments in an update.
         lr: learning rate.
@@ -29,6 +31,7 @@ class ExpertOptions:
     store: Path
     out: Path
     actions_per_frame: Count = 4
+    told_task: bool = False
     steps: Count = 5000
     batch_size: Count = 64
     lr: Positive = 1e-3
@@ -45,7 +48,8 @@ class ExpertOptions:
         if not cameras:
             raise ValueError(f"{self.store} has no camera, and an action expert sees nothing else")
         camera, shape = cameras[0]
-        return ExpertConfig(camera, (shape[0], shape[1], shape[2]), facts.action, self.actions_per_frame)
+        told: dict[str, Any] = {"offsets": (0,), "tasks": tuple(facts.tasks)} if self.told_task else {}
+        return ExpertConfig(camera, (shape[0], shape[1], shape[2]), facts.action, self.actions_per_frame, **told)
 
     @property
     def training(self) -> TrainConfig:

@@ -18,7 +18,7 @@ class ClipExecutor:
     """Carries instructions out in a twin: at each frame the actions that lead along the imagined clip.
 
     It sees the real present frame and the clip's further ones (`ExpertConfig.offsets`), and nothing else: no state of
-    the robot.
+    the robot. An expert that is told its task and sees no clip is a policy by itself, in any env of its actions.
     """
 
     obs = "pixels"
@@ -28,21 +28,31 @@ class ClipExecutor:
         self.chunk = expert.config.chunk
 
     def start(self, num_envs: int, generator: torch.Generator | None = None) -> dict[str, Any]:
-        return {"clip": None, "now": 0}
+        return {"clip": None, "now": 0, "task": None}
+
+    def begin(self, carry: dict[str, Any], fresh: Tensor, tasks: Sequence[str]) -> dict[str, Any]:
+        """Takes the tasks of the envs, where the expert is told them."""
+        known = self.expert.config.tasks
+        if unknown := sorted(set(tasks) - set(known)) if known else []:
+            raise ValueError(f"the expert was never told {unknown}; it knows {list(known)}")
+        numbers = torch.tensor([known.index(t) for t in tasks], device=fresh.device) if known else None
+        return {**carry, "task": numbers}
 
     def follow(self, carry: dict[str, Any], fresh: Tensor, clip: Sequence[Mapping[str, Tensor]]) -> dict[str, Any]:
         """Takes the clip: pictures [B, H, W, C] uint8 by camera, one mapping a frame after the present one."""
         frames = torch.stack([self._frame(each) for each in clip], 1)
         # Frame 0, the present one, is taken from the world; what stands here is never seen.
-        return {"clip": torch.cat([frames[:, :1], frames], 1), "now": 0}
+        return {**carry, "clip": torch.cat([frames[:, :1], frames], 1), "now": 0}
 
     def act(
         self, obs: Mapping[str, Tensor], carry: dict[str, Any], fresh: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, dict[str, Any]]:
-        if carry["clip"] is None:
+        config, clip = self.expert.config, carry["clip"]
+        if clip is None and config.follows:
             raise ValueError("an action expert follows clips: it is the executor of a model driven by instructions")
-        frames = seen(self._frame(obs), carry["clip"], carry["now"], self.expert.config.offsets)
-        return self.expert.decide(frames, generator), {**carry, "now": carry["now"] + 1}
+        present = self._frame(obs)
+        frames = seen(present, clip, carry["now"], config.offsets) if config.follows else present.unsqueeze(1)
+        return self.expert.decide(frames, generator, carry["task"]), {**carry, "now": carry["now"] + 1}
 
     def _frame(self, pictures: Mapping[str, Tensor]) -> Tensor:
         camera = self.expert.config.camera

@@ -46,6 +46,8 @@ class Clips:
         if not len(episodes) or {CLIP, TASK, config.camera} - set(keys):
             raise ValueError(f"{episodes.path} is no clip store with {config.camera!r}: make one with dreamgym clips")
         size, chunk = keys[config.camera][0], config.chunk
+        if config.tasks and list(config.tasks) != list(episodes.info["tasks"]):
+            raise ValueError(f"the expert is told {config.tasks}, the clips are of {episodes.info['tasks']}")
         if (size[2], *size[:2]) != config.image:
             raise ValueError(f"frames are {size}, the expert sees C H W = {config.image}")
         if len(set(episodes.lengths.tolist())) != 1 or (episodes.lengths[0] - 1) % chunk:
@@ -78,22 +80,22 @@ class ExpertRun(StageRun):
     def step(self) -> Mapping[str, float]:
         """One update; what it draws is a function of (seed, number)."""
         generator = _generator(self.config.seed, 0, self.count)
-        frames, actions = self.batch(generator)
+        frames, actions, task = self.batch(generator)
         self.module.train()
-        loss = self.expert.loss(shifted(frames, generator), actions, generator)
+        loss = self.expert.loss(shifted(frames, generator), actions, generator, task)
         descend(self.optimizer, loss, self.config.lr * _share(self.count, self.budget), 0)
         assert self.ema is not None
         self.ema.update(self.module)
         return {"loss": float(loss.detach())} if (self.count + 1) % LOG_EVERY == 0 else {}
 
-    def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Frames [B, K, C, H, W] that the expert sees and the actions [B, chunk, A] that followed."""
+    def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames [B, K, C, H, W] that the expert sees, the actions [B, chunk, A] that followed, and the tasks [B]."""
         clips, size = self.clips, self.config.batch_size
         which = torch.randint(len(clips), (size,), generator=generator)
         now = torch.randint(clips.actions.shape[1], (size,), generator=generator)
         last, offsets = clips.frames.shape[1] - 1, self.expert.config.offsets
         frames = torch.stack([clips.frames[which, (now + k).clamp(max=last)] for k in offsets], 1)
-        return frames.float() / 255, clips.actions[which, now]
+        return frames.float() / 255, clips.actions[which, now], clips.task[which]
 
 
 class JointRun(StageRun):
@@ -193,8 +195,8 @@ def train_jointly(
         config: how.
 
     Raises:
-        ValueError: a model without refinable clips, or one that does not know a sentence; or a run that was begun with
-            other settings, another model or another expert.
+        ValueError: an expert that follows no clip; a model without refinable clips, or one that does not know a
+            sentence; or a run that was begun with other settings, another model or another expert.
     """
     action = model.spec.action
     if not isinstance(model, ClipRefiner) or not isinstance(action, InstructionSpec):
@@ -202,6 +204,8 @@ def train_jointly(
             f"joint training needs a model whose clips can be learned through "
             f"(dreamgym.world_models.base.ClipRefiner); the family {model.spec.family!r} offers none"
         )
+    if not expert.config.follows or expert.config.tasks:
+        raise ValueError("this expert is told its task and follows no clip: train one without --told-task")
     told = [sentences[task] for task in clips.info["tasks"]]
     if unknown := [s for s in told if s not in action.sentences]:
         raise ValueError(f"the model was never told {unknown}; it knows {list(action.sentences)}")

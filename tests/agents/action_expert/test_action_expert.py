@@ -182,6 +182,24 @@ def test_an_executor_without_a_clip_says_so() -> None:
         executor.act({}, executor.start(1), torch.ones(1, dtype=torch.bool))
 
 
+def test_an_expert_that_is_told_its_task_follows_no_clip(clips: EpisodeStore, tmp_path: Path) -> None:
+    """The paper's diffusion policy without a world model: the same picture, told to go right or down."""
+    made = expert(offsets=(0,), tasks=tuple(TASKS))
+    settings = TrainConfig(updates=200, batch_size=32, lr=3e-3, ema=0.9)
+    policy = load(save(tmp_path / "alone", train(made, clips, tmp_path / "run", settings)))
+    picture = {"rgb": Clips(clips, made).frames[:1, 0].movedim(1, -1).expand(2, -1, -1, -1)}
+    fresh = torch.ones(2, dtype=torch.bool)
+    carry = policy.begin(policy.start(2), fresh, ["go_down", "go_right"])
+    acts, _ = policy.act(picture, carry, fresh, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(acts.mean(1), torch.tensor([[0.0, 1.0], [1.0, 0.0]]), atol=0.25, rtol=0)
+    with pytest.raises(ValueError, match=r"never told \['fly'\]"):
+        policy.begin(policy.start(1), fresh[:1], ["fly"])
+    with pytest.raises(ValueError, match="told its task"):
+        policy.act(picture, policy.start(2), fresh)
+    with pytest.raises(ValueError, match="follows no clip"):
+        train_jointly(made, small_cascade(), clips, SENTENCES, tmp_path / "joint", settings)
+
+
 def test_an_instructor_says_the_sentence_of_each_task() -> None:
     spec = small_cascade().spec
     says = Instructor(spec, {"a": ("to the right",), "b": ("go down", "unheard of")})

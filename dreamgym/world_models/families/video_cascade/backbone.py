@@ -31,27 +31,35 @@ class VideoBackbone(nn.Module):
         size: of the transformer.
         weights: of a pretrained CogVideoX; None: trained from scratch.
         lora_rank: of adapters on `LORA_TARGETS`, or None for none.
+        beside: whether it is shown further latents beside those that it changes.
     """
 
     def __init__(
-        self, config: VideoCascadeConfig, size: BackboneSize, weights: str | None = None, lora_rank: int | None = None
+        self,
+        config: VideoCascadeConfig,
+        size: BackboneSize,
+        weights: str | None = None,
+        lora_rank: int | None = None,
+        beside: bool = False,
     ) -> None:
         super().__init__()
         from diffusers import CogVideoXTransformer3DModel
 
-        self.size, self.stride = size, config.autoencoder.stride
+        self.size, self.stride, self.beside = size, config.autoencoder.stride, beside
         self.everywhere = config.residual  # whether the first frame is shown at every frame
         # Actions are also shown at their own frames, beside the latents.
         self.moved = (
             nn.Linear(config.text.width, config.autoencoder.latent_channels) if config.follows_actions else None
         )
-        arguments = transformer_arguments(config, size, weights)
+        arguments = transformer_arguments(config, size, weights, beside)
         kind: Any = CogVideoXTransformer3DModel
         self.transformer: Any = kind(**arguments) if weights is None else load_transformer(weights, arguments)
         if lora_rank is not None:
             add_lora(self.transformer, lora_rank)
 
-    def forward(self, latents: Tensor, first: Tensor, text: Tensor, time: Tensor) -> Tensor:
+    def forward(
+        self, latents: Tensor, first: Tensor, text: Tensor, time: Tensor, beside: Tensor | None = None
+    ) -> Tensor:
         """The transformer's prediction [B, T, Z, h, w].
 
         Args:
@@ -59,6 +67,7 @@ class VideoBackbone(nn.Module):
             first: [B, 1, Z, h, w], the first frame's latent.
             text: [B, L, D], the instruction's embedding, or [B, T, D] that of the actions.
             time: [B], diffusion time 0 .. 1000.
+            beside: [B, T, Z, h, w], what else it is shown, where it was built so.
         """
         frames = latents.shape[1]
         if self.everywhere:
@@ -68,6 +77,8 @@ class VideoBackbone(nn.Module):
         if self.moved is not None:
             moved = self.moved(text)[..., None, None].expand(-1, -1, -1, *latents.shape[3:])
             shown = torch.cat([shown, moved], 2)
+        if beside is not None:
+            shown = torch.cat([shown, beside], 2)
         out: Tensor = self.transformer(
             hidden_states=torch.cat([latents, shown], 2),
             encoder_hidden_states=text,
@@ -104,7 +115,9 @@ class VideoBackbone(nn.Module):
             self.transformer.enable_adapters()
 
 
-def transformer_arguments(config: VideoCascadeConfig, size: BackboneSize, weights: str | None) -> dict[str, Any]:
+def transformer_arguments(
+    config: VideoCascadeConfig, size: BackboneSize, weights: str | None, beside: bool
+) -> dict[str, Any]:
     """Constructor arguments of `CogVideoXTransformer3DModel`: image conditioning, no learned positions.
 
     The base grid of the positions is that of the pretrained weights, or the high resolution's.
@@ -113,7 +126,7 @@ def transformer_arguments(config: VideoCascadeConfig, size: BackboneSize, weight
     return {
         "num_attention_heads": size.heads,
         "attention_head_dim": size.head_dim,
-        "in_channels": (3 if config.follows_actions else 2) * config.autoencoder.latent_channels,
+        "in_channels": (2 + config.follows_actions + beside) * config.autoencoder.latent_channels,
         "out_channels": config.autoencoder.latent_channels,
         "time_embed_dim": size.time_dim,
         "text_embed_dim": config.text.width,

@@ -22,6 +22,9 @@ STAGES = ("autoencoder", "monolithic", "preview", "refiner")
 TRAIN_STEPS = 1000
 """Times of the noise schedule; sampling takes some of them."""
 
+SOURCES = ("latent", "pixel", "noise")
+"""What a refinement may start from."""
+
 DRIVERS = ("sentences", "actions")
 """What a clip may follow."""
 
@@ -78,9 +81,9 @@ class VideoCascadeConfig:
         degradation: largest strength of the noise that training starts the flow from (A.3): drawn anew for each clip,
             uniform below it.
         inference_degradation: the strength at inference (A.8), "mild".
-        source: what training starts the flow from: "latent", the upsampled latents of the low-resolution clip
-            (equation 2, and what inference has); "pixel", the latents of the clip that was shrunk and enlarged (A.1,
-            A.2).
+        source: what the flow starts from: "latent", the upsampled latents of the low-resolution clip (equation 2, and
+            what inference has); "pixel", in training the latents of the clip that was shrunk and enlarged (A.1, A.2);
+            "noise", the paper's naive cascading: noise, and the upsampled latents are shown beside it.
         residual: latents are predicted as differences from those of the first frame, which is shown at every frame.
             CogVideoX predicts the latents themselves and is shown the first frame at frame 0 alone; what was
             pretrained so must go on so.
@@ -164,8 +167,8 @@ class VideoCascadeConfig:
             raise ValueError(f"driven_by={self.driven_by!r}: tasks {told}; got {dict(self.tasks)}")
         if not self.stages or [s for s in STAGES if s in self.stages] != list(self.stages):
             raise ValueError(f"stages must be some of {STAGES}, in that order, got {self.stages}")
-        if self.source not in ("latent", "pixel"):
-            raise ValueError(f"source must be 'latent' or 'pixel', got {self.source!r}")
+        if self.source not in SOURCES:
+            raise ValueError(f"source must be one of {SOURCES}, got {self.source!r}")
         if self.weights is not None and {"autoencoder", "monolithic"} & set(self.stages):
             raise ValueError(f"with pretrained weights stages are 'preview' and 'refiner', got {self.stages}")
 

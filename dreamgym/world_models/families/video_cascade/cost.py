@@ -75,7 +75,7 @@ def backbone_flops(backbone: VideoBackbone, config: VideoCascadeConfig, resoluti
     time = torch.zeros(1, device="meta")
 
     def evaluate() -> Tensor:
-        return backbone(latents, latents[:, :1], text, time)
+        return backbone(latents, latents[:, :1], text, time, latents if backbone.beside else None)
 
     if not getattr(backbone.transformer, "_hf_peft_config_loaded", False):
         return count_flops(evaluate)

@@ -46,8 +46,8 @@ class Parts(Protocol):
         """Latents [B, T, Z, h, w] as the transformers predict them."""
         ...
 
-    def velocity(self, first: Tensor, text: Tensor) -> Velocity:
-        """The refiner's velocity field, given first frames' latents [B, 1, Z, h, w] and embeddings [B, L, D]."""
+    def velocity(self, first: Tensor, text: Tensor, beside: Tensor | None = None) -> Velocity:
+        """The refiner's velocity field; see `VideoCascade.velocity`."""
         ...
 
 
@@ -153,9 +153,13 @@ def refiner_loss(model: Parts, batch: dict[str, Tensor], generator: torch.Genera
         source = model.to_model(made.shrunk, made.high_first)
     else:
         source = upsample(model.to_model(made.low, made.low_first), config.latent_size("high"))
-    strength = config.degradation * torch.rand(len(source), generator=generator, device=source.device)
-    source = degrade(source, strength, generator)
-    velocity = model.velocity(made.high_first, told(model, batch, generator))
+    if config.source == "noise":
+        beside, source = source, torch.randn(source.shape, generator=generator, device=source.device)
+        velocity = model.velocity(made.high_first, told(model, batch, generator), beside)
+    else:
+        strength = config.degradation * torch.rand(len(source), generator=generator, device=source.device)
+        source = degrade(source, strength, generator)
+        velocity = model.velocity(made.high_first, told(model, batch, generator))
     return {"loss": flow_loss(velocity, source, target, generator).mean()}
 
 

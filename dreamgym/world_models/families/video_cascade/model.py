@@ -57,7 +57,7 @@ class VideoCascade(WorldModel):
         self.autoencoder = VideoAutoencoder(config)
         self.text = ActionEncoder(config) if config.follows_actions else InstructionEncoder(config)
         self.backbone = VideoBackbone(config, config.backbone, config.weights, config.lora_rank)
-        self.refiner = VideoBackbone(config, config.refiner, config.refiner_weights)
+        self.refiner = VideoBackbone(config, config.refiner, config.refiner_weights, beside=config.source == "noise")
         self.refiner.requires_grad_(True)
         self.latents = losses.LatentCache()
 
@@ -199,17 +199,26 @@ class VideoCascade(WorldModel):
             text: [B, L, D].
             generator: of the degradation.
         """
-        config = self.config
+        config, grown = self.config, upsample(low, self.config.latent_size("high"))
+        if config.source == "noise":
+            noise = torch.randn(grown.shape, generator=generator, device=grown.device)
+            return euler(self.velocity(first, text, grown), noise, config.refiner_steps)
         strength = torch.full((len(low),), config.inference_degradation, device=low.device)
-        source = degrade(upsample(low, config.latent_size("high")), strength, generator)
-        return euler(self.velocity(first, text), source, config.refiner_steps)
+        return euler(self.velocity(first, text), degrade(grown, strength, generator), config.refiner_steps)
 
-    def velocity(self, first: Tensor, text: Tensor) -> Velocity:
-        """The refiner's velocity field, given first frames' latents [B, 1, Z, h, w] and embeddings [B, L, D]."""
+    def velocity(self, first: Tensor, text: Tensor, beside: Tensor | None = None) -> Velocity:
+        """The refiner's velocity field.
+
+        Args:
+            first: [B, 1, Z, h, w], first frames' latents.
+            text: [B, L, D], embeddings.
+            beside: [B, T, Z, h, w], of a flow from noise: what the refiner is shown beside it.
+        """
         ratio = self.config.refiner.latent_scale / self.config.backbone.latent_scale
+        shown = None if beside is None else beside * ratio
 
         def field(latents: Tensor, time: Tensor) -> Tensor:
-            return self.refiner(latents * ratio, first * ratio, text, time * TRAIN_STEPS) / ratio
+            return self.refiner(latents * ratio, first * ratio, text, time * TRAIN_STEPS, shown) / ratio
 
         return field
 

@@ -18,7 +18,7 @@ from dreamgym.world_models.families.video_cascade import AutoencoderSize, Backbo
         ({"tasks": {}}, "must have sentences"),
         ({"tasks": {"a": ("go",), "b": ("go",)}}, "each once"),
         ({"stages": ("refiner", "preview")}, "in that order"),
-        ({"source": "pixels"}, "'latent' or 'pixel'"),
+        ({"source": "pixels"}, "one of .*'latent', 'pixel', 'noise'"),
         ({"refiner_steps": 0}, "refiner_steps must be at least 1"),
         ({"degradation": 1.0}, r"degradation must lie in \[0, 1\)"),
         ({"guidance": 0.5}, "guidance >= 1"),

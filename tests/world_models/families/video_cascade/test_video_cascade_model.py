@@ -68,6 +68,24 @@ def test_refined_clips_begin_from_previews() -> None:
     torch.testing.assert_close(made(model), wanted[:, 1:])
 
 
+def test_naive_cascading_begins_from_noise_and_sees_the_preview_beside_it() -> None:
+    """The paper's ablation (figure 3 a): with a refiner that predicts no velocity, the preview decides nothing."""
+    model = small_cascade(source="noise")
+    one, other = torch.randn((2, 1, 3, 4, 2, 2), generator=torch.Generator().manual_seed(0))
+
+    def refined(low: Tensor) -> Tensor:
+        with torch.no_grad():
+            text, first = model.embeddings(torch.tensor([0]))[0], model.first_latent("high", image(batch=1))
+            return model.refine(low, first, text, torch.Generator().manual_seed(1))
+
+    assert not torch.allclose(refined(one), refined(other))
+    with torch.no_grad():
+        for part in (model.refiner.transformer.proj_out.weight, model.refiner.transformer.proj_out.bias):
+            part.zero_()
+    assert torch.equal(refined(one), refined(other))
+    torch.testing.assert_close(refined(one), torch.randn((1, 3, 4, 4, 4), generator=torch.Generator().manual_seed(1)))
+
+
 def test_latents_go_to_the_transformers_and_back() -> None:
     model = small_cascade()
     model.autoencoder.change_std.copy_(torch.tensor([0.5, 1.0, 2.0, 3.0]))

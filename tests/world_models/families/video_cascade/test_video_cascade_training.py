@@ -8,7 +8,7 @@ import torch
 from small_video import small_cascade
 
 from dreamgym.training.train import load_run, train
-from dreamgym.world_models.families.video_cascade.loss import encode, told
+from dreamgym.world_models.families.video_cascade.loss import LOSSES, encode, told
 from dreamgym.world_models.families.video_cascade.recipe import RECIPE
 
 
@@ -90,6 +90,13 @@ def test_a_pixel_source_is_the_clip_shrunk_and_enlarged() -> None:
     with torch.no_grad():
         torch.testing.assert_close(encode(model, frames).shrunk, model.autoencoder.encode(grown))
     assert encode(small_cascade(), frames).shrunk.numel() == 0
+
+
+def test_a_refiner_of_noise_learns_from_what_it_is_shown() -> None:
+    model = small_cascade(source="noise")
+    LOSSES["refiner"](model, batch(), torch.Generator().manual_seed(0))["loss"].backward()
+    gradient = model.refiner.transformer.patch_embed.proj.weight.grad
+    assert gradient.shape[1] == 12 and gradient[:, 8:].abs().sum() > 0
 
 
 def test_a_clip_is_told_any_sentence_of_its_task_or_none() -> None:
