@@ -175,9 +175,9 @@ def libero_tasks() -> str:
 
 def libero_parity() -> str:
     """Our LIBERO beside the original, by suite: how far apart after the same actions, and how fast."""
-    told, lines = results("libero_parity"), []
+    told, lines = results("libero_parity")["physics"]["rows"], []
     for suite, words in LIBERO.items():
-        rows = [r for r in told["physics"] if r["task"].startswith(f"libero_{suite}/")]
+        rows = [r for r in told if r["task"].startswith(f"libero_{suite}/")]
         near = [r["first_step_over_5_mm"] is None for r in rows]
         alike = [max(r.get("reference_solver_calls", r)[k] for k in ("hand_mm", "objects_mm")) <= 5 for r in rows]
         equal = sum(r["verdicts_unequal"] == 0 for r in rows)
@@ -194,7 +194,7 @@ def libero_parity() -> str:
 def libero_pictures() -> str:
     """Frames and speed with two cameras of 128x128, task by task."""
     lines = []
-    for row in results("libero_parity")["pictures"]:
+    for row in results("libero_parity")["pictures"]["rows"]:
         stock, thin = (" / ".join(f"{v:.0f}" for v in row[f"psnr_{k}"]) for k in ("stock", "thin"))
         rates = f"{row['steps_per_s']:.0f} / {row['reference_steps_per_s']:.0f}"
         suite, task = row["task"].removeprefix("libero_").split("/")

@@ -6,7 +6,8 @@
 libero_reference.py. Both begin at the same initial state, fixtures included, and replay the same 200 actions: those of
 a hand that reaches for the task's thing, grasps, lifts, carries it over its target and lets go, with noise. Speeds are
 in processor time, all threads counted, so that a busy machine tells on neither. Writes
-``benchmarks/results/libero_parity.json``.
+``benchmarks/results/libero_parity.json``; with ``--only`` one of its two parts, and the other stays as it was. Each
+part has its commit and machine.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import tempfile
 import time
@@ -24,15 +24,20 @@ import mujoco
 import numpy as np
 
 from dreamgym.provenance import provenance
-from dreamgym.sims.libero import SUITES, TASKS
+from dreamgym.sims.libero import SUITES
 from dreamgym.sims.libero.assets import find_assets, task_file
 from dreamgym.sims.libero.env import LiberoEnv
 from dreamgym.sims.libero.simulation import SUBSTEPS
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "libero_parity.json"
+PARTS = ("physics", "pictures")
 STEPS, SIZE = 200, 128
 LIMIT = 0.005  # m
+ABOUT = {
+    "mujoco": mujoco.__version__, "reference": "hf-libero 0.1.4, robosuite 1.4.0, mujoco 3.3.0",
+    "clock": "processor time",
+}  # fmt: skip
 PHASES = (35, 60, 72, 90, 135, 160)  # steps at which the scripted hand goes on
 
 
@@ -222,31 +227,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference-python", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=None)
+    parser.add_argument("--only", choices=PARTS, default=None)
     parser.add_argument("--tasks", type=int, default=20)
     parser.add_argument(
         "--pictures", type=int, default=5, help="tasks whose frames and speed with cameras are compared"
     )
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    assets = find_assets(options.assets)
-    tasks = chosen_tasks(options.tasks)
-    assert set(tasks) <= set(TASKS)
-    physics, pictures = [], []
-    for seed, task in enumerate(tasks):
-        physics.append(compare_physics(task, seed, assets, options.reference_python))
-        print(json.dumps(physics[-1]), flush=True)
-    for task in chosen_tasks(options.pictures):
-        pictures.append(compare_pictures(task, assets, options.reference_python))
-        print(json.dumps(pictures[-1]), flush=True)
-    results = {
-        **provenance(),
-        "python": platform.python_version(),
-        "mujoco": mujoco.__version__,
+    assets, python = find_assets(options.assets), options.reference_python
+    results = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for part in PARTS if options.only is None else (options.only,):
+        rows = []
+        for seed, task in enumerate(chosen_tasks(options.tasks if part == "physics" else options.pictures)):
+            rows.append(
+                compare_physics(task, seed, assets, python)
+                if part == "physics" else compare_pictures(task, assets, python)
+            )  # fmt: skip
+            print(json.dumps(rows[-1]), flush=True)
+        results[part] = {**provenance(), **ABOUT, "rows": rows}
+    results |= {
         "reference": "hf-libero 0.1.4, robosuite 1.4.0, mujoco 3.3.0",
         "steps": STEPS,
         "clock": "processor time",
-        "physics": physics,
-        "pictures": pictures,
     }
     options.out.write_text(json.dumps(results, indent=2) + "\n")
 
