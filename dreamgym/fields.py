@@ -23,6 +23,9 @@ LARGEST = 3e38
 MOST_THREADS = 1024
 """The OpenMP runtime ends the process of whoever asks for very many."""
 
+LARGEST_IMAGE = 4096
+"""Pixels a side: far beyond what anybody trains on, and still drawn."""
+
 
 def parse_fields(words: Sequence[str], config_class: type) -> dict[str, Any]:
     """["deter=512", "variant=hybrid"] as {"deter": 512, "variant": "hybrid"}.

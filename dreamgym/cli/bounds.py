@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from dreamgym.fields import MOST_THREADS
+from dreamgym.fields import LARGEST_IMAGE, MOST_THREADS
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ Count = Annotated[int, Bounds(1)]
 """How many, one at least."""
 Whole = Annotated[int, Bounds(0)]
 """How many, none included."""
+Pixels = Annotated[int, Bounds(1, LARGEST_IMAGE)]
+"""Side of a picture."""
+PixelsOrNone = Annotated[int, Bounds(0, LARGEST_IMAGE)]
+"""Side of a picture; 0: no picture."""
 Seed = Annotated[int, Bounds(0, 2**63 - 1)]
 """What a generator of torch takes."""
 Threads = Annotated[int, Bounds(1, MOST_THREADS)]

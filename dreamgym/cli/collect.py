@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dreamgym.cli.bounds import Count, Seed, Whole
+from dreamgym.cli.bounds import Count, PixelsOrNone, Seed, Whole
 
 NUM_STEPS = 200_000
 """Rows that are collected where no target is given, of a kind that has no whole set."""
@@ -67,7 +67,7 @@ class CollectOptions:
     whole: bool = False
     num_train: Count | None = None
     num_val: Whole | None = None
-    image_size: Whole | None = None
+    image_size: PixelsOrNone | None = None
     initial_states: bool = False
     split: Literal["train", "val", "test"] | None = None
     num_workers: Count = 1

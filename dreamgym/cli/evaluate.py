@@ -42,7 +42,8 @@ class EvaluateOptions:
         horizon: control steps of an episode; where not given the suite's, in dream and twin alike: {horizons}.
         twin: run the simulator too, not the dream alone.
         simulators: simulators at a time; the model's noise is drawn for all of them together.
-        num_workers: processes of the simulators; 0: this process, or of a cluster as many as simulators.
+        num_workers: processes of the simulators; 0: this process, or of a cluster as many as simulators. With --suite
+            each has a policy of its own, and the figures are the same for any number.
         engine: where simulators run: on this machine, or on a Ray cluster.
         address: address of the Ray cluster ("auto", HOST:6379); where not given one is started here.
         embodiment: the robot, of models that know several; the model's own where not given.
@@ -59,7 +60,8 @@ class EvaluateOptions:
             model, reward and starts are the same. Where not given a run's evaluations/, and of other policies nothing
             is written.
         record: episode store to which the simulator's episodes are appended, with every camera that the model was
-            trained on; `dreamgym export` makes a LeRobot data set of it. None where not given.
+            trained on; with --suite with every sensor. `dreamgym export` makes a LeRobot data set of it. None where not
+            given.
         json: file for what the policies come to together: Pearson, MMRV, calibration, drift, the exploitation gap; none
             where not given.
         device: device to dream and act on; the CPU where not given.
@@ -119,7 +121,8 @@ def evaluate(policies: tuple[str, ...], options: EvaluateOptions) -> None:
     Args:
         policies: policies to score: "random", "hold", "package.module:factory", "path/to/file.py:factory", the folder
             of a saved policy, that of a run (every policy in its policies/), "lerobot:FOLDER" or
-            "lerobot:organisation/name", or "sb3:FILE.zip" (needs --trust-policy).
+            "lerobot:organisation/name", or "sb3:FILE.zip" (needs --trust-policy); with --suite also "operator:NAME", a
+            scripted operator of the suite.
     """
     import torch
 
@@ -167,7 +170,7 @@ def _score_in_suite(policies: tuple[str, ...], options: EvaluateOptions) -> None
     from dreamgym.fields import parse_json
 
     assert options.suite is not None
-    for name in ("checkpoint", "json", "record"):
+    for name in ("checkpoint", "json", "address"):
         if getattr(options, name) is not None:
             raise ValueError(f"--suite scores in the simulator alone: leave --{name.replace('_', '-')} out")
     try:
@@ -181,9 +184,14 @@ def _score_in_suite(policies: tuple[str, ...], options: EvaluateOptions) -> None
     told = PolicyOptions(None, options.map, options.obs, options.vecnormalize, options.trust_policy)
     device = options.device or "cpu"
     check_folder("--out", options.out)
+    if options.record is not None:
+        check_place(options.record, replaced=False)
     found = []
     for policy in policies:
-        result = run_protocol(policy, options.suite, tasks, config, device=device, options=told, progress=True)
+        result = run_protocol(
+            policy, options.suite, tasks, config, device=device, options=told, progress=True,
+            num_workers=options.num_workers, record=options.record,
+        )  # fmt: skip
         found.append(result.to_dict())
         if options.out is not None:
             file = options.out / f"{file_stem(result.policy)}.{options.suite}.json"

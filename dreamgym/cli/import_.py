@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dreamgym.cli.bounds import Count, Positive, Share
+from dreamgym.cli.bounds import Pixels, Positive, Share
 from dreamgym.places import check_place
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ImportOptions:
     test_share: Share = 0.1
     suite: str | None = None
     frame_rate: Positive | None = None
-    image_size: Count = 64
+    image_size: Pixels = 64
 
 
 def import_(source: str, options: ImportOptions) -> None:
@@ -80,7 +80,7 @@ def import_(source: str, options: ImportOptions) -> None:
     shares = options.val_share, options.test_share
     config = ImportConfig(keys, options.image_size, rule, options.task, *shares, suite, frame_rate)
     opened = read(source, list(dict.fromkeys([*config.keys.values(), *judged])), tasks_from)
-    if known is not None and not known.robots and (dim := prod(opened.keys[action])) != known.action.dim:
+    if known is not None and opened.action is None and (dim := prod(opened.keys[action])) != known.action.dim:
         raise ValueError(
             f"{source} has actions of {dim} entries, and the suite {suite!r} takes {known.action.dim}: leave --suite "
             "out, or name the one that the data were recorded in"

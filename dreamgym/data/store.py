@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -119,6 +120,17 @@ class EpisodeView:
         if len(self) < count:
             raise ValueError(f"{self.path} has {len(self)} of these episodes, {count} wanted: restore the store")
         return EpisodeView(self.path, self._keys, self.info, self._entries[:count], self._shards)
+
+    def written(self) -> str:
+        """Sixteen hexadecimal digits that change where these episodes are written anew, though they look alike.
+
+        They are of the names, sizes and times of the files that hold them, none of which is read; a copy of a store
+        has its own.
+        """
+        shards = sorted({entry.shard for entry in self._entries})
+        files = [file for shard in shards for file in sorted((self.path / "shards" / shard).iterdir())]
+        told = [(file.parent.name, file.name, (at := file.stat()).st_size, at.st_mtime_ns) for file in files]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
     def check_keys(self, keys: Sequence[str] | None) -> list[str]:
         """The names asked for, or all; ValueError for one that the store lacks."""

@@ -11,13 +11,13 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from dreamgym.fields import LARGEST_IMAGE
 from dreamgym.sims.copied import Copied
 
 Sensors = dict[str, np.ndarray]
 STATE = "state"
 CAMERA = "rgb_static"
 RESET_OPTIONS = ("task", "snapshot")
-LARGEST_IMAGE = 4096  # pixels a side: far beyond what anybody trains on, and still drawn
 
 
 def check_horizon(horizon: Any) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from dreamgym.data.workers import EpisodeGenerator
-from dreamgym.fields import convert
+from dreamgym.fields import LARGEST_IMAGE, convert
 from dreamgym.types import ActionSpec
 
 Layout = tuple[tuple[str, int], ...]
@@ -342,7 +342,7 @@ class Suite:
             options: that kind's own.
 
         Raises:
-            ValueError: there is no such kind, or it does not take one of the options.
+            ValueError: there is no such kind, or it does not take one of the options, or frames of that size.
         """
         if not self.collectors:
             raise ValueError(f"the suite {self.name!r} has nothing that collects episodes")
@@ -353,6 +353,8 @@ class Suite:
         known = list(signature(make).parameters)[1:]
         if unknown := [name for name in options if name not in known]:
             raise ValueError(f"{kind} of {self.name} takes {', '.join(known)}; got {', '.join(unknown)}")
+        if not 0 <= (size := options.get("image_size", 0)) <= LARGEST_IMAGE:
+            raise ValueError(f"image_size: expected at most {LARGEST_IMAGE} pixels, got {size}")
         return make(self, **options)
 
     def recorded_in(self, info: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -46,7 +46,8 @@ class ScriptedEpisodes:
             operator's one after the other; else wherever the simulator's reset draws.
 
     Raises:
-        ValueError: the suite has no such task, operator or robot, or a number is out of its range.
+        ValueError: the suite has no such task, operator or robot, or a number is out of its range; or initial states
+            of another robot.
     """
 
     suite: Suite
@@ -82,6 +83,10 @@ class ScriptedEpisodes:
             raise ValueError(f"max_steps >= 2 and linger >= 1, or None; got {self.max_steps} and {self.linger}")
         if self.initial_states and not self.suite.initial_states:
             raise ValueError(f"initial_states: {name} has none of its own: leave it out")
+        if self.initial_states and robots and self.robot != robots[0]:
+            raise ValueError(
+                f"initial_states: those of {name} are the {robots[0]}'s, and robot is {self.robot!r}: leave one out"
+            )
 
     def info(self) -> dict[str, Any]:
         """What the store remembers: tasks, robot and settings, JSON-ready."""

@@ -7,7 +7,7 @@ import pytest
 from dreamgym import cli
 from dreamgym.data import EpisodeStore
 from dreamgym.data.collect import Collected
-from dreamgym.suites import collection
+from dreamgym.suites import collection, suite
 
 
 def test_collect_fills_a_store_and_continues_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,6 +33,18 @@ def test_an_option_of_another_kind_is_an_error(tmp_path: Path) -> None:
         cli.main(["collect", "--store", str(tmp_path / "s"), "--suite", "pusht", "--scene", "D"])
     with pytest.raises(SystemExit, match="dreamgym: play of calvin takes scene, .*; got num_train"):
         cli.main(["collect", "--store", str(tmp_path / "s"), "--num-train", "3"])
+
+
+@pytest.mark.parametrize("kind", ["demonstrations", "play"])
+def test_pictures_that_nobody_can_draw_are_refused_before_anything_is_made(tmp_path: Path, kind: str) -> None:
+    words = ["collect", "--store", str(tmp_path / "s"), "--suite", "libero", "--kind", kind, "--episodes", "1"]
+    with pytest.raises(SystemExit, match="--image-size must be at least 0 and at most 4096, got 100000"):
+        cli.main([*words, "--image-size", "100000"])
+    with pytest.raises(ValueError, match="image_size: expected at most 4096 pixels, got 100000"):
+        suite("libero").collector("demonstrations", image_size=100_000)
+    with pytest.raises(SystemExit, match="robot: .*Panda.*got 'Pandas'"):
+        cli.main([*words, "--robot", "Pandas"])
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_collection_that_was_stopped_does_not_exit_with_0(

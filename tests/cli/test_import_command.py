@@ -98,6 +98,8 @@ def test_keys_names_and_marks_are_the_users(pushes: str, tmp_path: Path) -> None
         (["--suite", "chess"], "unknown suite 'chess'"),
         (["--suite", "calvin"], r"actions of \d+ entries, and the suite 'calvin' takes 7: leave --suite out"),
         (["--success", "next.reward>=most"], "by a threshold is KEY>=NUMBER .*, got 'next.reward>=most'"),
+        (["--suite", "libero"], r"actions of \d+ entries, and the suite 'libero' takes 7: leave --suite out"),
+        (["--image-size", "100000"], "--image-size must be at least 1 and at most 4096, got 100000"),
         (["--val-share", "1"], "below 1 together"),
         (["--action", "torque"], r"no features \['torque'\]"),
     ],

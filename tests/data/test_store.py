@@ -77,6 +77,17 @@ def test_select_reads_the_same_rows(store: EpisodeStore) -> None:
     assert len(store.select(task="no such entry")) == 0
 
 
+def test_what_was_written_anew_is_told_from_what_was_there(tmp_path: Path, store: EpisodeStore) -> None:
+    fill(store, [3, 4])
+    before, held_out = store.written(), store.select(lambda meta: False).written()
+    assert EpisodeStore.open(store.path).written() == before
+    again = EpisodeStore.create(tmp_path / "again", store.keys)
+    again.append([(store.episode(i), meta) for i, meta in enumerate(store.metas)])
+    assert again.metas == store.metas and again.written() != before
+    again.append([(store.episode(0), store.metas[0])])
+    assert again.first(len(store)).written() != again.written() != held_out
+
+
 def test_unknown_key_is_named(store: EpisodeStore) -> None:
     fill(store, [5])
     with pytest.raises(ValueError, match=r"no key \['depth'\]; it has \['action', 'rgb_static', 'robot_obs'\]"):

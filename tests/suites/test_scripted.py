@@ -13,6 +13,9 @@ def test_an_unknown_operator_is_named():
 def test_initial_states_are_of_benchmarks_that_have_them():
     with pytest.raises(ValueError, match="initial_states: pusht has none of its own"):
         ScriptedEpisodes(suite("pusht"), initial_states=True)
+    with pytest.raises(ValueError, match="those of libero are the Panda's, and robot is 'Sawyer'"):
+        ScriptedEpisodes(suite("libero"), robot="Sawyer", initial_states=True)
+    assert ScriptedEpisodes(suite("libero"), robot="Panda", initial_states=True).initial_states
 
 
 def test_random_walks_are_not_demonstrations_unless_asked_for():

@@ -18,6 +18,7 @@ from dreamgym.data.readers.source import Source
 from dreamgym.data.readers.uniform import Uniform
 from dreamgym.data.shards import Meta
 from dreamgym.data.store import Episode, EpisodeStore
+from dreamgym.fields import LARGEST_IMAGE
 
 SHARD_ROWS = 4096  # short episodes share a shard: one file a key and a thousand rows, not one a key and an episode
 SUCCESS = "success"
@@ -56,8 +57,10 @@ class ImportConfig:
             raise ValueError(
                 f"val_share and test_share are at least 0 and below 1 together, got {self.val_share}, {self.test_share}"
             )
-        if self.image_size < 1 or (self.frame_rate is not None and not self.frame_rate > 0):
-            raise ValueError(f"image_size >= 1 and frame_rate > 0, got {self.image_size}, {self.frame_rate}")
+        if not 1 <= self.image_size <= LARGEST_IMAGE or (self.frame_rate is not None and not self.frame_rate > 0):
+            raise ValueError(
+                f"image_size is 1 to {LARGEST_IMAGE} and frame_rate above 0, got {self.image_size}, {self.frame_rate}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form of what two imports into one store must agree on."""

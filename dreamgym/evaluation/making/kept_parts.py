@@ -98,5 +98,5 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 
 
 def store_key(view: EpisodeView | None) -> list[Any] | None:
-    """What tells whether a store is the same still: path, episodes and rows."""
-    return None if view is None else [str(Path(view.path).resolve()), len(view), int(view.num_steps)]
+    """What tells whether a store is the same still: path, episodes, rows, and the files that they were written to."""
+    return None if view is None else [str(Path(view.path).resolve()), len(view), int(view.num_steps), view.written()]

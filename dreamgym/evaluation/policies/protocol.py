@@ -9,26 +9,25 @@ at the seed ``seed + i``, whatever the policy: two policies can be compared in p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dreamgym.bars import progress_bar
-from dreamgym.evaluation.policies.decisions import actions_a_decision, check_decision
 from dreamgym.evaluation.policies.fingerprint import fingerprint
 from dreamgym.evaluation.policies.libraries.options import PolicyOptions
-from dreamgym.evaluation.policies.load import BUILT_IN, load_policy, policy_name
+from dreamgym.evaluation.policies.load import policy_name
+from dreamgym.evaluation.policies.protocol_rollouts import RolloutPlan, run_rollouts
 from dreamgym.evaluation.statistics.inference import wilson
 from dreamgym.fields import check_numbers
 from dreamgym.provenance import provenance
 from dreamgym.suites import Suite, suite, suites
 from dreamgym.suites.base import some_names
-from dreamgym.types import ObservationSpec, Policy, WorldModelSpec
+from dreamgym.types import Policy
 
 
 @dataclass(frozen=True)
@@ -138,6 +137,8 @@ def run_protocol(
     options: PolicyOptions | None = None,
     name: str | None = None,
     progress: bool = False,
+    num_workers: int = 0,
+    record: str | Path | None = None,
 ) -> ProtocolResult:
     """Scores a policy as a benchmark does.
 
@@ -145,7 +146,8 @@ def run_protocol(
         policy: see `load_policy`. It is asked for one env; ``obs`` must be "dict": a sensor's frames uint8 [1, H, W, C]
             by their names, "state" float32 [1, d] (the vector sensors after each other), each vector sensor by its
             name, "proprioception" where the suite has it, and "instruction" [1], the task's place among ``tasks``.
-            ``begin`` is told the task.
+            ``begin`` is told the task. "operator:NAME" is one of the suite's scripted operators, which sees the
+            simulator itself: how far a score can go.
         suite_name: see `find_tasks`.
         tasks: of the suite; None: all.
         config: how.
@@ -153,11 +155,13 @@ def run_protocol(
         options: what a policy of another library must be told, but for the suite.
         name: what to call the policy; None: `policy_name`.
         progress: whether to show a bar.
+        num_workers: processes, each with a policy and a simulator of its own; 0: this one. It changes no result.
+        record: episode store that every rollout is appended to; None: none.
 
     Raises:
         ImportError: the simulator is not installed.
         ValueError: an unknown suite, task or policy, one that wants what only a world model can show, or more rollouts
-            than the benchmark has initial states.
+            than the benchmark has initial states; or a policy that cannot be sent to processes.
     """
     config = config or ProtocolConfig()
     found, names = find_tasks(suite_name, tasks)
@@ -172,86 +176,22 @@ def run_protocol(
     if found.cameras and "cameras" not in simulator:
         simulator["cameras"] = tuple(found.cameras.values())
     settled = ProtocolConfig(config.rollouts, config.horizon or found.horizon, config.seed, simulator)
-    env = found.make(horizon=None, **simulator)
-    try:
-        rollouts = _Rollouts(env, found, names, settled, torch.device(device))
-        actor = load_policy(policy, rollouts.spec, device, replace(options or PolicyOptions(), suite=found))
-        rollouts.check(actor)
-        steps: dict[str, list[int | None]] = {task: [] for task in names}
-        with progress_bar(total=len(names) * config.rollouts, desc=suite_name, unit="episode", shown=progress) as bar:
-            for task, taken in rollouts.run(actor):
-                steps[task].append(taken)
-                bar.update(1)
-    finally:
-        env.close()
-    return ProtocolResult(name or policy_name(policy), suite_name, rollouts.begun, settled, steps, provenance(hashes))
+    plan = RolloutPlan(
+        found, names, policy, name or policy_name(policy), settled.horizon or found.horizon, settled.seed, simulator,
+        str(device), options or PolicyOptions(), None if record is None else Path(record),
+    )  # fmt: skip
+    jobs = [(place, index) for place in range(len(names)) for index in range(settled.rollouts)]
+    steps: dict[tuple[int, int], int | None] = {}
+    with progress_bar(total=len(jobs), desc=suite_name, unit="episode", shown=progress) as bar:
+        for job, taken in run_rollouts(plan, jobs, num_workers):
+            steps[job] = taken
+            bar.update(1)
+    by_task = {task: [steps[place, index] for index in range(settled.rollouts)] for place, task in enumerate(names)}
+    return ProtocolResult(plan.name, suite_name, _begun(found, settled), settled, by_task, provenance(hashes))
 
 
-class _Rollouts:
-    """One simulator, and a policy's rollouts in it."""
-
-    def __init__(
-        self, env: Any, suite_: Suite, tasks: tuple[str, ...], config: ProtocolConfig, device: torch.device
-    ) -> None:
-        self.env, self.suite, self.tasks, self.config, self.device = env, suite_, tasks, config, device
-        images = {k: s.shape for k, s in env.observation_space.items() if len(s.shape) == 3}
-        vectors = {k: s.shape for k, s in env.observation_space.items() if len(s.shape) == 1}
-        sensors = {k: ObservationSpec("image", (c, h, w)) for k, (h, w, c) in images.items()}
-        sensors |= {k: ObservationSpec("vector", shape) for k, shape in vectors.items()}
-        self.vectors = tuple(vectors)
-        self.spec = WorldModelSpec(
-            "simulator", sensors, suite_.action, (), decodable=tuple(sensors), frame_rate=suite_.frame_rate
-        )
-        self.begun = (
-            f"the benchmark's initial states 0 to {config.rollouts - 1} of each task" if suite_.initial_states else
-            f"the simulator's resets with seeds {config.seed} to {config.seed + config.rollouts - 1}"
-        )  # fmt: skip
-
-    def check(self, policy: Policy) -> None:
-        """Raises ValueError for a policy that cannot act here."""
-        obs = getattr(policy, "obs", "features")
-        if obs != "dict" and type(policy) not in BUILT_IN.values():
-            raise ValueError(
-                f"the policy wants obs={obs!r}, and without a world model there are only the simulator's sensors: a "
-                "policy with obs='dict' gets them"
-            )
-        if callable(getattr(policy, "bind", None)):
-            raise ValueError("the policy plans in a world model: evaluate it with --checkpoint, without --suite")
-        actions_a_decision(policy, self.spec)
-
-    def run(self, policy: Policy) -> Iterator[tuple[str, int | None]]:
-        """(task, steps to success or None) of each rollout."""
-        for place, task in enumerate(self.tasks):
-            for index in range(self.config.rollouts):
-                seed = int(np.random.default_rng([self.config.seed, place, index]).integers(2**62))
-                generator = torch.Generator(self.device).manual_seed(seed)
-                yield task, self._rollout(policy, place, index, generator)
-
-    @torch.no_grad()
-    def _rollout(self, policy: Policy, place: int, index: int, generator: torch.Generator) -> int | None:
-        options = {"task": self.tasks[place]} | ({"init_state": index} if self.suite.initial_states else {})
-        sensors, info = self.suite.begin(self.env, self.config.seed + index, options)
-        fresh, running = torch.ones(1, dtype=torch.bool, device=self.device), np.ones(1, bool)
-        carry = policy.start(1, generator)
-        if (begin := getattr(policy, "begin", None)) is not None:
-            carry = begin(carry, fresh, [self.tasks[place]])
-        chunk, steps = actions_a_decision(policy, self.spec), 0
-        while True:
-            action, carry = policy.act(self._shown(sensors, place), carry, fresh, generator)
-            action = check_decision(action, running, chunk, self.spec.action)
-            fresh = torch.zeros_like(fresh)
-            for part in self.spec.prepare(action).reshape(-1, self.suite.action.dim).cpu().numpy():
-                sensors, _, terminated, _, info = self.env.step(part)
-                steps += 1
-                if info["is_success"]:
-                    return steps
-                if terminated or steps == self.config.horizon:
-                    return None
-
-    def _shown(self, sensors: Mapping[str, np.ndarray], place: int) -> dict[str, Tensor]:
-        shown = {k: torch.from_numpy(np.ascontiguousarray(v))[None].to(self.device) for k, v in sensors.items()}
-        shown["state"] = torch.cat([shown[k] for k in self.vectors], -1)
-        if self.suite.proprioception in shown:
-            shown["proprioception"] = shown[self.suite.proprioception]
-        shown["instruction"] = torch.tensor([place], device=self.device)
-        return shown
+def _begun(suite_: Suite, config: ProtocolConfig) -> str:
+    """From what the rollouts begin, in words."""
+    if suite_.initial_states:
+        return f"the benchmark's initial states 0 to {config.rollouts - 1} of each task"
+    return f"the simulator's resets with seeds {config.seed} to {config.seed + config.rollouts - 1}"

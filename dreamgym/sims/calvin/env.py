@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike
 
+from dreamgym.fields import LARGEST_IMAGE
 from dreamgym.sims.calvin.cameras import CAMERAS, DEPTHS, GRIPPER_FAR, Cameras
 from dreamgym.sims.calvin.models import scene_files
 from dreamgym.sims.calvin.placement import sample_scene_obs
@@ -20,7 +21,6 @@ from dreamgym.sims.calvin.tasks import TASKS, TaskState, achieved_tasks, check_t
 from dreamgym.sims.copied import Copied
 from dreamgym.sims.state_env import check_horizon
 
-LARGEST_IMAGE = 4096  # pixels a side: far beyond what anybody trains on, and still drawn
 SETTLE_TICKS = 60  # a quarter of a second: blocks dropped at reset come to rest
 # Generous bounds of the state: a block may be thrown off the table, joints overshoot a little.
 _POSE_BOUND = [10.0, 10.0, 10.0, 3.15, 3.15, 3.15]

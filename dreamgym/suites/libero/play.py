@@ -40,7 +40,7 @@ class PlayEpisodes:
         image_size: pixels of the square frames of both cameras; 0 for none.
 
     Raises:
-        ValueError: an unknown task or operator, or too few steps.
+        ValueError: an unknown task, operator or robot, or too few steps.
     """
 
     suite: Suite
@@ -55,6 +55,8 @@ class PlayEpisodes:
             raise ValueError(f"tasks: expected LIBERO's, got {unknown}")
         if unknown := [name for name in self.operators if name not in PROFICIENCIES]:
             raise ValueError(f"operators: expected some of {list(PROFICIENCIES)}, got {unknown}")
+        if self.robot is not None and self.robot not in self.suite.robots:
+            raise ValueError(f"robot: expected one of {list(self.suite.robots)}, got {self.robot!r}")
         if self.episode_steps < 2:
             raise ValueError(f"episode_steps must be at least 2, got {self.episode_steps}")
 

@@ -231,6 +231,15 @@ def test_the_same_command_goes_on_with_what_was_made(disc, tmp_path, monkeypatch
         finish_run(disc / "run", [disc / "store"], tmp_path / "again", changed, progress=False)
 
 
+def test_a_store_that_was_collected_anew_is_not_taken_for_the_old_one(disc, tmp_path, monkeypatch):
+    finish_run(disc / "run", [disc / "store"], tmp_path / "made", STATES, progress=False)
+    file = next((disc / "store" / "shards").glob("*/action.npy"))
+    file.write_bytes(file.read_bytes())  # as many episodes and rows, and the same metas
+    monkeypatch.setattr("dreamgym.evaluation.making.finish.fit_success", None)
+    with pytest.raises(TypeError):
+        finish_run(disc / "run", [disc / "store"], tmp_path / "made", STATES, progress=False)
+
+
 def test_a_run_without_progress_is_refused(tmp_path, disc):
     with pytest.raises(ValueError, match="no training progress"):
         finish_run(tmp_path, [disc / "store"], tmp_path / "made")

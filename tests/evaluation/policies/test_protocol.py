@@ -6,9 +6,10 @@ import os
 import pytest
 import torch
 
+from dreamgym.data import EpisodeStore
 from dreamgym.evaluation.policies.fingerprint import fingerprint
 from dreamgym.evaluation.policies.protocol import ProtocolConfig, find_tasks, run_protocol
-from dreamgym.suites import suite
+from dreamgym.suites import store_facts, suite
 from dreamgym.testing import point_mass  # noqa: F401  registers its suite
 
 
@@ -69,6 +70,46 @@ def test_a_score_tells_which_policy_it_is_of():
 def test_rollouts_repeat_under_a_seed():
     runs = [run_protocol("random", "point_mass", ["reach_right"], ProtocolConfig(4, 40, seed)) for seed in (0, 0, 1)]
     assert runs[0].steps == runs[1].steps != runs[2].steps
+
+
+def test_processes_change_nothing():
+    config = ProtocolConfig(3, 40)
+    alone = run_protocol("random", "point_mass", ["reach_right", "reach_top"], config)
+    assert (
+        run_protocol("random", "point_mass", ["reach_right", "reach_top"], config, num_workers=2).steps == alone.steps
+    )
+
+
+def test_an_error_in_a_process_is_the_callers():
+    with pytest.raises(ValueError, match="unknown operator 'nobody'; point_mass has"):
+        run_protocol("operator:nobody", "point_mass", ["reach_top"], ProtocolConfig(1, 1), num_workers=1)
+    policy = Pace()
+    policy.act = lambda obs, carry, fresh, generator: None
+    with pytest.raises(ValueError, match="cannot be sent to the processes"):
+        run_protocol(policy, "point_mass", ["reach_top"], ProtocolConfig(1, 1), num_workers=1)
+
+
+def test_a_suites_operator_is_scored_as_a_policy_is():
+    pytest.importorskip("gym_pusht")
+    one, other = (run_protocol("operator:pusher", "pusht", config=ProtocolConfig(2, 200, 0)) for _ in range(2))
+    assert one.policy == "operator:pusher" and one.success_rate > 0
+    assert one.steps == other.steps
+
+
+def test_rollouts_are_kept_with_what_was_seen_and_done(tmp_path):
+    config = ProtocolConfig(rollouts=2, horizon=30)
+    result = run_protocol(Pace(), "point_mass", ["reach_right", "reach_top"], config, record=tmp_path / "store")
+    store = EpisodeStore.open(tmp_path / "store")
+    facts = store_facts(store)
+    assert facts.suite is suite("point_mass") and facts.tasks == ("reach_right", "reach_top")
+    assert [meta["task"] for meta in store.metas] == ["reach_right"] * 2 + ["reach_top"] * 2
+    assert [meta["success"] for meta in store.metas] == [True, True, False, False]
+    assert {meta["policy"] for meta in store.metas} == {"Pace"}
+    assert store.lengths.tolist() == [*(n + 1 for n in result.steps["reach_right"]), 31, 31]
+    first = store.episode(0)
+    assert first["success"].tolist() == [False] * (len(first["action"]) - 1) + [True]
+    assert first["action"][0].tolist() == pytest.approx([0.8, 0.0, -1.0])
+    assert first["rgb_static"].dtype == "uint8"
 
 
 def test_what_only_a_world_model_can_show_is_refused():
