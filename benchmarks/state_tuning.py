@@ -10,6 +10,11 @@ step in the simulator. Writes ``benchmarks/results/state_tuning.json``: rows {ta
 tuned_imagined, intervals, episodes, dream_steps, sim_steps, seconds, world_model}; the last is the hash of the dream's
 weights. A row of this dream that is there is not computed again, and each stage goes on where it was stopped: another
 dream needs another WORK.
+
+With ``--controls`` it measures instead, under "controls", what else the figures are to be held against: the clone
+trained for ``--control-epochs`` epochs (as before and after, from held-out starts of the dream), standing still, and
+the suite's scripted operator (both by the benchmark's protocol, from its own initial states; LIBERO's dream has these
+as its held-out starts): {task, policy, seed, epochs, success, imagined, interval_95, episodes, begun}.
 """
 
 from __future__ import annotations
@@ -17,7 +22,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +33,12 @@ from dreamgym_agents.diffusion_ppo import CloneConfig, TuneConfig, load_policy, 
 from dreamgym_agents.diffusion_ppo.recipes import PolicyChoice, clone_task, make_env
 
 from dreamgym.evaluation.policies.evaluate import evaluate
+from dreamgym.evaluation.policies.protocol import ProtocolConfig, run_protocol
 from dreamgym.evaluation.policies.setup import open_world
 from dreamgym.provenance import provenance
 from dreamgym.training.checkpoint import file_sha256
 
+LONGER = "cloned for longer"
 RESULTS = Path(__file__).parent / "results" / "state_tuning.json"
 
 
@@ -38,12 +47,12 @@ def named(task: str) -> str:
     return task.rpartition("/")[2]
 
 
-def cloned(args: argparse.Namespace, task: str, seed: int) -> Path:
-    """Folder of the base policy; made where it is not there yet."""
-    folder: Path = args.work / f"base_{named(task)}_{seed}"
+def cloned(args: argparse.Namespace, task: str, seed: int, epochs: int, name: str = "base") -> Path:
+    """Folder of a cloned policy; made where it is not there yet."""
+    folder: Path = args.work / f"{name}_{named(task)}_{seed}"
     if (folder / "config.json").is_file():
         return folder
-    config = replace(CloneConfig.tiny(), demonstrations=args.num_demonstrations, epochs=args.epochs, seed=seed)
+    config = replace(CloneConfig.tiny(), demonstrations=args.num_demonstrations, epochs=epochs, seed=seed)
     policy = clone_task(args.store, task, args.checkpoint, PolicyChoice(), config, folder.with_suffix(".run"))
     return save_policy(folder, policy, task=task, world_model=args.checkpoint)
 
@@ -61,6 +70,48 @@ def tuned(args: argparse.Namespace, base: Path, task: str, seed: int) -> tuple[P
     return run / "best", {"dream_steps": result.dream_steps, "sim_steps": result.sim_steps}
 
 
+def row(args: argparse.Namespace, task: str, seed: int) -> dict[str, Any]:
+    """One task and seed, before and after."""
+    begun = time.process_time()
+    base = cloned(args, task, seed, args.epochs)
+    best, steps = tuned(args, base, task, seed)
+    out: dict[str, Any] = {"task": task, "seed": seed, "episodes": args.episodes, **steps}
+    out |= {"demonstrations": args.num_demonstrations, "epochs": args.epochs, "horizon": args.horizon}
+    for name, folder in (("base", base), ("tuned", best)):
+        found = evaluate(folder, args.checkpoint, task, episodes=args.episodes, horizon=args.horizon).summary()
+        out[name], out[f"{name}_imagined"] = (found[w]["success_rate"] for w in ("twin", "dream"))
+        out[f"{name}_interval_95"] = found["twin"]["interval_95"]
+    return out | {"seconds": round(time.process_time() - begun, 1)}
+
+
+def control(args: argparse.Namespace, task: str, seed: int, policy: str) -> dict[str, Any]:
+    """One thing to hold the figures against: "cloned for longer", or a policy of the suite's protocol."""
+    out: dict[str, Any] = {"task": task, "policy": policy, "seed": seed, "episodes": args.episodes}
+    if policy == LONGER:
+        folder = cloned(args, task, seed, args.control_epochs, f"long_{args.control_epochs}")
+        found = evaluate(folder, args.checkpoint, task, episodes=args.episodes, horizon=args.horizon).summary()
+        out |= {"epochs": args.control_epochs, "demonstrations": args.num_demonstrations}
+        out |= {"success": found["twin"]["success_rate"], "imagined": found["dream"]["success_rate"]}
+        return out | {"interval_95": found["twin"]["interval_95"]}
+    suite = open_world(args.checkpoint).simulator["id"]
+    told = run_protocol(policy, suite, [task], ProtocolConfig(args.episodes, args.horizon, seed, {"cameras": ()}))
+    found = told.to_dict()["tasks"][task]
+    return out | {"success": found["success_rate"], "interval_95": found["interval_95"], "begun": told.begun}
+
+
+def wanted(args: argparse.Namespace, dream: str) -> Iterator[tuple[str, dict[str, Any], Callable[[], dict[str, Any]]]]:
+    """What is asked for: where it belongs, what tells it from others, and what measures it."""
+    for task in args.tasks:
+        for seed in args.seeds:
+            if not args.controls:
+                yield "rows", {"task": task, "seed": seed, "world_model": dream}, partial(row, args, task, seed)
+                continue
+            for policy in (LONGER, "hold", args.operator):
+                if policy == LONGER or seed == args.seeds[0]:
+                    key = {"task": task, "policy": policy, "seed": seed, "world_model": dream}
+                    yield "controls", key, partial(control, args, task, seed, policy)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True)
@@ -73,31 +124,23 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300_000, help="imagined")
     parser.add_argument("--horizon", type=int, default=100)
     parser.add_argument("--episodes", type=int, default=50, help="paired, from held-out starts")
+    parser.add_argument("--controls", action="store_true", help="measure what to hold the figures against, instead")
+    parser.add_argument("--control-epochs", type=int, default=1600, help="of the clone that is trained for longer")
+    parser.add_argument("--operator", default="operator:better")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     torch.set_num_threads(1)
     out = json.loads(args.out.read_text()) if args.out.exists() else {"rows": []}
     out |= provenance()
     dream = file_sha256(open_world(args.checkpoint).path / "model.safetensors")
-    for task in args.tasks:
-        for seed in args.seeds:
-            there = [r for r in out["rows"] if (r["task"], r["seed"]) == (task, seed)]
-            if any(r.get("world_model") == dream for r in there):
-                continue
-            begun = time.process_time()
-            base = cloned(args, task, seed)
-            best, steps = tuned(args, base, task, seed)
-            row: dict[str, Any] = {"task": task, "seed": seed, "episodes": args.episodes, **steps}
-            row |= {"demonstrations": args.num_demonstrations, "epochs": args.epochs, "horizon": args.horizon}
-            for name, folder in (("base", base), ("tuned", best)):
-                found = evaluate(folder, args.checkpoint, task, episodes=args.episodes, horizon=args.horizon).summary()
-                row[name], row[f"{name}_imagined"] = (found[w]["success_rate"] for w in ("twin", "dream"))
-                row[f"{name}_interval_95"] = found["twin"]["interval_95"]
-            row |= {"seconds": round(time.process_time() - begun, 1), "world_model": dream}
-            out["rows"] = [*(r for r in out["rows"] if r not in there), row]
-            args.out.parent.mkdir(parents=True, exist_ok=True)
-            args.out.write_text(json.dumps(out, indent=1) + "\n")
-            print(out["rows"][-1], flush=True)
+    for part, key, measure in wanted(args, dream):
+        others = [r for r in out.get(part, []) if any(r.get(k) != v for k, v in key.items() if k != "world_model")]
+        if any(all(r.get(k) == v for k, v in key.items()) for r in out.get(part, [])):
+            continue
+        out[part] = [*others, measure() | key]
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(out, indent=1) + "\n")
+        print(out[part][-1], flush=True)
 
 
 if __name__ == "__main__":
