@@ -93,14 +93,11 @@ class ActionSpec:
             The executable action, same type and shape, float32.
         """
         if isinstance(action, torch.Tensor):
-            low, high, middle, binary = _bounds(self, action.device)
-            out = torch.clamp(action.to(torch.float32), low, high)
-            # The minimum keeps a NaN one: it is to stop its env, not to close a gripper.
-            return (
-                torch.where(binary, torch.where(out >= middle, high, torch.minimum(out, low)), out)
-                if self.binary
-                else out
-            )
+            low, high, middle, lower_high = _bounds(self, action.device)
+            action = action.float()
+            out = torch.clamp(action, low, lower_high)
+            # NaN stays NaN: it is to stop its env, not to close a gripper.
+            return torch.where(action >= middle, high, out) if self.binary else out
         bounds = np.asarray([self.low, self.high], np.float32)
         clipped = np.clip(np.asarray(action, np.float32), bounds[0], bounds[1])
         for i in self.binary:
@@ -140,15 +137,16 @@ _BOUNDS: dict[tuple[ActionSpec, torch.device], tuple[Tensor, Tensor, Tensor, Ten
 
 
 def _bounds(spec: ActionSpec, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Low, high, their middle and which entries are binary, [A] each, made once a device: making them costs more than
-    the clip.
+    """Low, high, and for binary entries their middle and low again (else infinity and high), [A] each, made once a
+    device: making them costs more than the clip.
     """
     bounds = _BOUNDS.get((spec, device))
     if bounds is None:
         with torch.inference_mode(False):  # they outlive whatever mode the first caller is in
             low, high = torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device)
             binary = torch.tensor([i in spec.binary for i in range(spec.dim)], device=device)
-            bounds = _BOUNDS[spec, device] = (low, high, (low + high) / 2, binary)
+            middle = ((low + high) / 2).masked_fill(~binary, math.inf)
+            bounds = _BOUNDS[spec, device] = (low, high, middle, torch.where(binary, low, high))
     return bounds
 
 

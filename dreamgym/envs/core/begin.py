@@ -159,12 +159,30 @@ class Beginner:
         if self.bank is None:
             raise ValueError("this dream has no start bank: reset with options={'history': ...} or {'state': ...}")
         if start is None:
-            sampler = self._sampler
-            if pick is None:
-                known, pick = task.unique(return_inverse=True)
-                sampler = self.bank.sampler([self.tasks[t] for t in known.tolist()], self.split)
-            start = sampler(pick, uniform(seed, env, take_rows(episode, rows), 0))
+            start = self.draw_start(seed, env, take_rows(episode, rows), task, pick)
         return self.bank.state(start), task, start
+
+    def draw_start(
+        self, seed: int, env: Tensor, episode: Tensor, task: Tensor | None = None, pick: Tensor | None = None
+    ) -> Tensor:
+        """Bank rows [K] from which episodes ``episode`` [K] of the envs ``env`` [K] begin.
+
+        Args:
+            seed, env, episode: what the draw depends on.
+            task, pick: as `draw_task` gave them; both None: the pool has one task.
+        """
+        assert self.bank is not None
+        sampler = self._sampler
+        if task is None:
+            pick = self._first.expand(len(env))
+        elif pick is None:
+            known, pick = task.unique(return_inverse=True)
+            sampler = self.bank.sampler([self.tasks[t] for t in known.tolist()], self.split)
+        return sampler(pick, uniform(seed, env, episode, 0))
+
+    def one_task(self, size: int) -> Tensor:
+        """[size], the pool's one task: a view of one number, not to be written to."""
+        return self._pool.expand(size)
 
     def draw_task(
         self, seed: int, episode: Tensor, rows: Tensor | None, options: Mapping[str, Any]
@@ -175,7 +193,7 @@ class Beginner:
             return self.tasks_of(options["task"])[env], None
         if len(self.pool) == 1:
             # Of a few envs a view of the one number will do; the tasks of all are kept, and written to.
-            task = self._pool.repeat(len(env)) if rows is None else self._pool.expand(len(env))
+            task = self._pool.repeat(len(env)) if rows is None else self.one_task(len(env))
             return task, self._first.expand(len(env))
         pick = (uniform(seed, env, take_rows(episode, rows), 1) * len(self._pool)).long()
         return self._pool[pick], pick

@@ -258,7 +258,8 @@ class DreamCore:
     def _begin(self, mask: Tensor | None, rows: Tensor | None, options: Mapping[str, Any]) -> None:
         """New episodes where ``mask`` is true; everywhere where it is None. ``rows``: see `_rows`."""
         goal = self.beginner.goal(self.seed, self.episode, options) if "goal" in options else None
-        state, task, start = self.world.begin(self, mask, rows, options)
+        begun = self.fast.begin(self, rows) if self.fast and rows is not None and not options else None
+        state, task, start = begun or self.world.begin(self, mask, rows, options)
         drawn = "task" not in options and "start" not in options
         one_task = drawn and (len(self.beginner.pool) == 1 if mask is None else self.one_task)
         if one_task and mask is not None and rows is None:
@@ -391,7 +392,7 @@ class DreamCore:
 
     def _frame(self, frames: Iterator[State], action: Tensor, last: Verdict | None) -> Verdict:
         """One frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
-        before, counters, frozen = self.state, self.counters, self.frozen
+        before, frozen = self.state, self.frozen
         if self.fast and self.fast.inference is not None:
             with self.fast.inference:
                 state, reward, probability, memory, uncertainty = self._score(frames, before, action)
@@ -402,29 +403,32 @@ class DreamCore:
         reward = scores if reward is probability else reward.clone()
         uncertainty = None if uncertainty is None else uncertainty.clone()
         self.clock += self.spec.actions_per_frame
-        if self.fast and frozen is None:
-            quiet = self.fast.quiet(self, state, reward, scores, uncertainty)
-            if quiet is not None:
-                self.state, self.memory = state, memory
-                return self._counted(quiet, None)
-        success = self.world.oracle if self.world.oracle is not None else self._succeeded(scores)
+        verdict = self.fast.quiet(self, state, reward, scores, uncertainty) if self.fast and frozen is None else None
+        if verdict is None:
+            failed, verdict = self._judged(state, reward, scores, uncertainty)
+            keep = frozen if failed is None else failed if frozen is None else frozen | failed
+            if keep is not None:
+                state, memory = where(keep, before, state), where(keep, self.memory, memory)
+            if frozen is not None and last is not None:
+                verdict = verdict.where_not(frozen, last)
+            if self.rules.reward != "success":
+                self.counters["achieved"] = verdict.is_success.clone()
+        self.state, self.memory = state, memory
+        return self._counted(verdict, frozen)
+
+    def _judged(
+        self, state: State, reward: Tensor, scores: Tensor, uncertainty: Tensor | None
+    ) -> tuple[Tensor | None, Verdict]:
+        """In which envs the model failed, [B] bool (None: surely nowhere), and the verdict on a frame."""
+        success = self.world.oracle if self.world.oracle is not None else self.succeeded(scores)
         numbers = [scores] if reward is scores else [reward, scores]
         numbers += [] if uncertainty is None else [uncertainty]
         failed = None
         if not (self.fast and self.fast.surely_finite(state, numbers)):
             failed = failures(self.model.features(state), state, numbers)
-        horizon = counters["begun"] <= self.clock - self.rules.horizon
-        achieved = None if self.rules.reward == "success" else counters["achieved"]
-        verdict = judge(self.rules, reward, scores, success, achieved, uncertainty, failed, horizon)
-        keep = frozen if failed is None else failed if frozen is None else frozen | failed
-        if keep is not None:
-            state, memory = where(keep, before, state), where(keep, self.memory, memory)
-        if frozen is not None and last is not None:
-            verdict = verdict.where_not(frozen, last)
-        self.state, self.memory = state, memory
-        if achieved is not None:
-            counters["achieved"] = verdict.is_success.clone()
-        return self._counted(verdict, frozen)
+        horizon = self.counters["begun"] <= self.clock - self.rules.horizon
+        achieved = None if self.rules.reward == "success" else self.counters["achieved"]
+        return failed, judge(self.rules, reward, scores, success, achieved, uncertainty, failed, horizon)
 
     def _counted(self, verdict: Verdict, frozen: Tensor | None) -> Verdict:
         """The verdict, whose reward and actions count for the episodes of the envs that are not ``frozen``."""
@@ -453,7 +457,8 @@ class DreamCore:
             reward = self.reward.log_probability(self.model, self.memory, state, task)
         return state, reward, probability, memory, self.model.uncertainty(state) if self.report_uncertainty else None
 
-    def _succeeded(self, probability: Tensor) -> Tensor:
+    def succeeded(self, probability: Tensor) -> Tensor:
+        """[B] bool, which of these success probabilities [B] reach their env's threshold."""
         if self.fast and self.fast.threshold is not None:
             return probability >= self.fast.threshold
         return self.reward.succeeded(probability, self.counters["task"])

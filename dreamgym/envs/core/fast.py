@@ -8,26 +8,31 @@ devices it would make every step wait. What each is worth: `benchmarks/fast_path
     quiet       a frame at which surely no env ends is judged by two or three reductions
     inference   model and reward run in inference mode, in which a small operation costs a tenth less
     memories    what the reward model remembers of a start is kept, and gathered when an episode begins there again
+    ahead       where the next episodes of all envs begin is drawn together
+    in_place    episodes that begin are written into the state of the others, not into a copy of it
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from dreamgym.envs.core.judge import Verdict, nothing_happened, surely_finite
+from dreamgym.envs.core.ahead import StartsAhead
+from dreamgym.envs.core.judge import Verdict, nobody_ended, surely_finite
 from dreamgym.envs.core.memories import StartMemories
 from dreamgym.envs.core.rows import put_rows
+from dreamgym.envs.core.world import Begun
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.types import State
 
 if TYPE_CHECKING:
     from dreamgym.envs.core.core import DreamCore
 
-TRICKS = ("rows", "quiet", "inference", "memories")
+TRICKS = ("rows", "quiet", "inference", "memories", "ahead", "in_place")
 
 
 class Fast:
@@ -53,9 +58,13 @@ class Fast:
         self._next_horizon = 0
         self.threshold: Tensor | None = None
         self._memories: StartMemories | None = None
+        self._ahead: StartsAhead | None = None
         bank, one = core.beginner.bank, len(self._pool) == 1 and not core.reward.wants_goal
-        if "memories" in tricks and own and one and bank is not None:
-            self._memories = StartMemories(core.model, core.reward, bank, core.tasks.index(self._pool[0]))
+        if own and one and bank is not None:
+            if "memories" in tricks:
+                self._memories = StartMemories(core.model, core.reward, bank, core.tasks.index(self._pool[0]))
+            if "ahead" in tricks:
+                self._ahead = StartsAhead(core.beginner)
 
     def rows(self, mask: Tensor) -> Tensor | None:
         """The envs of ``mask`` [B] as indices [K]."""
@@ -64,8 +73,18 @@ class Fast:
     def forget(self) -> None:
         """To be called when a core goes on from elsewhere: nothing is known of its episodes."""
         self.threshold, self._next_horizon = None, 0
+        if self._ahead is not None:
+            self._ahead.forget()
 
     # ------------------------------------------------------------------ beginning
+
+    def begin(self, core: DreamCore, rows: Tensor) -> Begun | None:
+        """What `World.begin` gives for the envs ``rows`` [K] of a dream without options; None: ask it."""
+        if self._ahead is None or not core.one_task:
+            return None
+        assert core.starts is not None
+        start = self._ahead(core.seed, core.episode, rows)
+        return core.starts.state(start), core.beginner.one_task(len(rows)), start
 
     def memory(self, start: Tensor) -> Memory | None:
         """What the reward model remembers of starts ``start`` [K] that were drawn for the one task; None: ask it."""
@@ -74,7 +93,7 @@ class Fast:
     def write(self, core: DreamCore, rows: Tensor, begun: tuple[State, Memory, Tensor, Tensor]) -> None:
         """Puts episodes that begin into ``rows`` [K] of the core."""
         state, memory, task, start = begun
-        core.state, core.memory = put_rows(core.state, rows, state), put_rows(core.memory, rows, memory)
+        core.state, core.memory = self._put(core.state, rows, state), self._put(core.memory, rows, memory)
         new = {"start": start} if core.one_task else {"start": start, "task": task}
         fixed: dict[str, Any] = {"begun": core.clock}
         if core.autoreset != "same_step":
@@ -89,9 +108,21 @@ class Fast:
         for key, value in fixed.items():
             counters[key].index_fill_(0, rows, value)
 
+    def _put(self, old: State, rows: Tensor, new: State) -> State:
+        """`put_rows`, into ``old`` itself where that was made in this core's inference mode: nobody else holds it."""
+        own = all(v.is_inference() and v.is_contiguous() for v in old.values())
+        if self.inference is None or not own or "in_place" not in self.tricks:
+            return put_rows(old, rows, new)
+        with self.inference:
+            return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
+
     def note_begin(self, core: DreamCore, mask: Tensor | None) -> None:
         """Keeps what is known of the episodes once some, or all, have begun."""
+        if self._ahead is not None:
+            self._ahead.note_begin()
         if mask is None:
+            if self._ahead is not None:
+                self._ahead.forget()
             if self._memories is not None:
                 self._memories.look()
             self._next_horizon = core.clock + core.rules.horizon
@@ -110,17 +141,21 @@ class Fast:
         self, core: DreamCore, state: State, reward: Tensor, probability: Tensor, uncertainty: Tensor | None
     ) -> Verdict | None:
         """The verdict of a frame at which surely no env ends; None: it must be judged. NaN never passes for quiet."""
-        if self.threshold is None or core.world.oracle is not None or "quiet" not in self.tricks:
+        if core.world.oracle is not None or "quiet" not in self.tricks:
             return None
         if core.clock >= self._next_horizon and self._horizon_is_near(core):
             return None
-        if not probability.max().item() < self.threshold.item():
+        highest = probability.max().item()
+        some_succeeded = self.threshold is None or not highest < self.threshold.item()
+        if some_succeeded and (core.rules.reward == "success" or not math.isfinite(highest)):
             return None
         if uncertainty is not None and not uncertainty.max().item() < core.rules.highest_uncertainty:
             return None
         if not self.surely_finite(state, [] if reward is probability else [reward]):
             return None
-        return nothing_happened(core.rules, reward, probability, core.counters["achieved"], uncertainty)
+        if some_succeeded:
+            core.counters["achieved"] = core.counters["achieved"] | core.succeeded(probability)
+        return nobody_ended(core.rules, reward, probability, core.counters["achieved"], uncertainty)
 
     def _horizon_is_near(self, core: DreamCore) -> bool:
         """Whether some env may be at its horizon; episodes that began since the last look put that off."""

@@ -131,17 +131,17 @@ def judge(
     return Verdict(reward, terminated, truncated, success, probability, horizon, uncertainty, exceeded, failed)
 
 
-def nothing_happened(
+def nobody_ended(
     rules: Rules, reward: Tensor, probability: Tensor, achieved: Tensor, uncertainty: Tensor | None
 ) -> Verdict:
-    """What `judge` gives for a frame at which no env ends, made at once; arguments as there."""
+    """What `judge` gives for a frame at which no env ends, made at once; ``achieved`` counts this frame too."""
+    # Like another tensor: naming shape, type and device takes three times as long.
+    none = torch.zeros_like
     if rules.reward == "success":
-        reward, success = torch.zeros_like(probability), torch.zeros_like(achieved)
+        reward, success = none(probability), none(achieved)
     else:
         success = achieved.clone()
         reward = reward.clone() if reward is probability else reward
-    # Like another tensor: naming shape, type and device takes three times as long.
-    none = torch.zeros_like
     exceeded = none(achieved) if rules.uncertainty_limit is not None else None
     terminated, truncated, horizon, failed = none(achieved), none(achieved), none(achieved), none(achieved)
     return Verdict(
