@@ -6,10 +6,10 @@
 Two processes, one a tree, each with its own cores of the same checkpoint; they take turns, so that a busy machine slows
 both alike. Every turn goes on for the same number of steps of the same seed, so both trees dream the same episodes.
 Where a process's memory comes to lie makes it faster or slower by up to 5% for as long as it lives, so several pairs of
-processes are started one after the other. Time is processor time of one thread. A row: steps per second before and
-after, and the core's against two others: a loop written by hand for the same work (clipped actions, reward, ends, new
-episodes from the bank), and the bare model and reward (`model.imagine`, features, reward; no ends). Of each process the
-median turn, of the processes the fastest.
+processes are started one after the other, and a row holds the medians over the pairs. Time is processor time of one
+thread. A row: steps per second before and after, and the core's against two others: a loop written by hand for the same
+work (clipped actions, reward, ends, new episodes from the bank), and the bare model and reward (`model.imagine`,
+features, reward; no ends); ratios, each within a pair, with the quartiles over the pairs of the first.
 """
 
 from __future__ import annotations
@@ -150,6 +150,15 @@ def rates(
     return {which: statistics.median(values) for which, values in taken.items()}
 
 
+def summary(pairs: list[dict[str, float]]) -> dict[str, Any]:
+    """A row's figures from the rates of each pair of processes."""
+    row: dict[str, Any] = {f"{which}_steps_per_s": round(statistics.median(p[which] for p in pairs)) for which in SIDES}
+    for which in ("before", "by_hand", "bare"):
+        row[f"after_over_{which}"] = round(statistics.median(p["after"] / p[which] for p in pairs), 3)
+    quartiles = statistics.quantiles([p["after"] / p["before"] for p in pairs], method="inclusive")
+    return {**row, "after_over_before_quartiles": [round(quartiles[0], 3), round(quartiles[2], 3)]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
@@ -157,7 +166,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", nargs="+", default=["playtable", "metaworld"])
     parser.add_argument("--num-envs", type=int, nargs="+", default=[1, 16, 64, 1024])
     parser.add_argument("--rewards", nargs="+", default=["success", "probability"])
-    parser.add_argument("--processes", type=int, default=5, help="of each tree")
+    parser.add_argument("--processes", type=int, default=8, help="of each tree, two or more")
     parser.add_argument("--turns", type=int, default=7, help="of each process")
     parser.add_argument("--seconds", type=float, default=0.15, help="of one turn, about")
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -170,26 +179,20 @@ def main() -> None:
     rows = []
     for name in args.checkpoints:
         settings = list(itertools.product(args.num_envs, args.rewards))
-        best: dict[tuple[int, str, str], float] = {}
+        found: dict[tuple[int, str], list[dict[str, float]]] = {each: [] for each in settings}
         for _ in range(args.processes):
             trees = {"before": worker(args.against.resolve(), name), "after": worker(HERE, name)}
             for num_envs, reward in settings:
-                for which, rate in rates(trees, num_envs, reward, args.turns, args.seconds).items():
-                    key = (num_envs, reward, which)
-                    best[key] = max(rate, best.get(key, 0.0))
+                found[num_envs, reward].append(rates(trees, num_envs, reward, args.turns, args.seconds))
             for tree in trees.values():
                 tree.terminate()
-        for num_envs, reward in settings:
-            row = {"checkpoint": name, "num_envs": num_envs, "reward": reward}
-            found = {which: best[num_envs, reward, which] for which in SIDES}
-            row |= {f"{which}_steps_per_s": round(rate) for which, rate in found.items()}
-            row |= {f"after_over_{k}": round(found["after"] / rate, 3) for k, rate in found.items() if k != "after"}
-            rows.append(row)
-            print(row, flush=True)
+        for (num_envs, reward), pairs in found.items():
+            rows.append({"checkpoint": name, "num_envs": num_envs, "reward": reward, **summary(pairs)})
+            print(rows[-1], flush=True)
     before = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=args.against, capture_output=True, text=True, check=False
     ).stdout.strip()
-    clock = "processor time of one thread; median turn of the fastest process"
+    clock = "processor time of one thread; median turn of a process, median over the processes"
     head = {**provenance(), "before": before, "clock": clock, "processes": args.processes, "turns": args.turns}
     args.out.write_text(json.dumps({**head, "rows": rows}, indent=1) + "\n")
 

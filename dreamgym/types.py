@@ -77,6 +77,10 @@ class ActionSpec:
             raise ValueError(f"every low must lie below its high, got low={self.low}, high={self.high}")
         if any(not 0 <= i < len(self.low) for i in self.binary):
             raise ValueError(f"binary indices {self.binary} outside an action of {len(self.low)} entries")
+        object.__setattr__(self, "_hash", hash((self.low, self.high, self.binary, self.hold)))
+
+    def __hash__(self) -> int:
+        return self._hash  # type: ignore[attr-defined]  # asked for at every step
 
     @property
     def dim(self) -> int:

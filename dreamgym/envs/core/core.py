@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -121,6 +122,9 @@ class DreamCore:
         )
         free = self.world.waits or self.device.type == "cpu"
         self.fast = Fast(self) if (free if options.fast is None else options.fast) else None
+        self._scoring: AbstractContextManager[Any] = (
+            self.fast.inference if self.fast and self.fast.inference else nullcontext()
+        )
         self._shared = self.reader.aliases
         self._versions: list[int] = []
         # Control actions since the core was made: an episode that began at t has lasted clock - t of them.
@@ -393,18 +397,17 @@ class DreamCore:
     def _frame(self, frames: Iterator[State], action: Tensor, last: Verdict | None) -> Verdict:
         """One frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
         before, frozen = self.state, self.frozen
-        if self.fast and self.fast.inference is not None:
-            with self.fast.inference:
-                state, reward, probability, memory, uncertainty = self._score(frames, before, action)
-        else:
+        with self._scoring:
             state, reward, probability, memory, uncertainty = self._score(frames, before, action)
+            self.clock += self.spec.actions_per_frame
+            quiet = self.fast and frozen is None and self.fast.quiet(self, state, reward, probability, uncertainty)
         # Scores go to the caller; some models keep the uncertainty in the state.
         scores = probability.clone()
         reward = scores if reward is probability else reward.clone()
         uncertainty = None if uncertainty is None else uncertainty.clone()
-        self.clock += self.spec.actions_per_frame
-        verdict = self.fast.quiet(self, state, reward, scores, uncertainty) if self.fast and frozen is None else None
-        if verdict is None:
+        if self.fast and quiet:
+            verdict = self.fast.nobody_ended(self, reward, scores, uncertainty)
+        else:
             failed, verdict = self._judged(state, reward, scores, uncertainty)
             keep = frozen if failed is None else failed if frozen is None else frozen | failed
             if keep is not None:

@@ -15,7 +15,7 @@ devices it would make every step wait. What each is worth: `benchmarks/fast_path
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -56,6 +56,8 @@ class Fast:
         # Features that are the state itself need no look of their own.
         self._features = None if core.reader.features_are_state else core.model.features
         self._next_horizon = 0
+        self._some_succeeded = False
+        self._least: Callable[[], float] = float
         self.threshold: Tensor | None = None
         self._memories: StartMemories | None = None
         self._ahead: StartsAhead | None = None
@@ -128,6 +130,9 @@ class Fast:
             self._next_horizon = core.clock + core.rules.horizon
             own = core.one_task and type(core.reward).succeeded is RewardModel.succeeded
             self.threshold = core.reward.thresholds[core.tasks.index(self._pool[0])] if own else None
+            if self.threshold is not None:
+                # The same memory as an array: a tensor's item() costs four times as much.
+                self._least = self.threshold.numpy().item if core.device.type == "cpu" else self.threshold.item
         elif not core.one_task:
             self.threshold = None
 
@@ -139,23 +144,26 @@ class Fast:
 
     def quiet(
         self, core: DreamCore, state: State, reward: Tensor, probability: Tensor, uncertainty: Tensor | None
-    ) -> Verdict | None:
-        """The verdict of a frame at which surely no env ends; None: it must be judged. NaN never passes for quiet."""
+    ) -> bool:
+        """Whether surely no env ends at this frame; otherwise it must be judged. NaN never passes for quiet."""
         if core.world.oracle is not None or "quiet" not in self.tricks:
-            return None
+            return False
         if core.clock >= self._next_horizon and self._horizon_is_near(core):
-            return None
+            return False
         highest = probability.max().item()
-        some_succeeded = self.threshold is None or not highest < self.threshold.item()
-        if some_succeeded and (core.rules.reward == "success" or not math.isfinite(highest)):
-            return None
+        self._some_succeeded = self.threshold is None or not highest < self._least()
+        if self._some_succeeded and (core.rules.reward == "success" or not math.isfinite(highest)):
+            return False
         if uncertainty is not None and not uncertainty.max().item() < core.rules.highest_uncertainty:
-            return None
-        if not self.surely_finite(state, [] if reward is probability else [reward]):
-            return None
-        if some_succeeded:
-            core.counters["achieved"] = core.counters["achieved"] | core.succeeded(probability)
-        return nobody_ended(core.rules, reward, probability, core.counters["achieved"], uncertainty)
+            return False
+        return self.surely_finite(state, [] if reward is probability else [reward])
+
+    def nobody_ended(self, core: DreamCore, reward: Tensor, probability: Tensor, uncertainty: Tensor | None) -> Verdict:
+        """The verdict of the frame that `quiet` has just found quiet."""
+        counters = core.counters
+        if self._some_succeeded:
+            counters["achieved"] = counters["achieved"] | core.succeeded(probability)
+        return nobody_ended(core.rules, reward, probability, counters["achieved"], uncertainty)
 
     def _horizon_is_near(self, core: DreamCore) -> bool:
         """Whether some env may be at its horizon; episodes that began since the last look put that off."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Any
 
 import torch
 
@@ -25,7 +24,8 @@ class Working:
 
     def __init__(self, gradients: bool, threads: int | None) -> None:
         self._gradients, self._threads = gradients, threads
-        self._modes: list[Any] = []
+        self._ordinary: torch.inference_mode | None = None
+        self._recorded = False
         self._outside: int | None = None
 
     def __enter__(self) -> None:
@@ -34,18 +34,22 @@ class Working:
             if found != self._threads:
                 torch.set_num_threads(self._threads)
                 self._outside = found
+        gradients = self._gradients
         if torch.is_inference_mode_enabled():
-            self._modes = [torch.inference_mode(False), torch.set_grad_enabled(False)]
-        else:
-            self._modes = [torch.set_grad_enabled(self._gradients)]
-        for mode in self._modes:
-            mode.__enter__()
+            self._ordinary, gradients = torch.inference_mode(False), False
+            self._ordinary.__enter__()
+        self._recorded = torch.is_grad_enabled()
+        if self._recorded != gradients:
+            torch.set_grad_enabled(gradients)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for mode in reversed(self._modes):
-            mode.__exit__(kind, error, trace)
+        if self._recorded != torch.is_grad_enabled():
+            torch.set_grad_enabled(self._recorded)
+        if self._ordinary is not None:
+            self._ordinary.__exit__(kind, error, trace)
+            self._ordinary = None
         if self._outside is not None:
             torch.set_num_threads(self._outside)
             self._outside = None
