@@ -112,7 +112,7 @@ def serve(name: str) -> None:
         key = (asked["num_envs"], asked["reward"], asked["side"])
         if key not in made:
             made[key] = runner(*key)
-            for _ in range(20):
+            for _ in range(4):
                 made[key]()
         run, begun = made[key], time.process_time()
         for _ in range(asked["steps"]):
@@ -139,10 +139,10 @@ def rates(
     trees: dict[str, subprocess.Popen[str]], num_envs: int, reward: str, turns: int, seconds: float
 ) -> dict[str, float]:
     """Steps per second of each side, the median of its turns; the first ones, which warm up, do not count."""
-    asked: dict[str, Any] = {"num_envs": num_envs, "reward": reward, "steps": 40}
+    asked: dict[str, Any] = {"num_envs": num_envs, "reward": reward, "steps": max(4, 640 // num_envs)}
     sides = {which: (trees["before" if which == "before" else "after"], side) for which, side in SIDES.items()}
     first = [ask(tree, **asked, side=side) for tree, side in sides.values()]
-    asked["steps"] = max(8, round(seconds * max(first) / num_envs))
+    asked["steps"] = max(4, round(seconds * max(first) / num_envs))
     taken: dict[str, list[float]] = {which: [] for which in SIDES}
     for _ in range(turns):
         for which, (tree, side) in sides.items():
