@@ -7,9 +7,10 @@ Two processes, one a tree, each with its own cores of the same checkpoint; they 
 both alike. Every turn goes on for the same number of steps of the same seed, so both trees dream the same episodes.
 Where a process's memory comes to lie makes it faster or slower by up to 5% for as long as it lives, so several pairs of
 processes are started one after the other, and a row holds the medians over the pairs. Time is processor time of one
-thread. A row: steps per second before and after, and the core's against two others: a loop written by hand for the same
-work (clipped actions, reward, ends, new episodes from the bank), and the bare model and reward (`model.imagine`,
-features, reward; no ends); ratios, each within a pair, with the quartiles over the pairs of the first.
+thread. A row: steps per second before and after, and the core's against three others: a loop written by hand for the
+same work (clipped actions, reward, a look for NaN, ends, new episodes from the bank), the same loop that does not look
+for NaN, and the bare model and reward (`model.imagine`, features, reward; no ends). Ratios are taken within a pair;
+beside the first stand its quartiles over the pairs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -27,7 +29,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent
 RESULT = HERE / "benchmarks" / "results" / "core_speed.json"
-SIDES = {"before": "core", "after": "core", "by_hand": "by_hand", "bare": "bare"}
+SIDES = {"before": "core", "after": "core", "by_hand": "by_hand", "unchecked": "unchecked", "bare": "bare"}
 HORIZON = 64
 
 
@@ -48,8 +50,14 @@ def bare(core: Any, action: Any) -> Any:
     return loop
 
 
-def by_hand(core: Any, action: Any, reward: str) -> Any:
-    """What somebody would write for this one case: clipped actions, rewards, ends, and new episodes from the bank."""
+def by_hand(core: Any, action: Any, reward: str, checked: bool) -> Any:
+    """What somebody would write for this one case: clipped actions, rewards, ends, and new episodes from the bank.
+
+    Args:
+        core, action: what to write it for.
+        reward: "success" or "probability".
+        checked: whether an env whose model gave NaN is cut off.
+    """
     import torch
 
     model, scores, bank, generator = core.model, core.reward, core.starts, torch.Generator().manual_seed(0)
@@ -67,6 +75,8 @@ def by_hand(core: Any, action: Any, reward: str) -> Any:
             success = probability >= threshold
             elapsed.add_(1)
             truncated = elapsed >= HORIZON
+            if checked and not math.isfinite(sum(v.sum().item() for v in (*after.values(), probability))):
+                truncated |= ~torch.stack([v.flatten(1).isfinite().all(1) for v in after.values()]).all(0)
             if reward == "success":
                 paid, ended = success.float(), success | truncated
             else:
@@ -105,7 +115,7 @@ def serve(name: str) -> None:
         core.reset(seed=0)
         if side == "core":
             return lambda: core.step(action)
-        return by_hand(core, action, reward) if side == "by_hand" else bare(core, action)
+        return bare(core, action) if side == "bare" else by_hand(core, action, reward, side == "by_hand")
 
     for line in sys.stdin:
         asked = json.loads(line)
@@ -153,7 +163,7 @@ def rates(
 def summary(pairs: list[dict[str, float]]) -> dict[str, Any]:
     """A row's figures from the rates of each pair of processes."""
     row: dict[str, Any] = {f"{which}_steps_per_s": round(statistics.median(p[which] for p in pairs)) for which in SIDES}
-    for which in ("before", "by_hand", "bare"):
+    for which in ("before", "by_hand", "unchecked", "bare"):
         row[f"after_over_{which}"] = round(statistics.median(p["after"] / p[which] for p in pairs), 3)
     quartiles = statistics.quantiles([p["after"] / p["before"] for p in pairs], method="inclusive")
     return {**row, "after_over_before_quartiles": [round(quartiles[0], 3), round(quartiles[2], 3)]}

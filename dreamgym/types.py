@@ -15,7 +15,9 @@ actions. Horizons and elapsed time are counted in control actions.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
@@ -77,10 +79,6 @@ class ActionSpec:
             raise ValueError(f"every low must lie below its high, got low={self.low}, high={self.high}")
         if any(not 0 <= i < len(self.low) for i in self.binary):
             raise ValueError(f"binary indices {self.binary} outside an action of {len(self.low)} entries")
-        object.__setattr__(self, "_hash", hash((self.low, self.high, self.binary, self.hold)))
-
-    def __hash__(self) -> int:
-        return self._hash  # type: ignore[attr-defined]  # asked for at every step
 
     @property
     def dim(self) -> int:
@@ -97,11 +95,7 @@ class ActionSpec:
             The executable action, same type and shape, float32.
         """
         if isinstance(action, torch.Tensor):
-            low, high, middle, lower_high = _bounds(self, action.device)
-            action = action.float()
-            out = torch.clamp(action, low, lower_high)
-            # NaN stays NaN: it is to stop its env, not to close a gripper.
-            return torch.where(action >= middle, high, out) if self.binary else out
+            return self.prepare_on(action.device)(action)
         bounds = np.asarray([self.low, self.high], np.float32)
         clipped = np.clip(np.asarray(action, np.float32), bounds[0], bounds[1])
         for i in self.binary:
@@ -110,6 +104,23 @@ class ActionSpec:
                 clipped[..., i] >= middle, self.high[i], np.minimum(clipped[..., i], np.float32(self.low[i]))
             )
         return clipped
+
+    @cache  # noqa: B019 - specs are few and small
+    def prepare_on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """`prepare` of tensors on one device, with its bounds at hand: making them costs more than the clip."""
+        with torch.inference_mode(False):  # they outlive whatever mode the first caller is in
+            low, high = torch.tensor(self.low, device=device), torch.tensor(self.high, device=device)
+            binary = torch.tensor([i in self.binary for i in range(self.dim)], device=device)
+            middle = ((low + high) / 2).masked_fill(~binary, math.inf)
+            below = torch.where(binary, low, high)
+
+        def prepare(action: Tensor) -> Tensor:
+            action = action.float()
+            out = torch.clamp(action, low, below)
+            # NaN stays NaN: it is to stop its env, not to close a gripper.
+            return torch.where(action >= middle, high, out) if self.binary else out
+
+        return prepare
 
 
 @dataclass(frozen=True)
@@ -135,23 +146,6 @@ class InstructionSpec:
     def prepare(self, action: ArrayT) -> ArrayT:
         """Indices [...] as int64; nothing to clip. The caller's range is checked where values are (`ActionReader`)."""
         return action.long() if isinstance(action, torch.Tensor) else np.asarray(action, np.int64)
-
-
-_BOUNDS: dict[tuple[ActionSpec, torch.device], tuple[Tensor, Tensor, Tensor, Tensor]] = {}
-
-
-def _bounds(spec: ActionSpec, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Low, high, and for binary entries their middle and low again (else infinity and high), [A] each, made once a
-    device: making them costs more than the clip.
-    """
-    bounds = _BOUNDS.get((spec, device))
-    if bounds is None:
-        with torch.inference_mode(False):  # they outlive whatever mode the first caller is in
-            low, high = torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device)
-            binary = torch.tensor([i in spec.binary for i in range(spec.dim)], device=device)
-            middle = ((low + high) / 2).masked_fill(~binary, math.inf)
-            bounds = _BOUNDS[spec, device] = (low, high, middle, torch.where(binary, low, high))
-    return bounds
 
 
 RETIRED = ("max_frames", "condition")

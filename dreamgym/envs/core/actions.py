@@ -87,6 +87,7 @@ class ActionReader:
                 raise ValueError("normalize_actions: this model takes instructions, which are not scaled: leave it out")
             return
         self.shape = (num_envs, spec.dim) if chunk is None else (num_envs, chunk, spec.dim)
+        self._prepare = spec.prepare_on(device)
         low, high = torch.tensor(spec.low, device=device), torch.tensor(spec.high, device=device)
         self._middle, self._reach = (low + high) / 2, (high - low) / 2
         if normalized:
@@ -116,7 +117,7 @@ class ActionReader:
             action = action.to(self.device)
         if self.validate:
             self._check_values(action, self.spec)
-        return self.spec.prepare(action * self._reach + self._middle if self.normalized else action)
+        return self._prepare(action * self._reach + self._middle if self.normalized else action)
 
     def _instructions(self, action: Any, spec: InstructionSpec) -> Tensor:
         index = as_tensor(action, "instructions", self.device)
