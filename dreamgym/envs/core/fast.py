@@ -8,8 +8,8 @@ devices it would make every step wait. What each is worth: `benchmarks/fast_path
     quiet       a frame at which surely no env ends is judged by two or three reductions
     inference   model and reward run in inference mode, in which a small operation costs a tenth less
     memories    what the reward model remembers of a start is kept, and gathered when an episode begins there again
-    ahead       where the next episodes of all envs begin is drawn together
-    in_place    episodes that begin are written into the state of the others, not into a copy of it
+    begins      starts of the next episodes are drawn ahead, those of all envs together, and episodes that begin are
+                written into the state of the others, not into a copy of it
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dreamgym.types import State
 if TYPE_CHECKING:
     from dreamgym.envs.core.core import DreamCore
 
-TRICKS = ("rows", "quiet", "inference", "memories", "ahead", "in_place")
+TRICKS = ("rows", "quiet", "inference", "memories", "begins")
 
 
 class Fast:
@@ -65,7 +65,7 @@ class Fast:
         if own and one and bank is not None:
             if "memories" in tricks:
                 self._memories = StartMemories(core.model, core.reward, bank, core.tasks.index(self._pool[0]))
-            if "ahead" in tricks:
+            if "begins" in tricks:
                 self._ahead = StartsAhead(core.beginner)
 
     def rows(self, mask: Tensor) -> Tensor | None:
@@ -113,7 +113,7 @@ class Fast:
     def _put(self, old: State, rows: Tensor, new: State) -> State:
         """`put_rows`, into ``old`` itself where that was made in this core's inference mode: nobody else holds it."""
         own = all(v.is_inference() and v.is_contiguous() for v in old.values())
-        if self.inference is None or not own or "in_place" not in self.tricks:
+        if self.inference is None or not own or "begins" not in self.tricks:
             return put_rows(old, rows, new)
         with self.inference:
             return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
