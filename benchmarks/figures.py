@@ -211,15 +211,32 @@ def libero_tuning() -> str:
     lines, found = [], results("libero_tuning")["rows"]
     for task in sorted({row["task"] for row in found}):
         rows = [row for row in found if row["task"] == task]
-        number = sum(row["episodes"] for row in rows)
-        counts = {k: sum(row[k] * row["episodes"] for row in rows) for k in ("base", "tuned")}
-        real = [
-            f"{n / number:.2f} ({low:.2f} to {high:.2f})" for n in counts.values() for low, high in [wilson(n, number)]
-        ]
-        imagined = [f"{mean(row[f'{k}_imagined'] for row in rows):.2f}" for k in counts]
-        lines.append((f"`{task.partition('/')[2]}`", len(rows), number, *real, *imagined))
-    head = ("task", "seeds", "episodes", "cloned", "fine-tuned", "cloned, imagined", "fine-tuned, imagined")
+        real = [_with_interval([(row[k], row["episodes"]) for row in rows]) for k in ("base", "tuned")]
+        imagined = [f"{mean(row[f'{k}_imagined'] for row in rows):.2f}" for k in ("base", "tuned")]
+        lines.append((f"`{task.partition('/')[2]}`", len(rows), *real, *imagined))
+    head = ("task", "seeds", "cloned", "fine-tuned", "cloned, imagined", "fine-tuned, imagined")
     return table(head, lines)
+
+
+def libero_controls() -> str:
+    """What the figures of the fine-tuning are to be held against."""
+    lines, found = [], results("libero_tuning")["controls"]
+    for task in sorted({row["task"] for row in found}):
+        cells = []
+        for policy in ("hold", "cloned for longer", "operator:better"):
+            rows = [row for row in found if (row["task"], row["policy"]) == (task, policy)]
+            cells.append(_with_interval([(row["success"], row["episodes"]) for row in rows]))
+        lines.append((f"`{task.partition('/')[2]}`", *cells))
+    (epochs,) = {row["epochs"] for row in found if "epochs" in row}
+    return table(("task", "standing still", f"cloned for {epochs:,} epochs", 'scripted operator "better"'), lines)
+
+
+def _with_interval(rows: Sequence[tuple[float, int]]) -> str:
+    """Success rates of several runs together, with Wilson's interval."""
+    number = sum(episodes for _, episodes in rows)
+    successes = sum(rate * episodes for rate, episodes in rows)
+    low, high = wilson(successes, number)
+    return f"{successes / number:.2f} ({low:.2f} to {high:.2f})"
 
 
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
@@ -234,6 +251,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "libero operators": libero_operators,
         "libero tasks": libero_tasks,
         "libero tuning": libero_tuning,
+        "libero controls": libero_controls,
     },
 }
 """The tables of each page, by the name in their markers."""

@@ -137,7 +137,7 @@ def main() -> None:
         others = [r for r in out.get(part, []) if any(r.get(k) != v for k, v in key.items() if k != "world_model")]
         if any(all(r.get(k) == v for k, v in key.items()) for r in out.get(part, [])):
             continue
-        out[part] = [*others, measure() | key]
+        out[part] = [*others, measure() | key | {"commit": out["commit"]}]
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(out, indent=1) + "\n")
         print(out[part][-1], flush=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Any
 
 import numpy as np
 
-if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-    os.environ.setdefault("MUJOCO_GL", "egl")  # read at the first import of mujoco; needs no GPU
+if sys.platform.startswith("linux"):
+    logging.getLogger("OpenGL.acceleratesupport").setLevel(
+        logging.WARNING
+    )  # at its import it tells of an optional part
+    if not os.environ.get("DISPLAY"):
+        os.environ.setdefault("MUJOCO_GL", "egl")  # read at the first import of mujoco; needs no GPU
 
 import mujoco
 

@@ -21,7 +21,7 @@ from dreamgym.bars import progress_bar
 from dreamgym.evaluation.policies.fingerprint import fingerprint
 from dreamgym.evaluation.policies.libraries.options import PolicyOptions
 from dreamgym.evaluation.policies.load import policy_name
-from dreamgym.evaluation.policies.protocol_rollouts import RolloutPlan, run_rollouts
+from dreamgym.evaluation.policies.protocol_rollouts import RolloutPlan, is_operator, run_rollouts
 from dreamgym.evaluation.statistics.inference import wilson
 from dreamgym.fields import check_numbers
 from dreamgym.provenance import provenance
@@ -170,7 +170,7 @@ def run_protocol(
             f"{found.name} has {found.initial_states} initial states a task, got rollouts={config.rollouts}"
         )
     found.check_installed()
-    made_of = fingerprint(policy)
+    made_of = None if is_operator(policy) else fingerprint(policy)
     hashes = {} if made_of is None else {"policy": made_of}
     simulator = dict(config.simulator)
     if found.cameras and "cameras" not in simulator:

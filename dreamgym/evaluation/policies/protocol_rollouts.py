@@ -141,7 +141,7 @@ class Rollouts:
                 "simulator", sensors, plan.suite.action, (), decodable=tuple(sensors),
                 frame_rate=plan.suite.frame_rate,
             )  # fmt: skip
-            self._decider = self._operator() if _is_operator(plan.policy) else self._policy()
+            self._decider = self._operator() if is_operator(plan.policy) else self._policy()
         except BaseException:
             self.env.close()
             raise
@@ -240,7 +240,8 @@ class Rollouts:
         self.env.close()
 
 
-def _is_operator(policy: Any) -> bool:
+def is_operator(policy: Any) -> bool:
+    """Whether it names a scripted operator."""
     return isinstance(policy, str) and policy.startswith(OPERATOR)
 
 

@@ -93,6 +93,7 @@ def test_a_suites_operator_is_scored_as_a_policy_is():
     pytest.importorskip("gym_pusht")
     one, other = (run_protocol("operator:pusher", "pusht", config=ProtocolConfig(2, 200, 0)) for _ in range(2))
     assert one.policy == "operator:pusher" and one.success_rate > 0
+    assert one.provenance["hashes"] == {}  # the commit tells
     assert one.steps == other.steps
 
 
