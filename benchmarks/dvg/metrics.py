@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics.functional import spearman_corrcoef
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -157,6 +158,19 @@ def right(found: Sequence[tuple[str | None, int]], tasks: Sequence[str]) -> tupl
     wanted = [asked(task) for task in tasks]
     pairs = list(zip(found, wanted, strict=True))
     return float(np.mean([f[0] == w[0] for f, w in pairs])), float(np.mean([f == w for f, w in pairs]))
+
+
+def doubt_correlation(doubt: Tensor, made: Tensor, real: Tensor) -> float:
+    """How well a model's uncertainty orders clips by their error: rank correlation [-1, 1], mean over frame numbers.
+
+    Among clips at the same frame number, for errors grow along a clip and any number that does would correlate.
+
+    Args:
+        doubt: [N, F].
+        made, real: [N, F, C, H, W].
+    """
+    errors = (made - real).square().flatten(2).mean(2)
+    return float(torch.stack([spearman_corrcoef(d, e) for d, e in zip(doubt.T, errors.T, strict=True)]).mean())
 
 
 def measured(made: Tensor, clips: Clips, model: VideoCascade, probe: ObjectProbe) -> dict[str, float]:

@@ -21,6 +21,7 @@ task with the most similar first frame, from its second frame on).
   4 x 4 places; no pretrained video network can be had here, so it is no FVD and compares only within this file.
 - object_accuracy, task_accuracy: `metrics.ObjectProbe` reads off the first and the last frame which piece (drawer,
   slider, bulb, LED) moved; it is the one that was asked for, and moved the way that was asked for.
+- doubt_correlation: of the model's uncertainty with the error, among clips at one frame number (rank correlation).
 - seconds_per_clip: processor time on one thread; a refined clip's holds its preview's.
 """
 
@@ -35,7 +36,7 @@ from typing import Any, NamedTuple
 
 import torch
 from dreamgym_agents.common.settings import weights_id
-from metrics import Clips, ObjectProbe, encoded, furniture, measured
+from metrics import Clips, ObjectProbe, doubt_correlation, encoded, furniture, measured
 from torch import Tensor
 
 from dreamgym.data import EpisodeStore
@@ -56,6 +57,8 @@ class Made(NamedTuple):
     steps: int
     frames: Tensor
     seconds: float
+    doubt: Tensor | None = None
+    """The model's own uncertainty [N, F], where it has one."""
 
 
 class Clock:
@@ -72,10 +75,10 @@ class Clock:
         return result
 
 
-def with_steps(model: VideoCascade, refiner_steps: int) -> VideoCascade:
-    """The same model, refining in so many steps."""
-    view = model.at_fidelity("refined")
-    view.config = type(model.config).from_dict({**model.config.to_dict(), "refiner_steps": refiner_steps})
+def changed(model: VideoCascade, fidelity: str = "refined", **fields: Any) -> VideoCascade:
+    """A view of a model with other fields of its config, such as refiner_steps."""
+    view = model.at_fidelity(fidelity)
+    view.config = type(model.config).from_dict({**model.config.to_dict(), **fields})
     return view
 
 
@@ -88,16 +91,18 @@ def told(model: VideoCascade, tasks: Sequence[str]) -> Tensor:
 @torch.no_grad()
 def cascade(model: VideoCascade, clips: Clips, seed: int, steps: Sequence[int], batch: int) -> list[Made]:
     """Previews, refined clips of one and the same preview in each number of steps, and refined first frames."""
-    generator, clock, out = torch.Generator().manual_seed(seed), Clock(), {}
-    strongest = model.config.degradation
-    alone = with_steps(model, max(steps))
-    alone.config = type(model.config).from_dict({**alone.config.to_dict(), "inference_degradation": strongest})
-    views = {("refined", n): with_steps(model, n) for n in steps} | {("refine_only", max(steps)): alone}
+    generator, clock, out, doubt = torch.Generator().manual_seed(seed), Clock(), {}, []
+    views = {("refined", n): changed(model, refiner_steps=n) for n in steps}
+    if steps:
+        strongest = {"refiner_steps": max(steps), "inference_degradation": model.config.degradation}
+        views["refine_only", max(steps)] = changed(model, **strongest)
     for image, sentence in zip(clips.frames[:, 0].split(batch), told(model, clips.tasks).split(batch), strict=True):
         text, empty = clock("text", lambda: model.embeddings(sentence))  # noqa: B023 - called at once
         low = clock("low", lambda: model.first_latent("low", image))  # noqa: B023
         high = clock("high", lambda: model.first_latent("high", image))  # noqa: B023
-        made = clock("denoise", lambda: model.denoise(low, text, empty, generator).latents)  # noqa: B023
+        sampled = clock("denoise", lambda: model.denoise(low, text, empty, generator))  # noqa: B023
+        made = sampled.latents
+        doubt.append(sampled.doubt[:, 1:].repeat_interleave(model.config.autoencoder.stride, 1))
         still = model.to_model(low.expand_as(made), low)
         shown = clock(("preview", 0), lambda: model.frames(made, low))  # noqa: B023
         out.setdefault(("preview", 0), []).append(shown)
@@ -107,7 +112,12 @@ def cascade(model: VideoCascade, clips: Clips, seed: int, steps: Sequence[int], 
             out.setdefault(key, []).append(clock(key, work))
     shared = {"preview": ("text", "low", "denoise"), "refined": ("text", "low", "denoise", "high")}
     return [
-        Made(*key, torch.cat(each), _seconds(clock, [key, *shared.get(key[0], ("text", "high"))], len(clips.tasks)))
+        Made(
+            *key,
+            torch.cat(each),
+            _seconds(clock, [key, *shared.get(key[0], ("text", "high"))], len(clips.tasks)),
+            torch.cat(doubt) if key[0] in shared else None,
+        )
         for key, each in out.items()
     ]  # fmt: skip
 
@@ -122,10 +132,11 @@ def monolithic(model: VideoCascade, clips: Clips, seed: int, batch: int) -> Made
     generator, clock, view = torch.Generator().manual_seed(seed), Clock(), model.at_fidelity("monolithic")
     sentences = told(model, clips.tasks).split(batch)
     made = [
-        clock("all", lambda: view.clip(image, sentence, generator).frames)  # noqa: B023
+        clock("all", lambda: view.clip(image, sentence, generator))  # noqa: B023
         for image, sentence in zip(clips.frames[:, 0].split(batch), sentences, strict=True)
     ]
-    return Made("monolithic", 0, torch.cat(made), clock.spent["all"] / len(clips.tasks))
+    frames, doubt = (torch.cat(parts) for parts in zip(*made, strict=True))
+    return Made("monolithic", 0, frames, clock.spent["all"] / len(clips.tasks), doubt)
 
 
 @torch.no_grad()
@@ -190,7 +201,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="clips; all of the split where not given")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 8], help="of the refinement")
+    parser.add_argument("--steps", type=int, nargs="*", default=[1, 2, 4, 8], help="of the refinement; none: previews")
     parser.add_argument("--variants", nargs="*", default=[], help="NAME=RUN of cascades that were trained otherwise")
     parser.add_argument("--skip", nargs="*", default=[], choices=["controls", "cascade", "monolithic"])
     parser.add_argument("--sheet", type=Path, help="file of a picture of one clip of each task")
@@ -205,6 +216,8 @@ def main() -> None:
     def note(made: Made, seed: int, of: VideoCascade = model, steps: int = updates) -> None:
         row = {"method": made.method, "refinement_steps": made.steps, "seed": seed, "split": args.split}
         row |= measured(made.frames, clips, model, probe) | {"seconds_per_clip": made.seconds}
+        if made.doubt is not None:
+            row["doubt_correlation"] = doubt_correlation(made.doubt, made.frames, clips.frames[:, 1:])
         row |= {"clips": len(clips.tasks), "updates": steps, **provenance({"model": weights_id(of)})}
         print({k: v for k, v in row.items() if k not in ("commit", "machine", "hashes")}, flush=True)
         put(args.out, row)

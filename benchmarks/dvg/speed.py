@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from dreamgym_agents.common.settings import weights_id
 from metrics import Clips, psnr
-from quality import opened, told
+from quality import changed, opened, told
 from torch import Tensor
 
 from dreamgym.data import EpisodeStore
@@ -75,8 +75,7 @@ def prepared(model: VideoCascade, setting: Setting) -> Iterator[VideoCascade]:
     """A view of the model as a setting has it; afterwards the model is as it was."""
     from diffusers import FirstBlockCacheConfig
 
-    view, transformer = model.at_fidelity(setting.fidelity), model.backbone.transformer
-    view.config = type(model.config).from_dict({**model.config.to_dict(), "steps": setting.steps})
+    view, transformer = changed(model, setting.fidelity, steps=setting.steps), model.backbone.transformer
     if setting.merged:
         transformer.fuse_lora()
     if setting.cache is not None:
@@ -133,6 +132,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--split", default="test")
     parser.add_argument("--limit", type=int, default=16, help="clips of the frontier")
+    parser.add_argument("--fidelities", nargs="+", default=["monolithic", "refined", "preview"], help="of the frontier")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
@@ -141,7 +141,7 @@ def main() -> None:
     clips = Clips.read(EpisodeStore.open(args.store), model, args.split, max(args.limit, *BATCHES))
     told_of = {"updates": updates, **provenance({"model": weights_id(model)})}
     found: dict[str, list[dict[str, Any]]] = {"frontier": [], "latency": []}
-    work = [("frontier", s, args.limit, args.batch) for s in FRONTIER]
+    work = [("frontier", s, args.limit, args.batch) for s in FRONTIER if s.fidelity in args.fidelities]
     work += [("latency", s, n, n) for s in LATENCY for n in BATCHES]
     for part, setting, number, batch in work:
         chosen = Clips(clips.frames[:number], clips.scene[:number], clips.tasks[:number])

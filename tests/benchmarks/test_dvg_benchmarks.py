@@ -97,6 +97,16 @@ def test_a_view_refines_as_the_model_does(dvg) -> None:
     torch.testing.assert_close(shared["refined"], whole)
 
 
+def test_a_doubt_that_grows_with_time_alone_knows_nothing(dvg) -> None:
+    metrics, real = dvg("metrics"), clips(dvg).frames[:, 1:]
+    noise = torch.linspace(0.01, 0.2, 8).view(8, 1, 1, 1, 1) * torch.arange(1, 5.0).view(1, 4, 1, 1, 1)
+    told = noise[:, :, 0, 0, 0]
+    assert metrics.doubt_correlation(told, real + noise, real) == pytest.approx(1)
+    assert metrics.doubt_correlation(-told, real + noise, real) == pytest.approx(-1)
+    later = torch.arange(4.0).expand(8, -1) + 1e-3 * torch.rand(8, 4, generator=torch.Generator().manual_seed(0))
+    assert abs(metrics.doubt_correlation(later, real + noise, real)) < 0.6
+
+
 def test_a_row_is_replaced_by_its_successor(dvg, tmp_path: Path) -> None:
     quality, file = dvg("quality"), tmp_path / "rows.json"
     for value in (1.0, 2.0):
