@@ -18,7 +18,7 @@ from statistics import mean, median
 from typing import Any
 
 from dreamgym.evaluation.making.markdown import table
-from dreamgym.evaluation.statistics.inference import wilson
+from dreamgym.evaluation.statistics.inference import clustered_wilson, wilson
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -149,6 +149,88 @@ def dvg_cost() -> str:
     return table(("", "tokens that are denoised", "operations", "monolithic costs"), lines)
 
 
+DVG_METHODS = {
+    "recorded": "the recorded clip itself", "reconstructed": "the autoencoder of the recorded clip",
+    "first_frame": "first frame, repeated", "mean_clip": "mean of the task's training clips",
+    "nearest_clip": "training clip of the task with the nearest first frame", "monolithic": "monolithic",
+    "preview": "preview only", "refine_only": "refine only", "refined": "preview + refine",
+    "pixel_degradation": "pixel degradation", "naive_cascading": "naive cascading",
+    "true_future": "expert, the recorded clip", "cascade": "expert, preview + refine",
+    "diffusion_policy": "diffusion policy without a world model, told the task",
+}  # fmt: skip
+"""Words of the methods of `benchmarks/dvg/`, in the order of the tables."""
+
+
+def dvg_quality() -> str:
+    """Likeness of imagined clips, by method; means over seeds."""
+    lines, found = [], results("dvg_quality")["rows"]
+    for method in DVG_METHODS:
+        for steps in sorted({row["refinement_steps"] for row in found if row["method"] == method}):
+            rows = [r for r in found if (r["method"], r["refinement_steps"]) == (method, steps)]
+
+            def of(key: str, form: str, rows: list[dict[str, Any]] = rows) -> str:
+                return f"{mean(row[key] for row in rows):{form}}" if all(key in row for row in rows) else ""
+
+            words = f"{DVG_METHODS[method]}, {steps} steps" if steps else DVG_METHODS[method]
+            psnr = "" if method == "recorded" else of("psnr", ".1f")
+            shares = (of("object_accuracy", ".0%"), of("task_accuracy", ".0%"))
+            cost = of("seconds_per_clip", ".2f") if rows[0]["seconds_per_clip"] else ""
+            likeness = (psnr, of("ssim", ".3f"), of("frechet", ".2f"))
+            lines.append((words, *likeness, *shares, of("doubt_correlation", ".2f"), cost, rows[0]["clips"], len(rows)))
+    head = (
+        "method", "PSNR, dB", "SSIM", "Fréchet, own features", "object", "object and direction", "doubt's correlation",
+        "s a clip", "clips", "seeds",
+    )  # fmt: skip
+    return table(head, lines)
+
+
+def dvg_expert() -> str:
+    """Success in the simulator, by who made the clips that the expert follows."""
+    found, lines = results("dvg_expert")["rows"], []
+    tasks = list(dict.fromkeys(row["task"] for row in found))
+    for method in DVG_METHODS:
+        rows = [row for row in found if row["method"] == method]
+        if not rows:
+            continue
+        words = DVG_METHODS[method].removeprefix("expert, ")
+        done = [(y, f"{row['task']} {i}") for row in rows for i, y in enumerate(row["outcomes"])]
+        low, high = clustered_wilson(*zip(*done, strict=True))
+        rate = f"{mean(y for y, _ in done):.0%} ({low:.0%} to {high:.0%})"
+        own = [[y for row in rows if row["task"] == task for y in row["outcomes"]] for task in tasks]
+        lines.append((words, rate, *(f"{sum(y)} of {len(y)}" for y in own)))
+    return table(("clips by", "all tasks (95%)", *(f"`{task}`" for task in tasks)), lines)
+
+
+def dvg_speed() -> str:
+    """PSNR against time of a clip, by how it is made."""
+    rows = results("dvg_speed")["frontier"]
+    whole = next(r for r in rows if (r["fidelity"], r["steps"], r["precision"]) == ("monolithic", 50, "fp32"))
+    lines = []
+    for row in sorted(rows, key=lambda r: -r["seconds_per_clip"]):
+        extra = ["merged"] * row["merged"] + ([f"block cache {row['cache']}"] if row["cache"] is not None else [])
+        share = f"{row['matmul_share']:.0%}" if "matmul_share" in row else ""
+        times = whole["seconds_per_clip"] / row["seconds_per_clip"]
+        words = ", ".join([row["fidelity"], row["precision"], *extra])
+        lines.append(
+            (words, row["steps"], f"{row['psnr']:.1f}", f"{row['seconds_per_clip']:.2f}", f"{times:.1f}x", share)
+        )
+    return table(("", "steps", "PSNR, dB", "s a clip", "faster", "share of the matmul rate"), lines)
+
+
+def dvg_latency() -> str:
+    """Seconds that a batch of clips takes."""
+    rows, lines = results("dvg_speed")["latency"], []
+    batches = sorted({row["batch"] for row in rows})
+    for kind in dict.fromkeys((r["fidelity"], r["steps"], r["precision"]) for r in rows):
+        own = {r["batch"]: r for r in rows if (r["fidelity"], r["steps"], r["precision"]) == kind}
+        cells = [
+            f"{n * own[n]['seconds_per_clip']:.2f} s ({own[n]['matmul_share']:.0%})" if n in own else ""
+            for n in batches
+        ]
+        lines.append((f"{kind[0]}, {kind[1]} steps, {kind[2]}", *cells))
+    return table(("seconds of a batch (share of the matmul rate)", *(f"{n} clips" for n in batches)), lines)
+
+
 LIBERO = {"goal": "goal", "spatial": "spatial", "object": "object", "10": "long", "90": "90"}
 
 
@@ -244,7 +326,13 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/evaluate.md": {"trust": trust},
     "docs/diffusion_ppo.md": {"tuning profile": tuning_profile},
     "docs/architecture.md": {"files crossed": files_crossed},
-    "docs/dvg_wm.md": {"cost": dvg_cost},
+    "docs/dvg_wm.md": {
+        "cost": dvg_cost,
+        "quality": dvg_quality,
+        "expert": dvg_expert,
+        "frontier": dvg_speed,
+        "latency": dvg_latency,
+    },
     "docs/libero.md": {
         "libero parity": libero_parity,
         "libero pictures": libero_pictures,
