@@ -171,7 +171,7 @@ def dvg_quality() -> str:
             def of(key: str, form: str, rows: list[dict[str, Any]] = rows) -> str:
                 return f"{mean(row[key] for row in rows):{form}}" if all(key in row for row in rows) else ""
 
-            words = f"{DVG_METHODS[method]}, {steps} steps" if steps else DVG_METHODS[method]
+            words = DVG_METHODS[method] + (f", {steps} step{'s' * (steps > 1)}" if steps else "")
             psnr = "" if method == "recorded" else of("psnr", ".1f")
             shares = (of("object_accuracy", ".0%"), of("task_accuracy", ".0%"))
             cost = of("seconds_per_clip", ".2f") if rows[0]["seconds_per_clip"] else ""
@@ -199,36 +199,6 @@ def dvg_expert() -> str:
         own = [[y for row in rows if row["task"] == task for y in row["outcomes"]] for task in tasks]
         lines.append((words, rate, *(f"{sum(y)} of {len(y)}" for y in own)))
     return table(("clips by", "all tasks (95%)", *(f"`{task}`" for task in tasks)), lines)
-
-
-def dvg_speed() -> str:
-    """PSNR against time of a clip, by how it is made."""
-    rows = results("dvg_speed")["frontier"]
-    whole = next(r for r in rows if (r["fidelity"], r["steps"], r["precision"]) == ("monolithic", 50, "fp32"))
-    lines = []
-    for row in sorted(rows, key=lambda r: -r["seconds_per_clip"]):
-        extra = ["merged"] * row["merged"] + ([f"block cache {row['cache']}"] if row["cache"] is not None else [])
-        share = f"{row['matmul_share']:.0%}" if "matmul_share" in row else ""
-        times = whole["seconds_per_clip"] / row["seconds_per_clip"]
-        words = ", ".join([row["fidelity"], row["precision"], *extra])
-        lines.append(
-            (words, row["steps"], f"{row['psnr']:.1f}", f"{row['seconds_per_clip']:.2f}", f"{times:.1f}x", share)
-        )
-    return table(("", "steps", "PSNR, dB", "s a clip", "faster", "share of the matmul rate"), lines)
-
-
-def dvg_latency() -> str:
-    """Seconds that a batch of clips takes."""
-    rows, lines = results("dvg_speed")["latency"], []
-    batches = sorted({row["batch"] for row in rows})
-    for kind in dict.fromkeys((r["fidelity"], r["steps"], r["precision"]) for r in rows):
-        own = {r["batch"]: r for r in rows if (r["fidelity"], r["steps"], r["precision"]) == kind}
-        cells = [
-            f"{n * own[n]['seconds_per_clip']:.2f} s ({own[n]['matmul_share']:.0%})" if n in own else ""
-            for n in batches
-        ]
-        lines.append((f"{kind[0]}, {kind[1]} steps, {kind[2]}", *cells))
-    return table(("seconds of a batch (share of the matmul rate)", *(f"{n} clips" for n in batches)), lines)
 
 
 LIBERO = {"goal": "goal", "spatial": "spatial", "object": "object", "10": "long", "90": "90"}
@@ -330,8 +300,6 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "cost": dvg_cost,
         "quality": dvg_quality,
         "expert": dvg_expert,
-        "frontier": dvg_speed,
-        "latency": dvg_latency,
     },
     "docs/libero.md": {
         "libero parity": libero_parity,
