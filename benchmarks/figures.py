@@ -201,6 +201,38 @@ def dvg_expert() -> str:
     return table(("clips by", "all tasks (95%)", *(f"`{task}`" for task in tasks)), lines)
 
 
+def dvg_speed() -> str:
+    """PSNR against time of a clip, by how it is made."""
+    rows = results("dvg_speed")["frontier"]
+    whole = next(r for r in rows if (r["fidelity"], r["steps"], r["precision"]) == ("monolithic", 50, "fp32"))
+    lines = []
+    for row in sorted(rows, key=lambda r: -r["seconds_per_clip"]):
+        extra = ["merged"] * row["merged"] + ([f"block cache {row['cache']}"] if row["cache"] is not None else [])
+        share = f"{row['matmul_share']:.0%}" if "matmul_share" in row else ""
+        times = whole["seconds_per_clip"] / row["seconds_per_clip"]
+        words = ", ".join([row["fidelity"], row["precision"], *extra])
+        lines.append(
+            (words, row["steps"], f"{row['psnr']:.1f}", f"{row['seconds_per_clip']:.2f}", f"{times:.1f}x", share)
+        )
+    return table(("", "steps", "PSNR, dB", "s a clip", "faster", "share of the matmul rate"), lines)
+
+
+def dvg_latency() -> str:
+    """Seconds that a batch of clips takes."""
+    rows, lines = results("dvg_speed")["latency"], []
+    batches = sorted({row["batch"] for row in rows})
+    for kind in dict.fromkeys((r["fidelity"], r["steps"], r["precision"]) for r in rows):
+        own = {r["batch"]: r for r in rows if (r["fidelity"], r["steps"], r["precision"]) == kind}
+        cells = [
+            f"{n * own[n]['seconds_per_clip']:.2f} s ({own[n]['matmul_share']:.0%})" if n in own else ""
+            for n in batches
+        ]
+        lines.append((f"{kind[0]}, {kind[1]} steps, {kind[2]}", *cells))
+    return table(
+        ("seconds of a batch (share of the matmul rate)", *(f"{n} clip{'s' * (n > 1)}" for n in batches)), lines
+    )
+
+
 LIBERO = {"goal": "goal", "spatial": "spatial", "object": "object", "10": "long", "90": "90"}
 
 
@@ -300,6 +332,8 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "cost": dvg_cost,
         "quality": dvg_quality,
         "expert": dvg_expert,
+        "frontier": dvg_speed,
+        "latency": dvg_latency,
     },
     "docs/libero.md": {
         "libero parity": libero_parity,

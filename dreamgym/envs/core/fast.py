@@ -2,7 +2,7 @@
 
 Each trick looks at values, which costs nothing on a CPU, or beside simulators that are waited for anyway; on other
 devices it would make every step wait. What each is worth: `benchmarks/fast_path.py`,
-`benchmarks/results/fast_path.json`.
+`benchmarks/results/fast_path.json`::
 
     rows        only envs that begin an episode are begun, scored and shown again, not all of the batch
     quiet       a frame at which surely no env ends is judged by two or three reductions
