@@ -95,7 +95,10 @@ class Fast:
     def write(self, core: DreamCore, rows: Tensor, begun: tuple[State, Memory, Tensor, Tensor]) -> None:
         """Puts episodes that begin into ``rows`` [K] of the core."""
         state, memory, task, start = begun
-        core.state, core.memory = self._put(core.state, rows, state), self._put(core.memory, rows, memory)
+        held = [*core.state.values(), *core.memory.values()]
+        apart = len({v.untyped_storage().data_ptr() for v in held}) == len(held)
+        put = self._put if apart and self.inference is not None and "begins" in self.tricks else put_rows
+        core.state, core.memory = put(core.state, rows, state), put(core.memory, rows, memory)
         new = {"start": start} if core.one_task else {"start": start, "task": task}
         fixed: dict[str, Any] = {"begun": core.clock}
         if core.autoreset != "same_step":
@@ -112,10 +115,9 @@ class Fast:
 
     def _put(self, old: State, rows: Tensor, new: State) -> State:
         """`put_rows`, into ``old`` itself where that was made in this core's inference mode: nobody else holds it."""
-        own = all(v.is_inference() and v.is_contiguous() for v in old.values())
-        if self.inference is None or not own or "begins" not in self.tricks:
+        if not all(v.is_inference() and v.is_contiguous() for v in old.values()):
             return put_rows(old, rows, new)
-        with self.inference:
+        with torch.inference_mode():
             return {k: v.index_copy_(0, rows, new[k]) for k, v in old.items()}
 
     def note_begin(self, core: DreamCore, mask: Tensor | None) -> None:

@@ -747,3 +747,30 @@ def test_a_nan_in_a_two_valued_entry_stops_its_env_too():
 def test_reset_options_are_given_by_name():
     with pytest.raises(ValueError, match="reset takes options by name"):
         core().reset(options=3)
+
+
+class Looking(PointMassReward):
+    """Remembers the very tensors of the last state, and of an episode that begins nothing but noughts."""
+
+    def start(self, model, state, task):
+        return {name: torch.zeros_like(value) for name, value in state.items()}
+
+    def step(self, model, memory, before, action, after, task):
+        reward, probability, _ = super().step(model, memory, before, action, after, task)
+        return reward, probability, after
+
+
+def test_a_memory_that_is_the_state_is_not_written_to_with_it():
+    def seen(fast):
+        env = DreamCore(
+            PointMassModel(), Looking(), point_mass_starts(), num_envs=4, task="reach_top", horizon=50,
+            reward_mode="probability", uncertainty=False, fast=fast,
+        )  # fmt: skip
+        env.reset(seed=0)
+        shown = []
+        for each in range(12):
+            env.reset(mask=torch.arange(4) == each % 4)
+            shown.append(env.step(torch.full((4, *env.action_space.shape), 0.1)).obs)
+        return torch.stack(shown)
+
+    torch.testing.assert_close(seen(None), seen(False))
