@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 if sys.platform.startswith("linux"):
-    logging.getLogger("OpenGL.acceleratesupport").setLevel(
-        logging.WARNING
-    )  # at its import it tells of an optional part
+    # At its import it tells of an optional part.
+    logging.getLogger("OpenGL.acceleratesupport").setLevel(logging.WARNING)
     if not os.environ.get("DISPLAY"):
         os.environ.setdefault("MUJOCO_GL", "egl")  # read at the first import of mujoco; needs no GPU
 

@@ -60,7 +60,8 @@ class DreamCore:
 
     Attributes:
         num_frames: F, frames of a step.
-        state, memory: what model and reward model go on from, [B, ...].
+        state, memory: what model and reward model go on from, [B, ...]; written in place where episodes begin, so clone
+            what is to be kept.
         frozen: [B] bool, envs that ended and keep still during this step; None: none.
         counters: tensors [B]: "task", "start" (bank row), "begun" (the clock then), "done" (ended, waits for its reset)
             and "achieved" (succeeded earlier in the episode; kept where success does not end it). With

@@ -25,12 +25,12 @@ from dreamgym.envs.core.ahead import StartsAhead
 from dreamgym.envs.core.judge import Verdict, nobody_ended, surely_finite
 from dreamgym.envs.core.memories import StartMemories
 from dreamgym.envs.core.rows import put_rows
-from dreamgym.envs.core.world import Begun
 from dreamgym.rewards.base import Memory, RewardModel
 from dreamgym.types import State
 
 if TYPE_CHECKING:
     from dreamgym.envs.core.core import DreamCore
+    from dreamgym.envs.core.world import Begun
 
 TRICKS = ("rows", "quiet", "inference", "memories", "begins")
 
@@ -57,7 +57,7 @@ class Fast:
         self._features = None if core.reader.features_are_state else core.model.features
         self._next_horizon = 0
         self._some_succeeded = False
-        self._least: Callable[[], float] = float
+        self._least: Callable[[], float]  # gives the threshold's value, where there is a threshold
         self.threshold: Tensor | None = None
         self._memories: StartMemories | None = None
         self._ahead: StartsAhead | None = None
@@ -123,10 +123,11 @@ class Fast:
     def note_begin(self, core: DreamCore, mask: Tensor | None) -> None:
         """Keeps what is known of the episodes once some, or all, have begun."""
         if self._ahead is not None:
-            self._ahead.note_begin()
-        if mask is None:
-            if self._ahead is not None:
+            if mask is None:
                 self._ahead.forget()
+            else:
+                self._ahead.note_begin()
+        if mask is None:
             if self._memories is not None:
                 self._memories.look()
             self._next_horizon = core.clock + core.rules.horizon
