@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -123,9 +123,6 @@ class DreamCore:
         )
         free = self.world.waits or self.device.type == "cpu"
         self.fast = Fast(self) if (free if options.fast is None else options.fast) else None
-        self._scoring: AbstractContextManager[Any] = (
-            self.fast.inference if self.fast and self.fast.inference else nullcontext()
-        )
         self._shared = self.reader.aliases
         self._versions: list[int] = []
         # Control actions since the core was made: an episode that began at t has lasted clock - t of them.
@@ -398,7 +395,7 @@ class DreamCore:
     def _frame(self, frames: Iterator[State], action: Tensor, last: Verdict | None) -> Verdict:
         """One frame in every env that is not ``frozen``; those keep their state and the verdict ``last``."""
         before, frozen = self.state, self.frozen
-        with self._scoring:
+        with self.fast.scoring if self.fast else nullcontext():
             state, reward, probability, memory, uncertainty = self._score(frames, before, action)
             self.clock += self.spec.actions_per_frame
             quiet = self.fast and frozen is None and self.fast.quiet(self, state, reward, probability, uncertainty)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,8 +44,8 @@ class Fast:
         tricks: which to use; for measuring them.
 
     Attributes:
-        inference: the mode in which model and reward run; None: the core's. Only where nobody else gets the state
-            itself.
+        scoring: the mode in which model and reward run: inference mode where nobody else gets the state itself, else
+            the core's.
         threshold: where all envs have one task and the reward has no rules of its own: its threshold, a scalar.
     """
 
@@ -52,7 +53,8 @@ class Fast:
         on_cpu, self.tricks, self._pool = core.device.type == "cpu", tricks, core.beginner.pool
         own = on_cpu and not (core.gradients or core.reader.aliases or core.world.waits)
         own = own and not core.options.compile
-        self.inference = torch.inference_mode() if "inference" in tricks and own else None
+        self._inference = "inference" in tricks and own
+        self.scoring: AbstractContextManager[Any] = torch.inference_mode() if self._inference else nullcontext()
         # Features that are the state itself need no look of their own.
         self._features = None if core.reader.features_are_state else core.model.features
         self._next_horizon = 0
@@ -97,7 +99,7 @@ class Fast:
         state, memory, task, start = begun
         held = [*core.state.values(), *core.memory.values()]
         apart = len({v.untyped_storage().data_ptr() for v in held}) == len(held)
-        put = self._put if apart and self.inference is not None and "begins" in self.tricks else put_rows
+        put = self._put if apart and self._inference and "begins" in self.tricks else put_rows
         core.state, core.memory = put(core.state, rows, state), put(core.memory, rows, memory)
         new = {"start": start} if core.one_task else {"start": start, "task": task}
         fixed: dict[str, Any] = {"begun": core.clock}
