@@ -25,7 +25,7 @@ STEPS=(
   pusht_16_1 pusht_32_1 pusht_64_1 pusht_128_1
   pusht_16_2 pusht_32_2 pusht_64_2 pusht_128_2
   pusht_long_16_0
-  lift_0 lift_1 lift_2 can_0 can_1 can_2
+  lift_0 lift_1 lift_2 can_0 can_1 can_2 lift_mlp can_mlp
   decoder kl spread latents_metaworld latents_lift denoisers
   halfcheetah_0 halfcheetah_1 halfcheetah_2
   in_dreams
@@ -35,7 +35,7 @@ step() { # NAME: its commands
   local seed=${1##*_} common data="$work/data" out="$work/out/$1.json" here="$root/benchmarks/warpd"
   common=(--preset tiny --decay --out "$out" --runs "$work/runs/${1%%_*}")
   local demos=(dreamgym collect --suite)
-  local metaworld=(python "$here/run_metaworld.py" --data "$data/metaworld" --steps 150 "${common[@]}")
+  local metaworld=(python "$here/run_metaworld.py" --store "$data/metaworld" --steps 150 "${common[@]}")
   local short=(--vae-epochs 60 --diffusion-epochs 30)
   local ablation=(python "$here/run_ablations.py")
   case $1 in
@@ -55,46 +55,47 @@ step() { # NAME: its commands
       "${metaworld[@]}" "${short[@]}" --methods diffusion_policy --sizes xs
       "${metaworld[@]}" --vae-epochs 200 --diffusion-epochs 200 --methods diffusion_policy --sizes xs --lengths 32 ;;
     pusht_long_16_0)
-      python "$here/run_pusht.py" --data "$data/pusht" --width 128 --vae-epochs 300 --diffusion-epochs 200 \
+      python "$here/run_pusht.py" --store "$data/pusht" --width 128 --vae-epochs 300 --diffusion-epochs 200 \
         --methods diffusion_policy_long --horizons 16 --seeds 0 "${common[@]}" ;;
     pusht_*)
       local methods=(warpd warpd_no_world_model diffusion_policy latent_diffusion_policy) which=()
       if [ "$1" = pusht_others ]; then methods=(mlp random still); else
         which=(--seeds "$seed" --horizons "$(cut -d_ -f2 <<<"$1")")
       fi
-      python "$here/run_pusht.py" --data "$data/pusht" --width 128 --vae-epochs 300 --diffusion-epochs 200 \
+      python "$here/run_pusht.py" --store "$data/pusht" --width 128 --vae-epochs 300 --diffusion-epochs 200 \
         "${which[@]}" --methods "${methods[@]}" "${common[@]}" ;;
     lift_* | can_*) # the worst who demonstrate take some 180 steps to lift and 340 to bin
-      local task=${1%_*} steps=250
+      local task=${1%_*} steps=250 which=(--seeds "$seed")
       [ "$task" = lift ] || steps=400
-      python "$here/run_robosuite.py" --task "$task" --data "$data/$task" --width 128 --vae-epochs 400 \
-        --diffusion-epochs 300 --steps "$steps" --seeds "$seed" "${common[@]}" ;;
+      [ "$seed" != mlp ] || which=(--methods mlp random --horizons 16)
+      python "$here/run_robosuite.py" --task "$task" --store "$data/$task" --width 128 --vae-epochs 400 \
+        --diffusion-epochs 300 --steps "$steps" "${which[@]}" "${common[@]}" ;;
     decoder)
-      "${ablation[@]}" decoder --suite metaworld --data "$data/metaworld" --lengths 150 50 --vae-epochs 40 \
+      "${ablation[@]}" decoder --suite metaworld --store "$data/metaworld" --lengths 150 50 --vae-epochs 40 \
         "${common[@]}" --runs "$work/runs/ablations" ;;
-    kl) "${ablation[@]}" kl --suite pusht --data "$data/pusht" --lengths 32 --vae-epochs 100 "${common[@]}" ;;
+    kl) "${ablation[@]}" kl --suite pusht --store "$data/pusht" --lengths 32 --vae-epochs 100 "${common[@]}" ;;
     spread) # after "kl", whose VAEs it takes
-      "${ablation[@]}" spread --suite pusht --data "$data/pusht" --lengths 32 --vae-epochs 100 "${common[@]}" \
+      "${ablation[@]}" spread --suite pusht --store "$data/pusht" --lengths 32 --vae-epochs 100 "${common[@]}" \
         --runs "$work/runs/kl" ;;
     latents_metaworld) # after "decoder", whose VAEs of size s it takes
-      "${ablation[@]}" latents --suite metaworld --data "$data/metaworld" --lengths 150 50 --vae-epochs 40 \
+      "${ablation[@]}" latents --suite metaworld --store "$data/metaworld" --lengths 150 50 --vae-epochs 40 \
         "${common[@]}" --runs "$work/runs/ablations" ;;
     latents_lift)
-      "${ablation[@]}" latents --suite robosuite --data "$data/lift" --lengths 250 50 --vae-epochs 100 \
+      "${ablation[@]}" latents --suite robosuite --store "$data/lift" --lengths 250 50 --vae-epochs 100 \
         "${common[@]}" --runs "$work/runs/ablations" ;;
     denoisers) # after "pusht_32_*", whose VAEs it takes
-      python "$here/run_denoisers.py" --data "$data/pusht" --width 128 --vae-epochs 300 "${common[@]}" \
+      python "$here/run_denoisers.py" --store "$data/pusht" --width 128 --vae-epochs 300 "${common[@]}" \
         --runs "$work/runs/pusht" ;;
     in_dreams) # after the ones whose agents it takes
       local play=(python "$here/run_in_dreams.py" --out "$out" --suite)
-      "${play[@]}" metaworld --data "$data/metaworld" --runs "$work/runs/metaworld" --episodes 100 \
+      "${play[@]}" metaworld --store "$data/metaworld" --runs "$work/runs/metaworld" --episodes 100 \
         warpd_{128,256}_tiny_150_{0,1,2}_90
-      "${play[@]}" pusht --data "$data/pusht" --runs "$work/runs/pusht" --episodes 100 \
+      "${play[@]}" pusht --store "$data/pusht" --runs "$work/runs/pusht" --episodes 100 \
         {warpd,diffusion_policy}_tiny_{16,32,64,128}_{0,1,2}
-      "${play[@]}" robosuite --data "$data/lift" --runs "$work/runs/lift" \
+      "${play[@]}" robosuite --store "$data/lift" --runs "$work/runs/lift" \
         {warpd,diffusion_policy}_lift_tiny_{16,128}_{0,1,2} ;;
     halfcheetah_*) # 1,000 epochs of the diffusion are 5,000 updates; after 1,000 of them its policies still stumble
-      python "$here/run_halfcheetah.py" --data "$data/halfcheetah" --vae-epochs 150 --diffusion-epochs 1000 \
+      python "$here/run_halfcheetah.py" --folder "$data/halfcheetah" --vae-epochs 150 --diffusion-epochs 1000 \
         --mlp-epochs 200 --seeds "$seed" "${common[@]}" ;;
     collect)
       for name in metaworld pusht robosuite ablations denoisers in_dreams halfcheetah; do

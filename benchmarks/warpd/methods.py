@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ LONG = "diffusion_policy_long"  # DP on four windows of each trajectory an epoch
 STILL = "still"  # in PushT: the disc stays where it is
 UNTRAINED = ("random", STILL)
 METHODS = (*recipes.METHODS, LONG, *UNTRAINED)
+NO_HORIZON = ("mlp", *UNTRAINED)  # they plan nothing: their rows are the same at every horizon
 WARPD_STATE = "warpd_state"  # WARPD that is told the task and the first state, where the paper tells the task alone
 
 
@@ -28,6 +29,17 @@ def make_agent(
     """`recipes.make_agent`, which knows `WARPD_STATE` and `LONG` too."""
     known = {WARPD_STATE: "warpd", LONG: "diffusion_policy"}
     return recipes.make_agent(known.get(method, method), config, demos, action, preset)
+
+
+def with_rows(config: WARPDConfig, method: str, longest: int) -> WARPDConfig:
+    """The config of a method whose snippets are of ``config.length`` rows, beside plans of ``longest``.
+
+    A perceptron learns from single steps: in long snippets those in the middle come more often. So it has short ones,
+    and of them as many as the rows of the longest plans.
+    """
+    if method != "mlp":
+        return config
+    return replace(config, train=replace(config.train, snippets=longest // config.length))
 
 
 def action_spec(env: gym.Env) -> ActionSpec:

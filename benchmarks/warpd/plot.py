@@ -44,10 +44,11 @@ def against_perturbation(rows: Sequence[Row], path: Path, unit: str, measure: st
     """Fig. 3 and 5: a panel a horizon, a line a method."""
     plt = pyplot()
     horizons = by([r for r in rows if r["method"] in COLOURS], "horizon")
+    reactive = horizons.pop(0, [])  # who plans nothing, in every panel
     with plt.rc_context(PLOT_STYLE):
         figure, axes = plt.subplots(1, len(horizons), figsize=(3.2 * len(horizons), 3.2), sharey=True, squeeze=False)
         for axis, (horizon, inside) in zip(axes[0], horizons.items(), strict=True):
-            for method, of in by(inside, "method").items():
+            for method, of in by([*inside, *reactive], "method").items():
                 points = by(of, "perturbation")
                 values = [pooled(p) for p in points.values()]
                 colour = COLOURS[method]

@@ -30,11 +30,10 @@ from __future__ import annotations
 import argparse
 import time
 import zlib
-from dataclasses import replace
 
 from dreamgym_agents.warpd import recipes
 from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, read_demonstrations
-from methods import LONG, METHODS, UNTRAINED, action_spec, trained
+from methods import LONG, METHODS, NO_HORIZON, action_spec, trained, with_rows
 from options import add_policy, make_parser, settings, shrink, with_policy, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
@@ -43,7 +42,6 @@ from dreamgym.sims.pusht import PushTEnv
 
 HORIZONS = (16, 32, 64, 128)
 PERTURBATIONS = (0, 20, 40, 60, 80, 100)
-NO_HORIZON = ("mlp", *UNTRAINED)
 KEY = ("method", "horizon", "perturbation", "seed", "preset")
 AT_ONCE = 300
 
@@ -88,13 +86,10 @@ def main() -> None:
                 demos = as_learned(recorded, "pusht", method) if method in recipes.METHODS else recorded
                 action = bounds(demos) if demos.origin else positions
                 shown = args.horizons if method in NO_HORIZON else [horizon]
-                # A perceptron learns from single steps: in long snippets those in the middle come more often. So it
-                # has short ones, and of them as many as the rows of the longest plans.
                 length = min(HORIZONS) if method in NO_HORIZON else horizon
                 config = configure("pusht", args.preset, demos, horizon=length, length=length)
                 config = with_training(with_policy(config, args), args, seed, method)
-                if method == "mlp":
-                    config = replace(config, train=replace(config.train, snippets=max(HORIZONS) // min(HORIZONS)))
+                config = with_rows(config, method, max(HORIZONS))
                 how = settings(config, steps=args.steps, repeats=args.repeats)
                 if all(rows.has(how, **key, horizon=h, perturbation=p) for h in shown for p in args.perturbations):
                     continue

@@ -4,12 +4,12 @@
     python benchmarks/warpd/run_robosuite.py --task lift --store STORE --runs RUNS --preset tiny
 
 Writes benchmarks/results/warpd_robosuite.json: rows {method, task, horizon, perturbation, seed, success, episodes,
-demonstrations, seconds, settings}; the method "operator" is the script of robomimic's "better" kind, which looks into
-the simulator: what the adversary alone takes from one who knows the way. The paper's text gives perturbations no
-magnitude. Here one is in the unit of the action and of as many steps (`RobosuiteEnv.perturb`): at 1 the arm is pushed
-for a step as far as it is let go in one, which moves the gripper by some 2 cm; at 3, the largest here, for three steps.
-Episodes: 50 for each of three seeds, 150 in all. A row that is there is not computed again, and a run that was killed
-goes on.
+demonstrations, seconds, settings}; who plans nothing stands at horizon 0. The method "operator" is the script of
+robomimic's "better" kind, which looks into the simulator: what the adversary alone takes from one who knows the way.
+The paper's text gives perturbations no magnitude. Here one is in the unit of the action and of as many steps
+(`RobosuiteEnv.perturb`): at 1 the arm is pushed for a step as far as it is let go in one, which moves the gripper by
+some 2 cm; at 3, the largest here, for three steps. Episodes: 50 for each of three seeds, 150 in all. A row that is
+there is not computed again, and a run that was killed goes on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import zlib
 import gymnasium as gym
 import numpy as np
 from dreamgym_agents.warpd.recipes import configure, read_demonstrations
-from methods import METHODS, STILL, action_spec, trained
+from methods import METHODS, NO_HORIZON, STILL, action_spec, trained, with_rows
 from options import add_policy, make_parser, settings, shrink, with_policy, with_training
 from rollouts import Episode, Simulators, evaluate
 from rows import Rows
@@ -28,8 +28,9 @@ from rows import Rows
 from dreamgym.sims.robosuite import ROBOTS, TASKS, RobosuiteEnv
 from dreamgym.suites.robosuite.operators import Operator
 
-COMPARED = ("warpd", "warpd_no_world_model", "diffusion_policy")
+COMPARED = ("warpd", "warpd_no_world_model", "diffusion_policy", "mlp", "random")
 OPERATOR = "operator"
+HORIZONS = (16, 128)
 PERTURBATIONS = (0.0, 1.0, 3.0)
 KEY = ("method", "task", "horizon", "perturbation", "seed", "preset")
 AT_ONCE = 6  # each takes two seconds to make and hundreds of MB
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument(
         "--methods", nargs="*", choices=(*(m for m in METHODS if m != STILL), OPERATOR), default=(OPERATOR, *COMPARED)
     )
-    parser.add_argument("--horizons", nargs="*", type=int, default=(16, 128))
+    parser.add_argument("--horizons", nargs="*", type=int, default=HORIZONS)
     parser.add_argument("--perturbations", nargs="*", type=float, default=PERTURBATIONS)
     parser.add_argument("--episodes", type=int, default=50, help="for each seed: 150 of three")
     parser.add_argument("--steps", type=int, default=250, help="of an episode at most")
@@ -76,10 +77,13 @@ def main() -> None:
         first = 10_000 + seed * args.episodes  # other episodes for each seed
         for horizon in args.horizons:
             for method in args.methods:
-                shown = [0] if method == OPERATOR else [horizon]
-                key = {"method": method, "task": args.task, "horizon": shown[0], "seed": seed, "preset": args.preset}
-                config = configure("robosuite", args.preset, demos, horizon=horizon, length=horizon)
+                reactive = method in (OPERATOR, *NO_HORIZON)  # one row, at horizon 0
+                key = {"method": method, "task": args.task, "seed": seed, "preset": args.preset}
+                key["horizon"] = 0 if reactive else horizon
+                length = min(HORIZONS) if reactive else horizon
+                config = configure("robosuite", args.preset, demos, horizon=length, length=length)
                 config = with_training(with_policy(config, args), args, seed, method)
+                config = with_rows(config, method, max(HORIZONS))
                 how = {} if method == OPERATOR else settings(config)
                 how |= {"robot": args.robot, "steps": args.steps}
                 missing = [p for p in args.perturbations if not rows.has(how, **key, perturbation=p)]
@@ -88,11 +92,11 @@ def main() -> None:
                 begun, policy_of = time.process_time(), None
                 if method != OPERATOR:
                     arm = "" if args.robot == "Panda" else f"{args.robot}_"
-                    run = args.runs / f"{method}_{args.task}_{arm}{args.preset}_{horizon}_{seed}"
-                    policy_of = trained(method, config, demos.trailed(horizon - 1), action, args.preset, run)
+                    run = args.runs / f"{method}_{args.task}_{arm}{args.preset}_{length}_{seed}"
+                    policy_of = trained(method, config, demos.trailed(length - 1), action, args.preset, run)
                 ready = time.process_time()
                 episodes = [Episode(first + i, args.task, p, seed) for p in missing for i in range(args.episodes)]
-                draws = zlib.crc32(f"{method} {horizon} {seed}".encode())
+                draws = zlib.crc32(f"{method} {length} {seed}".encode())
                 found = (
                     operated(episodes, simulators)
                     if policy_of is None

@@ -3,6 +3,9 @@
 import argparse
 import json
 import math
+import os
+import runpy
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -241,3 +244,40 @@ def test_a_disc_that_stands_still_is_sent_to_where_it_is():
     policy = methods.trained(methods.STILL, None, None, None, "tiny", None)(None)
     action, carry = policy.act(obs, policy.start(1), torch.ones(1, dtype=torch.bool))
     assert (action.tolist(), carry) == ([[3.0, 4.0]], None)
+
+
+class Understood(Exception):
+    """The script's parser took its arguments."""
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory):
+    """Every command line of everything.sh that runs Python, as its words."""
+    work = tmp_path_factory.mktemp("everything")
+    for name in ("python", "dreamgym"):
+        shim = work / name
+        shim.write_text(f"#!/bin/sh\nprintf '%s\\t' {name} \"$@\" >> {work}/commands; echo >> {work}/commands\n")
+        shim.chmod(0o755)
+    script = Path(run_halfcheetah.__file__).with_name("everything.sh")
+    steps = subprocess.run([script, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    env = {**os.environ, "PATH": f"{work}:{os.environ['PATH']}"}
+    subprocess.run([script, work / "w", *steps], env=env, check=True, capture_output=True)
+    return [line.split("\t")[:-1] for line in (work / "commands").read_text().splitlines()]
+
+
+def test_every_step_of_everything_is_a_command_that_its_script_takes(commands, monkeypatch):
+    parse = argparse.ArgumentParser.parse_args
+
+    def only_parse(self, *args, **kwargs):
+        parse(self, *args, **kwargs)
+        raise Understood
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", only_parse)
+    scripts = [words[1:] for words in commands if words[0] == "python"]
+    assert len(scripts) > 30
+    for words in scripts:
+        if Path(words[0]).name == "flops.py":  # it takes none
+            continue
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(Understood):
+            runpy.run_path(words[0], run_name="__main__")
