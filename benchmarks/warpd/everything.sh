@@ -24,7 +24,7 @@ STEPS=(
   pusht_16_0 pusht_32_0 pusht_64_0 pusht_128_0
   pusht_16_1 pusht_32_1 pusht_64_1 pusht_128_1
   pusht_16_2 pusht_32_2 pusht_64_2 pusht_128_2
-  pusht_long_16_0
+  pusht_trained_out metaworld_trained_out lift_trained_out can_trained_out
   lift_0 lift_1 lift_2 can_0 can_1 can_2 lift_mlp can_mlp
   decoder kl spread latents_metaworld latents_lift denoisers
   halfcheetah_0 halfcheetah_1 halfcheetah_2
@@ -54,9 +54,11 @@ step() { # NAME: its commands
     metaworld_diffusion_xs)
       "${metaworld[@]}" "${short[@]}" --methods diffusion_policy --sizes xs
       "${metaworld[@]}" --vae-epochs 200 --diffusion-epochs 200 --methods diffusion_policy --sizes xs --lengths 32 ;;
-    pusht_long_16_0)
+    metaworld_trained_out)
+      "${metaworld[@]}" --vae-epochs 100 --diffusion-epochs 100 --methods diffusion_policy_trained_out --lengths 32 ;;
+    pusht_trained_out)
       python "$here/run_pusht.py" --store "$data/pusht" --width 128 --vae-epochs 300 --diffusion-epochs 200 \
-        --methods diffusion_policy_long --horizons 16 --seeds 0 "${common[@]}" ;;
+        --methods diffusion_policy_trained_out diffusion_policy_relative --horizons 16 "${common[@]}" ;;
     pusht_*)
       local methods=(warpd warpd_no_world_model diffusion_policy latent_diffusion_policy) which=()
       if [ "$1" = pusht_others ]; then methods=(mlp random still); else
@@ -65,9 +67,10 @@ step() { # NAME: its commands
       python "$here/run_pusht.py" --store "$data/pusht" --width 128 --vae-epochs 300 --diffusion-epochs 200 \
         "${which[@]}" --methods "${methods[@]}" "${common[@]}" ;;
     lift_* | can_*) # the worst who demonstrate take some 180 steps to lift and 340 to bin
-      local task=${1%_*} steps=250 which=(--seeds "$seed")
+      local task=${1%%_*} steps=250 which=(--seeds "$seed")
       [ "$task" = lift ] || steps=400
       [ "$seed" != mlp ] || which=(--methods mlp random --horizons 16)
+      [ "$seed" != out ] || which=(--methods diffusion_policy_trained_out --horizons 16)
       python "$here/run_robosuite.py" --task "$task" --store "$data/$task" --width 128 --vae-epochs 400 \
         --diffusion-epochs 300 --steps "$steps" "${which[@]}" "${common[@]}" ;;
     decoder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,17 @@ from rollouts import PolicyOf
 
 from dreamgym.types import ActionSpec
 
-LONG = "diffusion_policy_long"  # DP on four windows of each trajectory an epoch: four times the updates
+DP = "diffusion_policy"
+TRAINED_OUT = {f"{DP}_trained_out": DP, f"{DP}_relative": f"{DP}_relative"}
+"""Methods that train until success on val no longer rises, and what they train."""
+DIFFUSION = (DP, *TRAINED_OUT)
+LADDER = (8, 24)
+"""Snippets of each trajectory an epoch, in batches of `BATCH`: as many updates as DP takes, then three times as many."""
+BATCH = 256
 STILL = "still"  # in PushT: the disc stays where it is
 UNTRAINED = ("random", STILL)
-METHODS = (*recipes.METHODS, LONG, *UNTRAINED)
+PLAIN = tuple(m for m in recipes.METHODS if m not in TRAINED_OUT)
+METHODS = (*PLAIN, *TRAINED_OUT, *UNTRAINED)
 NO_HORIZON = ("mlp", *UNTRAINED)  # they plan nothing: their rows are the same at every horizon
 WARPD_STATE = "warpd_state"  # WARPD that is told the task and the first state, where the paper tells the task alone
 
@@ -26,8 +34,8 @@ WARPD_STATE = "warpd_state"  # WARPD that is told the task and the first state, 
 def make_agent(
     method: str, config: WARPDConfig, demos: Demonstrations, action: ActionSpec, preset: str
 ) -> recipes.Agent:
-    """`recipes.make_agent`, which knows `WARPD_STATE` and `LONG` too."""
-    known = {WARPD_STATE: "warpd", LONG: "diffusion_policy"}
+    """`recipes.make_agent`, which knows `WARPD_STATE` and `TRAINED_OUT` too."""
+    known = {WARPD_STATE: "warpd", **TRAINED_OUT}
     return recipes.make_agent(known.get(method, method), config, demos, action, preset)
 
 
@@ -59,6 +67,34 @@ def trained(
         return lambda task: StillPolicy()
     agent = train(make_agent(method, config, demos, action, preset), demos, run)
     return lambda task: PlanningPolicy(agent, task)
+
+
+def trained_out(
+    train_at: Callable[..., PolicyOf], config: WARPDConfig, run: Path, val: Callable[[PolicyOf], float]
+) -> tuple[PolicyOf, dict[str, float]]:
+    """Trains from the beginning for each rung of `LADDER`, until one is no better than the best before it.
+
+    Args:
+        train_at: `trained` of a method: takes a config and a folder, ``run``.
+        config: of the first rung.
+        run: the folder that holds those of the rungs.
+        val: success from starts that nobody reports on.
+
+    Returns:
+        The best, and success on val by rung: where the last one is the best, more might have been better still.
+    """
+    found: dict[str, float] = {}
+    best: PolicyOf | None = None
+    for snippets in LADDER:
+        at = replace(config, train=replace(config.train, snippets=snippets))
+        policy_of = train_at(at, run=run / str(snippets))
+        reached = max(found.values(), default=-1.0)
+        found[str(snippets)] = round(val(policy_of), 4)
+        if best is not None and found[str(snippets)] <= reached:
+            break
+        best = policy_of
+    assert best is not None
+    return best, found
 
 
 def share_vae(held: Path, run: Path, config: WARPDConfig, demos: Demonstrations) -> None:

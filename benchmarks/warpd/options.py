@@ -9,7 +9,7 @@ from typing import Any
 
 from dreamgym_agents.warpd import WARPDConfig
 from dreamgym_agents.warpd.recipes import PRESETS
-from methods import LONG
+from methods import BATCH, DIFFUSION, LADDER, TRAINED_OUT
 from rows import RESULTS
 
 
@@ -65,14 +65,15 @@ def with_training(config: WARPDConfig, args: argparse.Namespace, seed: int, meth
     """``config`` with the seed, and the epochs and the batch size where they were given.
 
     A diffusion policy, which has one stage, trains for as many epochs as WARPD's two together: so it takes as many
-    updates, as in the paper's own account (A.9: 2000 epochs beside 1000 and 1000).
+    updates, as in the paper's own account (A.9: 2000 epochs beside 1000 and 1000). One that is trained out takes as
+    many to begin with, of larger batches.
     """
     asked = {name: getattr(args, name) for name in ("vae_epochs", "diffusion_epochs", "batch_size", "decay")}
     train = replace(config.train, seed=seed, **{k: v for k, v in asked.items() if v is not None})
-    if method in ("diffusion_policy", LONG):
+    if method in DIFFUSION:
         train = replace(train, diffusion_epochs=train.vae_epochs + train.diffusion_epochs)
-    if method == LONG:
-        train = replace(train, snippets=4)
+    if method in TRAINED_OUT:
+        train = replace(train, snippets=LADDER[0], batch_size=BATCH)
     return replace(config, train=train)
 
 

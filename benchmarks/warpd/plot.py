@@ -25,11 +25,12 @@ from dreamgym.evaluation.statistics.inference import wilson
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "results"
 COLOURS = {"warpd": "#e4572e", "warpd_state": "#b5179e", "warpd_no_world_model": "#f2a65a",
-           "diffusion_policy": "#2e6f9e", "diffusion_policy_long": "#14304a",
+           "diffusion_policy": "#2e6f9e", "diffusion_policy_trained_out": "#14304a",
+           "diffusion_policy_relative": "#5b3f8c",
            "latent_diffusion_policy": "#7aa6c2", "mlp": "#4f772d", "random": "#9aa5b1", "still": "#cfd5db"}  # fmt: skip
 NAMES = {"warpd": "WARPD", "warpd_state": "WARPD, told the first state",
          "warpd_no_world_model": "WARPD w/o world model", "diffusion_policy": "DP",
-         "diffusion_policy_long": "DP, four times as long",
+         "diffusion_policy_trained_out": "DP, trained out", "diffusion_policy_relative": "DP, trained out, relative",
          "latent_diffusion_policy": "LDP", "mlp": "MLP", "random": "random", "still": "a disc that stands still",
          "operator": "the script itself"}  # fmt: skip
 

@@ -21,12 +21,23 @@ import argparse
 import time
 import zlib
 from dataclasses import replace
+from functools import partial
 
 import flops
 import torch
 from dreamgym_agents.warpd import Demonstrations, DenoiserConfig, DiffusionBaseline, MLPPolicy, WARPDConfig
 from dreamgym_agents.warpd.recipes import configure, read_demonstrations
-from methods import WARPD_STATE, action_spec, make_agent, share_vae, trained
+from methods import (
+    DIFFUSION,
+    DP,
+    TRAINED_OUT,
+    WARPD_STATE,
+    action_spec,
+    make_agent,
+    share_vae,
+    trained,
+    trained_out,
+)
 from options import make_parser, settings, shrink, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
@@ -35,13 +46,14 @@ from dreamgym.sims.metaworld import TASKS, MetaworldEnv
 from dreamgym.types import ActionSpec
 
 SIZES = {"warpd": ("128", "256", "512"), WARPD_STATE: ("256",), "warpd_no_world_model": ("256",),
-         "mlp": ("128", "256", "512"), "diffusion_policy": ("xs", "s")}  # fmt: skip
+         "mlp": ("128", "256", "512"), DP: ("xs", "s"), f"{DP}_trained_out": ("xs",)}  # fmt: skip
+VAL = 50_000  # seeds of the starts from which the length of a training is chosen
 AT_ONCE = 40  # each takes a fifth of a second to make and 50 MB
 KEY = ("method", "size", "horizon", "seed", "preset", "tasks", "epochs")
 
 
 def sizes(method: str, size: str, preset: str, demos: Demonstrations, steps: int, length: int) -> WARPDConfig:
-    if method != "diffusion_policy":
+    if method not in DIFFUSION:
         width = int(size)
         config = configure("metaworld", preset, demos, hidden=(width, width), length=steps, horizon=steps)
         return replace(config, condition="state+task") if method == WARPD_STATE else config
@@ -91,8 +103,8 @@ def main() -> None:
     for seed in args.seeds:
         for method in args.methods:
             for size in [s for s in SIZES[method] if not args.sizes or s in args.sizes][: 1 if args.quick else None]:
-                for length in args.lengths if method == "diffusion_policy" else (args.steps,):
-                    demos = recorded.trailed(length - 1) if method == "diffusion_policy" else whole
+                for length in args.lengths if method in DIFFUSION else (args.steps,):
+                    demos = recorded.trailed(length - 1) if method in DIFFUSION else whole
                     config = sizes(method, size, args.preset, demos, args.steps, length)
                     config = with_training(config, args, seed, method)
                     horizon = 1 if method == "mlp" else config.horizon
@@ -105,16 +117,27 @@ def main() -> None:
                     if method == WARPD_STATE:
                         share_vae(args.runs / run.name.replace(WARPD_STATE, "warpd"), run, config, demos)
                     begun = time.process_time()
-                    policy_of = trained(method, config, demos, action, args.preset, run)
+                    make = partial(trained, method, demos=demos, action=action, preset=args.preset)
+                    val = {}
+                    if method in TRAINED_OUT:
+                        policy_of, val = trained_out(make, config, run, partial(chosen_by, simulators, args))
+                    else:
+                        policy_of = make(config, run=run)
                     ready = time.process_time()
                     by_task = measure(policy_of, f"{method} {size} {seed}", simulators, args)
                     took = {"train": round(ready - begun, 1), "run": round(time.process_time() - ready, 1)}
                     success = round(sum(by_task.values()) / len(by_task), 4)
                     figures = counted(method, config, demos, action, args.steps)
-                    figures = {k: float(f"{v:.6g}") for k, v in figures.items()}
+                    figures = {k: float(f"{v:.6g}") for k, v in figures.items()} | ({"val": val} if val else {})
                     rows.put(**key, success=success, by_task=by_task, episodes=args.episodes, steps=args.steps,
                              **figures, seconds=took, settings=how)  # fmt: skip
                     print(rows.data["rows"][-1], flush=True)
+
+
+def chosen_by(simulators: Simulators, args: argparse.Namespace, policy_of: PolicyOf) -> float:
+    """Success from starts of its own: by it one training is chosen."""
+    episodes = [Episode(VAL + i, task) for i in range(args.episodes) for task in args.tasks]
+    return float(evaluate(policy_of, episodes, simulators, VAL).mean())
 
 
 def measure(policy_of: PolicyOf, name: str, simulators: Simulators, args: argparse.Namespace) -> dict[str, float]:

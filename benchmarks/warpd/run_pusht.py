@@ -30,10 +30,11 @@ from __future__ import annotations
 import argparse
 import time
 import zlib
+from functools import partial
 
 from dreamgym_agents.warpd import recipes
 from dreamgym_agents.warpd.recipes import as_learned, bounds, configure, read_demonstrations
-from methods import LONG, METHODS, NO_HORIZON, action_spec, trained, with_rows
+from methods import METHODS, NO_HORIZON, TRAINED_OUT, action_spec, trained, trained_out, with_rows
 from options import add_policy, make_parser, settings, shrink, with_policy, with_training
 from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
@@ -44,6 +45,7 @@ HORIZONS = (16, 32, 64, 128)
 PERTURBATIONS = (0, 20, 40, 60, 80, 100)
 KEY = ("method", "horizon", "perturbation", "seed", "preset")
 AT_ONCE = 300
+VAL = 50_000  # seeds of the starts from which the length of a training is chosen
 
 
 def measure(
@@ -65,9 +67,15 @@ def measure(
     }  # fmt: skip
 
 
+def chosen_by(simulators: Simulators, args: argparse.Namespace, policy_of: PolicyOf) -> float:
+    """The share of the outline covered from starts of its own, undisturbed: by it one training is chosen."""
+    episodes = [Episode(VAL + i) for i in range(args.episodes)]
+    return float(evaluate(policy_of, episodes, simulators, VAL, measure="coverage").mean())
+
+
 def main() -> None:
     parser = make_parser(__doc__, "warpd_pusht.json", "the store of demonstrations")
-    parser.add_argument("--methods", nargs="*", choices=METHODS, default=[m for m in METHODS if m != LONG])
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=METHODS)
     parser.add_argument("--horizons", nargs="*", type=int, default=HORIZONS)
     parser.add_argument("--perturbations", nargs="*", type=int, default=PERTURBATIONS)
     parser.add_argument("--episodes", type=int, default=100)
@@ -83,7 +91,8 @@ def main() -> None:
         for horizon in args.horizons:
             for method in args.methods:
                 key = {"method": method, "seed": seed, "preset": args.preset}
-                demos = as_learned(recorded, "pusht", method) if method in recipes.METHODS else recorded
+                kind = TRAINED_OUT.get(method, method)
+                demos = as_learned(recorded, "pusht", kind) if kind in recipes.METHODS else recorded
                 action = bounds(demos) if demos.origin else positions
                 shown = args.horizons if method in NO_HORIZON else [horizon]
                 length = min(HORIZONS) if method in NO_HORIZON else horizon
@@ -96,13 +105,19 @@ def main() -> None:
                 run = args.runs / f"{method}_{args.preset}_{length}_{seed}"
                 begun = time.process_time()
                 # Snippets begin at every row, as plans do; beyond the end, which no episode outlives, the last repeats.
-                policy_of = trained(method, config, demos.trailed(length - 1), action, args.preset, run)
+                trailed, val = demos.trailed(length - 1), {}
+                make = partial(trained, method, demos=trailed, action=action, preset=args.preset)
+                if method in TRAINED_OUT:
+                    policy_of, val = trained_out(make, config, run, partial(chosen_by, simulators, args))
+                else:
+                    policy_of = make(config, run=run)
                 ready = time.process_time()
                 found = measure(policy_of, f"{method} {length} {seed}", simulators, args)
                 took = {"train": round(ready - begun, 1), "run": round(time.process_time() - ready, 1)}
                 for h in shown:
                     for p, figures in found.items():
                         told = {**figures, "demonstrations": len(demos), "seconds": took, "settings": how}
+                        told |= {"val": val} if val else {}
                         rows.put(**key, horizon=h, perturbation=p, **told)
                         print(rows.data["rows"][-1], flush=True)
 

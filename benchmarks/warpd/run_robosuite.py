@@ -14,25 +14,29 @@ there is not computed again, and a run that was killed goes on.
 
 from __future__ import annotations
 
+import argparse
 import time
 import zlib
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
 from dreamgym_agents.warpd.recipes import configure, read_demonstrations
-from methods import METHODS, NO_HORIZON, STILL, action_spec, trained, with_rows
+from methods import METHODS, NO_HORIZON, STILL, TRAINED_OUT, action_spec, trained, trained_out, with_rows
 from options import add_policy, make_parser, settings, shrink, with_policy, with_training
-from rollouts import Episode, Simulators, evaluate
+from rollouts import Episode, PolicyOf, Simulators, evaluate
 from rows import Rows
 
 from dreamgym.sims.robosuite import ROBOTS, TASKS, RobosuiteEnv
 from dreamgym.suites.robosuite.operators import Operator
 
-COMPARED = ("warpd", "warpd_no_world_model", "diffusion_policy", "mlp", "random")
+COMPARED = ("warpd", "warpd_no_world_model", "diffusion_policy", "diffusion_policy_trained_out", "mlp", "random")
+RELATIVE = "diffusion_policy_relative"  # actions are changes here: every chunk is relative
 OPERATOR = "operator"
 HORIZONS = (16, 128)
 PERTURBATIONS = (0.0, 1.0, 3.0)
 KEY = ("method", "task", "horizon", "perturbation", "seed", "preset")
+VAL = 50_000  # seeds of the starts from which the length of a training is chosen
 AT_ONCE = 6  # each takes two seconds to make and hundreds of MB
 
 
@@ -52,12 +56,21 @@ def operated(episodes: list[Episode], simulators: Simulators) -> np.ndarray:
     return np.array(out, float)
 
 
+def chosen_by(simulators: Simulators, args: argparse.Namespace, policy_of: PolicyOf) -> float:
+    """Success undisturbed, from starts of its own: by it one training is chosen."""
+    episodes = [Episode(VAL + i, args.task) for i in range(args.episodes)]
+    return float(evaluate(policy_of, episodes, simulators, VAL).mean())
+
+
 def main() -> None:
     parser = make_parser(__doc__, "warpd_robosuite.json", "the store of demonstrations")
     parser.add_argument("--task", choices=TASKS, default="lift")
     parser.add_argument("--robot", choices=ROBOTS, default="Panda")
     parser.add_argument(
-        "--methods", nargs="*", choices=(*(m for m in METHODS if m != STILL), OPERATOR), default=(OPERATOR, *COMPARED)
+        "--methods",
+        nargs="*",
+        choices=(*(m for m in METHODS if m not in (STILL, RELATIVE)), OPERATOR),
+        default=(OPERATOR, *COMPARED),
     )
     parser.add_argument("--horizons", nargs="*", type=int, default=HORIZONS)
     parser.add_argument("--perturbations", nargs="*", type=float, default=PERTURBATIONS)
@@ -89,11 +102,15 @@ def main() -> None:
                 missing = [p for p in args.perturbations if not rows.has(how, **key, perturbation=p)]
                 if not missing:
                     continue
-                begun, policy_of = time.process_time(), None
+                begun, policy_of, val = time.process_time(), None, {}
                 if method != OPERATOR:
                     arm = "" if args.robot == "Panda" else f"{args.robot}_"
                     run = args.runs / f"{method}_{args.task}_{arm}{args.preset}_{length}_{seed}"
-                    policy_of = trained(method, config, demos.trailed(length - 1), action, args.preset, run)
+                    make = partial(trained, method, demos=demos.trailed(length - 1), action=action, preset=args.preset)
+                    if method in TRAINED_OUT:
+                        policy_of, val = trained_out(make, config, run, partial(chosen_by, simulators, args))
+                    else:
+                        policy_of = make(config, run=run)
                 ready = time.process_time()
                 episodes = [Episode(first + i, args.task, p, seed) for p in missing for i in range(args.episodes)]
                 draws = zlib.crc32(f"{method} {length} {seed}".encode())
@@ -105,7 +122,7 @@ def main() -> None:
                 took = {"train": round(ready - begun, 1), "run": round(time.process_time() - ready, 1)}
                 for p, done in zip(missing, found.reshape(len(missing), -1), strict=True):
                     success = round(float(done.mean()), 4)
-                    held = {"episodes": len(done), "demonstrations": len(demos)}
+                    held = {"episodes": len(done), "demonstrations": len(demos)} | ({"val": val} if val else {})
                     rows.put(**key, perturbation=p, success=success, **held, seconds=took, settings=how)
                     print(rows.data["rows"][-1], flush=True)
 

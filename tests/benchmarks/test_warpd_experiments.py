@@ -281,3 +281,15 @@ def test_every_step_of_everything_is_a_command_that_its_script_takes(commands, m
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(Understood):
             runpy.run_path(words[0], run_name="__main__")
+
+
+@pytest.mark.parametrize(("rates", "chosen"), [((0.4, 0.6), "24"), ((0.6, 0.6), "8"), ((0.6, 0.4), "8")])
+def test_what_is_trained_out_is_the_rung_that_is_best_on_val(rates, chosen, tmp_path):
+    config = WARPDConfig.tiny(2, 2, 4)
+    made = methods.trained_out(
+        lambda at, run: (at.train.snippets, run.name),
+        config,
+        tmp_path,
+        lambda policy: dict(zip(methods.LADDER, rates, strict=True))[policy[0]],
+    )
+    assert made == ((int(chosen), chosen), dict(zip(map(str, methods.LADDER), rates, strict=True)))

@@ -18,7 +18,12 @@ Use::
 from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.scale import Scale
 from dreamgym_agents.warpd.agent import Agent
-from dreamgym_agents.warpd.baselines import DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy
+from dreamgym_agents.warpd.baselines import (
+    DiffusionBaseline,
+    LatentDiffusionPolicy,
+    MLPPolicy,
+    RelativeDiffusionBaseline,
+)
 from dreamgym_agents.warpd.config import TrainConfig, WARPDConfig
 from dreamgym_agents.warpd.dynamics import Dynamics, WorldModelDynamics
 from dreamgym_agents.warpd.policy import GeneratedPolicy, PlanningPolicy, RandomPolicy
@@ -43,6 +48,7 @@ __all__ = [
     "train",
     "Agent",
     "DiffusionBaseline",
+    "RelativeDiffusionBaseline",
     "LatentDiffusionPolicy",
     "MLPPolicy",
     "PlanningPolicy",

@@ -21,10 +21,15 @@ from dreamgym_agents.warpd.sizes import PolicyShape
 from dreamgym_agents.warpd.vae import kl_to_standard_normal
 
 
-def _check_chunk(config: WARPDConfig) -> None:
+def _check_chunk(config: WARPDConfig, relative: bool = False) -> None:
     if config.horizon > config.length:
         raise ValueError(f"a chunk of {config.length} actions cannot be followed for {config.horizon} steps")
-    if config.action_origin:
+    if relative and not config.action_origin:
+        raise ValueError(
+            "a relative chunk needs action_origin, the entries of the observation in which the robot's place lies: "
+            "give it, and demonstrations with `counted_from` the same entries; other actions are relative already"
+        )
+    if config.action_origin and not relative:
         raise ValueError(
             "chunks are followed blindly, so their actions cannot be counted from what is seen on the way, the entries "
             f"{config.action_origin}: give demonstrations and config without an origin"
@@ -39,10 +44,11 @@ class DiffusionBaseline(Agent):
     """
 
     kind: ClassVar[str] = "diffusion_policy"
+    relative: ClassVar[bool] = False
 
     def __init__(self, config: WARPDConfig, scaling: Scaling | None = None) -> None:
         super().__init__(config, scaling)
-        _check_chunk(config)
+        _check_chunk(config, self.relative)
         self.history = config.obs_history
         condition = self.condition_dim(self.baseline_condition)
         multiple = config.diffusion.denoiser.multiple
@@ -81,6 +87,45 @@ class DiffusionBaseline(Agent):
         surplus = action[:, -1:].expand(-1, self.padded - action.shape[1], -1)
         condition = self.condition(obs[:, : self.history], batch["task"], self.baseline_condition)
         return {"loss": self.diffusion.loss(torch.cat([action, surplus], 1), condition, generator)}
+
+
+class RelativeDiffusionBaseline(DiffusionBaseline):
+    """DP whose chunk of positions is counted from where the robot is when it plans: a trajectory relative to its start.
+
+    Demonstrations and config are those of closed-loop policies (`Demonstrations.counted_from`, ``action_origin``); the
+    chunk is followed blindly all the same.
+    """
+
+    kind: ClassVar[str] = "diffusion_policy_relative"
+    relative: ClassVar[bool] = True
+
+    def plan(self, history: Tensor, task: Tensor, generator: torch.Generator | None) -> Tensor:
+        condition = self.condition(history, task, self.baseline_condition)
+        chunk = self.diffusion.sample(condition, generator)[:, : self.config.length]
+        return chunk + self._place(history[:, -1:])
+
+    def follow(self, plan: Tensor, obs: Tensor, step: Tensor) -> Tensor:
+        return action_at(plan, step) - self._place(obs)  # what acts adds the place of now
+
+    def _place(self, obs: Tensor) -> Tensor:
+        return obs[..., list(self.config.action_origin)]
+
+    def _chunk(self, batch: dict[str, Tensor]) -> Tensor:
+        """Positions counted from the place at the first row that is acted on, [B, padded, A]."""
+        obs = batch["obs"][:, self.history - 1 :]
+        places = self._place(obs)
+        chunk = batch["action"][:, self.history - 1 :] + places - places[:, :1]
+        return torch.cat([chunk, chunk[:, -1:].expand(-1, self.padded - chunk.shape[1], -1)], 1)
+
+    def _prepare(self, demonstrations: Demonstrations, generator: torch.Generator) -> None:
+        length, size = self.config.length + self.history - 1, self.config.train.batch_size
+        chunks = torch.cat([self._chunk(b).cpu() for b in demonstrations.epoch(length, size, generator)])
+        low, high = chunks.amin((0, 1)).expand(self.padded, -1), chunks.amax((0, 1)).expand(self.padded, -1)
+        self.diffusion.fit_range(torch.stack([low, high]).to(self.scaling.obs_mean.device))
+
+    def _loss(self, batch: dict[str, Tensor], generator: torch.Generator, epoch: int) -> dict[str, Tensor]:
+        condition = self.condition(batch["obs"][:, : self.history], batch["task"], self.baseline_condition)
+        return {"loss": self.diffusion.loss(self._chunk(batch), condition, generator)}
 
 
 class ChunkVAE(nn.Module):

@@ -19,7 +19,12 @@ from dreamgym.world_models import registry
 from dreamgym_agents.common.demonstrations import Demonstrations
 from dreamgym_agents.common.selection import select_demonstrations
 from dreamgym_agents.warpd.agent import Agent
-from dreamgym_agents.warpd.baselines import DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy
+from dreamgym_agents.warpd.baselines import (
+    DiffusionBaseline,
+    LatentDiffusionPolicy,
+    MLPPolicy,
+    RelativeDiffusionBaseline,
+)
 from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.dynamics import WorldModelDynamics, check_predictor
 from dreamgym_agents.warpd.warpd import WARPD
@@ -28,16 +33,19 @@ PRESETS = ("paper", "tiny")
 WORLD_MODEL_PRESETS = {"paper": "paper", "tiny": "tiny_single"}
 """Of the world model's recipe, by the agent's own preset."""
 WITHOUT_WORLD_MODEL = "warpd_no_world_model"
-BASELINES: dict[str, type[Agent]] = {a.kind: a for a in (DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy)}
+BASELINES: dict[str, type[Agent]] = {
+    a.kind: a for a in (DiffusionBaseline, RelativeDiffusionBaseline, LatentDiffusionPolicy, MLPPolicy)
+}
 METHODS = (WARPD.kind, WITHOUT_WORLD_MODEL, *BASELINES)
-CHUNKS = (DiffusionBaseline.kind, LatentDiffusionPolicy.kind)
+BLIND = (DiffusionBaseline.kind, LatentDiffusionPolicy.kind)  # their chunks are as recorded
+CHUNKS = (*BLIND, RelativeDiffusionBaseline.kind)
 
 
 def as_learned(demonstrations: Demonstrations, suite: str, method: str) -> Demonstrations:
     """The demonstrations as a method learns them: closed-loop policies count positions to go to from where they are.
 
     What acts on what it sees at every step has that as a skip connection; chunks, which are planned blindly, stay
-    positions, as Chi et al. found best.
+    positions, as Chi et al. found best, but for those that are counted from where they begin.
 
     Args:
         demonstrations: of the sensor "state".
@@ -51,7 +59,7 @@ def as_learned(demonstrations: Demonstrations, suite: str, method: str) -> Demon
         raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
     hints = suites.suite(suite).hints.get("state", {}) if suite in suites.suites() else {}
     position: tuple[int, ...] = hints.get("position", ())
-    return demonstrations if method in CHUNKS or not position else demonstrations.counted_from(position)
+    return demonstrations if method in BLIND or not position else demonstrations.counted_from(position)
 
 
 def cut(demonstrations: Demonstrations, config: WARPDConfig, method: str, whole: bool | None = None) -> Demonstrations:

@@ -20,7 +20,12 @@ from torch import Tensor
 from dreamgym_agents.common.folders import building, read_folder, write_folder
 from dreamgym_agents.common.scale import Scale
 from dreamgym_agents.warpd.agent import Agent
-from dreamgym_agents.warpd.baselines import DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy
+from dreamgym_agents.warpd.baselines import (
+    DiffusionBaseline,
+    LatentDiffusionPolicy,
+    MLPPolicy,
+    RelativeDiffusionBaseline,
+)
 from dreamgym_agents.warpd.config import WARPDConfig
 from dreamgym_agents.warpd.policy import PlanningPolicy
 from dreamgym_agents.warpd.warpd import WARPD
@@ -28,7 +33,9 @@ from dreamgym_agents.warpd.warpd import WARPD
 POLICY = "warpd"
 WEIGHTS = "agent.safetensors"
 FEATURES = "features/"
-KINDS: dict[str, type[Agent]] = {a.kind: a for a in (WARPD, DiffusionBaseline, LatentDiffusionPolicy, MLPPolicy)}
+KINDS: dict[str, type[Agent]] = {
+    a.kind: a for a in (WARPD, DiffusionBaseline, RelativeDiffusionBaseline, LatentDiffusionPolicy, MLPPolicy)
+}
 
 
 def save(

@@ -15,11 +15,12 @@ from dreamgym_agents.warpd import (
     MLPPolicy,
     PlanningPolicy,
     RandomPolicy,
+    RelativeDiffusionBaseline,
     Scale,
     TrainConfig,
     train,
 )
-from dreamgym_agents.warpd.policy import read_obs
+from dreamgym_agents.warpd.policy import placed, read_obs
 from torch import Tensor
 
 from dreamgym.types import Policy
@@ -334,3 +335,31 @@ def test_policies_are_generated_from_arrays_and_from_a_dreams_features(agent: WA
     raw[2, 0] = float("nan")
     with pytest.raises(ValueError, match=r"NaN or infinity in rows \[2\]"):
         agent.generate(raw, "left")
+
+
+def test_a_relative_chunk_begins_where_the_robot_is_and_is_followed_blindly(demonstrations, config) -> None:
+    counted = demonstrations.counted_from((0, 1))
+    small = config(action_origin=(0, 1), condition="state+task", obs_history=1)
+    agent = RelativeDiffusionBaseline.for_demonstrations(small, counted)
+    agent.diffusion.fit_range(torch.tensor([-1.0, 1.0])[:, None, None].expand(2, agent.padded, 2))
+    task, here = torch.zeros(1, dtype=torch.long), torch.tensor([[0.2, -0.4]])
+    agent.condition = lambda *_: torch.zeros(1, agent.condition_dim(agent.baseline_condition))  # sees nothing of where
+    plans = [agent.plan(place[:, None], task, torch.Generator().manual_seed(0)) for place in (here, here + 3.0)]
+    assert torch.allclose(plans[1] - plans[0], torch.tensor(3.0))  # the same way, begun elsewhere
+    for step, seen in ((0, here), (3, here + 7.0)):  # wherever it has got to, the positions are those of the plan
+        action = placed(agent.follow(plans[0], seen, torch.tensor([step])), seen, small)
+        assert torch.allclose(action, plans[0][:, step])
+
+
+def test_a_relative_chunk_learns_positions_counted_from_its_first_row(demonstrations, config) -> None:
+    counted, small = demonstrations.counted_from((0, 1)), config(action_origin=(0, 1), obs_history=2)
+    agent = RelativeDiffusionBaseline.for_demonstrations(small, counted)
+    batch = next(iter(counted.led(1).epoch(small.length + 1, 4, torch.Generator().manual_seed(0))))
+    positions = batch["action"] + batch["obs"]
+    chunk = agent._chunk(batch)
+    assert torch.allclose(chunk[:, : small.length], positions[:, 1:] - batch["obs"][:, 1:2])
+
+
+def test_a_relative_chunk_needs_to_know_where_the_robot_is(demonstrations, config) -> None:
+    with pytest.raises(ValueError, match="needs action_origin"):
+        RelativeDiffusionBaseline.for_demonstrations(config(), demonstrations)
