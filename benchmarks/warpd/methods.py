@@ -21,7 +21,7 @@ TRAINED_OUT = {f"{DP}_trained_out": DP, f"{DP}_relative": f"{DP}_relative"}
 """Methods that train until success on val no longer rises, and what they train."""
 DIFFUSION = (DP, *TRAINED_OUT)
 LADDER = (8, 24)
-"""Snippets of each trajectory an epoch, in batches of `BATCH`: as many updates as DP takes, then three times as many."""
+"""Snippets of each trajectory an epoch, in batches of `BATCH`: the updates that DP takes, then three times as many."""
 BATCH = 256
 STILL = "still"  # in PushT: the disc stays where it is
 UNTRAINED = ("random", STILL)
