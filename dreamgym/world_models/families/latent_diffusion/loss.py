@@ -18,6 +18,9 @@ from dreamgym.world_models.families.latent_diffusion.tokens import Tokens
 SHORT = 0.1
 """Share of windows whose history is shortened: its first frames repeat a later one, as where an episode begins."""
 
+DRAWN = 4
+"""Frames of a batch that the decoder learns from: it would cost as much as everything else."""
+
 
 class Predictor(Protocol):
     """What the loss takes of a `LatentDiffusion`."""
@@ -113,8 +116,8 @@ def _diffusion(
 def _drawing(
     decoder: ImageDecoder, tokens: Tensor, frames: dict[str, Tensor], generator: torch.Generator | None
 ) -> Tensor:
-    """Squared error of the drawing of one frame a window."""
-    size, count = tokens.shape[:2]
+    """Squared error of the drawing of one frame of each of the first windows."""
+    size, count = min(DRAWN, len(tokens)), tokens.shape[1]
     rows = torch.arange(size, device=tokens.device)
     at = torch.randint(count, (size,), generator=generator, device=tokens.device)
     drawn = decoder(tokens[rows, at].detach(), list(decoder.images))

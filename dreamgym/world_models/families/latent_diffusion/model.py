@@ -67,8 +67,24 @@ class LatentDiffusion(WorldModel):
         return scaled.flatten(-2)
 
     def split(self, tokens: Tensor) -> list[Tensor]:
-        """Tokens [..., C] of all encoders as those of each stream."""
-        return list(tokens.split(self.config.streams, -1))
+        """Tokens [..., N, C] of all encoders as the places of each stream, [..., N / p^2, p^2 C_s], p = ``patch``."""
+        config = self.config
+        widths = config.widths if config.interaction else (sum(config.widths),)
+        if config.patch == 1:
+            return list(tokens.split(widths, -1))
+        p, side = config.patch, config.encoders[0].grid // config.patch
+        square = tokens.unflatten(-2, (len(config.images), side, p, side, p)).transpose(-4, -3)
+        parts = square.split(widths, -1)  # [..., cameras, side, side, p, p, C_s]
+        return [part.flatten(-3).flatten(-4, -2) for part in parts]
+
+    def join(self, streams: Sequence[Tensor]) -> Tensor:
+        """The tokens of all encoders: the inverse of `split`."""
+        config = self.config
+        if config.patch == 1:
+            return torch.cat(list(streams), -1)
+        p, side = config.patch, config.encoders[0].grid // config.patch
+        parts = [x.unflatten(-2, (-1, side, side)).unflatten(-1, (p, p, -1)) for x in streams]
+        return torch.cat(parts, -1).transpose(-4, -3).flatten(-6, -2)
 
     def target(self, tokens: Tensor, last: Tensor) -> Tensor:
         """What is diffused for future tokens [B, F, N, C], given those of the last real frame [B, N, C]."""
@@ -151,7 +167,7 @@ class LatentDiffusion(WorldModel):
         samples, last = config.samples if config.diffusion else 1, state["tokens"][:, -1]
         if samples > 1:
             context = context.repeated(samples)
-        shape = (samples * batch, actions.shape[1], config.tokens, sum(config.streams))
+        shape = (samples * batch, actions.shape[1], config.tokens, sum(config.widths))
         noise = torch.randn(shape, generator=generator, device=last.device)
         if config.diffusion:
             values = sample(
@@ -161,7 +177,7 @@ class LatentDiffusion(WorldModel):
         else:
             zeros = self.split(torch.zeros_like(noise))
             values = [clean for _, clean, _ in self.denoiser(zeros, noise.new_ones(batch), context)]
-        tokens = self.predicted(torch.cat(values, -1), last.repeat(samples, 1, 1))[:, :frames]
+        tokens = self.predicted(self.join(values), last.repeat(samples, 1, 1))[:, :frames]
         drawn = tokens.unflatten(0, (samples, batch))
         spread = (drawn[0] - drawn[-1]).square().mean((2, 3)).div(2).sqrt()
         return drawn[0], spread

@@ -57,7 +57,7 @@ class Denoiser(nn.Module):
         """What a chunk's denoising steps share.
 
         Args:
-            history: each stream's tokens [B, l, N, C].
+            history: each stream's places [B, l, N, C]; N and C are the config's ``places`` and ``streams`` here.
             past: actions that led to each frame of the history [B, l, a * A], scaled.
             future: those that lead to each future frame [B, F, a * A].
         """
@@ -96,8 +96,8 @@ class Denoiser(nn.Module):
             return None
         past = torch.ones(frames, self.config.history, dtype=torch.bool, device=device)
         future = torch.ones(frames, frames, dtype=torch.bool, device=device).tril()
-        tokens = self.config.tokens
-        return torch.cat([past, future], 1).repeat_interleave(tokens, 0).repeat_interleave(tokens, 1)
+        places = self.config.places
+        return torch.cat([past, future], 1).repeat_interleave(places, 0).repeat_interleave(places, 1)
 
     def _heard(self, mask: Tensor | None, others: int, frames: int, tokens: int) -> Tensor | None:
         """Which of the other streams' tokens a token reads: those of frames up to its own."""
@@ -110,9 +110,9 @@ class _Stream(nn.Module):
     def __init__(self, config: LatentDiffusionConfig, channels: int) -> None:
         super().__init__()
         width, heads = config.width, config.heads
-        self.tokens, self.history = config.tokens, config.history
+        self.history = config.history
         self.past, self.noisy = nn.Linear(channels, width), nn.Linear(channels, width)
-        self.place = nn.Parameter(0.02 * torch.randn(config.tokens, width))
+        self.place = nn.Parameter(0.02 * torch.randn(config.places, width))
         self.moment = nn.Parameter(0.02 * torch.randn(config.history + config.chunk, 1, width))
         self.layers = nn.ModuleList([_Block(width, heads) for _ in range(config.layers)])
         self.clean = _Output(width, channels)

@@ -73,8 +73,9 @@ def test_paper_sizes() -> None:
         {"encoders": RECIPE.example().changes["encoders"][:1]},
         {"target": "tokens", "causal": False, "channels": None},
         {"samples": 1, "decoder_width": 0},
+        {"patch": 2},
     ],
-    ids=["no diffusion", "no interaction", "one encoder", "tokens", "one sample"],
+    ids=["no diffusion", "no interaction", "one encoder", "tokens", "one sample", "patches of tokens"],
 )
 def test_variants_keep_the_contract_and_learn(changes: dict[str, Any]) -> None:
     made = model(**changes)
@@ -124,6 +125,25 @@ def test_actions_and_both_streams_reach_every_frame() -> None:
 def test_without_interaction_of_their_own_the_streams_are_one() -> None:
     assert model(interaction=False).config.streams == (8,)
     assert model().config.streams == (4, 4)
+
+
+@pytest.mark.parametrize("interaction", [True, False])
+def test_a_place_is_a_square_of_tokens_of_one_camera(interaction: bool) -> None:
+    encoders = [{**e, "grid": 4, "image_size": 16} for e in RECIPE.example().changes["encoders"][1:]]
+    config = LatentDiffusionConfig(
+        {"left": (3, 16, 16), "right": (3, 16, 16)}, ActionSpec((-1.0,), (1.0,)),
+        encoders=encoders, channels=2, patch=2, width=16, heads=2, layers=1, interaction=interaction,
+    )  # fmt: skip
+    made = LatentDiffusion(config)
+    camera, row, column = torch.meshgrid(torch.arange(2.0), torch.arange(4.0), torch.arange(4.0), indexing="ij")
+    square = 100 * camera + 10 * (row // 2) + column // 2  # a number for every square
+    tokens = square.flatten().view(1, 1, 32, 1).repeat(3, 1, 1, 2) + torch.tensor([0.0, 0.5])
+    (places,) = made.split(tokens)
+    assert places.shape == (3, 1, config.places, *config.streams) == (3, 1, 8, 8)
+    assert torch.equal(places, places[..., :2].repeat(1, 1, 1, 4))  # all four tokens of a place carry its number
+    assert sorted(places[0, 0, :, 0].tolist()) == [0, 1, 10, 11, 100, 101, 110, 111]
+    noise = torch.randn(3, 5, 32, 2)
+    assert torch.equal(made.join(made.split(noise)), noise)
 
 
 def test_spread_is_that_of_two_samples() -> None:
@@ -198,6 +218,7 @@ def test_ready_tokens_are_those_of_the_images(
         ({"channels": 9}, "width of every encoder"),
         ({"encoders": []}, "one or more"),
         ({"chunk": 0}, "chunk must be at least 1"),
+        ({"patch": 3}, "patch must divide the grid of 2 tokens"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
