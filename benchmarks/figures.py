@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+import ladi_tables
+
 from dreamgym.evaluation.making.markdown import table
 from dreamgym.evaluation.statistics.inference import clustered_wilson, wilson
 
@@ -335,6 +337,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "frontier": dvg_speed,
         "latency": dvg_latency,
     },
+    "docs/ladi_wm.md": ladi_tables.blocks(),
     "docs/libero.md": {
         "libero parity": libero_parity,
         "libero pictures": libero_pictures,

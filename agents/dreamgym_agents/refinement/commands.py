@@ -101,13 +101,19 @@ def train(options: TrainOptions) -> None:
     model = open_model(options.checkpoint, store)
     view = select_demonstrations(store, options.tasks or None, num=options.episodes)
     tasks = tuple(sorted({str(meta.get("task")) for meta in view.metas}))
-    torch.manual_seed(options.seed)
-    vectors = _instructions(options, tasks)
-    policy = GuidedPolicy(_config(options, model, tasks, vectors.shape[1]))
-    policy.instructions.copy_(vectors)
-    policy = fit(policy, model, view, training, Path(f"{options.out}.run"))
+    policy = fit(new_policy(options, model, tasks), model, view, training, Path(f"{options.out}.run"))
     told: dict[str, Any] = {"demonstrations": len(view), "updates": options.steps, "imagined": options.imagined}
     print(f"wrote {save(options.out, policy, times=options.times, world_model=options.checkpoint, metrics=told)}")
+
+
+def new_policy(options: TrainOptions, model: WorldModel, tasks: tuple[str, ...]) -> GuidedPolicy:
+    """An untrained policy of these tasks that reads the features of ``model``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        vectors = _instructions(options, tasks)
+        policy = GuidedPolicy(_config(options, model, tasks, vectors.shape[1]))
+    policy.instructions.copy_(vectors)
+    return policy
 
 
 def open_model(name: str, store: EpisodeView) -> WorldModel:
