@@ -99,6 +99,7 @@ def test_simulators_of_a_cluster_do_what_those_here_do_and_survive_a_kill():
             for (one, done), (other, done_too) in zip(*pairs, strict=True):
                 assert done == done_too
                 assert all(np.array_equal(one[key], other[key]) for key in other)
+        assert there.advance([1], action[:1]) == here.advance([1], action[:1])
         states = here.snapshot()
         there_too = there.snapshot()
         assert all(np.array_equal(a, b) and a.flags.writeable for a, b in zip(there_too, states, strict=True))

@@ -83,8 +83,10 @@ class TrueFuture:
         sims, spec, out = self._core.world.sims, self._model.spec, []
         before, envs = sims.snapshot(), list(range(len(actions)))
         for part in actions.split(spec.actions_per_frame, 1):
-            for control in part.unbind(1):
-                moved = sims.step(envs, control.cpu().numpy())
+            controls = part.cpu().numpy()
+            for i in range(spec.actions_per_frame - 1):
+                sims.advance(envs, controls[:, i])
+            moved = sims.step(envs, controls[:, -1])
             frame = {k: np.stack([obs[k] for obs, _ in moved]) for k in spec.observations}
             taken = part[:, 0] if spec.actions_per_frame == 1 else part
             state = self._model.observe(state, taken, sensors_to_torch(frame, spec, actions.device), generator)

@@ -67,7 +67,14 @@ class RaySimulators:
 
     def step(self, envs: Sequence[int], actions: np.ndarray) -> list[tuple[Sensors, bool]]:
         """See `Simulators.step`."""
-        calls: dict[int, Call] = {i: ("step", (np.array(a),)) for i, a in zip(envs, actions, strict=True)}
+        return self._move("step", envs, actions)
+
+    def advance(self, envs: Sequence[int], actions: np.ndarray) -> list[bool]:
+        """See `Simulators.advance`."""
+        return self._move("advance", envs, actions)
+
+    def _move(self, method: str, envs: Sequence[int], actions: np.ndarray) -> list[Any]:
+        calls: dict[int, Call] = {i: (method, (np.array(a),)) for i, a in zip(envs, actions, strict=True)}
         found = self._ask(calls)
         for env, call in calls.items():
             self._told[env].append(call)
@@ -129,6 +136,10 @@ class OneSimulator:
     def step(self, action: np.ndarray) -> tuple[Sensors, bool]:
         """See `Simulators.step`."""
         return self.sims.step([0], action[None])[0]
+
+    def advance(self, action: np.ndarray) -> bool:
+        """See `Simulators.advance`."""
+        return self.sims.advance([0], action[None])[0]
 
     def snapshot(self) -> np.ndarray:
         """See `Simulators.snapshot`."""

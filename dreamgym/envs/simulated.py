@@ -130,11 +130,16 @@ class SimulatorWorld(World):
             self._follow(core, list(core.model.unroll(core.state, action, core.generator)))
         for each in core.split(action):
             success = torch.zeros(core.num_envs, dtype=torch.bool)
-            for control in self._controls(core, each):
+            # An executor looks at every control step, a model at the last one of a frame alone.
+            unseen = 0 if self.executor is not None else core.spec.actions_per_frame - 1
+            for number, control in enumerate(self._controls(core, each)):
                 still = self._left if core.frozen is None else self._left | core.frozen.cpu()
                 envs = (~still).nonzero().flatten().tolist()
-                moved = self.sims.step(envs, control.detach().cpu().numpy()[envs])
-                for env, (obs, done) in zip(envs, moved, strict=True):
+                actions = control.detach().cpu().numpy()[envs]
+                if number < unseen:
+                    self.sims.advance(envs, actions)
+                    continue
+                for env, (obs, done) in zip(envs, self.sims.step(envs, actions), strict=True):
                     self.sensors[env] = obs
                     success[env] = done  # the verdict of a frame is that of its last control action
             frame = self._stack(core, list(range(core.num_envs)))

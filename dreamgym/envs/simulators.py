@@ -1,7 +1,8 @@
 """Several real simulators side by side: one after the other in this process, or spread over worker processes.
 
 A simulator is any ``gymnasium.Env`` with a dict of sensors for observations (numpy layout), ``reset`` options "task"
-and "snapshot", ``info["is_success"]``, and ``snapshot() -> [S] float64``, ``restore(snapshot)``, ``observe()``.
+and "snapshot", ``info["is_success"]``, and ``snapshot() -> [S] float64``, ``restore(snapshot)``, ``observe()``. It may
+have ``advance(action) -> info``, a step without an observation, for the actions between the frames of a model.
 """
 
 from __future__ import annotations
@@ -202,6 +203,14 @@ class Simulators:
             out.append((obs, bool(info["is_success"])))
         return out
 
+    def advance(self, envs: Sequence[int], actions: np.ndarray) -> list[bool]:
+        """One action [A] each, whose observation nobody reads; the oracle's verdict."""
+        out = []
+        for i, action in zip(envs, actions, strict=True):
+            quick = getattr(self.envs[i], "advance", None)
+            out.append(bool((self.envs[i].step(action)[4] if quick is None else quick(action))["is_success"]))
+        return out
+
     def snapshot(self) -> list[np.ndarray]:
         """The state of every simulator."""
         return [self._snapshot(i) for i in range(len(self.envs))]
@@ -258,6 +267,10 @@ class WorkerSimulators:
     def step(self, envs: Sequence[int], actions: np.ndarray) -> list[tuple[Sensors, bool]]:
         """See `Simulators.step`."""
         return self._spread("step", envs, list(actions))
+
+    def advance(self, envs: Sequence[int], actions: np.ndarray) -> list[bool]:
+        """See `Simulators.advance`."""
+        return self._spread("advance", envs, list(actions))
 
     def snapshot(self) -> list[np.ndarray]:
         """See `Simulators.snapshot`."""

@@ -130,6 +130,13 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
         Raises:
             ValueError: another shape, not finite, before `reset` or after `close`.
         """
+        info = self.advance(action)
+        terminated = bool(info["is_success"])
+        truncated = self.horizon is not None and self._steps >= self.horizon
+        return self.observe(), float(terminated), terminated, truncated, info
+
+    def advance(self, action: np.ndarray) -> dict[str, Any]:
+        """Applies one action as `step` does, and returns its info without observing: pictures cost most of a step."""
         self._check_begun("step")
         space = self.action_space
         assert isinstance(space, spaces.Box)
@@ -138,10 +145,7 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
             raise ValueError(f"action: expected {space.shape} finite numbers, got {action!r}")
         self._advance(np.clip(action, space.low.astype(np.float64), space.high.astype(np.float64)))
         self._steps += 1
-        judged = self._judge()
-        terminated = bool(judged["is_success"])
-        truncated = self.horizon is not None and self._steps >= self.horizon
-        return self.observe(), float(terminated), terminated, truncated, self._info(judged)
+        return self._info(self._judge())
 
     def _info(self, judged: dict[str, Any]) -> dict[str, Any]:
         return {**judged, "is_success": bool(judged["is_success"]), "task": self.episode_task}

@@ -11,6 +11,7 @@ import dreamgym
 from dreamgym.envs.simulators import Simulators, WorkerSimulators, make_simulator
 from dreamgym.testing import PointMassConfig, PointMassModel, check_vector_env
 from dreamgym.testing.point_mass import SIMULATOR
+from dreamgym.testing.two_robots import ACTIONS_PER_FRAME, TwoRobotsEnv, two_robots_checkpoint
 
 
 def twin(folder, **options):
@@ -150,6 +151,23 @@ def test_chunks_are_judged_frame_by_frame(folder):
     assert 0.5 <= obs[0, 0] < 0.6  # stopped at the action that reached it
 
 
+def test_between_the_frames_of_a_model_nothing_is_observed(tmp_path, monkeypatch):
+    folder, calls = str(two_robots_checkpoint(tmp_path / "robots")), []
+    action = np.random.default_rng(0).uniform(-1, 1, (3, 2, ACTIONS_PER_FRAME, 3)).astype(np.float32)
+
+    def run():
+        options = {"num_envs": 2, "horizon": 12, "task": "reach_top", "chunk": ACTIONS_PER_FRAME}
+        env = gym.make_vec("Real-v0", world_model=folder, **options)
+        env.reset(seed=0)
+        return [env.step(a)[0] for a in action]
+
+    plain, step = run(), TwoRobotsEnv.step
+    monkeypatch.setattr(TwoRobotsEnv, "step", lambda sim, a: calls.append("step") or step(sim, a))
+    monkeypatch.setattr(TwoRobotsEnv, "advance", lambda sim, a: calls.append("") or step(sim, a)[4], raising=False)
+    assert all(np.array_equal(a, b) for a, b in zip(plain, run(), strict=True))
+    assert calls.count("step") == 3 * 2 and calls.count("") == 3 * 2 * (ACTIONS_PER_FRAME - 1)
+
+
 def test_without_a_world_model_it_is_the_plain_simulator():
     env = gym.make("Real-PlayTable-v0", simulator=SIMULATOR, task="reach_right", horizon=3)
     obs, _ = env.reset(seed=0)
@@ -188,9 +206,11 @@ def test_worker_processes_do_what_one_process_does():
         assert all(np.array_equal(a[0]["robot_obs"], b[0]["robot_obs"]) for a, b in zip(*moved, strict=True))
         states = workers.snapshot()
         assert np.array_equal(np.stack(states), np.stack(here.snapshot()))
+        assert workers.advance([1], action[:1]) == here.advance([1], action[:1])
+        assert np.array_equal(np.stack(workers.snapshot()), np.stack(here.snapshot()))
         workers.step([0, 1, 2], np.ones((3, 3), np.float32))
         back = workers.restore(states)
-        assert np.array_equal(back[1]["robot_obs"], here.envs[1].observe()["robot_obs"])
+        assert np.array_equal(back[1]["robot_obs"], here.restore(states)[1]["robot_obs"])
         with pytest.raises(RuntimeError, match="worker failed in step"):
             workers.step([0], np.zeros((1, 5), np.float32))
     finally:

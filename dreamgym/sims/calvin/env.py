@@ -171,15 +171,19 @@ class CalvinEnv(Copied, gym.Env[dict[str, np.ndarray], np.ndarray]):
         Raises:
             ValueError: the action has another shape or is not finite, or the environment was not reset or is closed.
         """
+        info = self.advance(action)
+        terminated = info["is_success"]
+        truncated = self.horizon is not None and self._steps >= self.horizon
+        return self.observe(), float(terminated), terminated, truncated, info
+
+    def advance(self, action: np.ndarray) -> dict[str, Any]:
+        """Apply one action as `step` does, and return its info without observing: pictures cost most of a step."""
         simulation = self.simulation
         if self._start is None:
             raise ValueError("step before reset: call reset() first")
         simulation.step(np.clip(as_vector(action, 7, "action"), -1.0, 1.0))
         self._steps += 1
-        info = self._info(self._start, simulation.task_state())
-        terminated = info["is_success"]
-        truncated = self.horizon is not None and self._steps >= self.horizon
-        return self.observe(), float(terminated), terminated, truncated, info
+        return self._info(self._start, simulation.task_state())
 
     def _info(self, start: TaskState, state: TaskState) -> dict[str, Any]:
         tasks = achieved_tasks(start, state)

@@ -344,3 +344,13 @@ def test_hiding_links_out_of_view_leaves_frames_as_they_are():
         np.testing.assert_array_equal(static, showing.render("static")[0])
         assert not showing.num_hidden
     env.close()
+
+
+def test_to_advance_is_to_step_without_looking(env):
+    env.reset(seed=3)
+    before, action = env.snapshot(), np.array([0.5, -0.2, 0.1, 0, 0, 0.3, -1], np.float32)
+    info = env.step(action)[4]
+    stepped = env.snapshot()
+    env.restore(before)
+    assert env.advance(action) == info
+    assert np.array_equal(env.snapshot(), stepped)
