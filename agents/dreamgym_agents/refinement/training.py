@@ -24,6 +24,11 @@ from dreamgym_agents.common.runs import StageRun, run_stages
 from dreamgym_agents.common.settings import keep_settings, weights_id
 from dreamgym_agents.refinement.policy import GuidedPolicy
 
+DRAWS = 4
+"""Draws of what follows the demonstrated actions, which are imagined once and not in every update."""
+AT_ONCE = 64
+"""Decisions that are imagined at a time."""
+
 
 @dataclass(frozen=True)
 class GuidedTraining:
@@ -35,8 +40,8 @@ class GuidedTraining:
         lr: peak rate of Adam; it falls to nought along half a cosine.
         ema: decay of the average that is kept.
         imagined: what the imagined frames are in training, which the paper leaves open. "own": what the world model
-            imagines of the policy's own first decision; "recorded": what it imagines of the demonstrated actions;
-            "future": the frames that followed in the demonstration.
+            imagines of the policy's own first decision, most of an update's time; "recorded": what it imagines of
+            the demonstrated actions, `DRAWS` times; "future": the frames that followed in the demonstration.
         shown: share of decisions that are shown them, so that refinement 0, 1, 2, ... is an argument.
         seed: of weights, batches and noise.
         save_every: seconds between saves of progress.
@@ -168,6 +173,8 @@ class _Run(StageRun):
             self.policy.mean.copy_(features.mean(0))
             self.policy.std.copy_(features.std(0).clamp(min=1e-3))
         self.ema = EMA(self.policy, self.training.ema)
+        if self.training.imagined == "recorded":
+            self.recorded = self._recorded()
 
     def step(self) -> Mapping[str, float]:
         """One update; its loss every twenty."""
@@ -211,8 +218,28 @@ class _Run(StageRun):
         kind, data = self.training.imagined, self.data
         if kind == "future":
             return data.future[rows]
-        plan = data.action[rows]
-        if kind == "own":
-            plan = self.policy.decide(data.history[rows], data.task[rows], None, generator)
-        states = self.model.unroll({k: v[rows] for k, v in data.state.items()}, plan, generator)
+        if kind == "recorded":
+            draw = torch.randint(DRAWS, (len(rows),), generator=generator)
+            return self.recorded[draw, rows].float()
+        plan = self.policy.decide(data.history[rows], data.task[rows], None, generator)
+        return self._ahead(rows, plan, generator)
+
+    @torch.no_grad()
+    def _recorded(self) -> Tensor:
+        """`DRAWS` of the features ahead of every decision along its demonstration's actions, [D, N, k, Z] float16.
+
+        A function of the model, the data and the seed, so that a run that goes on has the same.
+        """
+        generator, data = torch.Generator().manual_seed(self.training.seed), self.data
+        parts = torch.arange(len(data)).split(AT_ONCE)
+        return torch.stack(
+            [
+                torch.cat([self._ahead(rows, data.action[rows], generator).half() for rows in parts])
+                for _ in range(DRAWS)
+            ]
+        )
+
+    def _ahead(self, rows: Tensor, plan: Tensor, generator: torch.Generator) -> Tensor:
+        """Features [B, k, Z] of the frames that plans [B, T, A] lead through."""
+        states = self.model.unroll({k: v[rows] for k, v in self.data.state.items()}, plan, generator)
         return torch.stack([self.model.features(s).flatten(1) for s in states], 1)

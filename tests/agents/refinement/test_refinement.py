@@ -155,6 +155,17 @@ def test_training_resumes_along_its_curve(world: str, demos: EpisodeStore, tmp_p
         train(fresh(), model, demos, replace(training, lr=1e-2), tmp_path / "whole", show=False)
 
 
+def test_what_follows_demonstrated_actions_is_imagined_once(world: str, demos: EpisodeStore, tmp_path: Any) -> None:
+    model, asked = checkpoint.load(world).model, []
+    unroll = model.unroll
+    model.unroll = lambda state, actions, generator: asked.append(len(actions)) or unroll(state, actions, generator)
+    torch.manual_seed(0)
+    training = replace(TRAINING, imagined="recorded")
+    train(GuidedPolicy(config(world)), model, demos, training, tmp_path / "run", show=False)
+    decided = 8 * (16 - 3)
+    assert sum(asked) == 4 * decided  # as often as there are draws, whatever the number of updates
+
+
 def test_a_run_goes_on_with_its_own_world_model_and_data_alone(world: str, demos: EpisodeStore, tmp_path: Any) -> None:
     torch.manual_seed(0)
     fresh, model = GuidedPolicy(config(world)), checkpoint.load(world).model
