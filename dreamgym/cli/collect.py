@@ -13,7 +13,7 @@ NUM_STEPS = 200_000
 
 SETTINGS = (
     "tasks", "operators", "scene", "robot", "episode_steps", "max_steps", "linger", "whole", "num_train", "num_val",
-    "image_size", "initial_states",
+    "image_size", "initial_states", "instances",
 )  # fmt: skip
 """Options that are settings of what is collected."""
 
@@ -44,6 +44,8 @@ class CollectOptions:
         image_size: side of the camera frames in pixels, of suites whose collections have cameras; the suite's own where
             not given (64; LIBERO 128, and 0 for none).
         initial_states: begin from the benchmark's own initial states, of suites that have them, one after the other.
+        instances: which objects of a task's category, of suites that hold some out of training; those of training where
+            not given.
         split: the split of all episodes, which are drawn apart from those of other splits; where not given some are
             held out ("val").
         num_workers: processes that collect.
@@ -69,6 +71,7 @@ class CollectOptions:
     num_val: Whole | None = None
     image_size: PixelsOrNone | None = None
     initial_states: bool = False
+    instances: Literal["train", "held_out", "all"] | None = None
     split: Literal["train", "val", "test"] | None = None
     num_workers: Count = 1
     engine: Literal["local", "ray"] = "local"

@@ -9,14 +9,13 @@ import numpy as np
 
 from dreamgym.sims.mujoco_state import dump_physics, load_physics, physics_size, refresh_poses
 from dreamgym.sims.robosuite_arms.embodiments import EMBODIMENTS
-from dreamgym.sims.robosuite_arms.objects import CATEGORIES, THINGS
+from dreamgym.sims.robosuite_arms.objects import CATEGORIES, INSTANCES, THINGS
 from dreamgym.sims.robosuite_arms.oracles import Contacts, Progress
 from dreamgym.sims.robosuite_arms.scene import TABLE_TOP, Shelf, Table
 from dreamgym.sims.robosuite_arms.views import NUM_PARAMETERS, Pictures, draw_sway, view_at
 from dreamgym.sims.state_env import StateEnv
 
 TASKS = tuple(f"move_{category}" for category in CATEGORIES)
-INSTANCES = ("train", "held_out", "all")
 POSE = 3 + 6  # position, and the first two columns of the rotation matrix: quaternions jump
 STATE_DIM = POSE + 1 + POSE + POSE + 3
 PLACES = np.array([0.08, 0.12])  # m: objects begin within this of the table's middle, in x and y

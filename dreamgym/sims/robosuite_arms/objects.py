@@ -55,4 +55,6 @@ THINGS = (
     Thing("bottle", "Bottle", (0.2, 0.7, 0.7)),
 )
 CATEGORIES = tuple(dict.fromkeys(thing.category for thing in THINGS))
+INSTANCES = ("train", "held_out", "all")
+"""Which objects of a category may lie on the table."""
 HELD_OUT_CATEGORIES = ("lemon", "bottle")

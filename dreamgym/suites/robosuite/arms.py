@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from dreamgym.sims.robosuite_arms.embodiments import EMBODIMENTS
-from dreamgym.sims.robosuite_arms.objects import CATEGORIES
+from dreamgym.sims.robosuite_arms.objects import CATEGORIES, INSTANCES
 from dreamgym.suites.base import Act, Measure, Suite
-from dreamgym.suites.scripted import RandomWalk, demonstrations
+from dreamgym.suites.scripted import RandomWalk, ScriptedEpisodes
 
 TASKS = tuple(f"move_{category}" for category in CATEGORIES)
 # Entries of "state" that a model may learn motion from: what moves, from where it is seen, how far the hand is closed.
@@ -32,6 +32,29 @@ def operator(env: Any, rng: np.random.Generator, proficiency: str) -> Act:
     from dreamgym.suites.robosuite.arm_operators import ArmOperator
 
     return ArmOperator(env, proficiency, rng).act
+
+
+def demonstrations(
+    suite: Suite,
+    *,
+    tasks: tuple[str, ...] = (),
+    operators: tuple[str, ...] = (),
+    robot: str | None = None,
+    max_steps: int | None = None,
+    linger: int = 10,
+    whole: bool = False,
+    instances: str = "train",
+) -> ScriptedEpisodes:
+    """The collector, with objects of the instances "train", "held_out" or "all"; see `ScriptedEpisodes`.
+
+    Raises:
+        ValueError: other instances.
+    """
+    if instances not in INSTANCES:
+        raise ValueError(f"instances: expected one of {INSTANCES}, got {instances!r}")
+    other = {} if instances == INSTANCES[0] else {"instances": instances}
+    left = None if whole else linger
+    return ScriptedEpisodes(suite, tasks, operators, robot, max_steps, left, simulator=other)
 
 
 SUITE = Suite(

@@ -173,6 +173,8 @@ def _adaptation(config: LatentActionConfig) -> tuple[Stage, ...]:
     """LAC-WM, section 3.2, and the other orders of its A.6."""
     own = f"projectors.{list(config.robots)[-1]}.*"
     rank = config.rank
+    # Shorter windows would leave temporal attention, which imagination uses, as it was.
+    windows = {"length": config.horizon * config.actions_per_frame + 1} if config.horizon > 1 else {}
 
     def parts(model: WorldModel, names: tuple[str, ...]) -> list[torch.nn.Module]:
         return [model.get_submodule(name) for name in names]
@@ -194,12 +196,12 @@ def _adaptation(config: LatentActionConfig) -> tuple[Stage, ...]:
     known = {
         "inverse": Stage(
             "inverse", SHARES["inverse"], trains=("idm.*lora_*", "fdm.*lora_*"), begin=insert("idm", "fdm"),
-            end=merge("idm", "fdm"),
+            end=merge("idm", "fdm"), windows=windows,
         ),
         "project": Stage("project", SHARES["project"], trains=(own,), loss="project_loss"),
         "joint": Stage(
             "joint", SHARES["joint"], trains=(own, "fdm.*lora_*"), loss="act_loss", begin=insert("fdm"),
-            end=merge("fdm"),
+            end=merge("fdm"), windows=windows,
         ),
     }  # fmt: skip
     return tuple(known[name] for name in ORDERS[config.adaptation])

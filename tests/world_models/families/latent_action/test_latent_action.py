@@ -218,6 +218,7 @@ def test_a_new_robot_is_learned_by_adapters_and_a_projector(world):
     assert (
         changed and all(name.startswith(("fdm.", "idm.")) for name in changed) and not any("feed" in n for n in changed)
     )
+    assert any(".temporal." in name for name in changed)
     again = checkpoint.load(checkpoint.save(folder / "third", after)).model
     assert again.config == after.config
 
@@ -233,5 +234,11 @@ def test_what_does_not_fit_is_named(world):
         RECIPE.adapted(load_run(folder / "run").config, replace(facts, frame_rate=10.0), None, None)
     with pytest.raises(ValueError, match="grounded by motion labels"):
         RECIPE.config(replace(facts, hints={}), "tiny", {})
+    with pytest.raises(ValueError, match="reads 'rgb_static'"):
+        state = {"state": facts.sensors["state"]}
+        RECIPE.adapted(load_run(folder / "run").config, replace(facts, sensors=state), None, None)
+    with pytest.raises(ValueError, match="has no 'state', whose poses"):
+        camera = {"rgb_static": facts.sensors["rgb_static"]}
+        RECIPE.adapted(load_run(folder / "run").config, replace(facts, sensors=camera), None, None)
     with pytest.raises(ValueError, match="know one robot"):
         recipe("mlp").adapted(None, facts, None, None)
