@@ -18,6 +18,7 @@ from statistics import mean, median
 from typing import Any
 
 import ladi_tables
+from lac import tables as lac
 
 from dreamgym.evaluation.making.markdown import table
 from dreamgym.evaluation.statistics.inference import clustered_wilson, wilson
@@ -337,6 +338,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "frontier": dvg_speed,
         "latency": dvg_latency,
     },
+    "docs/lac_wm.md": lac.blocks(),
     "docs/ladi_wm.md": ladi_tables.blocks(),
     "docs/libero.md": {
         "libero parity": libero_parity,

@@ -176,7 +176,7 @@ class StateEnv(Copied, gym.Env[Sensors, np.ndarray], ABC):
         """
         self._check_open()
         self.episode_task = self._check_snapshot(snapshot)
-        self._load(np.asarray(snapshot, np.float64)[1:])
+        self._load(np.array(snapshot, np.float64)[1:])  # a copy: MuJoCo refuses what a store holds, which is read-only
         self._begun = True
 
     def _check_snapshot(self, snapshot: np.ndarray) -> str:

@@ -3,6 +3,6 @@
 policy, N times ──imagined──> last frames ──distance to subgoal──> the k best, averaged ──carried out──> next one
 """
 
-from dreamgym_agents.action_selection.selection import ActionSelection, SelectionConfig, subgoals
+from dreamgym_agents.action_selection.selection import ActionSelection, SelectionConfig, chosen, subgoals
 
-__all__ = ["ActionSelection", "SelectionConfig", "subgoals"]
+__all__ = ["ActionSelection", "SelectionConfig", "chosen", "subgoals"]

@@ -51,6 +51,16 @@ def subgoals(features: Tensor, every: int) -> Tensor:
     return features[index]
 
 
+def chosen(config: SelectionConfig, plans: Tensor, values: Tensor) -> Tensor:
+    """What is carried out, [B, p, A], of proposals [B, N, p, A] with values [B, N]."""
+    if config.method == "mean":
+        return plans.mean(1)
+    if config.method == "random":
+        return plans[:, 0]
+    best = values.topk(config.keep, 1).indices
+    return plans[torch.arange(len(plans), device=plans.device)[:, None], best].mean(1)
+
+
 class ActionSelection:
     """A policy made of another one, with the world model as its judge.
 
@@ -113,7 +123,7 @@ class ActionSelection:
             raise ValueError("action selection imagines in a core: call bind(core) first, as dreamgym evaluate does")
         decision = torch.where(fresh, 0, carry.to(fresh.device))
         plans, values = self._proposed(self._core, self._objective(decision), generator)
-        return self.spec.prepare(self._chosen(plans, values)), decision + 1
+        return self.spec.prepare(chosen(self.config, plans, values)), decision + 1
 
     def _objective(self, decision: Tensor) -> Objective:
         if self.goals is None:
@@ -121,15 +131,6 @@ class ActionSelection:
         goals = self.goals.to(decision.device)
         goals = goals.expand(len(decision), *goals.shape) if goals.dim() == 2 else goals
         return GoalDistance(goals[torch.arange(len(decision)), decision.clamp(max=goals.shape[1] - 1)])
-
-    def _chosen(self, plans: Tensor, values: Tensor) -> Tensor:
-        """[B, p, A] of proposals [B, N, p, A] with values [B, N]."""
-        if self.config.method == "mean":
-            return plans.mean(1)
-        if self.config.method == "random":
-            return plans[:, 0]
-        best = values.topk(self.config.keep, 1).indices
-        return plans[torch.arange(len(plans), device=plans.device)[:, None], best].mean(1)
 
     @torch.no_grad()
     def _proposed(

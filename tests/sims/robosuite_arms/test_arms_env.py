@@ -92,6 +92,16 @@ def test_what_lies_there_is_chosen_by_instances():
     env.close()
 
 
+def test_a_snapshot_that_a_store_holds_can_be_restored(worlds):
+    env = worlds("panda_joints")
+    env.reset(seed=0)
+    taken = env.snapshot()
+    taken.setflags(write=False)
+    env.step(np.ones(8))
+    env.reset(options={"snapshot": taken})
+    np.testing.assert_array_equal(env.snapshot(), taken)
+
+
 def test_other_robots_snapshots_and_wrong_names_are_refused(worlds):
     worlds("panda_joints").reset(seed=0)
     taken = worlds("panda_joints").snapshot()

@@ -77,8 +77,11 @@ class Temporal(Attention):
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)
 
-    def over(self, x: Tensor, valid: Tensor) -> Tensor:
-        """Frames [B, T, N, width], each token causal in time; valid bool [B, T]: frames that there were."""
+    def over(self, x: Tensor, valid: Tensor, newest: bool = False) -> Tensor:
+        """Frames [B, T, N, width], each token causal in time; valid bool [B, T]: frames that there were.
+
+        With ``newest`` the last frame alone, [B, 1, N, width].
+        """
         batch, steps, tokens, width = x.shape
         # Counted back from the newest frame: a short window means the same as the end of a long one.
         when = waves(torch.arange(steps - 1, -1, -1, device=x.device, dtype=torch.float32), width)
@@ -86,8 +89,9 @@ class Temporal(Attention):
         causal = torch.ones(steps, steps, dtype=torch.bool, device=x.device).tril()
         own = torch.eye(steps, dtype=torch.bool, device=x.device)  # frames that there were not see themselves
         mask = ((causal & valid[:, None, :]) | own).repeat_interleave(tokens, 0).unsqueeze(1)
-        seen = self(rows, mask=mask) - rows
-        return x + seen.unflatten(0, (batch, tokens)).transpose(1, 2)
+        asked = -1 if newest else 0
+        seen = self(rows[:, asked:], self.norm(rows), mask[:, :, asked:]) - rows[:, asked:]
+        return x[:, asked:] + seen.unflatten(0, (batch, tokens)).transpose(1, 2)
 
 
 def waves(place: Tensor, width: int) -> Tensor:

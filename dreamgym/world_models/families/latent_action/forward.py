@@ -19,14 +19,14 @@ class ForwardBlock(nn.Module):
         self.temporal = Temporal(*sizes, quiet=True) if config.horizon > 1 else None
         self.feed = FeedForward(config.width, config.mlp_ratio)
 
-    def forward(self, x: Tensor, z: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames [B, T, N, width] and actions [B * T, K, width]; valid bool [B, T]."""
+    def forward(self, x: Tensor, z: Tensor, valid: Tensor, newest: bool = False) -> tuple[Tensor, Tensor]:
+        """Frames [B, T, N, width], actions [B * T, K, width], valid bool [B, T]; ``newest``: the last frame alone."""
         shape = x.shape[:2]
         z = self.action_attention(z)
         x = self.cross_attention(self.attention(x.flatten(0, 1)), z).unflatten(0, shape)
         if self.temporal is not None and shape[1] > 1:
-            x = self.temporal.over(x, valid)
-        return self.feed(x), z
+            x = self.temporal.over(x, valid, newest)
+        return self.feed(x[:, -1:] if newest else x), z
 
 
 class ForwardDynamics(nn.Module):
@@ -51,20 +51,21 @@ class ForwardDynamics(nn.Module):
         self.register_buffer("place", grid_waves(config.encoder.grid, width), persistent=False)
         self.register_buffer("scale", torch.ones(()))
 
-    def forward(self, tokens: Tensor, latent: Tensor, valid: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, latent: Tensor, valid: Tensor | None = None, newest: bool = False) -> Tensor:
         """The frames that follow.
 
         Args:
             tokens: [B, T, N, D], frames in order.
             latent: [B, T, Z], what is done at each.
             valid: bool [B, T]: frames that there were; None: all.
+            newest: whether the frame after the last one is all that is wanted: the last block then leaves out the rest.
 
         Returns:
-            [B, T, N, D], the frame after each.
+            [B, T, N, D], the frame after each; [B, 1, N, D] of the newest.
         """
         valid = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device) if valid is None else valid
         x = self.embed(tokens) + self.place
         z = self.embed_action(latent.flatten(0, 1).unflatten(1, (self.action_tokens, -1)))
-        for block in self.blocks:
-            x, z = block(x, z, valid)
-        return tokens + self.scale * self.out(x)
+        for i, block in enumerate(self.blocks):
+            x, z = block(x, z, valid, newest and i == len(self.blocks) - 1)
+        return tokens[:, -x.shape[1] :] + self.scale * self.out(x)

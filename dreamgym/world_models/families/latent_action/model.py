@@ -106,7 +106,7 @@ class LatentActionModel(WorldModel):
         tokens = state["tokens"][:, -horizon:]
         done = torch.cat([state["latent"][:, 1:], latent.unsqueeze(1)], 1)[:, -horizon:]
         since = torch.arange(horizon, 0, -1, device=tokens.device)
-        following = self.fdm(tokens, done, since <= state["age"].unsqueeze(1))[:, -1]
+        following = self.fdm(tokens, done, since <= state["age"].unsqueeze(1), newest=True)[:, 0]
         return self._followed(state, following, latent)
 
     def features(self, state: State) -> Tensor:

@@ -118,6 +118,16 @@ def test_earlier_frames_count_with_temporal_attention_and_none_that_there_were_n
     assert not torch.allclose(model.features(model.imagine(other, action)), fresh)
 
 
+@torch.no_grad()
+def test_the_newest_frame_alone_is_the_last_of_all():
+    model = made()
+    tokens, latent = model.encode(images(2, 3)), torch.randn(2, 3, 8)
+    torch.nn.init.normal_(model.fdm.out.weight)
+    valid = torch.tensor([[False, True, True], [True, True, True]])
+    every = model.fdm(tokens, latent, valid)
+    torch.testing.assert_close(model.fdm(tokens, latent, valid, newest=True), every[:, -1:])
+
+
 def test_untrained_it_predicts_no_change_and_uncertainty_is_the_latent_gap():
     model = LatentActionModel(small()).eval()
     state = model.start({"rgb_static": images()})
