@@ -127,10 +127,10 @@ def probe(rows: Rows | None = None, played: Rows | None = None) -> str:
 def speed(rows: Rows | None = None) -> str:
     """Seconds of a decision."""
     lines = [
-        (f"{r['candidates']} x {r['frames']}", r["threads"], f"{r['seconds']:.2f}", f"{r['matmul_share']:.0%}")
+        (f"{r['candidates']} x {r['frames']}", r["precision"], f"{r['seconds']:.2f}", f"{r['matmul_share']:.0%}")
         for r in (rows_of("lac_speed") if rows is None else rows)
     ]
-    return table(("candidates x frames", "threads", "seconds", "share of the matmul rate"), lines)
+    return table(("candidates x frames", "precision", "seconds, one thread", "share of the matmul rate"), lines)
 
 
 TABLES: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {

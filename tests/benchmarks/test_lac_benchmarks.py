@@ -219,5 +219,5 @@ def test_rows_of_one_setting_become_a_file_and_tables(lac, tmp_path):
 
 
 def test_a_decision_is_timed(lac, trained):
-    row = lac("speed").measured(trained.opened("LAC", 0), 4, 2, 1)
+    row = lac("speed").measured(trained.opened("LAC", 0), 4, 2, 1, "fp32")
     assert row["seconds"] > 0 and row["flops"] > 0 and row["matmul_share"] > 0
