@@ -17,11 +17,12 @@ README = " ".join((ROOT / "README.md").read_text().split())
 PAGES = ["README.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
 RENDERED = ROOT / "docs" / "results"
 NOT_YET_REBUILT = {
+    "docs/lac_wm.md": [""],
     "docs/reliability.md": ["Work", "Dream"],
     "docs/warpd.md": ["decoder", "", "method", "what"],
 }
 """First heads of tables of measured figures, or of sizes, that no program writes."""
-PAGES_NOT_YET_REBUILT = {"docs/lac_wm.md", "docs/planning.md"}
+PAGES_NOT_YET_REBUILT = {"docs/planning.md"}
 """Pages of which no program writes a table yet. Neither list is to grow."""
 NUMBER = re.compile(r"^[*`+-]*\d[\d.,]*\b")
 
