@@ -23,8 +23,8 @@ CONTROLS = {
 }
 KINDS = {"own": "own decision", "recorded": "demonstrated actions", "future": "demonstration's future"}
 ABLATIONS = {
-    "frames": "imagined frames", "denoising": "denoising steps", "world_model": "world model",
-    "data": "world model's data",
+    "frames": "imagined frames", "denoising": "denoising steps", "states": "proprioception",
+    "world_model": "world model", "data": "world model's data",
 }  # fmt: skip
 MISSING = "*Not measured yet.*"
 Rows = list[dict[str, Any]]
@@ -111,7 +111,7 @@ def fidelity(rows: Rows) -> str:
     for row in sorted(rows, key=lambda r: (r["scene"], r["horizon"])):
         words = row["model"] + (", as it reads itself" if row["reader"] == "own" else "")
         cost = f"{1000 * row['seconds_per_step']:.2f}" if "seconds_per_step" in row else ""
-        cells = [f"{row[k]:.2f}" if k.endswith("_cm") else f"{row[k]:.1%}" for k in names if k in row]
+        cells = ["" if k not in row else f"{row[k]:.2f}" if k.endswith("_cm") else f"{row[k]:.1%}" for k in names]
         lines.append((row["horizon"], words, row["scene"], *cells, cost))
     heads = [name.replace("_cm", ", cm") for name in names]
     return table(("control steps", "model", "scene", *heads, "ms a step"), lines)

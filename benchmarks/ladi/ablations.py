@@ -1,4 +1,4 @@
-"""What one refinement is worth with other imaginations: LaDi-WM's Tables 3, 9, 10 and Figure 3.
+"""What one refinement is worth with other imaginations: LaDi-WM's Tables 3, 9, 10, 11 and Figure 3.
 
     python benchmarks/ladi/ablations.py --work WORK --store data/operators --world dreams/latent
     python benchmarks/ladi/ablations.py ... --worlds without_diffusion=dreams/plain without_siglip=dreams/dino \
@@ -9,6 +9,8 @@ benchmarks/results/ladi_ablations.json; see `experiment.py` for what is chosen o
 refinement, as in the paper's tables, but where ``--times`` says otherwise; ``--world`` is the whole model.
 
 - frames: of a chunk and so imagined ones. More than the world model's own chunk are imagined chunk after chunk.
+- states: entries of the suite's proprioception that the policy reads (``--states none= hand=0,1,2,3,4,5,6
+  joints=7,8,9,10,11,12,13`` on CALVIN's tables), by their name.
 - denoising: steps of the policy's decision; no other policy is trained.
 - world_model: another one, by the name that ``--worlds`` gives it ("whole" is that of ``--world``); its policies, which
   read its features, are trained in ``WORK/NAME``. How it was made is said by its own card.
@@ -32,7 +34,7 @@ from experiment import Bench, Training, gather, make_parser
 from dreamgym.evaluation.policies.episodes import Episodes
 from dreamgym.training.stop import Stopped
 
-PARTS = ("frames", "denoising", "world_model", "data")
+PARTS = ("frames", "denoising", "states", "world_model", "data")
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,11 @@ class Cell:
 
     def measured(self, bench: Bench) -> tuple[Episodes, Mapping[str, Any]]:
         """Its episodes and what its rows say."""
-        policy = bench.trained(self.training, bench.updates(self.training._replace(frames=6))[0])
+        policy = bench.trained(self.training, bench.updates(self.training)[0])
         used = denoised(policy, int(self.value)) if self.ablation == "denoising" else policy
         found = bench.episodes(refine(used, times=self.times), "test", bench.options.episodes)
         about = {"ablation": self.ablation, "value": self.value, "refinements": self.times}
-        return found, {**bench.about(self.training._replace(frames=6), policy), **about}
+        return found, {**bench.about(self.training, policy), **about}
 
 
 def denoised(policy: GuidedPolicy, steps: int) -> GuidedPolicy:
@@ -77,7 +79,8 @@ def cells(options: argparse.Namespace, part: str, values: Sequence[int | str]) -
     for value in values:
         for seed in options.seeds:
             frames = int(value) if part == "frames" else 6
-            training = Training(options.demonstrations[0], seed, options.imagined, frames=frames)
+            body = dict(options.states)[str(value)] if part == "states" else ()
+            training = Training(options.demonstrations[0], seed, options.imagined, frames=frames, body=body)
             yield Cell(part, value, training, options.times)
 
 
@@ -89,6 +92,7 @@ def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=1, help="refinements")
     parser.add_argument("--frames", nargs="+", type=int, default=[1, 2, 4, 6, 8])
     parser.add_argument("--denoising", nargs="+", type=int, default=[1, 2, 5, 10, 30])
+    parser.add_argument("--states", nargs="*", type=entries, default=[], metavar="NAME=0,1,2")
     parser.add_argument("--worlds", nargs="*", type=named, default=[], metavar="NAME=FOLDER")
     parser.add_argument("--scaled", nargs="*", type=named, default=[], metavar="NUMBER=FOLDER")
     return parser.parse_args(args)
@@ -102,6 +106,14 @@ def named(word: str) -> tuple[str, str]:
     return name, folder
 
 
+def entries(word: str) -> tuple[str, tuple[int, ...]]:
+    """The word "joints=7,8,9" as its name and numbers; "none=" has none."""
+    name, sign, numbers = word.partition("=")
+    if not (name and sign and all(n.isdigit() for n in numbers.split(",") if numbers)):
+        raise argparse.ArgumentTypeError(f"expected NAME=0,1,2, got {word!r}")
+    return name, tuple(int(n) for n in numbers.split(",") if numbers)
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Measures the cells that are not there yet."""
     options = parse(args)
@@ -112,6 +124,7 @@ def main(args: Sequence[str] | None = None) -> int:
         for part, worlds in (("world_model", options.worlds), ("data", options.scaled))
         for name, folder in worlds
     ]
+    own.append((options.world, options.work, "states", [name for name, _ in options.states]))
     whole = [(options.world, options.work, "world_model", ["whole"])] if options.worlds else []
     folders = [options.work]
     try:

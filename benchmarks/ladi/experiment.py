@@ -61,6 +61,7 @@ class Training(NamedTuple):
         imagined: what the imagined frames are (`GuidedTraining`).
         shown: None: the world model's; else a key of `TRAINED_ON`.
         frames: of a chunk, and so imagined ones.
+        body: entries of the proprioception that it reads.
     """
 
     demonstrations: int
@@ -68,11 +69,13 @@ class Training(NamedTuple):
     imagined: str = "own"
     shown: str | None = None
     frames: int = 6
+    body: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
         """As a part of a file's name."""
-        return f"{self.shown or self.imagined}_{self.frames}_{self.demonstrations}_{self.seed}"
+        body = "".join(f"_{i}" for i in self.body)
+        return f"{self.shown or self.imagined}_{self.frames}_{self.demonstrations}_{self.seed}{body and f'_body{body}'}"
 
 
 @dataclass
@@ -82,7 +85,7 @@ class Bench:
     options: argparse.Namespace
     world: Checkpoint
     work: Path
-    _cores: dict[int, twin.TwinCore] = field(default_factory=dict)
+    _cores: dict[tuple[int, str], twin.TwinCore] = field(default_factory=dict)
 
     @classmethod
     def open(cls, options: argparse.Namespace, world: str, work: Path) -> Bench:
@@ -134,7 +137,8 @@ class Bench:
             a = self.world.spec.actions_per_frame
             asked = TrainOptions(
                 options.store, str(self.world.path), folder, text=options.text, preset=options.preset,
-                chunk=training.frames * a, execute=options.execute * a, tokens=options.tokens, seed=training.seed,
+                chunk=training.frames * a, execute=options.execute * a, tokens=options.tokens,
+                proprioception=training.body, seed=training.seed,
             )  # fmt: skip
             shown = TRAINED_ON.get(training.shown or "", lambda model: model)(self.world.model)
             how = GuidedTraining(
@@ -150,7 +154,7 @@ class Bench:
 
     def updates(self, training: Training) -> tuple[int, dict[int, float]]:
         """For how long such policies learn, and success from val starts by number of updates."""
-        own, found = training._replace(imagined="own", shown=None), dict[int, float]()
+        own, found = training._replace(imagined="own", shown=None, frames=6, body=()), dict[int, float]()
         file = self.work / "val" / f"{own.key}.json"
         if file.is_file():
             found = {int(k): v for k, v in json.loads(file.read_text()).items()}
@@ -178,7 +182,7 @@ class Bench:
             seed: of the policy's and the model's noise.
             control: what is in place of the world model's imagination; "mean" is not.
         """
-        core = self._twin(min(self.options.simulators, number * len(self.tasks)))
+        core = self._twin(min(self.options.simulators, number * len(self.tasks)), policy.obs)
         rows, which = choose_rows(core.starts, self.tasks, number * len(self.tasks), split, 0)
         model = self.world.model
         if control == "true_future":
@@ -198,10 +202,10 @@ class Bench:
         options: dict[str, Any] = {"num_envs": num_envs, "horizon": horizon, "reward": "probability", "split": None}
         return options | {"autoreset_mode": "disabled", "chunk": None if a == 1 else a}
 
-    def _twin(self, num_envs: int) -> twin.TwinCore:
-        if num_envs not in self._cores:
-            self._cores[num_envs] = twin.make_core(self.world, **self._core_options(num_envs))
-        return self._cores[num_envs]
+    def _twin(self, num_envs: int, obs: str = "features") -> twin.TwinCore:
+        if (num_envs, obs) not in self._cores:
+            self._cores[num_envs, obs] = twin.make_core(self.world, obs=obs, **self._core_options(num_envs))
+        return self._cores[num_envs, obs]
 
     def close(self) -> None:
         """Closes the simulators."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -76,6 +77,8 @@ def table(found: Fidelity, horizons: Sequence[int], curve: str) -> list[dict[str
                 if horizon not in one.steps or one.unit == "dB" or not (values := getattr(one, curve)):
                     continue
                 value, scale = values[one.steps.index(horizon)], CENTIMETRES.get(one.unit)
+                if math.isnan(value):  # nothing had moved yet
+                    continue
                 unit = "" if one.higher_is_better else "_cm" if scale else f"_{one.unit.replace(' ', '_')}"
                 row[f"{NAMES.get(name, name)}{unit}{suffix}"] = round(value * (scale or 1.0), 5)
         rows.append(row)

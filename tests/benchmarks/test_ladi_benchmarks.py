@@ -189,11 +189,18 @@ def test_a_mean_of_samples_spreads_less(words, ladi, done) -> None:
 
 def test_ablations_measure_frames_steps_and_other_world_models(words, ladi, tmp_path: Path) -> None:
     call = ["--work", str(tmp_path), "--out", str(tmp_path / "out.json"), *words, "--frames", "1", "3"]
-    call += ["--denoising", "1", "--worlds", f"other={words[3]}", "--scaled", f"10={words[3]}"]
+    call += ["--states", "place=0,1", "--denoising", "1", "--worlds", f"other={words[3]}", "--scaled", f"10={words[3]}"]
     assert ladi("ablations").main(call) == 0
     rows = json.loads((tmp_path / "out.json").read_text())["rows"]
     found = {(row["ablation"], row["value"]) for row in rows}
-    wanted = {("frames", 1), ("frames", 3), ("denoising", 1), ("world_model", "whole"), ("world_model", "other")}
+    wanted = {
+        ("frames", 1),
+        ("frames", 3),
+        ("denoising", 1),
+        ("states", "place"),
+        ("world_model", "whole"),
+        ("world_model", "other"),
+    }
     assert found == wanted | {("data", "10")} and {row["refinements"] for row in rows} == {1}
     with pytest.raises(SystemExit):
         ladi("ablations").parse([*call, "--worlds", "nothing"])
@@ -244,13 +251,16 @@ def test_fidelity_is_measured_on_the_same_windows(play, ladi, tmp_path: Path) ->
     for _ in range(2):  # rows are replaced
         ladi("fidelity").main(call)
         rows = json.loads((tmp_path / "out.json").read_text())["rows"]
-        assert [(r["model"], r["horizon"]) for r in rows if r["model"] != "last frame"] == [
+        assert "NaN" not in (tmp_path / "out.json").read_text()
+        assert [(r["model"], r["horizon"]) for r in rows if r["reader"] == "probe"] == [
             ("slow", 6), ("slow", 12), ("quick", 6), ("quick", 12)
         ]  # fmt: skip
         copied = [r for r in rows if r["model"] == "last frame"]
         assert [r["drawer_cm"] for r in copied] == pytest.approx([0.6, 1.2], abs=1e-3)
     names = {"drawer_cm", "slider_cm", "hand_cm", "bulb", "led", "seconds_per_step", "scene"}
-    assert all(names <= set(row) for row in rows if row["model"] == "slow")
+    assert all(names <= set(row) for row in rows if row["reader"] == "probe")
+    own = [row for row in rows if row["reader"] == "own"]  # what the models read off their own tokens: the robot
+    assert len(own) == 4 and all("hand_cm" in row and "drawer_cm" not in row for row in own)
     with pytest.raises(ValueError, match="slow needs 4 rows or more, and 3 rows a frame"):
         ladi("fidelity").main([*call[:-3], "--context=8", "--models", models[0]])
 

@@ -26,6 +26,8 @@ class GuidedConfig:
         instruction_dim: numbers of a task's vector.
         history: l, frames of features that it reads.
         tokens: into how many tokens the features of a frame are divided.
+        proprioception: which entries of the suite's proprioception it reads beside the features, a token a frame
+            (Table 11: those of the joints or of the end effector); none: features alone.
         width, heads: of the transformer.
         encoder_layers, decoder_layers: of the transformer.
         denoising_steps: of a decision (Table 10: two do).
@@ -40,6 +42,7 @@ class GuidedConfig:
     instruction_dim: int = 16
     history: int = 4
     tokens: int = 1
+    proprioception: tuple[int, ...] = ()
     width: int = 256
     heads: int = 8
     encoder_layers: int = 6
@@ -60,6 +63,8 @@ class GuidedConfig:
         for name in (*sizes, "heads", "encoder_layers", "decoder_layers", "denoising_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if len(set(self.proprioception)) < len(self.proprioception) or min(self.proprioception, default=0) < 0:
+            raise ValueError(f"proprioception: expected entries, each once, from 0 on; got {self.proprioception}")
         if not self.tasks:
             raise ValueError("tasks: a policy needs one at least")
         if self.chunk % self.actions_per_frame or self.execute % self.actions_per_frame or self.execute > self.chunk:
@@ -77,6 +82,11 @@ class GuidedConfig:
     def frames(self) -> int:
         """k, frames that a chunk leads through."""
         return self.chunk // self.actions_per_frame
+
+    @property
+    def seen_dim(self) -> int:
+        """Numbers of a frame that it sees: features, then proprioception."""
+        return self.feature_dim + len(self.proprioception)
 
     def tiny(self) -> GuidedConfig:
         """The same at a size for CPU cores."""

@@ -14,8 +14,8 @@ from dreamgym_agents.refinement.config import GuidedConfig
 class GuidedNetwork(nn.Module):
     """Chunk and noise from a noisy chunk (LaDi-WM, equation 7 and appendix A).
 
-    Tokens of the encoder: the instruction, the diffusion time, each frame of the history, and, where there is
-    something imagined, each imagined frame.
+    Tokens of the encoder: the instruction, the diffusion time, each frame of the history and its proprioception, and,
+    where there is something imagined, each imagined frame.
     """
 
     def __init__(self, config: GuidedConfig) -> None:
@@ -24,6 +24,8 @@ class GuidedNetwork(nn.Module):
         self.instruction = nn.Linear(config.instruction_dim, width)
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.features = nn.Linear(config.feature_dim // config.tokens, width)
+        body = len(config.proprioception)
+        self.body = nn.Linear(body, width) if body else None
         self.moment = nn.Parameter(0.02 * torch.randn(config.history + config.frames, 1, width))
         self.place = nn.Parameter(0.02 * torch.randn(config.tokens, width))
         self.action = nn.Linear(config.action.dim, width)
@@ -45,14 +47,17 @@ class GuidedNetwork(nn.Module):
         Args:
             noisy: [B, T, A].
             n: diffusion time [B].
-            history: standardised features [B, l, Z].
+            history: standardised features [B, l, Z], with proprioception after them where it is read.
             instruction: [B, D].
             imagined: standardised features [B, F, Z], F up to k, or None.
             shown: [B] bool, whether what was imagined is shown to each.
         """
         known = self.config.history
         parts = [self.instruction(instruction).unsqueeze(1), self.time(_waves(n, self.config.width)).unsqueeze(1)]
-        parts.append(self._frames(history, self.moment[:known]))
+        features, body = history.split([self.config.feature_dim, len(self.config.proprioception)], -1)
+        parts.append(self._frames(features, self.moment[:known]))
+        if self.body is not None:
+            parts.append(self.body(body) + self.moment[:known, 0])
         hidden: Tensor | None = None
         if imagined is not None:
             parts.append(self._frames(imagined, self.moment[known : known + imagined.shape[1]]))

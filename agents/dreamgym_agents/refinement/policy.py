@@ -14,8 +14,8 @@ from dreamgym_agents.refinement.config import GuidedConfig
 from dreamgym_agents.refinement.network import GuidedNetwork
 
 Carry = dict[str, Tensor]
-"""The frames seen "history" [B, l, Z], the chunk under way "chunk" [B, T, A], the place of the next action in it "next"
-int64 [B], and each env's "task" int64 [B]."""
+"""The frames seen "history" [B, l, `GuidedConfig.seen_dim`], the chunk under way "chunk" [B, T, A], the place of the
+next action in it "next" int64 [B], and each env's "task" int64 [B]."""
 
 
 class GuidedPolicy(nn.Module):
@@ -29,16 +29,15 @@ class GuidedPolicy(nn.Module):
         task: what it does where nobody tells it.
     """
 
-    obs = "features"
-
     def __init__(self, config: GuidedConfig, task: str | None = None) -> None:
         super().__init__()
         self.config = config
+        self.obs = "dict" if config.proprioception else "features"
         self.task = self.index([config.tasks[0] if task is None else task])[0]
         self.network = GuidedNetwork(config)
         self.register_buffer("instructions", torch.zeros(len(config.tasks), config.instruction_dim))
-        self.register_buffer("mean", torch.zeros(config.feature_dim))
-        self.register_buffer("std", torch.ones(config.feature_dim))
+        self.register_buffer("mean", torch.zeros(config.seen_dim))
+        self.register_buffer("std", torch.ones(config.seen_dim))
         low, high = torch.tensor(config.action.low), torch.tensor(config.action.high)
         self.register_buffer("centre", (low + high) / 2, persistent=False)
         self.register_buffer("reach", (high - low) / 2, persistent=False)
@@ -70,7 +69,7 @@ class GuidedPolicy(nn.Module):
         config = self.config
         count = torch.full((num_envs,), config.execute, device=self.mean.device)
         return {
-            "history": self.mean.new_zeros(num_envs, config.history, config.feature_dim),
+            "history": self.mean.new_zeros(num_envs, config.history, config.seen_dim),
             "chunk": self.centre.expand(num_envs, config.chunk, config.action.dim),
             "next": count,
             "task": torch.full_like(count, self.task),
@@ -98,22 +97,23 @@ class GuidedPolicy(nn.Module):
         """`act`, from the same carry, by who has seen what an earlier decision would lead to.
 
         Args:
-            obs: features [B, Z], or a dict with "features".
+            obs: features [B, Z], or a dict with "features" and, where it is read, "proprioception".
             carry: what `start` or the last call gave, not what the earlier decision gave.
             fresh: [B] bool, envs that were just reset.
             imagined: features [B, F, Z] of the frames ahead, F up to k; None: nothing was imagined.
             generator: source of noise, drawn for all envs alike.
 
         Raises:
-            ValueError: features of another width, or more imagined frames than a chunk has.
+            ValueError: features of another width, no proprioception where it is read, or more imagined frames than a
+                chunk has.
         """
-        config, features = self.config, self._features(obs)
+        config, seen = self.config, self._seen(obs)
         if imagined is not None and (imagined.shape[1] > config.frames or imagined.shape[2] != config.feature_dim):
             raise ValueError(
                 f"imagined: expected features [B, up to {config.frames}, {config.feature_dim}], got "
                 f"{tuple(imagined.shape)}: a chunk leads through {config.frames} frames"
             )
-        newest = features.unsqueeze(1)
+        newest = seen.unsqueeze(1)
         history = torch.where(
             fresh.view(-1, 1, 1), newest.expand_as(carry["history"]), torch.cat([carry["history"][:, 1:], newest], 1)
         )
@@ -129,8 +129,9 @@ class GuidedPolicy(nn.Module):
     # -- what training shares --
 
     def scaled(self, features: Tensor) -> Tensor:
-        """Standardised features."""
-        return (features - self.mean) / self.std
+        """Standardised features [..., Z], with proprioception after them or without."""
+        size = features.shape[-1]
+        return (features - self.mean[:size]) / self.std[:size]
 
     def scale_action(self, action: Tensor) -> Tensor:
         """Actions to [-1, 1]."""
@@ -139,7 +140,7 @@ class GuidedPolicy(nn.Module):
     def decide(
         self, history: Tensor, task: Tensor, imagined: Tensor | None, generator: torch.Generator | None
     ) -> Tensor:
-        """Chunks [B, T, A] within the bounds, from features [B, l, Z], tasks [B] and what was imagined, if anything."""
+        """Chunks [B, T, A] within the bounds, from the frames seen [B, l, ...], tasks [B] and imagined features."""
         config = self.config
         noise = torch.randn((len(history), config.chunk, config.action.dim), generator=generator, device=history.device)
         seen, told = self.scaled(history), self.instructions[task]
@@ -150,7 +151,7 @@ class GuidedPolicy(nn.Module):
         )
         return config.action.prepare(chunk.clamp(-1, 1) * self.reach + self.centre)
 
-    def _features(self, obs: Any) -> Tensor:
+    def _seen(self, obs: Any) -> Tensor:
         features = obs.get("features") if isinstance(obs, dict) else obs
         found = None if features is None else torch.as_tensor(features).flatten(1)
         if found is None or found.shape[1] != self.config.feature_dim:
@@ -159,4 +160,13 @@ class GuidedPolicy(nn.Module):
                 f"this policy reads features [B, {self.config.feature_dim}], got {got}: use the world model that it "
                 "was trained on, and obs='features'"
             )
-        return found
+        if not (entries := list(self.config.proprioception)):
+            return found
+        body = obs.get("proprioception") if isinstance(obs, dict) else None
+        if body is None or body.shape[1] <= max(entries):
+            got = "none" if body is None else f"{body.shape[1]} entries"
+            raise ValueError(
+                f"this policy reads the entries {entries} of the proprioception, got {got}: show it obs='dict' of a "
+                "dream that decodes it"
+            )
+        return torch.cat([found, body[:, entries].to(found)], 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from dreamgym.data.store import EpisodeView
 from dreamgym.fields import check_numbers
 from dreamgym.nn.decoupled import attenuate
 from dreamgym.rewards.encode import episode_batches, load_episodes
+from dreamgym.suites.facts import store_facts
 from dreamgym.training.ema import EMA
 from dreamgym.training.runs import data_digest
 from dreamgym.types import State
@@ -70,7 +71,8 @@ class Decisions:
 
     Attributes:
         state: the world model's filtered states, rows [N, ...].
-        history: features of the last l frames, the first of an episode repeated, [N, l, Z].
+        history: features of the last l frames, the first of an episode repeated, [N, l, Z]; proprioception after them
+            where the policy reads it.
         future: features of the k frames that followed, [N, k, Z].
         action: the recorded chunk, prepared, [N, T, A].
         task: [N] int64.
@@ -93,24 +95,28 @@ def decisions(
     """Filters whole demonstrations and cuts a decision at every frame.
 
     Raises:
-        ValueError: a task that the policy does not know, a sensor that is missing, or no episode as long as a chunk.
+        ValueError: a task that the policy does not know, a sensor that is missing, data without the proprioception
+            that it reads, or no episode as long as a chunk.
     """
     config, a = policy.config, model.spec.actions_per_frame
     generator = torch.Generator().manual_seed(seed)
     parts: list[Decisions] = []
+    entries = list(config.proprioception)
+    body = _body(view, entries)
     for indices in episode_batches(view, batch_size):
-        data, lengths = load_episodes(view, indices, [*model.spec.observations, "action"])
+        data, lengths = load_episodes(view, indices, [*dict.fromkeys([*model.spec.observations, *body, "action"])])
         states = list(filtered(model, data, generator))
         features = torch.stack([model.features(s).flatten(1) for s in states], 1)
+        seen = torch.cat([features, *(data[k][:, ::a][:, : len(states), entries] for k in body)], -1)
         action = model.spec.control.prepare(data["action"])
         task = policy.index([str(view.metas[i].get("task", config.tasks[0])) for i in indices])
         for t, state in enumerate(states[: -config.frames]):
             rows = (t * a + config.chunk < lengths).nonzero().flatten()
-            seen = torch.arange(t - config.history + 1, t + 1).clamp(min=0)
+            known = torch.arange(t - config.history + 1, t + 1).clamp(min=0)
             parts.append(
                 Decisions(
                     {k: v[rows] for k, v in state.items()},
-                    features[rows][:, seen],
+                    seen[rows][:, known],
                     features[rows, t + 1 : t + 1 + config.frames],
                     action[rows, t * a : t * a + config.chunk],
                     torch.tensor(task)[rows],
@@ -121,6 +127,24 @@ def decisions(
     state = {k: torch.cat([p.state[k] for p in parts]) for k in parts[0].state}
     joined = [torch.cat([getattr(p, name) for p in parts]) for name in ("history", "future", "action", "task")]
     return Decisions(state, *joined)
+
+
+def _body(view: EpisodeView, entries: Sequence[int]) -> tuple[str, ...]:
+    """The sensor whose entries are read, if any are.
+
+    Raises:
+        ValueError: the store's suite names none, or it has fewer.
+    """
+    if not entries:
+        return ()
+    suite = store_facts(view).suite
+    name = None if suite is None else suite.proprioception
+    if name is None or name not in view.keys or view.keys[name][0][0] <= max(entries):
+        raise ValueError(
+            f"{view.path} has no proprioception with the entries {list(entries)}: its suite's is {name!r}, the store "
+            f"has {sorted(view.keys)}"
+        )
+    return (name,)
 
 
 def train(

@@ -241,6 +241,33 @@ def test_what_is_imagined_reaches_the_decision_only_where_it_is_shown(world: str
     assert torch.allclose(plain, masked, atol=1e-5)
 
 
+def test_proprioception_is_read_in_training_dream_and_twin(world: str, demos: EpisodeStore, tmp_path: Any) -> None:
+    options = TrainOptions(
+        demos.path, world, tmp_path / "policy", steps=4, batch_size=8, chunk=3, proprioception=(0, 1), threads=1
+    )
+    command(options)
+    policy = load(tmp_path / "policy").policy
+    assert policy.obs == "dict" and policy.config.seen_dim == 5
+    found = decisions(checkpoint.load(world).model, demos, policy)
+    assert torch.allclose(found.history[..., 3:], found.history[..., :2], atol=1e-5)  # both are the place
+    assert policy.mean[3:].abs().sum() > 0
+    done = evaluate(lambda spec: load(tmp_path / "policy"), world, "reach_right", **OPTIONS)
+    assert done.dream is not None and done.twin is not None
+    fresh, carry = torch.ones(2, dtype=torch.bool), policy.start(2)
+    body = torch.zeros(2, 3)
+    one, other = (
+        policy.act({"features": torch.zeros(2, 3), "proprioception": b}, carry, fresh, torch.Generator().manual_seed(0))
+        for b in (body, body + 1)
+    )
+    assert not torch.equal(one[0], other[0])
+    with pytest.raises(ValueError, match=r"reads the entries \[0, 1\] of the proprioception, got none"):
+        policy.act(torch.zeros(2, 3), carry, fresh)
+    with pytest.raises(ValueError, match=r"no proprioception with the entries \[9\]"):
+        command(replace(options, out=tmp_path / "other", proprioception=(9,)))
+    with pytest.raises(ValueError, match="each once"):
+        config(world, proprioception=(1, 1))
+
+
 def test_bad_features_and_unknown_tasks_are_refused(world: str) -> None:
     policy, fresh = GuidedPolicy(config(world)), torch.ones(2, dtype=torch.bool)
     carry = policy.start(2)

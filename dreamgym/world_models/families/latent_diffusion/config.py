@@ -75,6 +75,8 @@ class LatentDiffusionConfig:
         diffusion: False: one pass predicts the tokens ("without diffusion", Table 3).
         interaction: False: the encoders' tokens are concatenated into one stream ("without interaction", Table 3).
         decoder_width: channels of the networks that draw images for people; 0: none.
+        vectors: vector sensors that are read off the newest tokens, with their layouts (`dreamgym.nn.vectors`): the
+            robot's own state, which policies may want (Table 11). Nothing of it reaches the tokens.
         frame_rate: control steps per second, Hz.
     """
 
@@ -99,10 +101,11 @@ class LatentDiffusionConfig:
     diffusion: bool = True
     interaction: bool = True
     decoder_width: int = 64
+    vectors: dict[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     frame_rate: float = 30.0
 
     def __post_init__(self) -> None:
-        for name in ("images", "encoders"):
+        for name in ("images", "encoders", "vectors"):
             object.__setattr__(self, name, convert(getattr(self, name), field_types(type(self))[name], name))
         for name in (
             "grid",

@@ -14,6 +14,7 @@ from dreamgym.world_models.families.latent_diffusion.config import LatentDiffusi
 from dreamgym.world_models.families.latent_diffusion.decoder import ImageDecoder
 from dreamgym.world_models.families.latent_diffusion.network import Denoiser
 from dreamgym.world_models.families.latent_diffusion.tokens import Tokens
+from dreamgym.world_models.probe import StateProbe
 
 SHORT = 0.1
 """Share of windows whose history is shortened: its first frames repeat a later one, as where an episode begins."""
@@ -29,6 +30,7 @@ class Predictor(Protocol):
     tokens: Tokens
     denoiser: Denoiser
     decoder: ImageDecoder | None
+    reader: StateProbe | None
     hold: Tensor
 
     def scaled_action(self, action: Tensor) -> Tensor: ...
@@ -39,7 +41,7 @@ class Predictor(Protocol):
 def latent_diffusion_loss(
     model: Predictor, batch: dict[str, Tensor], generator: torch.Generator | None
 ) -> dict[str, Tensor]:
-    """Squared errors of C, z_0 and eta of every stream; and of drawn images, which reach nothing but the decoder.
+    """Squared errors of C, z_0 and eta of every stream; and of what is drawn and read, which reaches no other part.
 
     Args:
         model: of whose config windows are read: the first ``history`` frames are given, ``chunk`` more predicted.
@@ -65,6 +67,10 @@ def latent_diffusion_loss(
     if model.decoder is not None and all(name in batch for name in config.images):
         drawn = _drawing(model.decoder, tokens, frames, generator)
         loss, log["drawing"] = loss + drawn, drawn.detach()
+    if model.reader is not None and all(name in batch for name in config.vectors):
+        truth = {name: frames[name].flatten(0, 1) for name in config.vectors}
+        read = model.reader.loss(tokens.flatten(2).flatten(0, 1), truth)
+        loss, log["reading"] = loss + read, read.detach()
     return {"loss": loss, **log}
 
 

@@ -16,6 +16,7 @@ from dreamgym.world_models.families.latent_diffusion.decoder import ImageDecoder
 from dreamgym.world_models.families.latent_diffusion.loss import latent_diffusion_loss
 from dreamgym.world_models.families.latent_diffusion.network import Denoiser
 from dreamgym.world_models.families.latent_diffusion.tokens import Tokens
+from dreamgym.world_models.probe import StateProbe
 
 
 class LatentDiffusion(WorldModel):
@@ -35,6 +36,8 @@ class LatentDiffusion(WorldModel):
         self.tokens = Tokens(config)
         self.denoiser = Denoiser(config)
         self.decoder = ImageDecoder(config) if config.decoder_width else None
+        (width,) = self.spec.feature_shape
+        self.reader = StateProbe(width, config.vectors, linear=False) if config.vectors else None
         self.register_buffer("low", torch.tensor(config.action.low), persistent=False)
         self.register_buffer("high", torch.tensor(config.action.high), persistent=False)
         self.register_buffer("hold", torch.tensor(config.action.hold), persistent=False)
@@ -145,9 +148,12 @@ class LatentDiffusion(WorldModel):
 
     def decode(self, state: State, keys: Sequence[str]) -> dict[str, Tensor]:
         self.check_keys(keys)
-        assert self.decoder is not None or not keys
-        drawn = {} if self.decoder is None else self.decoder(state["tokens"][:, -1], list(keys))
-        return {k: drawn[k] for k in keys}
+        found: dict[str, Tensor] = {}
+        if self.decoder is not None and (cameras := [k for k in keys if k in self.config.images]):
+            found |= self.decoder(state["tokens"][:, -1], cameras)
+        if self.reader is not None and any(k in self.config.vectors for k in keys):
+            found |= self.reader(self.features(state))
+        return {k: found[k] for k in keys}
 
     def uncertainty(self, state: State) -> Tensor:
         return state["spread"]
@@ -201,7 +207,7 @@ def _spec(config: LatentDiffusionConfig) -> WorldModelSpec:
         observations={name: ObservationSpec("image", tuple(shape)) for name, shape in config.images.items()},
         action=config.action,
         feature_shape=(config.tokens * sum(config.widths),),
-        decodable=tuple(config.images) if config.decoder_width else (),
+        decodable=(*(config.images if config.decoder_width else ()), *config.vectors),
         history=config.history,
         frame_rate=config.frame_rate,
         actions_per_frame=config.actions_per_frame,

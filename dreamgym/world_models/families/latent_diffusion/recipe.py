@@ -20,14 +20,14 @@ from dreamgym.world_models.examples import moving_dot
 from dreamgym.world_models.families.latent_diffusion.config import PAPER, TINY, LatentDiffusionConfig
 from dreamgym.world_models.families.latent_diffusion.model import LatentDiffusion
 from dreamgym.world_models.families.latent_diffusion.tokens import FEATURES
-from dreamgym.world_models.recipe import Example, Preset, Recipe, Windows
+from dreamgym.world_models.recipe import Example, FitConfig, ParameterGroup, Preset, Recipe, Stage, Windows
 
 BATCHES = 24
 """Batches whose statistics standardise tokens and their changes."""
 
 
 class LatentDiffusionRecipe(Recipe):
-    """One stage: the diffusion networks and, apart from them, the decoder. Encoders are never trained."""
+    """One stage: the diffusion networks and, apart from them, what draws and reads. Encoders are never trained."""
 
     config_class = LatentDiffusionConfig
     presets: ClassVar[Mapping[str, Preset]] = {
@@ -45,7 +45,7 @@ class LatentDiffusionRecipe(Recipe):
         images: dict[str, Any] = {k: tuple(s.shape) for k, s in facts.sensors.items() if s.kind == "image"}
         if not images:
             raise ValueError(f"latent diffusion reads cameras, and this store's sensors are {list(facts.sensors)}")
-        given = {**self.preset(preset).model, "frame_rate": facts.frame_rate, **changes}
+        given = {**self.preset(preset).model, "frame_rate": facts.frame_rate, "vectors": _body(facts), **changes}
         if changes.get("sources") and not changes.get("encoders"):
             grid = int(given.get("grid", 4))
             given["encoders"] = tuple(encoder_config(k, v, grid=grid) for k, v in given["sources"].items())
@@ -54,8 +54,13 @@ class LatentDiffusionRecipe(Recipe):
         return config
 
     def keys(self, config: LatentDiffusionConfig) -> tuple[str, ...]:
-        """The cameras."""
-        return tuple(config.images)
+        """The cameras, and what is read off them."""
+        return (*config.images, *config.vectors)
+
+    def stages(self, config: LatentDiffusionConfig, fit: FitConfig) -> tuple[Stage, ...]:
+        """One; the gradients of what draws and reads are clipped by themselves."""
+        apart = (*(("decoder.*",) if config.decoder_width else ()), *(("reader.*",) if config.vectors else ()))
+        return (Stage(groups=(ParameterGroup(apart),) if apart else ()),)
 
     def source(self, model: LatentDiffusion, episodes: EpisodeView) -> tuple[EpisodeView, tuple[str, ...]]:
         """Tokens of encoders whose weights are known, computed once; the cameras too, where something is drawn."""
@@ -64,7 +69,7 @@ class LatentDiffusionRecipe(Recipe):
         if len(known) < len(config.encoders):
             return episodes, self.keys(config)
         view = FeatureView(episodes, [_feature(model, e) for e in known]).prepare()
-        drawn = self.keys(config) if config.decoder_width else ()
+        drawn = (*(config.images if config.decoder_width else ()), *config.vectors)
         return view, (*drawn, *(FEATURES + e.kind for e in known))
 
     def prepare(self, model: LatentDiffusion, episodes: EpisodeView) -> None:
@@ -81,6 +86,8 @@ class LatentDiffusionRecipe(Recipe):
         features = {k: torch.cat([_features(model, f)[k] for f in frames]) for k in model.tokens.encoders}
         model.tokens.fit({k: v.flatten(0, 1) for k, v in features.items()})
         model.tokens.fit_changes(model.tokens.scaled(features))
+        if model.reader is not None:
+            model.reader.fit_statistics({k: torch.cat([f[k].flatten(0, 1) for f in frames]) for k in config.vectors})
 
     def example(self) -> Example:
         """A camera that shows a dot that actions move; tokens of a small DINOv2 and of the image's own patches."""
@@ -93,7 +100,7 @@ class LatentDiffusionRecipe(Recipe):
         ]
         changes = {
             "encoders": [asdict(e) for e in encoders], "width": 16, "layers": 1, "heads": 2, "history": 3, "chunk": 2,
-            "actions_per_frame": 2, "channels": 4, "decoder_width": 4,
+            "actions_per_frame": 2, "channels": 4, "decoder_width": 4, "vectors": {"place": [["linear", 2]]},
         }  # fmt: skip
         return Example(
             keys=keys,
@@ -102,6 +109,12 @@ class LatentDiffusionRecipe(Recipe):
             changes=changes,
             settings={"batch_size": 2, "length": 9, "warmup": 2, "precision": "fp32"},
         )
+
+
+def _body(facts: StoreFacts) -> dict[str, Any]:
+    """The layout of the suite's proprioception, where the store has it."""
+    name = None if facts.suite is None else facts.suite.proprioception
+    return {name: facts.layouts[name]} if name is not None and name in facts.layouts else {}
 
 
 def _feature(model: LatentDiffusion, encoder: EncoderConfig) -> Feature:

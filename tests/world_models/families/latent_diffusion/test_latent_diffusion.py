@@ -84,6 +84,7 @@ def test_variants_keep_the_contract_and_learn(changes: dict[str, Any]) -> None:
     batch = {
         "rgb": torch.randint(256, (2, rows, 3, 16, 16), dtype=torch.uint8),
         "action": torch.rand(2, rows, 2) * 2 - 1,
+        "place": torch.rand(2, rows, 2) * 2 - 1,
     }
     losses = made.loss(batch, torch.Generator().manual_seed(0))
     losses["loss"].backward()
@@ -224,6 +225,25 @@ def test_ready_tokens_are_those_of_the_images(
 def test_a_config_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         example_config(**changes)
+
+
+def test_a_sensor_is_read_off_the_tokens_and_nothing_of_it_reaches_them() -> None:
+    made = model()
+    read = made.decode(started(made), ["place", "rgb"])
+    assert read["place"].shape == (3, 2) and read["rgb"].shape == (3, 3, 16, 16)
+    batch = {
+        "rgb": torch.randint(256, (2, 9, 3, 16, 16), dtype=torch.uint8),
+        "action": torch.rand(2, 9, 2) * 2 - 1, "place": torch.rand(2, 9, 2),
+    }  # fmt: skip
+
+    def gradients(rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        made.zero_grad()
+        made.loss(rows, torch.Generator().manual_seed(0))["loss"].backward()
+        return {n: p.grad.clone() for n, p in made.named_parameters() if p.grad is not None}
+
+    told, untold = gradients(batch), gradients({k: v for k, v in batch.items() if k != "place"})
+    assert {n.split(".")[0] for n in told.keys() - untold.keys()} == {"reader"}
+    assert all(torch.equal(told[n], g) for n, g in untold.items())
 
 
 def test_bad_input_is_refused() -> None:
