@@ -1,9 +1,9 @@
 """The world models of LAC-WM's experiments: pretrained on some robots, then adapted to the one that is held out.
 
-    python benchmarks/lac/models.py --work WORK --data DATA                     # all of them, seed by seed
-    python benchmarks/lac/models.py --work WORK --data DATA --models LAC EAC EAC-S --seeds 0
+    python benchmarks/lac/models.py --work WORK --stores STORES                     # all of them, seed by seed
+    python benchmarks/lac/models.py --work WORK --stores STORES --models LAC EAC EAC-S --seeds 0
 
-DATA holds a store for each robot (``dreamgym collect --suite robosuite_arms --robot NAME --store DATA/NAME``); WORK
+STORES holds a store for each robot (``dreamgym collect --suite robosuite_arms --robot NAME --store STORES/NAME``); WORK
 takes stores and runs. What is done is not done again, and a killed run goes on where it was. The other programs of this
 folder (`rollouts.py`, `selection.py`, `probe.py`) read WORK and keep what they find in WORK/rows, a file a row;
 `results.py` gathers the rows.
@@ -92,7 +92,7 @@ Table 5 and Fig. 5 (there "1" and "2-half" have seen as much as each other, and 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What every program of this folder is told."""
     parser.add_argument("--work", type=Path, required=True, help="stores, runs and rows live here")
-    parser.add_argument("--data", type=Path, required=True, help="folder of stores")
+    parser.add_argument("--stores", type=Path, required=True, help="folder of stores")
     parser.add_argument("--models", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--pretrain-steps", type=int, default=3000, help="updates of pretraining")
@@ -117,7 +117,7 @@ class Models:
         out = self.work / "stores" / f"{robot}_{share:g}"
 
         def make(part: Path) -> None:
-            source = EpisodeStore.open(self.options.data / robot)
+            source = EpisodeStore.open(self.options.stores / robot)
             store = EpisodeStore.create(part, {key: source.keys[key] for key in KEYS}, source.info)
             for i in range(round(share * len(source))):
                 split = "val" if i % VAL_EVERY == VAL_EVERY - 1 else "train"

@@ -1,7 +1,7 @@
 """LAC-WM, section 5: do robots share one action space? A probe that tells robots apart, and actions played on another.
 
-    python benchmarks/lac/probe.py --work WORK --data DATA                      # of pretrained models
-    python benchmarks/lac/probe.py --work WORK --data DATA --picture lac.png    # and Fig. 2, by PCA
+    python benchmarks/lac/probe.py --work WORK --stores STORES                      # of pretrained models
+    python benchmarks/lac/probe.py --work WORK --stores STORES --picture lac.png    # and Fig. 2, by PCA
 
 Embeddings, of frames of each robot's held-out episodes: "IDM" (latent actions of the inverse dynamics model), "IDM
 without motion decoder", "explicit encoders" (of EAC-WM).

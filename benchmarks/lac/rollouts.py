@@ -1,11 +1,11 @@
 """LAC-WM, Table 1: imagined roll-outs of eight frames against what happened, with objects that training never saw.
 
-    python benchmarks/lac/rollouts.py --work WORK --data DATA       # of the models that `models.py` has trained
+    python benchmarks/lac/rollouts.py --work WORK --stores STORES       # of the models that `models.py` has trained
 
-Reads DATA/held_out_instances and DATA/held_out_categories, stores of the held-out robot, and the held-out episodes of
-its own ("val", with objects of training). A row, kept in WORK/rows: {model, robots, split, seed, psnr, ssim, frechet,
-copy_psnr, copy_ssim, psnr_by_frame, windows} and what ``--networks`` gives. "copy" repeats the first frame: what a
-prediction has to beat. ``frechet`` is in the features of our own encoder and compares only within this table.
+Reads STORES/held_out_instances and STORES/held_out_categories, stores of the held-out robot, and the held-out episodes
+of its own ("val", with objects of training). A row, kept in WORK/rows: {model, robots, split, seed, psnr, ssim,
+frechet, copy_psnr, copy_ssim, psnr_by_frame, windows} and what ``--networks`` gives. "copy" repeats the first frame:
+what a prediction has to beat. ``frechet`` is in the features of our own encoder and compares only within this table.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def view_of(models: Models, split: str) -> EpisodeView:
     """The episodes of a split."""
     if split in ("train", "val"):
         return EpisodeStore.open(models.store(HELD_OUT)).select(split=split)
-    return EpisodeStore.open(models.options.data / SPLITS[split])
+    return EpisodeStore.open(models.options.stores / SPLITS[split])
 
 
 def main(args: list[str] | None = None) -> None:

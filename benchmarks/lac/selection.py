@@ -1,10 +1,10 @@
 """LAC-WM, section 6.2: a policy's proposals ranked by a world model, in the simulator, with objects new to it.
 
-    python benchmarks/lac/selection.py --work WORK --data DATA       # with the models that `models.py` has trained
+    python benchmarks/lac/selection.py --work WORK --stores STORES       # with the models that `models.py` has trained
 
 The policy is a diffusion policy of the held-out robot, cloned from its successful demonstrations and shown the
-simulator's state: it stands where the paper has a VLA. An episode begins where a demonstration of DATA/held_out_* (or a
-held-out one of the robot's own store, "val") began; that demonstration's frames, every ``--steps`` control steps, are
+simulator's state: it stands where the paper has a VLA. An episode begins where a demonstration of STORES/held_out_* (or
+a held-out one of the robot's own store, "val") began; that demonstration's frames, every ``--steps`` control steps, are
 its subgoals. For each subgoal the policy proposes ``--candidates`` sequences, and the world model imagines all of them
 from the frame that is seen; the ``--keep`` whose last frames come nearest to the subgoal are averaged and carried out.
 "mean" averages all proposals, "random" takes any one; neither asks a world model.

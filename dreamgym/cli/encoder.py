@@ -16,7 +16,8 @@ class EncoderOptions:
     Attributes:
         store: episode store with cameras; its training episodes are used.
         run: folder of the run: progress, log.jsonl.
-        kind: "dinov2", self-distillation on images alone (geometry), or "siglip", images and sentences (semantics).
+        kind: "dinov2", self-distillation on images alone (geometry), "siglip", images and sentences (semantics), or
+            "vjepa2", masked latent prediction on images alone.
         out: folder to write the encoder into once all updates are done; nothing is written where not given.
         steps: updates in all, those before a resume included.
         batch_size: moments in an update, each with all cameras.
@@ -32,7 +33,7 @@ class EncoderOptions:
 
     store: Path
     run: Path
-    kind: Literal["dinov2", "siglip"]
+    kind: Literal["dinov2", "siglip", "vjepa2"]
     out: Path | None = None
     steps: Count = 4000
     batch_size: Count = 32

@@ -47,7 +47,7 @@ def words(tmp_path_factory):
             store.append([({**rows, "action": action, "snapshot": np.zeros((24, 2))}, meta)])
     changes = [f"{key}={json.dumps(value)}" for key, value in example.changes.items()]
     steps = ["--pretrain-steps", "5", "--adapt-steps", "4", "--batch-size", "4", "--seeds", "0"]
-    return ["--work", str(data / "work"), "--data", str(data), *steps, "--set", *changes]
+    return ["--work", str(data / "work"), "--stores", str(data), *steps, "--set", *changes]
 
 
 def models_of(lac, words, *more):

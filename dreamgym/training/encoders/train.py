@@ -1,4 +1,4 @@
-"""Trains a small DINOv2 or SigLIP on the frames of a store and writes it as ``from_pretrained`` reads it."""
+"""Trains a small DINOv2, SigLIP or V-JEPA 2 on the frames of a store and writes it as ``from_pretrained`` reads it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dreamgym.suites.facts import StoreFacts, store_facts
 from dreamgym.training.checkpoint import replace_folder
 from dreamgym.training.encoders.distillation import DistillationConfig, SelfDistillation
 from dreamgym.training.encoders.frames import FrameSampler, Sentences
+from dreamgym.training.encoders.masked import MaskedPrediction, MaskedPredictionConfig
 from dreamgym.training.encoders.sigmoid import LanguageImage, SigmoidConfig
 from dreamgym.training.fit import FitResult, fit
 from dreamgym.training.progress import latest, load_averaged
@@ -28,7 +29,8 @@ from dreamgym.world_models.recipe import FitConfig
 
 _log = logging.getLogger(__name__)
 
-TRAINED = ("dinov2", "siglip")
+TRAINED = ("dinov2", "siglip", "vjepa2")
+HEAD = 32  # width of an attention head of a small V-JEPA 2
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def train_encoder(store: str | Path, run_dir: str | Path, kind: str, training: E
     Args:
         store: an `EpisodeStore` with cameras of one size; for "siglip", of a suite that describes its frames.
         run_dir: the run; `save_encoder` takes the encoder out of it.
-        kind: "dinov2" or "siglip".
+        kind: "dinov2", "siglip" or "vjepa2".
         training: how.
 
     Raises:
@@ -145,7 +147,7 @@ def _begin(run_dir: Path, asked: dict[str, Any]) -> dict[str, Any]:
 
 def _parts(
     kind: str, facts: StoreFacts, episodes: EpisodeView, training: EncoderTraining
-) -> tuple[SelfDistillation | LanguageImage, FrameSampler]:
+) -> tuple[SelfDistillation | LanguageImage | MaskedPrediction, FrameSampler]:
     cameras = {name: sensor.shape for name, sensor in facts.sensors.items() if sensor.kind == "image"}
     sizes = {shape[-2:] for shape in cameras.values()}
     if len(sizes) != 1 or len({*sizes.copy().pop()}) != 1:
@@ -159,8 +161,11 @@ def _parts(
     }
     if kind == "dinov2":
         local = max(1, size // 2 // training.patch) * training.patch
-        model: SelfDistillation | LanguageImage = SelfDistillation(DistillationConfig(**shared, local_size=local))
-        return model, FrameSampler(episodes, list(cameras), training.batch_size, training.seed)
+        distilled = SelfDistillation(DistillationConfig(**shared, local_size=local))
+        return distilled, FrameSampler(episodes, list(cameras), training.batch_size, training.seed)
+    if kind == "vjepa2":
+        masked = MaskedPrediction(MaskedPredictionConfig(**shared, heads=max(1, training.width // HEAD)))
+        return masked, FrameSampler(episodes, list(cameras), training.batch_size, training.seed)
     if facts.suite is None:
         raise ValueError("a semantic encoder learns from sentences about frames: this store names no suite")
     sentences = Sentences(facts.suite, episodes)

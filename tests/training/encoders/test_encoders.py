@@ -13,6 +13,7 @@ from dreamgym.suites import registry
 from dreamgym.suites.base import Suite
 from dreamgym.training.encoders import EncoderTraining, save_encoder, train_encoder
 from dreamgym.training.encoders.frames import FrameSampler, Sentences, crops
+from dreamgym.training.encoders.masked import MaskedPrediction, MaskedPredictionConfig
 from dreamgym.training.encoders.sigmoid import LanguageImage, SigmoidConfig
 from dreamgym.types import ActionSpec
 
@@ -59,7 +60,7 @@ def test_texts_hold_where_all_their_sentences_do(store: EpisodeStore) -> None:
         assert torch.equal(batch["holds"][:, j], expected)
 
 
-@pytest.mark.parametrize("kind", ["dinov2", "siglip"])
+@pytest.mark.parametrize("kind", ["dinov2", "siglip", "vjepa2"])
 def test_it_resumes_and_is_read_as_a_pretrained_encoder(store: EpisodeStore, tmp_path: Path, kind: str) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train_encoder(store.path, whole, kind, TINY)
@@ -89,6 +90,52 @@ def test_language_learns_which_texts_hold(store: EpisodeStore) -> None:
         optimizer.step()
         values.append(float(losses["loss"].detach()))
     assert values[-1] < 0.7 * values[20]
+
+
+SMALL_JEPA = MaskedPredictionConfig(image_size=16, patch=4, width=24, layers=1, heads=2, predictor_layers=1)
+
+
+def test_hidden_patches_are_predicted_from_those_that_are_seen_alone() -> None:
+    torch.manual_seed(0)
+    model = MaskedPrediction(SMALL_JEPA).eval()
+    images = torch.rand(1, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    seen, hidden = model._split(2, torch.Generator().manual_seed(1))
+    assert torch.equal(torch.cat([seen, hidden], 1).sort(1).values, torch.arange(16).expand(2, -1))
+    clip = images[0].unsqueeze(1).expand(-1, 2, -1, -1, -1)
+    told = model._predicted(clip, seen, hidden)
+    assert told.shape == (2, hidden.shape[1], 24)
+
+    def painted(places: torch.Tensor) -> torch.Tensor:
+        mask = torch.zeros(2, 16).scatter(1, places, 1.0).view(2, 1, 1, 4, 4)
+        return clip + mask.repeat_interleave(4, 3).repeat_interleave(4, 4)
+
+    torch.testing.assert_close(model._predicted(painted(hidden), seen, hidden), told)
+    assert not torch.allclose(model._predicted(painted(seen), seen, hidden), told, atol=1e-3)
+
+
+def test_masked_prediction_learns_and_does_not_collapse(store: EpisodeStore) -> None:
+    torch.manual_seed(0)
+    model = MaskedPrediction(SMALL_JEPA)
+    rng = np.random.default_rng(0)
+    ramp = rng.integers(0, 200, (8, 1, 3, 1, 1)) + 3 * np.arange(16)  # a picture's left side tells its right one
+    batch = {"images": torch.from_numpy(np.broadcast_to(ramp, (8, 1, 3, 16, 16)).astype(np.uint8).copy())}
+    optimizer = torch.optim.Adam(model.student.parameters(), 3e-3)
+    losses = []
+    for step in range(60):
+        found = model.loss(batch, torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        found["loss"].backward()
+        optimizer.step()
+        losses.append(float(found["loss"].detach()))
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
+    assert found["spread"] > 0.1
+
+
+def test_masked_prediction_refuses_what_leaves_nothing_to_see() -> None:
+    with pytest.raises(ValueError, match="take a smaller patch"):
+        MaskedPredictionConfig(image_size=16, patch=16)
+    with pytest.raises(ValueError, match="least_hidden <= most_hidden"):
+        MaskedPredictionConfig(least_hidden=0.9, most_hidden=0.5)
 
 
 def test_a_run_keeps_its_settings(store: EpisodeStore, tmp_path: Path) -> None:

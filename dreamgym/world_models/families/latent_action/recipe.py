@@ -13,7 +13,7 @@ from torch import Tensor
 from dreamgym.data.join import EMBODIMENT
 from dreamgym.data.store import EpisodeView
 from dreamgym.fields import convert, field_types
-from dreamgym.nn.encoders import EncoderConfig
+from dreamgym.nn.encoders import EncoderConfig, encoder_config
 from dreamgym.suites.facts import StoreFacts
 from dreamgym.world_models.base import WorldModel
 from dreamgym.world_models.families.latent_action import adapters
@@ -46,13 +46,14 @@ class LatentActionRecipe(Recipe):
     }  # fmt: skip
 
     def config(self, facts: StoreFacts, preset: str, changes: Mapping[str, Any]) -> LatentActionConfig:
-        """Camera, robots and poses of a store.
+        """Camera, robots and poses of a store; an encoder of which only kind and source are told is read there.
 
         Raises:
-            ValueError: no camera, or several and none named; or no sensor whose poses tell motion.
+            ValueError: no camera, or several and none named; no sensor whose poses tell motion; or an encoder whose
+                weights cannot be read.
         """
         types = field_types(LatentActionConfig)
-        changes = {k: convert(v, types[k], k) for k, v in changes.items()}
+        changes = {k: convert(_read(v) if k == "encoder" else v, types[k], k) for k, v in changes.items()}
         images = [k for k, s in facts.sensors.items() if s.kind == "image"]
         sensor = changes.get("sensor", images[0] if len(images) == 1 else None)
         if sensor not in images:
@@ -136,6 +137,14 @@ class LatentActionRecipe(Recipe):
             },
             settings={"batch_size": 2, "length": 6, "warmup": 2},
         )  # fmt: skip
+
+
+def _read(told: Any) -> Any:
+    """An encoder as it was told, or where no architecture was, with that of the weights at its source."""
+    known = {"kind", "source", "image_size", "grid", "kept"}  # what decides how weights are read
+    if not isinstance(told, Mapping) or not {"kind", "source"} <= told.keys() <= known:
+        return told
+    return encoder_config(**told)
 
 
 def _motion(facts: StoreFacts, changes: Mapping[str, Any]) -> Motion | None:

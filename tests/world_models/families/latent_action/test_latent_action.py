@@ -9,6 +9,7 @@ from dreamgym.data import EpisodeStore, join
 from dreamgym.suites.facts import store_facts
 from dreamgym.training import checkpoint
 from dreamgym.training.adapt import adapt
+from dreamgym.training.encoders.masked import MaskedPrediction, MaskedPredictionConfig
 from dreamgym.training.train import load_run, train
 from dreamgym.types import ActionSpec
 from dreamgym.world_models.families.latent_action import LatentActionConfig, LatentActionModel
@@ -182,6 +183,22 @@ def test_orders_of_adaptation(order, names):
     assert [s.name for s in RECIPE.stages(small(adaptation=order), FitConfig())] == names
     with pytest.raises(ValueError, match="does not fit front"):
         small(adaptation=order, front="explicit")
+
+
+def test_a_small_encoder_of_ones_own_is_read_from_its_folder(tmp_path):
+    MaskedPrediction(MaskedPredictionConfig(image_size=16, patch=4, width=24, layers=1, heads=2)).save(tmp_path)
+    example = RECIPE.example()
+    store = EpisodeStore.create(tmp_path / "store", example.keys, example.info)
+    store.append(example.episodes)
+    sizes = {k: v for k, v in example.changes.items() if k != "encoder"}
+    told = {**sizes, "encoder": {"kind": "vjepa2", "source": str(tmp_path)}, "decoder_blocks": 1, "decoder_width": 16}
+    config = RECIPE.config(store_facts(store), "tiny", told)
+    assert (config.encoder.grid, config.encoder.token_dim, config.encoder.image_size) == (4, 24, 16)
+    model = LatentActionModel(config)
+    model.encoder.fetch()
+    assert model.encode(images(2, 2)).shape == (2, 2, 16, 24)
+    with pytest.raises(ValueError, match="no vjepa2 weights at 'nowhere'"):
+        RECIPE.config(store_facts(store), "tiny", {**told, "encoder": {"kind": "vjepa2", "source": "nowhere"}})
 
 
 @pytest.fixture(scope="module")
