@@ -37,6 +37,8 @@ from dreamgym.world_models.families.latent_action import LatentActionModel
 ROBOTS = ("panda_joints", "ur5e_pose", "kinova3_position")
 """To pretrain on, in the order in which they are added (Fig. 4)."""
 KEYS = ("rgb_static", "state", "action", "snapshot")
+WHICH = ("work", "stores", "rows", "models", "seeds", "splits", "baselines", "networks", "picture")
+"""Options that say what is done and where it is kept, not how."""
 VAL_EVERY = 10
 """Every tenth episode is held out."""
 
@@ -98,6 +100,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrain-steps", type=int, default=3000, help="updates of pretraining")
     parser.add_argument("--adapt-steps", type=int, default=1500, help="updates of adaptation")
     parser.add_argument("--batch-size", type=int, default=24, help="windows of an update; of adaptation, half of them")
+    parser.add_argument("--rows", default="rows", help="folder of WORK for the rows; another one for other settings")
     parser.add_argument("--set", nargs="*", default=[], help="fields of the family's config as FIELD=JSON")
 
 
@@ -143,15 +146,19 @@ class Models:
             run, steps, lambda: train(store, run, "latent_action", "tiny", changes=changes, steps=steps, **settings)
         )
 
+    def adapt_steps(self, variant: Variant) -> int:
+        """Updates on the held-out robot; from scratch as many as the others have in all."""
+        return int(self.options.adapt_steps + (0 if variant.robots else self.options.pretrain_steps))
+
     def adapted(self, name: str, seed: int) -> Path:
         """The run of a variant's adaptation, done."""
-        variant, steps, store = VARIANTS[name], self.options.adapt_steps, self.store(HELD_OUT)
+        variant, store = VARIANTS[name], self.store(HELD_OUT)
+        steps = self.adapt_steps(variant)
         run = self.work / "runs" / f"{name}_{seed}"
         settings = {"seed": seed, "batch_size": max(1, self.options.batch_size // 2), "eval_every": 0}
         if variant.robots:
             source = self.pretrained(name, seed)
             return _done(run, steps, lambda: adapt(source, store, run, None, variant.order, steps, **settings))
-        steps += self.options.pretrain_steps  # from scratch, with as many updates as the others have in all
         settings["batch_size"] = self.options.batch_size
         changes = {"front": variant.front, **self.changes}
         return _done(
@@ -166,7 +173,7 @@ class Models:
         """
         variant, options = VARIANTS[name], self.options
         run = self.work / "runs" / (f"{variant.pretraining}_{seed}" if pretrained else f"{name}_{seed}")
-        needed = options.pretrain_steps if pretrained else options.adapt_steps
+        needed = options.pretrain_steps if pretrained else self.adapt_steps(variant)
         if updates(run) < needed:
             raise ValueError(f"{run} has {updates(run)} of {needed} updates: run benchmarks/lac/models.py first")
         model = load_run(run)
@@ -174,8 +181,12 @@ class Models:
         return model
 
     def row(self, kind: str, make: Callable[[], dict[str, Any]], **key: Any) -> dict[str, Any]:
-        """A row of results, made unless its file is there."""
-        file = self.work / "rows" / f"{'.'.join([kind, *map(str, key.values())])}.json"
+        """A row of results, made unless its file is there.
+
+        Raises:
+            ValueError: it is there and was made with other settings.
+        """
+        file = self.work / self.options.rows / f"{'.'.join([kind, *map(str, key.values())])}.json"
         if not file.is_file():
             made = {**key, **make(), "settings": self.settings()}
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -184,12 +195,13 @@ class Models:
             part.replace(file)
             print(kind, {k: v for k, v in made.items() if isinstance(v, int | float | str)}, flush=True)
         row: dict[str, Any] = json.loads(file.read_text())
+        if row["settings"] != self.settings():
+            raise ValueError(f"{file} was made with {row['settings']}, not {self.settings()}: give other --rows")
         return row
 
     def settings(self) -> dict[str, Any]:
-        """What may not differ among the rows of a table."""
-        names = ("pretrain_steps", "adapt_steps", "batch_size")
-        return {**{name: getattr(self.options, name) for name in names}, "changes": self.changes}
+        """How rows are made: what may not differ within a table."""
+        return {k: v for k, v in vars(self.options).items() if k not in WHICH}
 
 
 def told(model: LatentActionModel) -> dict[str, Any]:

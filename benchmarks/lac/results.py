@@ -1,4 +1,4 @@
-"""From the rows in WORK/rows to benchmarks/results/lac_*.json.
+"""From a folder of rows to benchmarks/results/lac_*.json.
 
 python benchmarks/lac/results.py WORK           # then: python benchmarks/figures.py
 """
@@ -22,13 +22,13 @@ KINDS = {
 HEAD = ("machine", "library_version")
 
 
-def gathered(work: Path, kind: str) -> dict[str, Any] | None:
+def gathered(folder: Path, kind: str) -> dict[str, Any] | None:
     """The rows of a kind under one header; None where there is none.
 
     Raises:
         ValueError: rows that were made with other settings, which no table may mix.
     """
-    rows = [json.loads(file.read_text()) for file in sorted((work / "rows").glob(f"{kind}.*.json"))]
+    rows = [json.loads(file.read_text()) for file in sorted(folder.glob(f"{kind}.*.json"))]
     if not rows:
         return None
     settings = rows[0]["settings"]
@@ -44,9 +44,9 @@ def _without(row: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def main(args: list[str] | None = None) -> None:
-    (work,) = sys.argv[1:] if args is None else args
+    (folder,) = sys.argv[1:] if args is None else args
     for kind in KINDS:
-        found = gathered(Path(work), kind)
+        found = gathered(Path(folder), kind)
         if found is not None:
             file = RESULTS / f"lac_{kind}.json"
             file.write_text(json.dumps(found, indent=1) + "\n")

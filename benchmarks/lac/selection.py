@@ -245,9 +245,8 @@ def main(args: list[str] | None = None) -> None:
                     own = proposer(models, seed, options.steps, options.epochs)
                     shown = demonstrations(view_of(models, split), options.episodes, a)
                     found = measured(env, Chooser(model, config), own, shown, seed, options.decisions)
-                    asked = {k: getattr(options, k) for k in ("candidates", "steps", "keep", "decisions", "epochs")}
                     robots = 0 if baseline else VARIANTS[method].robots
-                    return {"robots": robots, **found, **asked, **(provenance() if baseline else told(model))}
+                    return {"robots": robots, **found, **(provenance() if baseline else told(model))}
 
                 models.row("selection", make, method=method, split=split, seed=seed)
     if env is not None:

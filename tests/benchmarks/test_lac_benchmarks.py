@@ -96,6 +96,8 @@ def test_rollouts_are_rows_and_are_not_measured_again(lac, words, trained, capsy
     capsys.readouterr()
     lac("rollouts").main(told)
     assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match="give other --rows"):
+        lac("rollouts").main([*told, "--windows", "64"])
 
 
 def test_an_exact_model_beats_the_copy(lac):
@@ -199,10 +201,9 @@ def made_up(seed, method, split, digits):
 def test_rows_of_one_setting_become_a_file_and_tables(lac, tmp_path):
     results, tables = lac("results"), lac("tables")
     assert results.gathered(tmp_path, "selection") is None
-    (tmp_path / "rows").mkdir()
     rows = [made_up(s, m, p, "1101") for s in (0, 1) for m in ("LAC", "EAC", "LAC-1") for p in tables.SPLITS]
     for i, row in enumerate(rows):
-        (tmp_path / "rows" / f"selection.{i}.json").write_text(json.dumps(row))
+        (tmp_path / f"selection.{i}.json").write_text(json.dumps(row))
     found = results.gathered(tmp_path, "selection")
     assert found["settings"] == {"steps": 3} and len(found["rows"]) == len(rows) and "settings" not in found["rows"][0]
     text = tables.selection(found["rows"])
@@ -213,7 +214,7 @@ def test_rows_of_one_setting_become_a_file_and_tables(lac, tmp_path):
     assert "IDM" in tables.probe(probed, moved) and "50 ± 0" in tables.probe(probed, moved)
     likeness = {"model": "LAC", "split": "instances", "psnr": 21.0, "ssim": 0.8, "frechet": 0.5, "copy_psnr": 20.0}
     assert "21.00" in tables.rollouts([likeness]) and "20.00" in tables.rollouts([likeness])
-    (tmp_path / "rows" / "selection.x.json").write_text(json.dumps({**rows[0], "settings": {"steps": 4}}))
+    (tmp_path / "selection.x.json").write_text(json.dumps({**rows[0], "settings": {"steps": 4}}))
     with pytest.raises(ValueError, match="make the rows of one anew"):
         results.gathered(tmp_path, "selection")
 
