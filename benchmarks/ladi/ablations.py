@@ -80,7 +80,7 @@ def cells(options: argparse.Namespace, part: str, values: Sequence[int | str]) -
         for seed in options.seeds:
             frames = int(value) if part == "frames" else 6
             body = dict(options.states)[str(value)] if part == "states" else ()
-            training = Training(options.demonstrations[0], seed, options.imagined, frames=frames, body=body)
+            training = Training(options.num_demonstrations[0], seed, options.imagined, frames=frames, body=body)
             yield Cell(part, value, training, options.times)
 
 

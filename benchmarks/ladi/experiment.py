@@ -3,7 +3,7 @@ LaDi-WM share.
 
 - Seed s learns from demonstrations s n to (s + 1) n of each task: other data, not only another beginning. One policy
   learns all tasks of the world.
-- It is trained anew for each number of ``--updates``, until success without refinement from val starts no longer rises;
+- It is trained anew for each number of ``--steps``, until success without refinement from val starts no longer rises;
   the best number is kept, for the controls of the same demonstrations too. So the policies have converged, and nothing
   but val chose how long they learn.
 - What is reported is success in the simulator from test starts, which chose nothing. All policies of a work folder meet
@@ -138,7 +138,7 @@ class Bench:
             asked = TrainOptions(
                 options.store, str(self.world.path), folder, text=options.text, preset=options.preset,
                 chunk=training.frames * a, execute=options.execute * a, tokens=options.tokens,
-                proprioception=training.body, seed=training.seed,
+                proprioception_entries=training.body, seed=training.seed,
             )  # fmt: skip
             shown = TRAINED_ON.get(training.shown or "", lambda model: model)(self.world.model)
             how = GuidedTraining(
@@ -159,7 +159,7 @@ class Bench:
         if file.is_file():
             found = {int(k): v for k, v in json.loads(file.read_text()).items()}
         else:
-            for number in self.options.updates:
+            for number in self.options.steps:
                 found[number] = self.val(self.trained(own, number), 0)
                 if found[number] < max(found.values()):
                     break
@@ -281,7 +281,7 @@ def write(file: Path, content: Any, indent: int | None = None) -> None:
 
 def settings(options: argparse.Namespace) -> dict[str, Any]:
     """How cells were measured: what may not differ within a table."""
-    names = ("updates", "batch_size", "preset", "tokens", "execute", "text", "simulators", "episodes", "val_episodes")
+    names = ("steps", "batch_size", "preset", "tokens", "execute", "text", "simulators", "episodes", "val_episodes")
     return {name: getattr(options, name) for name in (*names, "horizon")}
 
 
@@ -293,9 +293,9 @@ def make_parser(doc: str | None, result: str) -> argparse.ArgumentParser:
     parser.add_argument("--world", required=True, help="name or folder of the checkpoint")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / f"{result}.json")
     parser.add_argument("--tasks", nargs="+", help="all of the world's by default")
-    parser.add_argument("--demonstrations", nargs="+", type=int, default=[10])
+    parser.add_argument("--num-demonstrations", nargs="+", type=int, default=[10])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--updates", nargs="+", type=int, default=[2000, 4000, 8000])
+    parser.add_argument("--steps", nargs="+", type=int, default=[2000, 4000, 8000])
     parser.add_argument("--batch-size", type=int, default=24)
     parser.add_argument("--preset", choices=["tiny", "paper"], default="tiny")
     parser.add_argument("--tokens", type=int, default=4, help="that the features of a frame are divided into")

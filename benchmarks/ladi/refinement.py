@@ -2,7 +2,7 @@
 model (Tables 4 and 8, supplement Table 1).
 
     python benchmarks/ladi/refinement.py --work WORK --store data/operators --world dreams/latent
-    python benchmarks/ladi/refinement.py ... --demonstrations 10 20 30 --seeds 0 1 2 --parts refinements repeats
+    python benchmarks/ladi/refinement.py ... --num-demonstrations 10 20 30 --seeds 0 1 2 --parts refinements repeats
     python benchmarks/ladi/refinement.py --work GOAL --store data/goal_demos --world dreams/libero \
         --horizon 300 --out benchmarks/results/ladi_refinement_libero.json
 
@@ -70,7 +70,7 @@ class Cell:
 
 def kept_kind(bench: Bench) -> str:
     """What the imagined frames are in training, as success from val starts has it; measured once a work folder."""
-    file, first = bench.work / "val" / "kinds.json", bench.options.demonstrations[0]
+    file, first = bench.work / "val" / "kinds.json", bench.options.num_demonstrations[0]
     if not file.is_file():
         found = {}
         for kind in bench.options.kinds:
@@ -84,13 +84,13 @@ def kept_kind(bench: Bench) -> str:
 def wanted(bench: Bench, part: str) -> list[Cell]:
     """The cells of a part, in the order in which they are measured."""
     options = bench.options
-    first, seeds = options.demonstrations[0], options.seeds
+    first, seeds = options.num_demonstrations[0], options.seeds
     if part == "kinds":
         return [
             Cell(Training(first, seeds[0], kind), times) for kind in options.kinds for times in range(JUDGED_AT + 1)
         ]
     kind = kept_kind(bench)
-    groups = [Training(n, seed, kind) for n in options.demonstrations for seed in seeds]
+    groups = [Training(n, seed, kind) for n in options.num_demonstrations for seed in seeds]
     if part == "refinements":
         return [Cell(training, times) for training in groups for times in options.refinements]
     if part == "repeats":

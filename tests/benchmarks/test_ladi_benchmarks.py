@@ -33,7 +33,8 @@ MODULES = (
     "ladi_tables",
 )
 SMALL = [
-    "--tasks=reach_right", "--demonstrations=2", "--seeds", "0", "--updates", "2", "4", "--batch-size=8", "--tokens=1",
+    "--tasks=reach_right", "--num-demonstrations=2", "--seeds", "0", "--steps", "2", "4", "--batch-size=8",
+    "--tokens=1",
     "--simulators=2", "--episodes=3", "--val-episodes=2", "--horizon=12",
 ]  # fmt: skip
 

@@ -53,7 +53,8 @@ class TrainOptions:
         chunk: control actions of a decision, whole frames; six frames where not given.
         execute: control actions before the next decision; one frame where not given, as in the paper.
         tokens: tokens that a frame's features are divided into.
-        proprioception: entries of the suite's proprioception that are read beside the features; none where not given.
+        proprioception_entries: entries of the suite's proprioception that are read beside the features; none where
+            not given.
         denoising_steps: denoising steps of a decision.
         times: refinements of the saved policy.
         imagined: what the imagined frames are in training: the model's from the policy's own actions, from the recorded
@@ -75,7 +76,7 @@ class TrainOptions:
     chunk: Count | None = None
     execute: Count | None = None
     tokens: Count = 1
-    proprioception: tuple[Whole, ...] = ()
+    proprioception_entries: tuple[Whole, ...] = ()
     denoising_steps: Count = 2
     times: Whole = 2
     imagined: Literal["own", "recorded", "future"] = "own"
@@ -145,7 +146,7 @@ def _config(options: TrainOptions, model: WorldModel, tasks: tuple[str, ...], in
         execute=a if options.execute is None else options.execute,
         instruction_dim=instruction_dim,
         tokens=options.tokens,
-        proprioception=options.proprioception,
+        proprioception=options.proprioception_entries,
         denoising_steps=options.denoising_steps,
         **sizes,
     )

@@ -243,7 +243,7 @@ def test_what_is_imagined_reaches_the_decision_only_where_it_is_shown(world: str
 
 def test_proprioception_is_read_in_training_dream_and_twin(world: str, demos: EpisodeStore, tmp_path: Any) -> None:
     options = TrainOptions(
-        demos.path, world, tmp_path / "policy", steps=4, batch_size=8, chunk=3, proprioception=(0, 1), threads=1
+        demos.path, world, tmp_path / "policy", steps=4, batch_size=8, chunk=3, proprioception_entries=(0, 1), threads=1
     )
     command(options)
     policy = load(tmp_path / "policy").policy
@@ -263,7 +263,7 @@ def test_proprioception_is_read_in_training_dream_and_twin(world: str, demos: Ep
     with pytest.raises(ValueError, match=r"reads the entries \[0, 1\] of the proprioception, got none"):
         policy.act(torch.zeros(2, 3), carry, fresh)
     with pytest.raises(ValueError, match=r"no proprioception with the entries \[9\]"):
-        command(replace(options, out=tmp_path / "other", proprioception=(9,)))
+        command(replace(options, out=tmp_path / "other", proprioception_entries=(9,)))
     with pytest.raises(ValueError, match="each once"):
         config(world, proprioception=(1, 1))
 
