@@ -5,8 +5,8 @@
 
 STORES holds a store for each robot (``dreamgym collect --suite robosuite_arms --robot NAME --store STORES/NAME``); WORK
 takes stores and runs. What is done is not done again, and a killed run goes on where it was. The other programs of this
-folder (`rollouts.py`, `selection.py`, `probe.py`) read WORK and keep what they find in WORK/rows, a file a row;
-`results.py` gathers the rows.
+folder (`imagined_rollouts.py`, `selection.py`, `probe.py`) read WORK and keep what they find in WORK/rows, one file a
+row; `results.py` gathers the rows.
 """
 
 from __future__ import annotations

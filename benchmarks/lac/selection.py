@@ -29,8 +29,8 @@ import torch
 from dreamgym_agents.action_selection import SelectionConfig, chosen, subgoals
 from dreamgym_agents.common.encoded import EncodedChunks
 from dreamgym_agents.diffusion_ppo import CloneConfig, DiffusionConfig, DiffusionPolicy, clone, load_policy, save_policy
+from imagined_rollouts import SPLITS, view_of
 from models import VARIANTS, Models, add_options, told
-from rollouts import SPLITS, view_of
 from torch import Tensor
 
 from dreamgym.data.store import EpisodeView

@@ -182,7 +182,7 @@ class Bench:
             seed: of the policy's and the model's noise.
             control: what is in place of the world model's imagination; "mean" is not.
         """
-        core = self._twin(min(self.options.simulators, number * len(self.tasks)), policy.obs)
+        core = self.twin_core(min(self.options.simulators, number * len(self.tasks)), policy.obs)
         rows, which = choose_rows(core.starts, self.tasks, number * len(self.tasks), split, 0)
         model = self.world.model
         if control == "true_future":
@@ -202,7 +202,7 @@ class Bench:
         options: dict[str, Any] = {"num_envs": num_envs, "horizon": horizon, "reward": "probability", "split": None}
         return options | {"autoreset_mode": "disabled", "chunk": None if a == 1 else a}
 
-    def _twin(self, num_envs: int, obs: str = "features") -> twin.TwinCore:
+    def twin_core(self, num_envs: int, obs: str = "features") -> twin.TwinCore:
         if (num_envs, obs) not in self._cores:
             self._cores[num_envs, obs] = twin.make_core(self.world, obs=obs, **self._core_options(num_envs))
         return self._cores[num_envs, obs]

@@ -27,7 +27,7 @@ def lac():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOM)
         yield importlib.import_module
-    for name in ("likeness", "models", "probe", "results", "rollouts", "selection", "speed", "tables"):
+    for name in ("likeness", "models", "probe", "results", "imagined_rollouts", "selection", "speed", "tables"):
         sys.modules.pop(name, None)
 
 
@@ -87,21 +87,21 @@ def test_variants_share_what_is_the_same(lac):
 
 def test_rollouts_are_rows_and_are_not_measured_again(lac, words, trained, capsys):
     told = [*words, "--models", "LAC", "EAC-S", "--frames", "3", "--windows", "32"]
-    lac("rollouts").main(told)
+    lac("imagined_rollouts").main(told)
     rows = [json.loads(f.read_text()) for f in sorted((trained.work / "rows").glob("rollouts.*.json"))]
     assert len(rows) == 6
     assert {"model", "robots", "split", "seed", "psnr", "ssim", "frechet"} < rows[0].keys()
     assert {(r["model"], r["robots"]) for r in rows} == {("LAC", 3), ("EAC-S", 0)}
     assert all(len(r["psnr_by_frame"]) == 3 and r["windows"] == 32 for r in rows)
     capsys.readouterr()
-    lac("rollouts").main(told)
+    lac("imagined_rollouts").main(told)
     assert capsys.readouterr().out == ""
     with pytest.raises(ValueError, match="give other --rows"):
-        lac("rollouts").main([*told, "--windows", "64"])
+        lac("imagined_rollouts").main([*told, "--windows", "64"])
 
 
 def test_an_exact_model_beats_the_copy(lac):
-    model, rollouts, likeness = TwoRobotsModel(PointConfig(history=1)), lac("rollouts"), lac("likeness")
+    model, rollouts, likeness = TwoRobotsModel(PointConfig(history=1)), lac("imagined_rollouts"), lac("likeness")
     actions = torch.zeros(2, 16, 3)
     actions[..., 0], actions[..., 2] = 1.0, -1.0
     place = torch.zeros(2, 16, 3)

@@ -162,7 +162,7 @@ def test_the_true_future_is_the_simulators_and_moves_nothing(done, ladi) -> None
     work, call, _ = done
     options = ladi("refinement").parse(call)
     bench = ladi("experiment").Bench.open(options, options.world, work)
-    core = bench._twin(2)
+    core = bench.twin_core(2)
     core.reset(seed=0, options={"task": "reach_right"})
     plan = core.spec.prepare(torch.rand(2, 3, 3, generator=torch.Generator().manual_seed(1)))
     before = [s.copy() for s in core.world.sims.snapshot()]

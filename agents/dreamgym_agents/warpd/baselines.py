@@ -110,7 +110,7 @@ class RelativeDiffusionBaseline(DiffusionBaseline):
     def _place(self, obs: Tensor) -> Tensor:
         return obs[..., list(self.config.action_origin)]
 
-    def _chunk(self, batch: dict[str, Tensor]) -> Tensor:
+    def chunk(self, batch: dict[str, Tensor]) -> Tensor:
         """Positions counted from the place at the first row that is acted on, [B, padded, A]."""
         obs = batch["obs"][:, self.history - 1 :]
         places = self._place(obs)
@@ -119,13 +119,13 @@ class RelativeDiffusionBaseline(DiffusionBaseline):
 
     def _prepare(self, demonstrations: Demonstrations, generator: torch.Generator) -> None:
         length, size = self.config.length + self.history - 1, self.config.train.batch_size
-        chunks = torch.cat([self._chunk(b).cpu() for b in demonstrations.epoch(length, size, generator)])
+        chunks = torch.cat([self.chunk(b).cpu() for b in demonstrations.epoch(length, size, generator)])
         low, high = chunks.amin((0, 1)).expand(self.padded, -1), chunks.amax((0, 1)).expand(self.padded, -1)
         self.diffusion.fit_range(torch.stack([low, high]).to(self.scaling.obs_mean.device))
 
     def _loss(self, batch: dict[str, Tensor], generator: torch.Generator, epoch: int) -> dict[str, Tensor]:
         condition = self.condition(batch["obs"][:, : self.history], batch["task"], self.baseline_condition)
-        return {"loss": self.diffusion.loss(self._chunk(batch), condition, generator)}
+        return {"loss": self.diffusion.loss(self.chunk(batch), condition, generator)}
 
 
 class ChunkVAE(nn.Module):

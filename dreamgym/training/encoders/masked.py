@@ -96,16 +96,16 @@ class MaskedPrediction(nn.Module):
         mean, std = (torch.tensor(v, device=images.device).view(1, 3, 1, 1) for v in NORMALISATION["vjepa2"])
         shown = (crops(images, config.image_size, config.scale, generator) - mean) / std
         clip = shown.unsqueeze(1).expand(-1, TUBELET, -1, -1, -1)
-        seen, hidden = self._split(len(images), generator)
+        seen, hidden = self.split(len(images), generator)
         with torch.no_grad():
             whole = self.teacher(pixel_values_videos=clip).last_hidden_state
             targets = F.layer_norm(_taken(whole, hidden), (config.width,))
-        predicted = self._predicted(clip, seen, hidden)
+        predicted = self.predicted(clip, seen, hidden)
         loss = (predicted - targets).abs().mean()
         # Without features that tell images apart there would be nothing to predict: this falls to 0 on a collapse.
         return {"loss": loss, "spread": targets.std(0).mean()}
 
-    def _predicted(self, clip: Tensor, seen: Tensor, hidden: Tensor) -> Tensor:
+    def predicted(self, clip: Tensor, seen: Tensor, hidden: Tensor) -> Tensor:
         """Features [B, K, width] of the patches ``hidden`` [B, K], from those ``seen`` alone."""
         encoder = self.student.encoder
         # transformers' own forward lets every patch be seen by the encoder, and masks what comes out of it.
@@ -119,7 +119,7 @@ class MaskedPrediction(nn.Module):
         predicted: Tensor = told.last_hidden_state
         return predicted
 
-    def _split(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def split(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Places seen [N, S] and hidden [N, K]: a block of one size in all images, at random places."""
         config, side = self.config, self.config.image_size // self.config.patch
         low, high = (max(1, round(share * side)) for share in (config.least_hidden, config.most_hidden))

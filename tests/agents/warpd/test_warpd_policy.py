@@ -356,7 +356,7 @@ def test_a_relative_chunk_learns_positions_counted_from_its_first_row(demonstrat
     agent = RelativeDiffusionBaseline.for_demonstrations(small, counted)
     batch = next(iter(counted.led(1).epoch(small.length + 1, 4, torch.Generator().manual_seed(0))))
     positions = batch["action"] + batch["obs"]
-    chunk = agent._chunk(batch)
+    chunk = agent.chunk(batch)
     assert torch.allclose(chunk[:, : small.length], positions[:, 1:] - batch["obs"][:, 1:2])
 
 

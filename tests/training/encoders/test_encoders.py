@@ -99,18 +99,18 @@ def test_hidden_patches_are_predicted_from_those_that_are_seen_alone() -> None:
     torch.manual_seed(0)
     model = MaskedPrediction(SMALL_JEPA).eval()
     images = torch.rand(1, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    seen, hidden = model._split(2, torch.Generator().manual_seed(1))
+    seen, hidden = model.split(2, torch.Generator().manual_seed(1))
     assert torch.equal(torch.cat([seen, hidden], 1).sort(1).values, torch.arange(16).expand(2, -1))
     clip = images[0].unsqueeze(1).expand(-1, 2, -1, -1, -1)
-    told = model._predicted(clip, seen, hidden)
+    told = model.predicted(clip, seen, hidden)
     assert told.shape == (2, hidden.shape[1], 24)
 
     def painted(places: torch.Tensor) -> torch.Tensor:
         mask = torch.zeros(2, 16).scatter(1, places, 1.0).view(2, 1, 1, 4, 4)
         return clip + mask.repeat_interleave(4, 3).repeat_interleave(4, 4)
 
-    torch.testing.assert_close(model._predicted(painted(hidden), seen, hidden), told)
-    assert not torch.allclose(model._predicted(painted(seen), seen, hidden), told, atol=1e-3)
+    torch.testing.assert_close(model.predicted(painted(hidden), seen, hidden), told)
+    assert not torch.allclose(model.predicted(painted(seen), seen, hidden), told, atol=1e-3)
 
 
 def test_masked_prediction_learns_and_does_not_collapse(store: EpisodeStore) -> None:

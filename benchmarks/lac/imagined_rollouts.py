@@ -1,6 +1,6 @@
 """LAC-WM, Table 1: imagined roll-outs of eight frames against what happened, with objects that training never saw.
 
-    python benchmarks/lac/rollouts.py --work WORK --stores STORES       # of the models that `models.py` has trained
+    python benchmarks/lac/imagined_rollouts.py --work WORK --stores STORES  # of what `models.py` has trained
 
 Reads STORES/held_out_instances and STORES/held_out_categories, stores of the held-out robot, and the held-out episodes
 of its own ("val", with objects of training). A row, kept in WORK/rows: {model, robots, split, seed, psnr, ssim,
