@@ -58,9 +58,9 @@ class LatentDiffusionRecipe(Recipe):
         return (*config.images, *config.vectors)
 
     def stages(self, config: LatentDiffusionConfig, fit: FitConfig) -> tuple[Stage, ...]:
-        """One; the gradients of what draws and reads are clipped by themselves."""
-        apart = (*(("decoder.*",) if config.decoder_width else ()), *(("reader.*",) if config.vectors else ()))
-        return (Stage(groups=(ParameterGroup(apart),) if apart else ()),)
+        """One; what draws and what reads are clipped apart: the reader's gradients are a thousand times larger."""
+        apart = [name for name, there in (("decoder.*", config.decoder_width), ("reader.*", config.vectors)) if there]
+        return (Stage(groups=tuple(ParameterGroup((name,)) for name in apart)),)
 
     def source(self, model: LatentDiffusion, episodes: EpisodeView) -> tuple[EpisodeView, tuple[str, ...]]:
         """Tokens of encoders whose weights are known, computed once; the cameras too, where something is drawn."""
