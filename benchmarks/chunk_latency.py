@@ -13,7 +13,6 @@ on more. Models without a sampler have ``sampler_steps`` null and one row a numb
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ladi.imaginations import changed
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -46,10 +46,7 @@ def settings_of(model: WorldModel, steps: Sequence[int]) -> Iterator[tuple[dict[
     for samples in sorted({1, int(known.get("samples", 1))}):
         for number in steps:
             fields = {"sampler_steps": number, **({"samples": samples} if "samples" in known else {})}
-            view = copy.copy(model)
-            config = type(model.config).from_dict({**known, **fields})  # type: ignore[attr-defined]
-            view.__dict__ = {**model.__dict__, "config": config}
-            yield fields, view
+            yield fields, changed(model, **fields)
 
 
 def drawn(model: WorldModel, num_envs: int, actions: int) -> tuple[State, Tensor]:

@@ -17,8 +17,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-import ladi_tables
 from lac import tables as lac
+from ladi import tables as ladi
 
 from dreamgym.evaluation.making.markdown import table
 from dreamgym.evaluation.statistics.inference import clustered_wilson, wilson
@@ -339,7 +339,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "latency": dvg_latency,
     },
     "docs/lac_wm.md": lac.blocks(),
-    "docs/ladi_wm.md": ladi_tables.blocks(),
+    "docs/ladi_wm.md": ladi.blocks(),
     "docs/libero.md": {
         "libero parity": libero_parity,
         "libero pictures": libero_pictures,

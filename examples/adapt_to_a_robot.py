@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dreamgym_agents.action_selection import SelectionConfig, chosen
 
 from dreamgym.data import EpisodeStore, EpisodeView
 from dreamgym.envs.simulators import make_simulator
@@ -66,7 +65,7 @@ def plan(model: WorldModel, image: np.ndarray, goal: np.ndarray, plans: torch.Te
     state = {key: value.repeat_interleave(len(plans), 0) for key, value in seen(model, image).items()}
     *_, last = model.unroll(state, plans)
     values = -(model.features(last) - features(model, goal)).norm(dim=1)
-    return chosen(SelectionConfig("rank", len(plans), 1, keep), plans[None], values[None])[0]
+    return plans[values.topk(keep).indices].mean(0)
 
 
 def main(dream: str, frames: int = 6) -> None:

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.functional import spearman_corrcoef
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from dreamgym.data import EpisodeStore
+from dreamgym.evaluation.making import likeness
+from dreamgym.evaluation.making.likeness import psnr, ssim
 from dreamgym.suites.facts import store_facts
 from dreamgym.world_models.families.video_cascade import VideoCascade
 
 OBJECTS = {"drawer": "drawer", "slider": "slider", "lightbulb": "bulb", "led": "led"}
 """What a task's name holds, and the suite's measure of it."""
-MOST_DB = 60.0
-"""Of frames that are equal."""
 PLACES = 4
 """Features are latents averaged over so many places a side."""
 MOVED = 0.5
@@ -64,14 +62,6 @@ def encoded(model: VideoCascade, frames: Tensor) -> Tensor:
     return torch.cat([model.autoencoder.encode(part) for part in frames.split(BATCH)])
 
 
-class _Given(nn.Identity):
-    """Stands where torchmetrics expects a network: the features are computed before."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
-
-
 def features(model: VideoCascade, clips: Tensor) -> Tensor:
     """Features [N t, Z * PLACES^2] of clips [N, F + 1, C, H, W]: their latents after the first, of 4 frames each."""
     latents = encoded(model, clips)[:, 1:].flatten(0, 1)
@@ -80,23 +70,7 @@ def features(model: VideoCascade, clips: Tensor) -> Tensor:
 
 def frechet(model: VideoCascade, made: Tensor, real: Tensor) -> float:
     """Fréchet distance of two sets of clips [N, F + 1, C, H, W], in the features of our own autoencoder."""
-    wanted = features(model, real)
-    distance = FrechetInceptionDistance(_Given(wanted.shape[1]))
-    distance.update(wanted, real=True)
-    distance.update(features(model, made), real=False)
-    return float(distance.compute())
-
-
-def psnr(made: Tensor, real: Tensor) -> Tensor:
-    """Decibels [N] of frames [N, C, H, W] in [0, 1], at most `MOST_DB`."""
-    return peak_signal_noise_ratio(made, real, data_range=1.0, dim=(1, 2, 3), reduction="none").clamp(max=MOST_DB)
-
-
-def ssim(made: Tensor, real: Tensor) -> Tensor:
-    """Structural similarity [N] of frames [N, C, H, W] in [0, 1]."""
-    found = structural_similarity_index_measure(made, real, data_range=1.0, reduction="none")
-    assert isinstance(found, Tensor)
-    return found
+    return likeness.frechet(features(model, made), features(model, real))
 
 
 class ObjectProbe:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from likeness import by_networks, features, frechet, psnr, ssim
+from likeness import by_networks, features
 from models import VARIANTS, Models, add_options, told
 from torch import Tensor
 
 from dreamgym.data import EpisodeStore, EpisodeView, SequenceSampler
+from dreamgym.evaluation.making.likeness import frechet, psnr, ssim
 from dreamgym.sims.robosuite_arms.embodiments import HELD_OUT
 from dreamgym.world_models.base import WorldModel, to_frames
 from dreamgym.world_models.families.latent_action import LatentActionModel

@@ -1,4 +1,4 @@
-"""How alike imagined and real frames are: PSNR, SSIM, Fréchet distances, and networks of others where one has them."""
+"""Features of an encoder for the Fréchet distance, and metrics by networks of others where one has them."""
 
 from __future__ import annotations
 
@@ -7,45 +7,15 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
-from torchmetrics.image.fid import FrechetInceptionDistance
 
-MOST_DB = 60.0
-"""Of frames that are equal."""
+from dreamgym.evaluation.making.likeness import frechet
+
 PLACES = 2
 """Features are the encoder's tokens averaged over so many places a side."""
 BATCH = 64
 NETWORKS = ("lpips", "fid", "fvd")
 """Metrics by networks that no package brings: each is a TorchScript file. "lpips" maps two batches of frames
 [R, 3, H, W] in [0, 1] to distances [R]; "fid" frames, and "fvd" clips [R, T, 3, H, W], to features [R, Z]."""
-
-
-def psnr(made: Tensor, real: Tensor) -> Tensor:
-    """Decibels [R] of frames [R, 3, H, W] in [0, 1], at most `MOST_DB`."""
-    return peak_signal_noise_ratio(made, real, data_range=1.0, dim=(1, 2, 3), reduction="none").clamp(max=MOST_DB)
-
-
-def ssim(made: Tensor, real: Tensor) -> Tensor:
-    """Structural similarity [R] of frames [R, 3, H, W] in [0, 1]."""
-    found = structural_similarity_index_measure(made, real, data_range=1.0, reduction="none")
-    assert isinstance(found, Tensor)
-    return found
-
-
-class _Given(nn.Identity):
-    """Stands where torchmetrics expects a network: the features are computed before."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
-
-
-def frechet(made: Tensor, real: Tensor) -> float:
-    """Fréchet distance of the Gaussians of two sets of features [R, Z]."""
-    distance = FrechetInceptionDistance(_Given(real.shape[1]))
-    distance.update(real, real=True)
-    distance.update(made, real=False)
-    return float(distance.compute())
 
 
 def features(tokens: Tensor) -> Tensor:

@@ -28,9 +28,10 @@ import numpy as np
 import torch
 from dreamgym_agents.action_selection import SelectionConfig, chosen, subgoals
 from dreamgym_agents.common.encoded import EncodedChunks
+from dreamgym_agents.common.settings import weights_id
 from dreamgym_agents.diffusion_ppo import CloneConfig, DiffusionConfig, DiffusionPolicy, clone, load_policy, save_policy
 from imagined_rollouts import SPLITS, view_of
-from models import VARIANTS, Models, add_options, told
+from models import VARIANTS, Models, add_options
 from torch import Tensor
 
 from dreamgym.data.store import EpisodeView
@@ -246,7 +247,8 @@ def main(args: list[str] | None = None) -> None:
                     shown = demonstrations(view_of(models, split), options.episodes, a)
                     found = measured(env, Chooser(model, config), own, shown, seed, options.decisions)
                     robots = 0 if baseline else VARIANTS[method].robots
-                    return {"robots": robots, **found, **(provenance() if baseline else told(model))}
+                    hashes = {"policy": weights_id(own.policy), "model": weights_id(model)}
+                    return {"robots": robots, **found, **provenance(hashes)}
 
                 models.row("selection", make, method=method, split=split, seed=seed)
     if env is not None:

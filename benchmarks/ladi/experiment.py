@@ -141,12 +141,8 @@ class Bench:
                 proprioception_entries=training.body, seed=training.seed,
             )  # fmt: skip
             shown = TRAINED_ON.get(training.shown or "", lambda model: model)(self.world.model)
-            how = GuidedTraining(
-                updates,
-                options.batch_size,
-                imagined=training.imagined,
-                seed=training.seed,  # type: ignore[arg-type]
-            )
+            imagined: Any = training.imagined
+            how = GuidedTraining(updates, options.batch_size, imagined=imagined, seed=training.seed)
             view, run = self.view(training.demonstrations, training.seed), Path(f"{folder}.run")
             policy = train(new_policy(asked, self.world.model, tuple(sorted(self.tasks))), shown, view, how, run)
             save(folder, policy, world_model=str(self.world.path), metrics={**training._asdict(), "updates": updates})
@@ -266,9 +262,19 @@ def averaged(policy: GuidedPolicy, number: int) -> GuidedPolicy:
 
 
 def gather(folders: Sequence[Path], out: Path) -> None:
-    """Writes the rows of all cells of some work folders into a result file."""
+    """Writes the rows of all cells of some work folders into a result file.
+
+    Raises:
+        ValueError: cells were measured with other settings than others, which no table may mix.
+    """
     files = sorted(file for folder in folders for file in (folder / "cells").glob("*.json"))
-    write(out, {"rows": [row for file in files for row in json.loads(file.read_text())]}, indent=1)
+    rows = [row for file in files for row in json.loads(file.read_text())]
+    if other := [row for row in rows if row["settings"] != rows[0]["settings"]]:
+        raise ValueError(
+            f"cells of {[str(folder) for folder in folders]} were measured with {other[0]['settings']} and with "
+            f"{rows[0]['settings']}: give another --work"
+        )
+    write(out, {"rows": rows}, indent=1)
 
 
 def write(file: Path, content: Any, indent: int | None = None) -> None:

@@ -104,7 +104,7 @@ def train(
         check_foreign(model)
     windows = Windows(**{k: run[k] for k in WINDOWS})
     stages = recipe.stages(model.config, config)
-    _check_windows(stages, run, settings)
+    _check_windows(stages, run, settings, model.spec.actions_per_frame + 1)
     source, read = recipe.source(model, episodes)
     samplers = {s.name: _sampler(source, windows, s, sorted({*read, "action"}), config.seed) for s in stages}
     processes = Processes.current()
@@ -116,8 +116,15 @@ def train(
         return fit(model, samplers, config, run_dir, evaluation(model, facts, chosen.select(split="val"), keys), stages)
 
 
-def _check_windows(stages: Sequence[Stage], run: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """ValueError where a setting of the windows has no effect: every stage has its own."""
+def _check_windows(stages: Sequence[Stage], run: Mapping[str, Any], settings: Mapping[str, Any], least: int) -> None:
+    """ValueError where windows of some stage hold fewer than ``least`` rows, those from one frame to the next, or where
+    a setting has no effect, since every stage has its own.
+    """
+    shortest = min(stage.windows.get("length", run["length"]) for stage in stages)
+    if shortest < least:
+        raise ValueError(
+            f"windows of {shortest} rows: this model needs at least {least}, those from a frame to the next"
+        )
     for name in WINDOWS:
         own = {stage.windows.get(name, run[name]) for stage in stages}
         if name in settings and run[name] not in own:

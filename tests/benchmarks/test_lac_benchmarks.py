@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dreamgym.data import EpisodeStore
+from dreamgym.evaluation.making.likeness import psnr
 from dreamgym.testing.points import PointConfig
 from dreamgym.testing.two_robots import TwoRobotsModel
 from dreamgym.world_models.registry import recipe
@@ -101,7 +102,7 @@ def test_rollouts_are_rows_and_are_not_measured_again(lac, words, trained, capsy
 
 
 def test_an_exact_model_beats_the_copy(lac):
-    model, rollouts, likeness = TwoRobotsModel(PointConfig(history=1)), lac("imagined_rollouts"), lac("likeness")
+    model, rollouts = TwoRobotsModel(PointConfig(history=1)), lac("imagined_rollouts")
     actions = torch.zeros(2, 16, 3)
     actions[..., 0], actions[..., 2] = 1.0, -1.0
     place = torch.zeros(2, 16, 3)
@@ -110,17 +111,14 @@ def test_an_exact_model_beats_the_copy(lac):
     batch = {"rgb_static": (drawn * 255).round().to(torch.uint8), "robot_obs": place, "action": actions}
     made, real = rollouts.imagined(model, batch, 3)
     assert made.shape == (2, 3, *real.shape[2:]) and real.shape[1] == 4
-    own, copied = (
-        likeness.psnr(x.flatten(0, 1), real[:, 1:].flatten(0, 1)) for x in (made, real[:, :1].expand_as(made))
-    )
+    own, copied = (psnr(x.flatten(0, 1), real[:, 1:].flatten(0, 1)) for x in (made, real[:, :1].expand_as(made)))
     assert (own > copied + 5).all()
 
 
-def test_distances_tell_sets_of_frames_apart(lac):
-    likeness, generator = lac("likeness"), torch.Generator().manual_seed(0)
-    real = torch.randn(400, 6, generator=generator)
-    assert abs(likeness.frechet(real, real)) < 1e-3 < likeness.frechet(real + 1, real) - 5
-    assert likeness.features(torch.rand(3, 16, 5)).shape == (3, 20)
+def test_features_are_averaged_over_places(lac):
+    tokens = torch.arange(16.0).view(1, 16, 1).expand(3, 16, 5)
+    found = lac("likeness").features(tokens)
+    assert found.shape == (3, 20) and found[0, :4].tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
 def test_networks_that_somebody_has_are_used(lac, tmp_path):

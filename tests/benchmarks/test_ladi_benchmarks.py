@@ -30,7 +30,7 @@ MODULES = (
     "fidelity",
     "agents",
     "chunk_latency",
-    "ladi_tables",
+    "tables",
 )
 SMALL = [
     "--tasks=reach_right", "--num-demonstrations=2", "--seeds", "0", "--steps", "2", "4", "--batch-size=8",
@@ -310,9 +310,18 @@ def test_agents_are_compared_from_the_same_starts(words, done, ladi, tmp_path: P
         ladi("agents").check_starts({"here": opened, "moved": moved})
 
 
+def test_cells_of_other_settings_are_not_gathered(ladi, tmp_path: Path) -> None:
+    gather, write = ladi("experiment").gather, ladi("experiment").write
+    for name, episodes in (("one", 3), ("two", 4)):
+        write(tmp_path / "cells" / f"{name}.json", [{"settings": {"episodes": episodes}}])
+    with pytest.raises(ValueError, match="were measured with .*4.* and with .*3.*: give another --work"):
+        gather([tmp_path], tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_tables_are_made_of_the_rows(done, ladi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work, _, rows = done
-    tables = ladi("ladi_tables")
+    tables = ladi("tables")
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     assert {make() for make in tables.blocks().values()} == {tables.MISSING}
     (tmp_path / "ladi_refinement.json").write_text((work / "out.json").read_text())

@@ -58,6 +58,7 @@ def test_the_same_command_goes_on_and_another_one_is_refused(world: Path, tmp_pa
     [
         (("--embodiment", "a.b"), "a name has 1 to 100 characters and no '.'"),
         (("--embodiment", "x" * 101), "a name has 1 to 100 characters"),
+        (("--length", "5"), "windows of 5 rows: this model needs at least 6"),
         (("--order", "23", "--steps", "16", "--length", "5"), "windows of 5 rows: this model needs at least 6"),
         (("--threads", "1000000000"), "threads must be at least 1 and at most"),
         (("--ema", "2"), "--ema must be at least 0 and at most 1, got 2.0"),

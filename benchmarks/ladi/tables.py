@@ -1,4 +1,4 @@
-"""Tables of docs/ladi_wm.md from the result files of `benchmarks/ladi/` and `benchmarks/chunk_latency.py`."""
+"""Tables of docs/ladi_wm.md from the result files of this folder and of `benchmarks/chunk_latency.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from dreamgym.evaluation.making.markdown import table
 from dreamgym.evaluation.statistics.inference import clustered_wilson
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 CONTROLS = {
     None: "the world model",
     "copy": "copies of the present frame",
