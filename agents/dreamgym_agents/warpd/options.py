@@ -52,7 +52,14 @@ class TrainOptions:
     out: Path
     task: str | None = None
     tasks: tuple[str, ...] = ()
-    method: Literal["warpd", "warpd_no_world_model", "diffusion_policy", "latent_diffusion_policy", "mlp"] = "warpd"
+    method: Literal[
+        "warpd",
+        "warpd_no_world_model",
+        "diffusion_policy",
+        "diffusion_policy_relative",
+        "latent_diffusion_policy",
+        "mlp",
+    ] = "warpd"
     preset: Literal["tiny", "paper"] = "tiny"
     suite: Literal["metaworld", "pusht", "robosuite", "locomotion", "adroit"] | None = None
     condition: Literal["state", "task", "state+task"] | None = None

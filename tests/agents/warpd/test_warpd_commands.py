@@ -1,12 +1,14 @@
 """The command line: an agent from a store, found again by its folder."""
 
 import json
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 import torch
 from dreamgym_agents.warpd import Demonstrations
-from dreamgym_agents.warpd.recipes import bounds
+from dreamgym_agents.warpd.options import TrainOptions
+from dreamgym_agents.warpd.recipes import METHODS, bounds
 from dreamgym_agents.warpd.saving import load
 from warpd_points import walk
 
@@ -45,6 +47,10 @@ def test_every_method_is_trained_and_loaded_by_its_folder(method, store, tmp_pat
     action, _ = policy.act(torch.zeros(3, 2), policy.start(3), torch.ones(3, dtype=torch.bool))
     assert action.shape == (3, 2)
     assert json.loads((tmp_path / "made" / "config.json").read_text())["metrics"]["demonstrations"] == 4
+
+
+def test_every_method_can_be_asked_for():
+    assert get_args(get_type_hints(TrainOptions)["method"]) == METHODS
 
 
 def test_several_tasks_need_one_to_act_on_and_roaming_is_left_out(store, tmp_path):

@@ -66,3 +66,13 @@ def test_a_task_never_seen_is_refused_at_evaluation(made, world):
             evaluate(str(made), world, "push_t", episodes=2, horizon=4, twin=False)
     finally:
         config.write_text(text)
+
+
+def test_a_relative_chunk_from_the_command_line_is_followed_in_both_worlds(store, world, tmp_path):
+    words = ["train", "--store", str(store), "--out", str(tmp_path / "made"), "--suite", "pusht", "--length", "8"]
+    words += ["--method", "diffusion_policy_relative", "--checkpoint", world, "--vae-epochs", "2"]
+    main(["warpd", *words, "--diffusion-epochs", "40"])
+    done = evaluate(load(tmp_path / "made"), world, "push_t", episodes=2, horizon=8, simulators=2)
+    assert len(done.twin) == len(done.dream) == 2
+    held = json.loads((tmp_path / "made" / "config.json").read_text())
+    assert held["kind"] == "diffusion_policy_relative" and held["config"]["action_origin"] == [0, 1]
